@@ -1,1 +1,1 @@
-"""The embedded Snowflake: server, what the vendor documents of its catalog, the demo shop, and how to start it."""
+"""The embedded Snowflake: its server, the catalog the vendor documents, the demo shop, how to start it."""

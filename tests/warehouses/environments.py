@@ -1,0 +1,121 @@
+"""Builds, once, the isolated Python environments that local warehouse servers run in.
+
+From ``tests/warehouses/<name>/requirements.txt`` to ``<repository>/.envs/<name>-<fingerprint>``. The servers'
+pins conflict with the templates' own drivers, so they never share an environment. Needs a package index and
+either ``uv`` on the path or the interpreter's own ``venv`` and ``pip``.
+
+    python -m tests.warehouses.environments snowflake redshift
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+ENVIRONMENTS = REPOSITORY / ".envs"
+REQUIREMENTS = Path(__file__).resolve().parent
+
+
+class EnvironmentBuildError(RuntimeError):
+    """An environment could not be built; the message carries the installer's last lines."""
+
+
+def environment_python(name: str) -> Path:
+    """The interpreter of the environment for ``tests/warehouses/<name>``, built now if it is not there yet.
+
+    Safe to call from several processes at once: one builds, the others wait. A finished environment costs one
+    file read. Raises :class:`EnvironmentBuildError` when the installation fails, ``FileNotFoundError`` for an
+    unknown name.
+    """
+    requirements = REQUIREMENTS / name / "requirements.txt"
+    home = ENVIRONMENTS / f"{name}-{_fingerprint(requirements)}"
+    if not home.exists():
+        ENVIRONMENTS.mkdir(exist_ok=True)
+        with _only_one_process(ENVIRONMENTS / f"{name}.lock"):
+            if not home.exists():
+                _build(home, requirements)
+    return _interpreter(home)
+
+
+def _fingerprint(requirements: Path) -> str:
+    """Changes with the pins, the interpreter's version and its location: then another environment is due."""
+    digest = hashlib.sha256(requirements.read_bytes())
+    digest.update(f"{sys.version_info[:3]} {sys.platform} {sys.base_prefix}".encode())
+    return digest.hexdigest()[:12]
+
+
+def _interpreter(home: Path) -> Path:
+    return home / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+def _build(home: Path, requirements: Path) -> None:
+    """Build beside the final place and rename: a directory with the final name is always complete.
+
+    Only ``python`` itself is ever started from an environment (with ``-m``), so that the scripts in ``bin``,
+    which name the temporary place, do not matter.
+    """
+    unfinished = Path(tempfile.mkdtemp(prefix=f"{home.name}.", dir=home.parent))
+    print(f"building {home.relative_to(REPOSITORY)} …", file=sys.stderr, flush=True)
+    try:
+        if uv := shutil.which("uv"):
+            _run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(unfinished)])
+            _run(
+                [uv, "pip", "install", "--quiet", "--python", str(_interpreter(unfinished))]
+                + ["--requirement", str(requirements)]
+            )
+        else:
+            _run([sys.executable, "-m", "venv", str(unfinished)])
+            _run(
+                [str(_interpreter(unfinished)), "-m", "pip", "install", "--quiet"]
+                + ["--disable-pip-version-check", "--requirement", str(requirements)]
+            )
+        unfinished.rename(home)
+    except BaseException:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
+
+
+def _run(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        last_lines = "\n".join((done.stdout + done.stderr).splitlines()[-20:])
+        raise EnvironmentBuildError(f"{' '.join(command)} ended with {done.returncode}:\n{last_lines}")
+
+
+@contextmanager
+def _only_one_process(path: Path) -> Iterator[None]:
+    """Hold a lock that the operating system frees when its owner dies: a crash leaves nothing to clean up."""
+    with path.open("a+b") as lock:
+        if os.name == "nt":
+            import msvcrt
+
+            msvcrt.locking(lock.fileno(), msvcrt.LK_LOCK, 1)  # type: ignore[attr-defined,unused-ignore]
+        else:
+            import fcntl
+
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def main(names: list[str]) -> int:
+    """Build the named environments, or all that have requirements; prints the interpreter of each."""
+    known = sorted(path.parent.name for path in REQUIREMENTS.glob("*/requirements.txt"))
+    unknown = sorted(set(names) - set(known))
+    if unknown:
+        print(f"unknown: {', '.join(unknown)}; known: {', '.join(known)}", file=sys.stderr)
+        return 2
+    for name in names or known:
+        print(environment_python(name))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
