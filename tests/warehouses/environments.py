@@ -67,16 +67,12 @@ def _build(home: Path, requirements: Path) -> None:
     try:
         if uv := shutil.which("uv"):
             _run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(unfinished)])
-            _run(
-                [uv, "pip", "install", "--quiet", "--python", str(_interpreter(unfinished))]
-                + ["--requirement", str(requirements)]
-            )
+            target = ["--python", str(_interpreter(unfinished)), "--requirement", str(requirements)]
+            _run([uv, "pip", "install", "--quiet", *target])
         else:
             _run([sys.executable, "-m", "venv", str(unfinished)])
-            _run(
-                [str(_interpreter(unfinished)), "-m", "pip", "install", "--quiet"]
-                + ["--disable-pip-version-check", "--requirement", str(requirements)]
-            )
+            quietly = ["--quiet", "--disable-pip-version-check", "--requirement", str(requirements)]
+            _run([str(_interpreter(unfinished)), "-m", "pip", "install", *quietly])
         unfinished.rename(home)
     except BaseException:
         shutil.rmtree(unfinished, ignore_errors=True)
