@@ -50,7 +50,9 @@ class Filters:
     def may_hold(self, database: str) -> bool:
         """Whether anything in this database could be wanted, so that the others need not be asked."""
         inside = f"{database}."
-        if any(text.endswith("*") and glob.match(inside) for text, glob in zip(self.exclude, self._excluded)):
+        if any(
+            text.endswith("*") and glob.match(inside) for text, glob in zip(self.exclude, self._excluded, strict=True)
+        ):
             return False
         fixed_starts = [split_pattern(r"[*?\[]", text, maxsplit=1)[0].lower() for text in self.include]
         shared = [(start, inside.lower()[: len(start)]) for start in fixed_starts]
@@ -194,9 +196,7 @@ def _window(arguments: argparse.Namespace, collector: Collector, now: datetime) 
 def _start(arguments: argparse.Namespace, end: datetime) -> tuple[datetime, bool]:
     """The window's start, and whether it comes from the state file."""
     if arguments.since and arguments.lookback_hours:
-        raise ConfigurationError(
-            "--since and --lookback-hours both name the window's start", "Give one of them."
-        )
+        raise ConfigurationError("--since and --lookback-hours both name the window's start", "Give one of them.")
     if arguments.since:
         return arguments.since, False
     remembered = _read_state(arguments.state) if arguments.state else None
@@ -233,9 +233,7 @@ def write_state(path: Path | None, header: Header) -> None:
 def run_collect(collector: Collector, argv: Sequence[str] | None = None) -> int:
     """Collect into the manifest. Returns the exit code; prints the summary on stdout."""
     script = f"collect_{collector.flow}.py"
-    parser = make_parser(
-        collector.description, script, f"python {script} --manifest {collector.flow}.jsonl.gz"
-    )
+    parser = make_parser(collector.description, script, f"python {script} --manifest {collector.flow}.jsonl.gz")
     add_manifest(parser, collector.flow)
     add_collect_arguments(parser, collector)
     arguments = parser.parse_args(argv)
@@ -306,4 +304,4 @@ def collect_into_manifest(
 def _skipped_text(skipped: dict[str, int]) -> str:
     if not skipped:
         return ""
-    return "; skipped: " + ", ".join(f"{count} × {reason}" for reason, count in sorted(skipped.items()))
+    return "; skipped: " + ", ".join(f"{reason} ({count})" for reason, count in sorted(skipped.items()))

@@ -34,5 +34,5 @@ class UnavailableError(PushIngestionError):
     exit_code = 4
 
 
-class Terminated(KeyboardInterrupt):  # noqa: N818 - not an error: SIGTERM, handled like Ctrl-C
+class Terminated(KeyboardInterrupt):
     """SIGTERM arrived: finish like an interrupt, with journal and result written."""

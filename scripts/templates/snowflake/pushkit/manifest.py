@@ -227,9 +227,7 @@ def _header(path: Path, line: bytes, flow: str | None) -> Header:
             "Collect and push with scripts of the same release.",
         )
     if flow and raw["manifest"] != flow:
-        raise ManifestError(
-            f"{path} holds {raw['manifest']}, not {flow}", f"Push it with push_{raw['manifest']}.py."
-        )
+        raise ManifestError(f"{path} holds {raw['manifest']}, not {flow}", f"Push it with push_{raw['manifest']}.py.")
     try:
         return Header.from_json(raw)
     except (KeyError, TypeError, ValueError) as error:
@@ -259,19 +257,21 @@ def verify(path: Path, flow: str | None = None) -> Manifest:
     digest = hashlib.sha256()
     header: Header | None = None
     last = b""
-    number = 0
-    for number, line in enumerate(_lines(path), start=1):
+    lines = 0
+    for line in _lines(path):
         digest.update(line)
         if header is None:
             header = _header(path, line, flow)
         last = line
+        lines += 1
     if header is None:
         raise ManifestError(f"{path} is empty", "Collect again.")
-    trailer = _trailer(path, number, last, max(number - 2, 0)) if number > 1 else _trailer(path, 1, b"", 0)
+    records = max(lines - 2, 0)
+    trailer = _trailer(path, lines, last, records)
     return Manifest(
         path=path,
         header=header,
-        records=number - 2,
+        records=records,
         skipped=trailer.get("skipped") or {},
         skipped_examples=trailer.get("skipped_examples") or {},
         digest=digest.hexdigest(),

@@ -31,9 +31,7 @@ def run_push(pusher: Pusher, argv: Sequence[str] | None = None) -> int:
 def run_collect_and_push(collector: Collector, pusher: Pusher, argv: Sequence[str] | None = None) -> int:
     """Push what an earlier run left, then collect and push. The state moves only when all is accepted."""
     script = f"collect_and_push_{collector.flow}.py"
-    parser = make_parser(
-        collector.description, script, f"python {script} --manifest {collector.flow}.jsonl.gz"
-    )
+    parser = make_parser(collector.description, script, f"python {script} --manifest {collector.flow}.jsonl.gz")
     add_manifest(parser, collector.flow)
     add_collect_arguments(parser, collector)
     _add_push_arguments(parser, pusher)
@@ -41,7 +39,7 @@ def run_collect_and_push(collector: Collector, pusher: Pusher, argv: Sequence[st
     state = arguments.state if collector.latency is not None else None
 
     def work(summary: Record) -> int:
-        if not (arguments.list or arguments.dry_run) and is_unfinished(arguments.manifest):
+        if not (arguments.list or arguments.dry_run) and is_unfinished(arguments.manifest, pusher.flow):
             say(f"{arguments.manifest} was not wholly pushed by an earlier run: pushing the rest of it first")
             summary["resumed"] = {}
             code = _push(pusher, arguments, summary["resumed"])
@@ -78,9 +76,7 @@ def _push(pusher: Pusher, arguments: argparse.Namespace, summary: Record) -> int
 
 
 def _add_push_arguments(parser: argparse.ArgumentParser, pusher: Pusher) -> None:
-    parser.add_argument(
-        "--dry-run", action="store_true", help="build and size every batch, send none (needs no keys)"
-    )
+    parser.add_argument("--dry-run", action="store_true", help="build and size every batch, send none (needs no keys)")
     parser.add_argument(
         "--batch-records",
         type=positive(int),
