@@ -1,0 +1,102 @@
+"""A local Monte Carlo: the ingestion gateway and the GraphQL API on one loopback port, over one SQLite file.
+
+    python scripts/sandbox --port 8380 --data .sandbox
+    . .sandbox/sandbox.env                    # in the shell that pushes and reads back
+
+Takes what pycarlo sends (`/ingest/v1/…`), answers what Monte Carlo's schema allows (`/graphql`), and spoils
+requests when a test asks for it (`/sandbox/…`). Keys and warehouses: `accounts.py`. Needs starlette,
+uvicorn, graphql-core, orjson, sqlglot, and pycarlo, whose GraphQL schema it serves. Ends on SIGTERM or
+Ctrl-C with exit code 0; with 2 when it cannot start.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import uvicorn
+from accounts import SettingsError, open_account, write_variables
+from application import build
+from faults import FaultableConnection
+from store import Store
+
+VERSION = "0.1.0"
+HOST = "127.0.0.1"
+
+
+class AnnouncingServer(uvicorn.Server):
+    """A server that says on stdout when it is ready, and says it once."""
+
+    announcement = ""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            print(self.announcement, flush=True)
+
+
+def arguments(given: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="sandbox",
+        description="A local Monte Carlo: takes pushes, answers GraphQL, keeps all in one directory.",
+        epilog="example: python scripts/sandbox --port 8380 --data .sandbox && . .sandbox/sandbox.env",
+    )
+    parser.add_argument("--port", type=int, default=8380, help="port on 127.0.0.1; 0 takes a free one (8380)")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=Path(".sandbox"),
+        help="directory of keys and data; made if absent (.sandbox)",
+    )
+    parser.add_argument("--version", action="version", version=f"sandbox {VERSION}")
+    return parser.parse_args(given)
+
+
+def listen(port: int) -> socket.socket:
+    """Return a socket bound to `port` of the loopback interface, or to a free port for 0."""
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    if sys.platform != "win32":  # there the option would let two servers share the port
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listening.bind((HOST, port))
+    return listening
+
+
+def main() -> int:
+    options = arguments()
+    try:
+        options.data.mkdir(parents=True, exist_ok=True)
+        account = open_account(options.data)
+        listening = listen(options.port)
+    except (OSError, OverflowError, SettingsError) as problem:
+        print(f"sandbox: cannot start on port {options.port}: {problem}", file=sys.stderr)
+        return 2
+    url = f"http://{HOST}:{listening.getsockname()[1]}"
+    variables = write_variables(options.data, account, url)
+    store = Store(options.data)
+    server = AnnouncingServer(
+        uvicorn.Config(
+            build(account, store),
+            http=FaultableConnection,
+            log_level="warning",
+            access_log=False,
+            lifespan="off",
+            timeout_keep_alive=60,
+            timeout_graceful_shutdown=5,
+        )
+    )
+    server.announcement = f"sandbox ready: {url}  keys and variables: {variables.resolve()}"
+    # uvicorn raises the signal again once it has shut down; being asked to end is no failure.
+    for asked in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(asked, lambda *_: None)
+    try:
+        server.run(sockets=[listening])
+    finally:
+        store.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

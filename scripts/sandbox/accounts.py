@@ -1,0 +1,165 @@
+"""Who may talk to the sandbox, and about which warehouses.
+
+Reads `sandbox.json` in the data directory, or writes a first one (owner-readable only) with an ingestion
+key, an API key and one warehouse for each resource type; writes `sandbox.env`, the same as variables for a
+shell. A file that is there is used as it is, so that a test can bring its own keys and warehouses:
+
+    {"account": uuid,
+     "keys": [{"id": …, "token": …, "scope": "Ingestion" | "GraphQL", "warehouses": [uuid, …] | null}, …],
+     "warehouses": [{"uuid": …, "name": …, "type": "snowflake"}, …]}
+
+`warehouses: null` on a key means every warehouse. Needs only the standard library.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import os
+import secrets
+import shlex
+import uuid
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+SETTINGS_FILE = "sandbox.json"
+VARIABLES_FILE = "sandbox.env"
+
+INGESTION_SCOPE = "Ingestion"
+GRAPHQL_SCOPE = "GraphQL"
+
+# The resource types that have templates; `data-lake` is what Monte Carlo calls Hive and its like.
+RESOURCE_TYPES = ("snowflake", "bigquery", "databricks", "redshift", "data-lake")
+
+
+class SettingsError(ValueError):
+    """`sandbox.json` is there and cannot be used; the message says what to change in it."""
+
+
+@dataclass(frozen=True)
+class Key:
+    """One pair of `x-mcd-id` and `x-mcd-token`; `warehouses` None means all of them."""
+
+    id: str
+    token: str
+    scope: str
+    warehouses: tuple[str, ...] | None = None
+
+    def may_use(self, warehouse: str) -> bool:
+        return self.warehouses is None or warehouse in self.warehouses
+
+    def __repr__(self) -> str:
+        return f"Key(id={self.id!r}, scope={self.scope!r})"
+
+
+@dataclass(frozen=True)
+class Warehouse:
+    """A resource data is pushed for; `type` is its `resource_type` on the wire."""
+
+    uuid: str
+    name: str
+    type: str
+
+
+@dataclass(frozen=True)
+class Account:
+    """Everything `sandbox.json` says."""
+
+    uuid: str
+    keys: tuple[Key, ...]
+    warehouses: tuple[Warehouse, ...]
+
+    def key(self, key_id: str, token: str) -> Key | None:
+        """Return the key these two headers name, or None; the time taken tells nothing about the token."""
+        found = None
+        for key in self.keys:
+            same_id = hmac.compare_digest(key.id.encode(), key_id.encode())
+            same_token = hmac.compare_digest(key.token.encode(), token.encode())
+            if same_id and same_token:
+                found = key
+        return found
+
+    def warehouse(self, warehouse_uuid: str) -> Warehouse | None:
+        return next((known for known in self.warehouses if known.uuid == warehouse_uuid.lower()), None)
+
+    def first_key(self, scope: str) -> Key | None:
+        return next((key for key in self.keys if key.scope == scope), None)
+
+
+def open_account(directory: Path) -> Account:
+    """Return the account kept in `directory`, made there when there is none. Raises SettingsError."""
+    path = directory / SETTINGS_FILE
+    if not path.exists():
+        account = _new_account()
+        _write_privately(path, json.dumps(asdict(account), indent=2) + "\n")
+        return account
+    try:
+        return _read_account(json.loads(path.read_text(encoding="utf-8")))
+    except (KeyError, TypeError, ValueError) as problem:
+        raise SettingsError(
+            f"{path} cannot be used: {type(problem).__name__}: {problem}. "
+            f"Repair it, or remove it to have a new one made."
+        ) from problem
+
+
+def write_variables(directory: Path, account: Account, url: str) -> Path:
+    """Write the variables that point pycarlo and the templates at this sandbox; return the file's path."""
+    variables = {"MCD_API_ENDPOINT": f"{url}/graphql"}
+    names = {
+        INGESTION_SCOPE: ("MCD_INGEST_ID", "MCD_INGEST_TOKEN"),
+        GRAPHQL_SCOPE: ("MCD_ID", "MCD_TOKEN"),
+    }
+    for scope, (id_name, token_name) in names.items():
+        key = account.first_key(scope)
+        if key is not None:
+            variables |= {id_name: key.id, token_name: key.token}
+    if account.warehouses:
+        variables["MCD_RESOURCE_UUID"] = account.warehouses[0].uuid
+    for warehouse in reversed(account.warehouses):  # of several of one type the first is named
+        variables["MCD_RESOURCE_UUID_" + warehouse.type.upper().replace("-", "_")] = warehouse.uuid
+    lines = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
+    path = directory / VARIABLES_FILE
+    path.unlink(missing_ok=True)
+    _write_privately(path, "\n".join(lines) + "\n")
+    return path
+
+
+def _new_account() -> Account:
+    def key(scope: str) -> Key:
+        return Key(id=secrets.token_hex(16), token=secrets.token_urlsafe(42), scope=scope)
+
+    return Account(
+        uuid=str(uuid.uuid4()),
+        keys=(key(INGESTION_SCOPE), key(GRAPHQL_SCOPE)),
+        warehouses=tuple(Warehouse(str(uuid.uuid4()), f"sandbox-{kind}", kind) for kind in RESOURCE_TYPES),
+    )
+
+
+def _read_account(settings: dict[str, Any]) -> Account:
+    keys = []
+    for entry in settings["keys"]:
+        if entry["scope"] not in (INGESTION_SCOPE, GRAPHQL_SCOPE):
+            raise ValueError(f"scope must be {INGESTION_SCOPE} or {GRAPHQL_SCOPE}, not {entry['scope']!r}")
+        allowed = entry.get("warehouses")
+        keys.append(
+            Key(
+                id=str(entry["id"]),
+                token=str(entry["token"]),
+                scope=entry["scope"],
+                warehouses=None if allowed is None else tuple(str(uuid.UUID(each)) for each in allowed),
+            )
+        )
+    warehouses = [
+        Warehouse(str(uuid.UUID(entry["uuid"])), str(entry["name"]), str(entry["type"]))
+        for entry in settings["warehouses"]
+    ]
+    # A file written before accounts had a name still opens: the account's uuid only shows in MCONs.
+    account = settings.get("account") or settings.get("uuid") or str(uuid.UUID(int=0))
+    return Account(str(uuid.UUID(account)), tuple(keys), tuple(warehouses))
+
+
+def _write_privately(path: Path, text: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)

@@ -1,0 +1,39 @@
+"""Puts the sandbox together: gateway, GraphQL API and control endpoints as one ASGI application."""
+
+from __future__ import annotations
+
+from accounts import Account
+from control import Control
+from faults import FaultLayer
+from ingestion import Ingestion
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp
+from store import Store
+
+
+def build(account: Account, store: Store) -> ASGIApp:
+    """Return the application over one account and one store."""
+    # A web page whose name was made to point at 127.0.0.1 sends its own name as the host.
+    only_here = Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])
+    application = Starlette(
+        routes=Ingestion(account, store).routes(),
+        middleware=[only_here],
+        exception_handlers={404: _no_such_path, 405: _wrong_method},
+    )
+    layer = FaultLayer(application)
+    application.router.routes.extend(Control(store, layer).routes())
+    return layer
+
+
+async def _no_such_path(request: Request, problem: Exception) -> Response:
+    return JSONResponse({"error": f"There is nothing at {request.url.path}"}, status_code=404)
+
+
+async def _wrong_method(request: Request, problem: Exception) -> Response:
+    headers = getattr(problem, "headers", None)
+    error = f"{request.url.path} does not take {request.method}"
+    return JSONResponse({"error": error}, status_code=405, headers=headers)

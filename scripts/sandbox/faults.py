@@ -1,0 +1,208 @@
+"""Faults on request and a count of what was asked: an ASGI layer in front of the whole sandbox.
+
+A test asks for a fault with `POST /sandbox/faults`; the layer counts each path's requests and, where a
+fault says so, delays, answers another status, or closes the connection without an answer (before the
+request is handled, or after, when what was sent is stored and the sender does not know it). Closing needs
+the connection's transport, which `FaultableConnection`, uvicorn's own protocol with one more entry in the
+scope, hands over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from shapes import Record, any_object, name, optional
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+CONTROL_PREFIX = "/sandbox/"
+DROPPED = "dropped"
+_TRANSPORT = "sandbox.transport"
+_LAST_ANSWERS = 200
+
+
+class FaultableConnection(H11Protocol):
+    """An HTTP connection that the application it serves can break off."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        inner = self.app
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            scope[_TRANSPORT] = transport
+            await inner(scope, receive, send)
+
+        self.app = app
+
+
+@dataclass
+class Fault:
+    """What shall happen to which requests of a path.
+
+    `calls` are numbered from 1, counted from when the fault was asked for; `every` N hits each Nth; with
+    neither, every request is hit. `delay` is in seconds; `drop` is "before" or "after" the request is
+    handled. Without `status` and `drop` a hit request is only delayed.
+    """
+
+    path: str
+    calls: list[int] = field(default_factory=list)
+    every: int | None = None
+    status: int | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    body: Any = None
+    delay: float = 0
+    drop: str | None = None
+    seen: int = 0
+    hit: int = 0
+
+    def hits(self) -> bool:
+        """Count one more request of this path, and say whether it is one to spoil."""
+        self.seen += 1
+        by_number = self.seen in self.calls
+        by_turn = self.every is not None and self.seen % self.every == 0
+        chosen = by_number or by_turn or (not self.calls and self.every is None)
+        self.hit += chosen
+        return chosen
+
+
+def _call(value: Any) -> str | None:
+    return None if type(value) is int and value > 0 else "must be a whole number, one or more"
+
+
+def _calls(value: Any) -> str | None:
+    wrong = type(value) is not list or any(_call(each) for each in value)
+    return "must be a list of call numbers from 1" if wrong else None
+
+
+def _status(value: Any) -> str | None:
+    return None if type(value) is int and 200 <= value <= 599 else "must be an HTTP status from 200 to 599"
+
+
+def _seconds(value: Any) -> str | None:
+    return None if type(value) in (int, float) and 0 <= value <= 600 else "must be seconds, 0 to 600"
+
+
+def _drop(value: Any) -> str | None:
+    return None if value in (True, False, "before", "after") else 'must be true, "before" or "after"'
+
+
+def _anything(value: Any) -> str | None:
+    return None
+
+
+_FAULT = Record(
+    path=name,
+    calls=optional(_calls),
+    every=optional(_call),
+    status=optional(_status),
+    headers=optional(any_object),
+    body=optional(_anything),
+    delay=optional(_seconds),
+    drop=optional(_drop),
+)
+
+
+def read_fault(body: Any) -> tuple[Fault | None, dict[str, str]]:
+    """Return the fault a request asks for, or what is wrong with it by field."""
+    found: dict[str, str] = {}
+    _FAULT.check(body, "", found)
+    if found:
+        return None, found
+    given = {key: value for key, value in body.items() if value is not None}
+    drop = given.pop("drop", None)
+    headers = {str(key): str(value) for key, value in given.pop("headers", {}).items()}
+    return Fault(**given, headers=headers, drop={True: "before", False: None}.get(drop, drop)), {}
+
+
+@dataclass
+class Tally:
+    """How often a path was asked, and its last answers: a status, or "dropped"."""
+
+    count: int = 0
+    answers: deque[int | str] = field(default_factory=lambda: deque(maxlen=_LAST_ANSWERS))
+
+
+class FaultLayer:
+    """Counts requests and spoils those it was asked to; the control endpoints are left alone."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._lock = threading.Lock()
+        self.faults: list[Fault] = []
+        self.tallies: dict[str, Tally] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"].startswith(CONTROL_PREFIX):
+            await self._app(scope, receive, send)
+            return
+        path = scope["path"]
+        with self._lock:
+            tally = self.tallies.setdefault(path, Tally())
+            tally.count += 1
+            chosen = [fault for fault in self.faults if fault.path == path and fault.hits()]
+        if chosen:
+            await self._spoil(chosen[0], tally, scope, receive, send)
+        else:
+            await self._app(scope, receive, _noting(tally, send))
+
+    async def _spoil(self, fault: Fault, tally: Tally, scope: Scope, receive: Receive, send: Send) -> None:
+        if fault.delay:
+            await asyncio.sleep(fault.delay)
+        if fault.drop == "after":
+            await self._app(scope, receive, _discard)
+        if fault.drop:
+            tally.answers.append(DROPPED)
+            await _break_off(scope, receive)
+        elif fault.status is not None:
+            await _drain(receive)
+            await _answer(fault, _noting(tally, send))
+        else:
+            await self._app(scope, receive, _noting(tally, send))
+
+
+def _noting(tally: Tally, send: Send) -> Send:
+    async def noting(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            tally.answers.append(message["status"])
+        await send(message)
+
+    return noting
+
+
+async def _discard(message: Message) -> None:
+    """Take an answer that nobody is to hear."""
+
+
+async def _drain(receive: Receive) -> None:
+    """Read a request to its end: a sender still sending would see a reset rather than the answer."""
+    while True:
+        message = await receive()
+        if message["type"] != "http.request" or not message.get("more_body"):
+            return
+
+
+async def _break_off(scope: Scope, receive: Receive) -> None:
+    await _drain(receive)
+    transport: asyncio.Transport = scope[_TRANSPORT]
+    transport.abort()
+    # uvicorn answers 500 for an application that says nothing, unless it has seen the connection go.
+    while (await receive())["type"] != "http.disconnect":
+        continue
+
+
+async def _answer(fault: Fault, send: Send) -> None:
+    body = fault.body if fault.body is not None else {"error": f"the sandbox was asked for {fault.status}"}
+    headers = [(key.lower().encode(), value.encode()) for key, value in fault.headers.items()]
+    await send(
+        {
+            "type": "http.response.start",
+            "status": fault.status,
+            "headers": [(b"content-type", b"application/json"), *headers],
+        }
+    )
+    await send({"type": "http.response.body", "body": orjson.dumps(body)})
