@@ -1,6 +1,6 @@
+# Shared by all template folders; the original is snowflake/pushkit/__init__.py (see scripts/sync_templates.py).
 """What every script of this folder shares: manifest, delivery, command line, SQL lineage.
 
-Original: snowflake/pushkit. The other warehouses' folders hold identical copies (sync_templates.py).
 Nothing in here imports a warehouse driver or pycarlo.
 """
 
