@@ -155,11 +155,12 @@ class FaultLayer:
             await asyncio.sleep(fault.delay)
         if fault.drop == "after":
             await self._app(scope, receive, _discard)
+        elif fault.drop or fault.status is not None:
+            await _drain(receive)
         if fault.drop:
             tally.answers.append(DROPPED)
             await _break_off(scope, receive)
         elif fault.status is not None:
-            await _drain(receive)
             await _answer(fault, _noting(tally, send))
         else:
             await self._app(scope, receive, _noting(tally, send))
@@ -187,7 +188,6 @@ async def _drain(receive: Receive) -> None:
 
 
 async def _break_off(scope: Scope, receive: Receive) -> None:
-    await _drain(receive)
     transport: asyncio.Transport = scope[_TRANSPORT]
     transport.abort()
     # uvicorn answers 500 for an application that says nothing, unless it has seen the connection go.

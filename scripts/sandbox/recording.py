@@ -12,7 +12,6 @@ import sqlite3
 import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from hashlib import blake2b
 from typing import Any
 
 import orjson
@@ -47,16 +46,20 @@ def record(push: Push) -> Callable[[sqlite3.Connection], None]:
     def work(connection: sqlite3.Connection) -> None:
         cursor = connection.execute(
             """
-            INSERT INTO pushes (invocation_id, flow, event_type, received, events, raw_bytes, body)
-            VALUES (?, ?, ?, ?, ?, ?, ?)
+            INSERT INTO pushes (
+                invocation_id, flow, event_type, log_type, received, events, raw_bytes, spread, body
+            )
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
             """,
             (
                 push.invocation_id,
                 push.flow,
                 push.event_type,
+                push.log_type,
                 push.received,
                 len(push.events),
                 len(push.raw),
+                push.flow != QUERY_LOGS,
                 zlib.compress(push.raw, 1),
             ),
         )
@@ -200,43 +203,10 @@ def _record_lineage(connection: sqlite3.Connection, push: Push, push_id: int) ->
     )
 
 
-def _record_queries(connection: sqlite3.Connection, push: Push, push_id: int) -> None:
+def _own_queries(connection: sqlite3.Connection, push: Push, push_id: int) -> None:
+    """Leave the queries in the push's body: `query_log` spreads them out when somebody asks about queries."""
     assert push.resource is not None  # noqa: S101 - the body's shape requires it
     _own(connection, push_id, [push.resource])
-    log_type = push.log_type or ""
-    texts, queries = {}, []
-    for event in push.events:
-        text = event["query_text"]
-        text_id = _text_id(log_type, text)
-        texts[text_id] = text
-        queries.append(
-            (
-                push_id,
-                push.resource,
-                text_id,
-                microseconds(event["start_time"]),
-                microseconds(event["end_time"]),
-                event.get("user"),
-                event.get("query_id"),
-            )
-        )
-    connection.executemany(
-        "INSERT OR IGNORE INTO query_texts (text_id, log_type, text) VALUES (?, ?, ?)",
-        [(text_id, log_type, text) for text_id, text in texts.items()],
-    )
-    connection.executemany(
-        """
-        INSERT INTO queries (push_id, resource, text_id, started, ended, user, query_id)
-        VALUES (?, ?, ?, ?, ?, ?, ?)
-        """,
-        queries,
-    )
 
 
-def _text_id(log_type: str, text: str) -> int:
-    """Return a 64-bit key for a text in its dialect: two of a million texts share one once in 37 million runs."""
-    digest = blake2b(text.encode(errors="surrogatepass"), digest_size=8, person=log_type.encode()[:16])
-    return int.from_bytes(digest.digest(), "big", signed=True)
-
-
-_RECORDERS = {METADATA: _record_metadata, LINEAGE: _record_lineage, QUERY_LOGS: _record_queries}
+_RECORDERS = {METADATA: _record_metadata, LINEAGE: _record_lineage, QUERY_LOGS: _own_queries}

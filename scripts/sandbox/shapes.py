@@ -148,25 +148,31 @@ def one_of(*allowed: str) -> Check:
     return check
 
 
-def timestamp(value: Any) -> str | None:
-    return None if type(value) is str and microseconds(value) is not None else _TIMESTAMP_PROBLEM
-
-
 _TIMESTAMP_PROBLEM = "must be an ISO 8601 date and time with its offset, like 2026-01-31T08:15:00Z"
+
+
+def timestamp(value: Any) -> str | None:
+    return None if type(value) is str and _seconds(_TIMESTAMP.fullmatch(value)) else _TIMESTAMP_PROBLEM
+
+
+def _seconds(match: re.Match[str] | None) -> datetime | None:
+    """Return the moment a matched timestamp names, without its fraction; None for the 31st of February."""
+    if match is None:
+        return None
+    try:
+        return datetime.fromisoformat(match[1] + ("+00:00" if match[3] == "Z" else match[3]))
+    except ValueError:
+        return None
 
 
 def microseconds(value: str) -> int | None:
     """Return an ISO 8601 time with its offset as microseconds since 1970 UTC, None when it is not one."""
     match = _TIMESTAMP.fullmatch(value)
-    if match is None:
-        return None
-    seconds, fraction, offset = match.groups()
-    try:
-        moment = datetime.fromisoformat(seconds + ("+00:00" if offset == "Z" else offset))
-    except ValueError:  # the right form, but the 31st of February
+    moment = _seconds(match)
+    if match is None or moment is None:
         return None
     whole = int(moment.timestamp()) * 1_000_000
-    return whole if fraction is None else whole + int(fraction[1:7].ljust(6, "0"))
+    return whole if match[2] is None else whole + int(match[2][1:7].ljust(6, "0"))
 
 
 def iso(moment: int) -> str:

@@ -26,11 +26,15 @@ CREATE TABLE IF NOT EXISTS pushes (
     invocation_id TEXT NOT NULL UNIQUE,
     flow          TEXT NOT NULL,
     event_type    TEXT NOT NULL,
+    log_type      TEXT,
     received      INTEGER NOT NULL,
     events        INTEGER NOT NULL,
     raw_bytes     INTEGER NOT NULL,
+    spread        INTEGER NOT NULL,      -- 0: queries that are only in the body yet
     body          BLOB NOT NULL          -- the request as it came, zlib
 );
+
+CREATE INDEX IF NOT EXISTS pushes_to_spread ON pushes (push_id) WHERE spread = 0;
 
 -- A cross-warehouse lineage push belongs to several.
 CREATE TABLE IF NOT EXISTS push_resources (
@@ -104,37 +108,32 @@ CREATE TABLE IF NOT EXISTS column_edges (
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS column_edges_into ON column_edges (destination);
 
--- Each distinct text once; its key is a hash of it.
-CREATE TABLE IF NOT EXISTS query_texts (
-    text_id  INTEGER PRIMARY KEY,
-    log_type TEXT NOT NULL,
-    text     TEXT NOT NULL
-);
-
+-- The queries of the pushes that are spread. A shape is a text without its literals and spacing.
 CREATE TABLE IF NOT EXISTS queries (
     push_id  INTEGER NOT NULL REFERENCES pushes,
     resource TEXT NOT NULL,
-    text_id  INTEGER NOT NULL REFERENCES query_texts,
+    shape_id INTEGER NOT NULL REFERENCES shapes,
     started  INTEGER NOT NULL,
     ended    INTEGER NOT NULL,
     user     TEXT,
-    query_id TEXT
+    query_id TEXT,
+    position INTEGER NOT NULL            -- in the push's events
+);
+CREATE INDEX IF NOT EXISTS queries_of_shape ON queries (shape_id, resource, started);
+
+CREATE TABLE IF NOT EXISTS shapes (
+    shape_id INTEGER PRIMARY KEY,        -- a hash
+    log_type TEXT NOT NULL,
+    text     TEXT NOT NULL,              -- one of the texts of this shape
+    read     INTEGER NOT NULL DEFAULT 0, -- whether its tables are known
+    category TEXT
 );
 
--- Filled when first asked: which texts are one query but for their literals, and what that query touches.
-CREATE TABLE IF NOT EXISTS text_shapes (
-    text_id INTEGER PRIMARY KEY REFERENCES query_texts,
-    shape   TEXT NOT NULL
-);
-CREATE TABLE IF NOT EXISTS shapes (
-    shape    TEXT PRIMARY KEY,
-    category TEXT
-) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS shape_tables (
-    shape      TEXT NOT NULL REFERENCES shapes,
-    access     TEXT NOT NULL,            -- read or write
-    table_name TEXT NOT NULL,            -- JSON list of one to three parts
-    PRIMARY KEY (shape, access, table_name)
+    shape_id INTEGER NOT NULL REFERENCES shapes,
+    access   TEXT NOT NULL,              -- read or write
+    parts    TEXT NOT NULL,              -- JSON list of the one to three parts of the name
+    PRIMARY KEY (shape_id, access, parts)
 ) WITHOUT ROWID;
 """
 
