@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import logging
 import os
 import uuid
 from collections.abc import Callable
@@ -22,10 +23,14 @@ import requests
 from pushkit.delivery import MAX_BODY_BYTES, Receipt, RejectedError, RetriableError
 from pushkit.errors import ConfigurationError, PushIngestionError, RefusedError, UnavailableError
 from pushkit.manifest import Header
-from pycarlo.common.errors import InvalidSessionError
-from pycarlo.core import Client, Session
-from pycarlo.features.ingestion import IngestionService
-from pycarlo.features.ingestion.exceptions import IngestionError
+
+# While it is imported, pycarlo warns of defaults in its own schema: nothing a reader of the log could act on.
+logging.getLogger("pycarlo.lib.types").setLevel(logging.ERROR)
+
+from pycarlo.common.errors import InvalidSessionError  # noqa: E402
+from pycarlo.core import Client, Session  # noqa: E402
+from pycarlo.features.ingestion import IngestionService  # noqa: E402
+from pycarlo.features.ingestion.exceptions import IngestionError  # noqa: E402
 
 REQUEST_TIMEOUT_SECONDS = 30
 VARIABLES = ("MCD_INGEST_ID", "MCD_INGEST_TOKEN", "MCD_RESOURCE_UUID")

@@ -211,7 +211,7 @@ def _read_state(path: Path) -> datetime | None:
         return parse_utc(json.loads(path.read_text(encoding="utf-8"))["until"])
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigurationError(
             f"the state file {path} cannot be used: {error}",
             "Give --since once together with --state: the run then writes the file anew.",

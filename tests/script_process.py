@@ -1,0 +1,76 @@
+"""Runs a template script as a process, from a copy of its folder, as an engineer would after ``cp -r``."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+TEMPLATES = Path(__file__).resolve().parents[1] / "scripts/templates"
+# A variable of the machine that runs the tests must not reach a script under test.
+FOREIGN_PREFIXES = ("MCD_", "SNOWFLAKE_", "REDSHIFT_", "AWS_", "PYTHON")
+LONGEST_RUN_SECONDS = 900
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished script. ``summary`` is the JSON object on stdout, or {} when there was none."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        text = self.stdout.strip()
+        if not text.startswith("{"):
+            return {}
+        assert "\n" not in text, f"more than one line on stdout: {text}"
+        found: dict[str, Any] = json.loads(text)
+        return found
+
+    def check(self, exit_code: int = 0) -> Run:
+        """This run, or an AssertionError that shows what the script said."""
+        assert self.exit_code == exit_code, f"exit {self.exit_code}, not {exit_code}\n{self.stdout}\n{self.stderr}"
+        return self
+
+
+def clean_environment(extra: dict[str, str]) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN_PREFIXES)}
+    return kept | {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONUTF8": "1"} | extra
+
+
+def copy_folder(warehouse: str, target: Path) -> Path:
+    """``cp -r scripts/templates/<warehouse> target``."""
+    return Path(shutil.copytree(TEMPLATES / warehouse, target, ignore=shutil.ignore_patterns("__pycache__")))
+
+
+def start_script(
+    folder: Path, script: str, *arguments: str, env: dict[str, str], cwd: Path | None = None
+) -> subprocess.Popen[str]:
+    """Start a script and do not wait: for tests that interrupt or kill it."""
+    return subprocess.Popen(
+        [sys.executable, str(folder / script), *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        env=clean_environment(env),
+        cwd=cwd,
+    )
+
+
+def run_script(folder: Path, script: str, *arguments: str, env: dict[str, str], cwd: Path | None = None) -> Run:
+    process = start_script(folder, script, *arguments, env=env, cwd=cwd)
+    try:
+        stdout, stderr = process.communicate(timeout=LONGEST_RUN_SECONDS)
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
+    return Run(process.returncode, stdout, stderr)
