@@ -5,6 +5,7 @@ from __future__ import annotations
 from accounts import Account
 from control import Control
 from faults import FaultLayer
+from graphql_api import GraphQLApi
 from ingestion import Ingestion
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -20,7 +21,7 @@ def build(account: Account, store: Store) -> ASGIApp:
     # A web page whose name was made to point at 127.0.0.1 sends its own name as the host.
     only_here = Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])
     application = Starlette(
-        routes=Ingestion(account, store).routes(),
+        routes=[*Ingestion(account, store).routes(), GraphQLApi(account, store).route()],
         middleware=[only_here],
         exception_handlers={404: _no_such_path, 405: _wrong_method},
     )

@@ -1,0 +1,97 @@
+"""What every answer reads with: the store, the account, and how nodes of the store are named outside.
+
+A table's MCON is `MCON++{account}++{resource}++table++{full table id}`; `pycarlo.common.mcon` takes such a name
+apart the same way. Views carry `table` too: one table is one name, whatever metadata and lineage call it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from accounts import Account, Key
+from graphql import GraphQLError
+from store import Store
+
+_OBJECT_TYPE = "table"
+
+
+@dataclass(frozen=True)
+class NodeRow:
+    """One row of `nodes`."""
+
+    node_id: int
+    resource: str
+    full_table_id: str
+    type: str
+    database: str
+    schema: str
+    name: str
+
+
+NODE_COLUMNS = """
+    nodes.node_id AS node_id,
+    nodes.resource AS resource,
+    nodes.full_table_id AS full_table_id,
+    nodes.type AS type,
+    nodes.database AS database,
+    nodes.schema AS schema,
+    nodes.name AS name
+"""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The state of the store as one GraphQL request sees it, for the key that asked."""
+
+    store: Store
+    account: Account
+    key: Key
+
+    def rows(self, statement: str, parameters: dict[str, Any] | None = None) -> list[Any]:
+        connection: sqlite3.Connection = self.store.reading()
+        return connection.execute(statement, parameters or {}).fetchall()
+
+    def mcon(self, node: NodeRow) -> str:
+        return f"MCON++{self.account.uuid}++{node.resource}++{_OBJECT_TYPE}++{node.full_table_id}"
+
+    def node(self, resource: str, full_table_id: str) -> NodeRow | None:
+        rows = self.rows(
+            f"""
+            SELECT {NODE_COLUMNS}
+            FROM nodes
+            WHERE nodes.resource = :resource AND nodes.full_table_id = :table
+            """,  # noqa: S608 - the columns are a constant
+            {"resource": resource, "table": full_table_id},
+        )
+        return NodeRow(*rows[0]) if rows else None
+
+    def nodes(self, node_ids: Iterable[int]) -> dict[int, NodeRow]:
+        """Return these nodes by their id."""
+        found = {}
+        for node_id in node_ids:
+            rows = self.rows(
+                f"SELECT {NODE_COLUMNS} FROM nodes WHERE nodes.node_id = :node",  # noqa: S608 - as above
+                {"node": node_id},
+            )
+            found[node_id] = NodeRow(*rows[0])
+        return found
+
+    def named(self, mcon: str) -> NodeRow | None:
+        """Return the node an MCON names, None when nothing pushed has named it. Raises GraphQLError."""
+        parts = mcon.split("++", 4)
+        if len(parts) != 5 or parts[0] != "MCON":
+            raise GraphQLError(f"mcon: {mcon!r} is not MCON++account++resource++type++id")
+        _, account, resource, _, full_table_id = parts
+        if account != self.account.uuid:
+            raise GraphQLError(f"mcon: {account} is not this account")
+        return self.node(resource, full_table_id)
+
+    def required(self, mcon: str) -> NodeRow:
+        """Return the node an MCON names. Raises GraphQLError when nothing pushed has named it."""
+        node = self.named(mcon)
+        if node is None:
+            raise GraphQLError(f"mcon: nothing pushed has named {mcon}")
+        return node
