@@ -1,4 +1,4 @@
-# Shared by all template folders; the original is snowflake/collect_and_push_query_logs.py (see scripts/sync_templates.py).
+# Shared: the original is snowflake/collect_and_push_query_logs.py (see scripts/sync_templates.py).
 # /// script
 # requires-python = ">=3.10"
 # dependencies = [

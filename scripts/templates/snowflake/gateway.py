@@ -1,4 +1,4 @@
-# Shared by all template folders; the original is snowflake/gateway.py (see scripts/sync_templates.py).
+# Shared: the original is snowflake/gateway.py (see scripts/sync_templates.py).
 """Monte Carlo's ingestion gateway: the one place that authenticates to it and reads its refusals.
 
 From pycarlo events to ``POST /ingest/v1/…``. Needs MCD_INGEST_ID and MCD_INGEST_TOKEN (a key with the scope

@@ -1,4 +1,4 @@
-# Shared by all template folders; the original is snowflake/pushkit/cli.py (see scripts/sync_templates.py).
+# Shared: the original is snowflake/pushkit/cli.py (see scripts/sync_templates.py).
 """The command line every script shares: parser, memory check, progress, signals, exit codes, one JSON summary.
 
 People's text and progress go to stderr; the summary goes to stdout as one JSON object. Scripts do not call

@@ -1,4 +1,4 @@
-# Shared by all template folders; the original is snowflake/pushkit/collection.py (see scripts/sync_templates.py).
+# Shared: the original is snowflake/pushkit/collection.py (see scripts/sync_templates.py).
 """Collecting: what a collect script declares, its filters and windows, and the run that writes the manifest.
 
 A collect script declares a ``Collector`` and calls ``run_collect``. From the warehouse, through the driver that the

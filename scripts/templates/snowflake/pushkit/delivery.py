@@ -1,4 +1,4 @@
-# Shared by all template folders; the original is snowflake/pushkit/delivery.py (see scripts/sync_templates.py).
+# Shared: the original is snowflake/pushkit/delivery.py (see scripts/sync_templates.py).
 """Delivering a manifest to Monte Carlo: batches, retries, a journal to resume from, a result file.
 
 From a verified manifest, through the destination that a push script opens, to the ingestion API. An accepted batch

@@ -1,4 +1,4 @@
-# Shared by all template folders; the original is snowflake/pushkit/errors.py (see scripts/sync_templates.py).
+# Shared: the original is snowflake/pushkit/errors.py (see scripts/sync_templates.py).
 """The three kinds of trouble, and what each means to the scheduler that reads the exit code.
 
 An error that can be skipped is no exception here: the collector counts it (``Options.skip``) and goes on.

@@ -1,4 +1,4 @@
-# Shared by all template folders; the original is snowflake/pushkit/journal.py (see scripts/sync_templates.py).
+# Shared: the original is snowflake/pushkit/journal.py (see scripts/sync_templates.py).
 """The journal: which records of a manifest Monte Carlo has accepted, so that a rerun sends only the rest.
 
 A JSON Lines file beside the manifest, ``<manifest>.journal``: a header that ties it to the manifest's content and

@@ -1,4 +1,4 @@
-# Shared by all template folders; the original is snowflake/pushkit/manifest.py (see scripts/sync_templates.py).
+# Shared: the original is snowflake/pushkit/manifest.py (see scripts/sync_templates.py).
 """The manifest: the one file that passes from a collect script to a push script.
 
 JSON Lines in UTF-8 (gzip when the name ends in ``.gz``): a header, one record a line, a trailer.

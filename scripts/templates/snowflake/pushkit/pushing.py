@@ -1,4 +1,4 @@
-# Shared by all template folders; the original is snowflake/pushkit/pushing.py (see scripts/sync_templates.py).
+# Shared: the original is snowflake/pushkit/pushing.py (see scripts/sync_templates.py).
 """Pushing: the command line of push_*.py and collect_and_push_*.py around delivery.py."""
 
 from __future__ import annotations

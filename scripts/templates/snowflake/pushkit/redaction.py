@@ -1,4 +1,4 @@
-# Shared by all template folders; the original is snowflake/pushkit/redaction.py (see scripts/sync_templates.py).
+# Shared: the original is snowflake/pushkit/redaction.py (see scripts/sync_templates.py).
 """Keeps secrets out of everything that is printed or written.
 
 A secret is the value of an environment variable with a telling name, or one that a connection module read
