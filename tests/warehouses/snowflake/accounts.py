@@ -63,9 +63,7 @@ class Users:
             case "PROGRAMMATIC_ACCESS_TOKEN":
                 return self._by_token("programmatic_token", login, errors.WRONG_PROGRAMMATIC_TOKEN)
             case unknown:
-                raise errors.LoginRefusedError(
-                    "390140", f"The test server does not know authenticator {unknown}."
-                )
+                raise errors.LoginRefusedError("390140", f"The test server does not know authenticator {unknown}.")
 
     def _by_password(self, login: dict[str, Any]) -> User:
         user = self.by_name.get(str(login.get("LOGIN_NAME")).upper())

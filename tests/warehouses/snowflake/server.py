@@ -107,7 +107,8 @@ class Session:
 
 
 _PUBLIC_FIELDS = (
-    "number user role warehouse database schema authenticator parameters client statements closed".split()
+    *("number", "user", "role", "warehouse", "database", "schema", "authenticator"),
+    *("parameters", "client", "statements", "closed"),
 )
 
 
@@ -161,9 +162,7 @@ class Warehouse:
             schema=_folded(query.get("schemaName")),
             authenticator=str(login.get("AUTHENTICATOR") or "SNOWFLAKE").upper(),
             parameters=parameters,
-            client={
-                key: login.get(key) for key in ("CLIENT_APP_ID", "CLIENT_APP_VERSION", "CLIENT_ENVIRONMENT")
-            },
+            client={key: login.get(key) for key in ("CLIENT_APP_ID", "CLIENT_APP_VERSION", "CLIENT_ENVIRONMENT")},
             engine=self.engine.connect(),
         )
         self._enter_database(session)
@@ -180,9 +179,7 @@ class Warehouse:
 
     def context(self, session: Session) -> Context:
         """What the session's next statement is read against."""
-        denied = {
-            name for role, name in self.denials if role in ("*", session.role, f"user:{session.user}")
-        }
+        denied = {name for role, name in self.denials if role in ("*", session.role, f"user:{session.user}")}
         return Context(
             catalog=self.catalog,
             database=session.database,
@@ -213,7 +210,7 @@ class Warehouse:
 
     def _enter_database(self, session: Session) -> None:
         """Point the engine at the session's database where it really exists, else at the empty one."""
-        duck = session.engine._duck_conn  # noqa: SLF001
+        duck = session.engine._duck_conn
         candidates = [system_views.SCRATCH]
         if session.database:
             candidates.insert(0, f'"{session.database}"')
@@ -223,7 +220,7 @@ class Warehouse:
             with contextlib.suppress(duckdb.Error):
                 duck.execute(f"USE {candidate}").fetchall()
                 break
-        session.engine.database, session.engine._schema = session.database, session.schema  # noqa: SLF001
+        session.engine.database, session.engine._schema = session.database, session.schema
         session.engine.database_set = session.engine.schema_set = True
         duck.execute(f"SET TimeZone = '{session.parameters['TIMEZONE']}'").fetchall()
 
@@ -276,7 +273,7 @@ class Warehouse:
     def _show(self, session: Session, statement: Show, query_id: str) -> Result:
         cap = self.catalog.commands[statement.command].row_cap
         behaviour = self.catalog.commands[statement.command].above_row_cap
-        duck = session.engine._duck_conn  # noqa: SLF001
+        duck = session.engine._duck_conn
         [(count,)] = duck.execute(f"SELECT count(*) FROM ({statement.sql})").fetchall()
         if count > cap and behaviour == "error":
             raise errors.SHOW_TOO_LARGE
@@ -284,9 +281,9 @@ class Warehouse:
 
     def _select(self, session: Session, statement: Query, params: Any, query_id: str) -> Result:
         cursor = session.engine.cursor()
-        transformed = cursor._transform(statement.expression, params)  # noqa: SLF001
+        transformed = cursor._transform(statement.expression, params)
         sql = transformed.sql(dialect="duckdb")
-        duck = session.engine._duck_conn  # noqa: SLF001
+        duck = session.engine._duck_conn
         limit = self.faults.information_schema_limit
         if statement.reads_information_schema and limit is not None:
             [(count,)] = duck.execute(f"SELECT count(*) FROM ({sql})", params).fetchall()
@@ -298,7 +295,7 @@ class Warehouse:
         """DDL and DML as fakesnow does them; the answer is its first row as text."""
         cursor = session.engine.cursor()
         cursor.execute(statement.text, binding_params=params, server=True)
-        table = cursor._arrow_table  # noqa: SLF001
+        table = cursor._arrow_table
         if table is None or not table.num_columns:
             return _status()
         rows = [[None if v is None else str(v) for v in row.values()] for row in table.to_pylist()]
@@ -473,7 +470,7 @@ class Protocol:
             result = await run_in_threadpool(self._run_alone, session, text, params, query_id)
         except errors.StatementError as error:
             return _failed(query_id, error)
-        except Exception as error:  # noqa: BLE001 - whatever went wrong is the statement's answer, and logged
+        except Exception as error:
             known = _translated(error)
             if known is None:
                 logger.exception("statement failed in the test server: %s", text[:2000])
@@ -563,9 +560,7 @@ class Protocol:
         return await self.accept(request)
 
     async def set_denials(self, request: Request) -> JSONResponse:
-        self.warehouse.denials = [
-            (entry["role"], parse_name(entry["object"])) for entry in await _body(request)
-        ]
+        self.warehouse.denials = [(entry["role"], parse_name(entry["object"])) for entry in await _body(request)]
         return await self.accept(request)
 
     async def set_faults(self, request: Request) -> JSONResponse:

@@ -10,10 +10,10 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from sqlglot import exp
+from sqlglot import Expr, exp
 from sqlglot.dialects.snowflake import Snowflake
 from sqlglot.errors import SqlglotError
-from sqlglot.tokens import Token, TokenType
+from sqlglot.tokens import Token, TokenType  # type: ignore[attr-defined, unused-ignore]
 
 from tests.warehouses.snowflake import errors
 from tests.warehouses.snowflake.catalog import Catalog
@@ -38,7 +38,7 @@ class Context:
     warehouse: str | None
     denied: set[Name] = field(default_factory=set)
     database_exists: Callable[[str], bool] = lambda _name: True
-    values: dict[type[exp.Expression], str | None] = field(default_factory=dict)
+    values: dict[type[Expr], str | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Change:
 class Query:
     """A query for the engine, still in Snowflake's SQL, its system views replaced by the facts."""
 
-    expression: exp.Expression
+    expression: Expr
     reads_information_schema: bool
 
 
@@ -127,9 +127,7 @@ def _alter_session(tokens: list[Token]) -> AlterSession:
     if verb.text.upper() == "UNSET":
         return AlterSession({t.text.upper(): None for t in rest if t.token_type is not TokenType.COMMA})
     pairs = [token for token in rest if token.token_type not in (TokenType.COMMA, TokenType.EQ)]
-    return AlterSession(
-        {name.text.upper(): value.text for name, value in zip(pairs[::2], pairs[1::2], strict=True)}
-    )
+    return AlterSession({name.text.upper(): value.text for name, value in zip(pairs[::2], pairs[1::2], strict=True)})
 
 
 def _show(tokens: list[Token], context: Context) -> Show:
@@ -216,7 +214,7 @@ def _without_denied(command: str, where: str, context: Context) -> str:
     return f"{where} AND {' AND '.join(clauses)}" if where else f"WHERE {' AND '.join(clauses)}"
 
 
-def _query(expression: exp.Expression, context: Context) -> Query:
+def _query(expression: Expr, context: Context) -> Query:
     known_here = {cte.alias_or_name.upper() for cte in expression.find_all(exp.CTE)}
     reads_information_schema = False
     for table in list(expression.find_all(exp.Table)):
@@ -276,7 +274,7 @@ def _require_database(name: str | None, context: Context) -> None:
         raise errors.database_not_found(_spelled((name,)))
 
 
-def _facts(section: str, database: str, table: exp.Table, context: Context) -> exp.Expression:
+def _facts(section: str, database: str, table: exp.Table, context: Context) -> Expr:
     """The rows of a system view that this session sees, under the alias the statement gave it."""
     conditions = []
     if context.catalog.views[section].scope == "database":
@@ -297,7 +295,7 @@ def _facts(section: str, database: str, table: exp.Table, context: Context) -> e
     return subquery
 
 
-def _session_value(node: exp.Expression, context: Context) -> exp.Expression:
+def _session_value(node: Expr, context: Context) -> Expr:
     """``CURRENT_ROLE()`` and its kin, which the engine does not know."""
     for kind, value in context.values.items():
         if isinstance(node, kind):
@@ -310,13 +308,13 @@ def engine_time(text: str) -> str:
     return _COMPACT_OFFSET.sub(r"\1\2:\3", text)
 
 
-def _outer_flatten(expression: exp.Expression) -> None:
+def _outer_flatten(expression: Expr) -> None:
     """``FLATTEN(…, OUTER => TRUE)`` keeps rows whose array is empty: the engine's word for it is LEFT JOIN."""
     for join in expression.find_all(exp.Join):
         call = join.this.this if isinstance(join.this, exp.Lateral | exp.TableFromRows) else None
         if not isinstance(call, exp.Explode):
             continue
-        arguments: Iterable[exp.Expression] = [call.this, *call.expressions]
+        arguments: Iterable[Expr] = [call.this, *call.expressions]
         named = {a.this.name.upper(): a.expression for a in arguments if isinstance(a, exp.Kwarg)}
         if "INPUT" in named:
             call.set("this", named["INPUT"])
@@ -327,7 +325,7 @@ def _outer_flatten(expression: exp.Expression) -> None:
             join.set("on", exp.true())
 
 
-def _folded(part: exp.Expression) -> str:
+def _folded(part: Expr) -> str:
     quoted = isinstance(part, exp.Identifier) and bool(part.args.get("quoted"))
     return part.name if quoted else part.name.upper()
 

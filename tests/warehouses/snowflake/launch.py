@@ -1,0 +1,235 @@
+"""Starts and stops the embedded Snowflake, and gives a driver what it needs to connect to it.
+
+From the repository's own environment (nothing of the server is imported here) to a process on the loopback interface;
+the server's environment is built on first use. A client reaches it as it would reach Snowflake, by its own
+configuration: a ``connections.toml`` in the directory that ``SNOWFLAKE_HOME`` names.
+
+    python -m tests.warehouses.snowflake.launch --seed shop
+
+starts one with the demo shop, prints the variables to set, and serves until it is interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import secrets
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from tests.warehouses.environments import REPOSITORY, environment_python
+from tests.warehouses.snowflake.faults import Fault
+
+CONNECTION_NAME = "testbed"
+START_SECONDS = 60.0
+
+
+class ServerStartError(RuntimeError):
+    """The server did not come up; the message carries what it said."""
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """A user that every fresh server knows."""
+
+    user: str = "COLLECTOR"
+    password: str = field(default_factory=lambda: secrets.token_urlsafe(18), repr=False)
+    role: str = "MONTE_CARLO"
+    warehouse: str = "COMPUTE_WH"
+
+
+@dataclass
+class EmbeddedSnowflake:
+    """A running server. All methods raise ``requests.HTTPError`` when the server refuses the order."""
+
+    port: int
+    process: subprocess.Popen[str]
+    directory: Path
+    credentials: Credentials = field(default_factory=Credentials)
+
+    @property
+    def url(self) -> str:
+        """Where the server listens."""
+        return f"http://127.0.0.1:{self.port}"
+
+    # ---------------------------------------------------------------- connecting
+
+    def connection(self, **changes: Any) -> dict[str, Any]:
+        """Arguments for ``snowflake.connector.connect``; a change of None leaves the argument out."""
+        arguments: dict[str, Any] = {
+            "account": "testbed",
+            "host": "127.0.0.1",
+            "port": self.port,
+            "protocol": "http",
+            **asdict(self.credentials),
+        }
+        return {name: value for name, value in (arguments | changes).items() if value is not None}
+
+    def environment(self, home: Path | None = None, **changes: Any) -> dict[str, str]:
+        """Variables for a process: ``SNOWFLAKE_HOME`` with a ``connections.toml``, and the connection's name.
+
+        ``home`` is where the file is written (a directory of this server by default); ``changes`` are as in
+        :meth:`connection`.
+        """
+        home = home or Path(tempfile.mkdtemp(prefix="home-", dir=self.directory))
+        home.mkdir(parents=True, exist_ok=True)
+        lines = [f"[{CONNECTION_NAME}]"]
+        lines += [f"{name} = {_toml(value)}" for name, value in self.connection(**changes).items()]
+        path = home / "connections.toml"
+        path.touch(mode=0o600)  # the connector refuses a file that others can read
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        return {"SNOWFLAKE_HOME": str(home), "SNOWFLAKE_DEFAULT_CONNECTION_NAME": CONNECTION_NAME}
+
+    # ---------------------------------------------------------------- filling
+
+    def sql(self, statement: str) -> list[list[Any]]:
+        """Run DuckDB SQL; facts live in ``facts."INFORMATION_SCHEMA.TABLES"`` and so on."""
+        rows: list[list[Any]] = self._post("sql", {"sql": statement})["rows"]
+        return rows
+
+    def insert(self, table: str, rows: list[dict[str, Any]]) -> None:
+        """Append rows (dicts of equal keys) to a table of facts, named as in ``catalog.toml``."""
+        if rows:
+            columns = {name: [row[name] for row in rows] for name in rows[0]}
+            self._post("rows", {"table": table, "columns": columns})
+
+    def reset(self) -> None:
+        """An account as new: database SNOWFLAKE only, no history, no denials, no faults; users stay."""
+        self._post("reset", None)
+
+    # ---------------------------------------------------------------- steering
+
+    def add_user(self, name: str, **credentials: Any) -> None:
+        """Register a user; see ``accounts.User`` for the credentials it may be given."""
+        self._post("users", {"name": name, **credentials})
+
+    def deny(self, *objects: str, role: str = "*") -> None:
+        """Make these objects (``DB``, ``DB.SCHEMA``, ``DB.SCHEMA.NAME``) unseen by ``role``; replaces former ones.
+
+        ``role`` may also be ``user:NAME``. Without objects, nothing is denied.
+        """
+        self._post("denials", [{"role": role, "object": name} for name in objects])
+
+    def break_with(self, *faults: Fault) -> None:
+        """Put these faults in force in the place of all before; without any, the server is whole again."""
+        self._post("faults", [asdict(fault) for fault in faults])
+
+    def sessions(self) -> list[dict[str, Any]]:
+        """Every login so far: user, role, authenticator, session parameters, number of statements."""
+        return list(self._get("sessions"))
+
+    def statements(self) -> list[str]:
+        """Text of every statement so far, in order."""
+        return [entry["text"] for entry in self._get("statements")]
+
+    def stop(self) -> None:
+        """End the process; harmless when it is gone already."""
+        self.process.terminate()
+        try:
+            self.process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    def _post(self, path: str, body: Any) -> Any:
+        answer = requests.post(f"{self.url}/testbed/{path}", json=body, timeout=300)
+        if not answer.ok:
+            raise requests.HTTPError(f"{path}: {answer.status_code} {answer.text[:2000]}", response=answer)
+        return answer.json()
+
+    def _get(self, path: str) -> Any:
+        answer = requests.get(f"{self.url}/testbed/{path}", timeout=60)
+        answer.raise_for_status()
+        return answer.json()
+
+
+@contextmanager
+def embedded_snowflake() -> Iterator[EmbeddedSnowflake]:
+    """A running, empty server with one user; ended on leaving, whatever happened.
+
+    Raises :class:`ServerStartError` when it does not come up.
+    """
+    with tempfile.TemporaryDirectory(prefix="snowflake-testbed-") as directory:
+        server = _start(Path(directory))
+        try:
+            user = server.credentials
+            roles = [user.role, "ACCOUNTADMIN", "PUBLIC"]
+            server.add_user(user.user, password=user.password, roles=roles, default_warehouse=user.warehouse)
+            yield server
+        finally:
+            server.stop()
+
+
+def _start(directory: Path) -> EmbeddedSnowflake:
+    python = environment_python("snowflake")
+    log = directory / "server.log"
+    with log.open("w", encoding="utf-8") as stderr:
+        process = subprocess.Popen(
+            [str(python), "-m", "tests.warehouses.snowflake.server"],
+            cwd=REPOSITORY,
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY), "TMPDIR": str(directory)},
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+        )
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    if not line.startswith("listening on "):
+        process.kill()
+        process.wait()
+        raise ServerStartError(f"the embedded Snowflake said {line!r} and then:\n{log.read_text()[-4000:]}")
+    server = EmbeddedSnowflake(int(line.split()[-1]), process, directory)
+    _wait_until_ready(server)
+    return server
+
+
+def _wait_until_ready(server: EmbeddedSnowflake) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        with contextlib.suppress(requests.ConnectionError):
+            requests.get(f"{server.url}/testbed/ready", timeout=5)
+            return
+        if time.monotonic() > deadline or server.process.poll() is not None:
+            server.stop()
+            raise ServerStartError("the embedded Snowflake does not answer")
+        time.sleep(0.05)
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int):
+        return str(value)
+    return '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def main() -> int:
+    """Serve by hand: the variables go to standard output, in a form a shell can read."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--seed", choices=["empty", "shop"], default="shop")
+    options = parser.parse_args()
+    with embedded_snowflake() as server:
+        if options.seed == "shop":
+            from tests.warehouses.snowflake.shop import open_shop
+
+            open_shop(server)
+        for name, value in server.environment().items():
+            print(f"export {name}={value}", flush=True)
+        print("serving; interrupt to end", file=sys.stderr)
+        with contextlib.suppress(KeyboardInterrupt):
+            server.process.wait()
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
