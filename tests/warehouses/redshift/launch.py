@@ -50,6 +50,7 @@ class Load:
     databases: list[str] = field(default_factory=list)
     closed: dict[str, list[str]] = field(default_factory=dict)  # database -> the only users that may connect
     everywhere: list[str] = field(default_factory=list)
+    main_only: list[str] = field(default_factory=list)  # too much to copy into every database
     within: dict[str, list[str]] = field(default_factory=dict)
 
 
@@ -65,10 +66,17 @@ def literal(value: object) -> str:
     return "'" + str(value).replace("'", "''") + "'"
 
 
+def _copied(value: object) -> str:
+    if not isinstance(value, str):
+        return "\\N" if value is None else str(value)
+    if "\\" in value or "\n" in value or "\t" in value or "\r" in value:
+        value = value.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
+    return value
+
+
 def copy_block(table: str, columns: list[str], rows: Iterator[tuple[object, ...]]) -> str:
     """A COPY statement with its rows, as psql reads it."""
-    escapes = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
-    lines = ["\t".join("\\N" if v is None else str(v).translate(escapes) for v in row) for row in rows]
+    lines = ["\t".join([_copied(value) for value in row]) for row in rows]
     head = f"COPY {table} ({', '.join(quoted(column) for column in columns)}) FROM STDIN;"
     return "\n".join([head, *lines, "\\.", ""])
 
@@ -134,6 +142,8 @@ class RedshiftServer:
             self.run("\n".join(what.everywhere))
         for name in what.databases:
             self.run(f"CREATE DATABASE {quoted(name)} TEMPLATE {MAIN_DATABASE}", "postgres")
+        if what.main_only:
+            self.run("\n".join(what.main_only))
         for database, allowed in what.closed.items():
             names = ", ".join(quoted(user) for user in allowed)
             self.run(f"REVOKE CONNECT ON DATABASE {quoted(database)} FROM PUBLIC", "postgres")

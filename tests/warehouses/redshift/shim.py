@@ -20,7 +20,7 @@ from pathlib import Path
 SERVER_VERSION = b"8.0.2"
 ACCEPTED_PARAMETERS = {"user", "database", "application_name", "options", "client_encoding", "DateStyle"}
 SSL_REQUEST, GSS_REQUEST, CANCEL_REQUEST = 80877103, 80877104, 80877102
-PARSE, QUERY, ERROR, READY, PARAMETER = b"P", b"Q", b"E", b"Z", b"S"
+PARSE, QUERY, PASSWORD, FLUSH, ERROR, READY, PARAMETER = b"P", b"Q", b"p", b"H", b"E", b"Z", b"S"
 OWNER = "postgres"  # fills the server over its own socket, without a password; nobody may come in by that name
 
 # https://docs.aws.amazon.com/redshift/latest/dg/r_SHOW_TABLES.html
@@ -53,7 +53,7 @@ class Shim:
         return await asyncio.start_server(self._client, "127.0.0.1", port)
 
     async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             await self._session(reader, writer)
         writer.close()
 
@@ -84,9 +84,17 @@ class Shim:
                 await answers
 
     async def _requests(self, reader: asyncio.StreamReader, back: asyncio.StreamWriter, database: str) -> None:
-        """Relay the client's messages; SQL stands in Parse and Query."""
+        """Relay the client's messages; SQL stands in Parse and Query.
+
+        The driver sends a Flush after its password. A PostgreSQL that refuses the password ends without reading
+        on, and the connection's reset would overtake its reason: that Flush stays here.
+        """
+        last = b""
         while True:
             kind, body = await _read(reader)
+            last, before = kind, last
+            if kind == FLUSH and before == PASSWORD:
+                continue
             if kind == PARSE:
                 name, sql, rest = body.split(b"\0", 2)
                 body = b"\0".join([name, self._statement(sql.decode(), database).encode(), rest])

@@ -1,9 +1,9 @@
 """A believable shop in the local Redshift, and the truth about it: what every test compares with.
 
-From Python dataclasses to the SQL that fills the server (``Shop.load``). Four local databases (one closed to most users, one
-with a dot in its name), a database from a datashare, a Spectrum schema, views of all three sorts, names with dots, quotes,
-spaces and letters of other alphabets, tables without statistics and without rows, and a day of queries.
-Needs no server: the same call with the same ``now`` makes the same shop.
+From Python dataclasses to the SQL that fills the server (``Shop.load``). Four local databases (one closed to
+most users, one with a dot in its name), a database from a datashare, a Spectrum schema, views of all three sorts,
+names with dots, quotes, spaces and letters of other alphabets, tables without statistics and without rows, and a
+day of queries. Needs no server: the same call with the same ``now`` makes the same shop.
 """
 
 from __future__ import annotations
@@ -146,31 +146,77 @@ def pieces(text: str) -> list[str]:
 
 def stamp(moment: datetime | None) -> str | None:
     """A moment as the warehouse keeps it: UTC, without a zone."""
-    return moment.astimezone(timezone.utc).replace(tzinfo=None).isoformat(sep=" ") if moment else None
+    return moment.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M:%S.%f") if moment else None
 
 
 # --- writing it into the server ------------------------------------------------------------------------
 
 
 HISTORY_COLUMNS = [
-    "user_id", "query_id", "query_label", "transaction_id", "session_id", "database_name", "query_type", "status",
-    "result_cache_hit", "start_time", "end_time", "elapsed_time", "queue_time", "execution_time", "error_message",
-    "returned_rows", "returned_bytes", "query_text", "redshift_version", "compute_type", "compile_time",
-    "planning_time", "lock_wait_time", "service_class_id", "service_class_name", "query_priority",
-    "generic_query_hash", "username",
-]  # fmt: skip
+    "user_id",
+    "query_id",
+    "query_label",
+    "transaction_id",
+    "session_id",
+    "database_name",
+    "query_type",
+    "status",
+    "result_cache_hit",
+    "start_time",
+    "end_time",
+    "elapsed_time",
+    "queue_time",
+    "execution_time",
+    "error_message",
+    "returned_rows",
+    "returned_bytes",
+    "query_text",
+    "redshift_version",
+    "compute_type",
+    "compile_time",
+    "planning_time",
+    "lock_wait_time",
+    "service_class_id",
+    "service_class_name",
+    "query_priority",
+    "generic_query_hash",
+    "username",
+]
 
 
 def _history_row(query: Query) -> tuple[object, ...]:
     microseconds = int(query.seconds * 1_000_000)
     hashed = f"h{hash((query.query_type, len(query.text))) & 0xFFFFFFFF:x}"
     return (
-        query.user_id, query.query_id, query.extra.get("label", "default"), query.transaction_id, query.session_id,
-        query.database, query.query_type, query.status, "f", stamp(query.start), stamp(query.end), microseconds, 1200,
-        microseconds - 1200, query.error, query.returned_rows, query.returned_bytes, pieces(query.text)[0],
-        "1.0.98765", "primary", 350, 90, 0, 100, "Default queue", "normal", hashed,
+        query.user_id,
+        query.query_id,
+        query.extra.get("label", "default"),
+        query.transaction_id,
+        query.session_id,
+        query.database,
+        query.query_type,
+        query.status,
+        "f",
+        stamp(query.start),
+        stamp(query.end),
+        microseconds,
+        1200,
+        microseconds - 1200,
+        query.error,
+        query.returned_rows,
+        query.returned_bytes,
+        pieces(query.text)[0],
+        "1.0.98765",
+        "primary",
+        350,
+        90,
+        0,
+        100,
+        "Default queue",
+        "normal",
+        hashed,
         query.user.name if query.user else None,
-    )  # fmt: skip
+    )
 
 
 def query_blocks(queries: Iterable[Query]) -> Iterator[str]:
@@ -209,14 +255,38 @@ def relation_blocks(relations: list[Relation]) -> Iterator[str]:
     )
     yield copy_block(
         "testbed.svv_all_columns",
-        ["database_name", "schema_name", "table_name", "column_name", "ordinal_position", "is_nullable", "data_type",
-         "character_maximum_length", "numeric_precision", "numeric_scale", "remarks"],
+        [
+            "database_name",
+            "schema_name",
+            "table_name",
+            "column_name",
+            "ordinal_position",
+            "is_nullable",
+            "data_type",
+            "character_maximum_length",
+            "numeric_precision",
+            "numeric_scale",
+            "remarks",
+        ],
         (
-            (r.database, r.schema, r.name, c.name, number, "YES", c.data_type, c.length, c.precision, c.scale, _remark(c.comment))
-            for r in relations if r.kind != "late binding view"
+            (
+                r.database,
+                r.schema,
+                r.name,
+                c.name,
+                number,
+                "YES",
+                c.data_type,
+                c.length,
+                c.precision,
+                c.scale,
+                _remark(c.comment),
+            )
+            for r in relations
+            if r.kind != "late binding view"
             for number, c in enumerate(r.columns, start=1)
         ),
-    )  # fmt: skip
+    )
     yield copy_block(
         "testbed.show_tables",
         ["database_name", "schema_name", "table_name", "table_type", "last_modified_time", "table_subtype", "owner"],
@@ -257,13 +327,18 @@ def own_statements(relations: list[Relation]) -> list[str]:
     statements = [f"CREATE SCHEMA IF NOT EXISTS {quoted(name)};" for name in sorted({r.schema for r in relations})]
     for relation in relations:
         statements.extend(_own(relation))
-    for relation in relations:
-        statements.append(
-            "INSERT INTO testbed.pg_class_info (reloid, relname, relnamespace, relcreationtime) "
-            f"SELECT 1, {literal(relation.name)}, oid, {literal(stamp(relation.created))} "
-            f"FROM pg_namespace WHERE nspname = {literal(relation.schema)};"
-        )
+    statements.append(class_info(relations))
     return statements
+
+
+def class_info(relations: list[Relation]) -> str:
+    """The rows of PG_CLASS_INFO: when each relation was created."""
+    rows = [f"({literal(r.schema)}, {literal(r.name)}, {literal(stamp(r.created))}::timestamp)" for r in relations]
+    return (
+        "INSERT INTO testbed.pg_class_info (reloid, relname, relnamespace, relcreationtime) "
+        f"SELECT 1, v.name, n.oid, v.created FROM (VALUES {', '.join(rows)}) AS v (schema, name, created) "
+        "JOIN pg_namespace AS n ON n.nspname = v.schema;"
+    )
 
 
 def _own(relation: Relation) -> Iterator[str]:
@@ -300,6 +375,9 @@ class Shop:
     relations: list[Relation]
     queries: list[Query]
     users: list[User]
+    # what only the system views know, and only those of the main database: quick to make in thousands
+    bulk_queries: list[Query] = field(default_factory=list)
+    bulk_relations: list[Relation] = field(default_factory=list)
 
     def load(self) -> Load:
         local = [relation for relation in self.relations if relation.database in LOCAL_DATABASES]
@@ -323,28 +401,50 @@ class Shop:
                 hidden,
                 *query_blocks(self.queries),
             ],
+            main_only=list(self._bulk()),
             within={name: own_statements([r for r in local if r.database == name]) for name in LOCAL_DATABASES},
         )
+
+    def _bulk(self) -> Iterator[str]:
+        yield from query_blocks(self.bulk_queries)
+        if self.bulk_relations:
+            schemas = sorted({relation.schema for relation in self.bulk_relations})
+            yield from (f"CREATE SCHEMA {quoted(name)};" for name in schemas)
+            yield from relation_blocks(self.bulk_relations)
+            yield class_info(self.bulk_relations)
+            yield copy_block(
+                "testbed.svv_all_schemas",
+                ["database_name", "schema_name", "schema_owner", "schema_type"],
+                ((DEV, name, 100, "local") for name in schemas),
+            )
 
     def _cluster_statements(self) -> Iterator[str]:
         databases = [(name, "local") for name in [*LOCAL_DATABASES, "padb_harvest"]] + [(SHARED, "shared")]
         yield copy_block(
-            "testbed.svv_redshift_databases", ["database_name", "database_owner", "database_type"],
+            "testbed.svv_redshift_databases",
+            ["database_name", "database_owner", "database_type"],
             ((name, 100, kind) for name, kind in databases),
-        )  # fmt: skip
+        )
         schemas = {(r.database, r.schema) for r in self.relations}
         kinds = {SHARED: "shared"}
         yield copy_block(
-            "testbed.svv_all_schemas", ["database_name", "schema_name", "schema_owner", "schema_type"],
+            "testbed.svv_all_schemas",
+            ["database_name", "schema_name", "schema_owner", "schema_type"],
             (
                 (database, name, 100, "external" if name == "spectrum" else kinds.get(database, "local"))
                 for database, name in sorted(schemas | {(each, "pg_catalog") for each in LOCAL_DATABASES})
             ),
-        )  # fmt: skip
+        )
         yield copy_block(
-            "testbed.svv_datashares", ["share_name", "source_database", "consumer_database", "share_type", "producer_account"],
-            iter([(SHARE_NAME, None, SHARED, "INBOUND", "123456789012"), ("outshare", DEV, None, "OUTBOUND", "123456789012")]),
-        )  # fmt: skip
+            "testbed.svv_datashares",
+            ["share_name", "source_database", "consumer_database", "share_type", "producer_account"],
+            iter(
+                [
+                    (SHARE_NAME, None, SHARED, "INBOUND", "123456789012"),
+                    ("outshare", DEV, None, "OUTBOUND", "123456789012"),
+                ]
+            ),
+        )
 
     def relation(self, schema: str, name: str, database: str = DEV) -> Relation:
         found = [r for r in self.relations if (r.database, r.schema, r.name) == (database, schema, name)]
@@ -364,8 +464,8 @@ def numeric(name: str, precision: int, scale: int) -> Column:
     return Column(name, "numeric", precision=precision, scale=scale)
 
 
-def shop(now: datetime, extra_queries: Iterable[Query] = ()) -> Shop:
-    return Shop(now, relations(now), [*day_of_queries(now), *extra_queries], USERS)
+def shop(now: datetime) -> Shop:
+    return Shop(now, relations(now), day_of_queries(now), USERS)
 
 
 def relations(now: datetime) -> list[Relation]:
@@ -374,32 +474,75 @@ def relations(now: datetime) -> list[Relation]:
 
 def _dev_tables(now: datetime) -> Iterator[Relation]:
     born = now - timedelta(days=400)
-    orders = (integer("order_id", "Number of the till"), integer("customer_id"), numeric("amount", 18, 2),
-              Column("ordered_at", "timestamp without time zone"))  # fmt: skip
+    orders = (
+        integer("order_id", "Number of the till"),
+        integer("customer_id"),
+        numeric("amount", 18, 2),
+        Column("ordered_at", "timestamp without time zone"),
+    )
     yield Relation(
-        DEV, "sales", "orders", "table", orders, LONG_COMMENT,
-        visible_rows=120_000, all_rows=131_072, size_mb=64, created=born, modified=now - timedelta(hours=2),
-    )  # fmt: skip
+        DEV,
+        "sales",
+        "orders",
+        "table",
+        orders,
+        LONG_COMMENT,
+        visible_rows=120_000,
+        all_rows=131_072,
+        size_mb=64,
+        created=born,
+        modified=now - timedelta(hours=2),
+    )
     yield Relation(
-        DEV, "sales", "customers", "table", (integer("customer_id"), varchar("name", 128), varchar("country", 2)),
-        size_mb=12, created=born, modified=now - timedelta(days=3),
-    )  # fmt: skip
+        DEV,
+        "sales",
+        "customers",
+        "table",
+        (integer("customer_id"), varchar("name", 128), varchar("country", 2)),
+        size_mb=12,
+        created=born,
+        modified=now - timedelta(days=3),
+    )
     yield Relation(
-        DEV, "sales", "order_items", "table", (integer("order_id"), varchar("sku", 40), numeric("price", 12, 4)),
-        all_rows=990, size_mb=3, created=born, modified=now - timedelta(hours=1),
-    )  # fmt: skip
+        DEV,
+        "sales",
+        "order_items",
+        "table",
+        (integer("order_id"), varchar("sku", 40), numeric("price", 12, 4)),
+        all_rows=990,
+        size_mb=3,
+        created=born,
+        modified=now - timedelta(hours=1),
+    )
     yield Relation(DEV, "sales", "returns", "table", (integer("order_id"), varchar("reason")), created=born)
     yield Relation(
         DEV, "public", "every_type", "table", _every_type(), visible_rows=1, all_rows=1, size_mb=1, created=born
     )
     yield Relation(
-        DEV, "public", ODD_TABLE, "table", (integer('a "quoted" column'), varchar("größe in cm.", comment="Höhe × Breite")),
-        "It's \"odd\"", visible_rows=7, all_rows=7, size_mb=1, created=born, modified=now - timedelta(hours=5),
-    )  # fmt: skip
+        DEV,
+        "public",
+        ODD_TABLE,
+        "table",
+        (integer('a "quoted" column'), varchar("größe in cm.", comment="Höhe mal Breite")),
+        'It\'s "odd"',
+        visible_rows=7,
+        all_rows=7,
+        size_mb=1,
+        created=born,
+        modified=now - timedelta(hours=5),
+    )
     yield Relation(
-        DEV, ODD_SCHEMA, "Заказы", "table", (integer("№"), varchar("Имя")),
-        visible_rows=3, all_rows=3, size_mb=1, created=born, modified=now - timedelta(hours=6),
-    )  # fmt: skip
+        DEV,
+        ODD_SCHEMA,
+        "Заказы",
+        "table",
+        (integer("№"), varchar("Имя")),
+        visible_rows=3,
+        all_rows=3,
+        size_mb=1,
+        created=born,
+        modified=now - timedelta(hours=6),
+    )
 
 
 def _every_type() -> tuple[Column, ...]:
@@ -421,68 +564,127 @@ def _every_type() -> tuple[Column, ...]:
 def _dev_views(now: datetime) -> Iterator[Relation]:
     born = now - timedelta(days=90)
     yield Relation(
-        DEV, "sales", "daily_revenue", "view",
+        DEV,
+        "sales",
+        "daily_revenue",
+        "view",
         (Column("day", "timestamp without time zone"), Column("revenue", "numeric", precision=38, scale=2)),
-        created=born, sources=("sales.orders",),
+        created=born,
+        sources=("sales.orders",),
         definition="SELECT date_trunc('day', ordered_at) AS day, sum(amount) AS revenue FROM sales.orders GROUP BY 1;",
-    )  # fmt: skip
+    )
     yield Relation(
-        DEV, "sales", "orders_by_country", "view", (varchar("country", 2), Column("orders", "bigint", precision=64, scale=0)),
-        created=born, sources=("sales.customers", "sales.orders"),
+        DEV,
+        "sales",
+        "orders_by_country",
+        "view",
+        (varchar("country", 2), Column("orders", "bigint", precision=64, scale=0)),
+        created=born,
+        sources=("sales.customers", "sales.orders"),
         definition="SELECT c.country, count(o.order_id) AS orders FROM sales.orders o JOIN sales.customers c "
         "ON c.customer_id = o.customer_id GROUP BY c.country;",
-    )  # fmt: skip
+    )
     yield Relation(
-        DEV, "sales", "clicks_late", "late binding view", (varchar("url", 2000), integer("hits")),
-        created=born, sources=("spectrum.clicks",),
+        DEV,
+        "sales",
+        "clicks_late",
+        "late binding view",
+        (varchar("url", 2000), integer("hits")),
+        created=born,
+        sources=("spectrum.clicks",),
         definition="create view sales.clicks_late as select url, hits from spectrum.clicks with no schema binding;",
-    )  # fmt: skip
+    )
     yield Relation(
-        DEV, "sales", "best_customers", "materialized view", (integer("customer_id"), numeric("spent", 38, 2)),
-        visible_rows=500, all_rows=500, size_mb=2, created=born, modified=now - timedelta(minutes=30),
+        DEV,
+        "sales",
+        "best_customers",
+        "materialized view",
+        (integer("customer_id"), numeric("spent", 38, 2)),
+        visible_rows=500,
+        all_rows=500,
+        size_mb=2,
+        created=born,
+        modified=now - timedelta(minutes=30),
         sources=("sales.orders",),
         definition="create materialized view sales.best_customers as select customer_id, sum(amount) as spent "
         "from sales.orders group by customer_id;",
-    )  # fmt: skip
+    )
     yield Relation(
-        DEV, "spectrum", "clicks", "external table", (varchar("url", 2000), integer("hits")),
+        DEV,
+        "spectrum",
+        "clicks",
+        "external table",
+        (varchar("url", 2000), integer("hits")),
         location="s3://lake/clicks/",
-    )  # fmt: skip
+    )
 
 
 def _other_databases(now: datetime) -> Iterator[Relation]:
     born = now - timedelta(days=200)
     for name in ("fct_orders", "dim_customer", "daily_totals"):
         yield Relation(
-            ANALYTICS, "marts", name, "table", (integer("order_id"), numeric("amount", 18, 2)),
-            visible_rows=1000, all_rows=1000, size_mb=5, created=born, modified=now - timedelta(hours=4),
-        )  # fmt: skip
+            ANALYTICS,
+            "marts",
+            name,
+            "table",
+            (integer("order_id"), numeric("amount", 18, 2)),
+            visible_rows=1000,
+            all_rows=1000,
+            size_mb=5,
+            created=born,
+            modified=now - timedelta(hours=4),
+        )
     yield Relation(
-        ANALYTICS, "marts", "revenue", "view", (numeric("revenue", 38, 2),),
-        created=born, sources=("marts.fct_orders",), definition="SELECT sum(amount) AS revenue FROM marts.fct_orders;",
-    )  # fmt: skip
+        ANALYTICS,
+        "marts",
+        "revenue",
+        "view",
+        (numeric("revenue", 38, 2),),
+        created=born,
+        sources=("marts.fct_orders",),
+        definition="SELECT sum(amount) AS revenue FROM marts.fct_orders;",
+    )
     yield Relation(
-        FINANCE, "ledger", "entries", "table", (integer("entry_id"), numeric("amount", 18, 2)),
-        visible_rows=42, all_rows=42, size_mb=1, created=born, modified=now - timedelta(days=1),
-    )  # fmt: skip
+        FINANCE,
+        "ledger",
+        "entries",
+        "table",
+        (integer("entry_id"), numeric("amount", 18, 2)),
+        visible_rows=42,
+        all_rows=42,
+        size_mb=1,
+        created=born,
+        modified=now - timedelta(days=1),
+    )
     yield Relation(DOTTED, "public", "shifts", "table", (integer("shift_id"),), created=born)
     yield Relation(
-        SHARED, "public", "partner_orders", "datashare table", (integer("partner_id"), numeric("amount", 18, 2)),
+        SHARED,
+        "public",
+        "partner_orders",
+        "datashare table",
+        (integer("partner_id"), numeric("amount", 18, 2)),
         modified=now - timedelta(hours=8),
-    )  # fmt: skip
+    )
 
 
 def many_tables(count: int, now: datetime, columns: int = 10) -> list[Relation]:
-    """Tables that only the system views know of: quick to make in thousands."""
+    """For ``Shop.bulk_relations``."""
     names = tuple(varchar(f"c{number}") for number in range(1, columns + 1))
     return [
         Relation(
-            DEV, "bulk", f"t{number:05d}", "table", names,
-            visible_rows=number, all_rows=number, size_mb=1, created=now - timedelta(days=9),
+            DEV,
+            "bulk",
+            f"t{number:05d}",
+            "table",
+            names,
+            visible_rows=number,
+            all_rows=number,
+            size_mb=1,
+            created=now - timedelta(days=9),
             modified=now - timedelta(seconds=number),
         )
         for number in range(count)
-    ]  # fmt: skip
+    ]
 
 
 def many_queries(count: int, now: datetime, long_ones: int = 50, first_id: int = 1_000_000) -> Iterator[Query]:
@@ -498,10 +700,18 @@ def many_queries(count: int, now: datetime, long_ones: int = 50, first_id: int =
             text = f"INSERT INTO sales.order_items (order_id) SELECT o.order_id FROM sales.orders AS o WHERE o.order_id IN ({listed}, {number})"
             text = text.ljust(39 * CHUNK + 17, " ") + f"/* {number} */"
         yield Query(
-            query_id=first_id + number, user=LOADER, database=DEV, query_type="SELECT" if number >= long_ones else "INSERT",
-            text=text, start=start + step * number, seconds=0.5, session_id=2_000_000 + number % 50, transaction_id=number,
-            returned_rows=number % 97, returned_bytes=number % 97 * 40,
-        )  # fmt: skip
+            query_id=first_id + number,
+            user=LOADER,
+            database=DEV,
+            query_type="SELECT" if number >= long_ones else "INSERT",
+            text=text,
+            start=start + step * number,
+            seconds=0.5,
+            session_id=2_000_000 + number % 50,
+            transaction_id=number,
+            returned_rows=number % 97,
+            returned_bytes=number % 97 * 40,
+        )
 
 
 def day_of_queries(now: datetime) -> list[Query]:
@@ -511,42 +721,82 @@ def day_of_queries(now: datetime) -> list[Query]:
 def _loads(now: datetime) -> Iterator[Query]:
     hour = now - timedelta(hours=6)
     yield Query(
-        9001, LOADER, DEV, "COPY",
-        "COPY sales.orders FROM 's3://lake/orders/2026/' IAM_ROLE default FORMAT AS PARQUET", hour, 12, session_id=11,
-    )  # fmt: skip
+        9001,
+        LOADER,
+        DEV,
+        "COPY",
+        "COPY sales.orders FROM 's3://lake/orders/2026/' IAM_ROLE default FORMAT AS PARQUET",
+        hour,
+        12,
+        session_id=11,
+    )
     yield Query(
-        9002, LOADER, DEV, "UNLOAD",
+        9002,
+        LOADER,
+        DEV,
+        "UNLOAD",
         "UNLOAD ('SELECT order_id, amount FROM sales.orders WHERE country = ''DE''') TO 's3://lake/export/orders_' "
-        "IAM_ROLE default PARQUET", hour + timedelta(minutes=1), 30, session_id=11,
-    )  # fmt: skip
+        "IAM_ROLE default PARQUET",
+        hour + timedelta(minutes=1),
+        30,
+        session_id=11,
+    )
 
 
 def _transformations(now: datetime) -> Iterator[Query]:
     at = now - timedelta(hours=5)
     minute = timedelta(minutes=1)
     yield Query(
-        9010, LOADER, DEV, "INSERT",
+        9010,
+        LOADER,
+        DEV,
+        "INSERT",
         "INSERT INTO sales.order_items (order_id, price)\n-- prices of today\nSELECT o.order_id, o.amount\nFROM sales.orders o",
-        at, 4, session_id=12,
-    )  # fmt: skip
+        at,
+        4,
+        session_id=12,
+    )
     yield Query(
-        9011, LOADER, ANALYTICS, "CTAS",
-        "CREATE TEMP TABLE stage AS SELECT order_id, amount FROM dev.sales.orders", at + minute, 3, session_id=13,
-    )  # fmt: skip
+        9011,
+        LOADER,
+        ANALYTICS,
+        "CTAS",
+        "CREATE TEMP TABLE stage AS SELECT order_id, amount FROM dev.sales.orders",
+        at + minute,
+        3,
+        session_id=13,
+    )
     yield Query(
-        9012, LOADER, ANALYTICS, "INSERT",
-        "INSERT INTO marts.fct_orders (order_id, amount) SELECT order_id, amount FROM stage", at + 2 * minute, 3, session_id=13,
-    )  # fmt: skip
+        9012,
+        LOADER,
+        ANALYTICS,
+        "INSERT",
+        "INSERT INTO marts.fct_orders (order_id, amount) SELECT order_id, amount FROM stage",
+        at + 2 * minute,
+        3,
+        session_id=13,
+    )
     yield Query(
-        9013, LOADER, ANALYTICS, "UPDATE",
+        9013,
+        LOADER,
+        ANALYTICS,
+        "UPDATE",
         "UPDATE marts.dim_customer SET amount = c.customer_id FROM dev.sales.customers c WHERE c.customer_id = order_id",
-        at + 3 * minute, 3, session_id=13,
-    )  # fmt: skip
+        at + 3 * minute,
+        3,
+        session_id=13,
+    )
     yield Query(9014, LOADER, DEV, "UTILITY", "SET search_path TO sales", at + 4 * minute, 0.1, session_id=14)
     yield Query(
-        9015, LOADER, DEV, "INSERT", "INSERT INTO returns (order_id) SELECT order_id FROM orders WHERE amount < 0",
-        at + 5 * minute, 1, session_id=14,
-    )  # fmt: skip
+        9015,
+        LOADER,
+        DEV,
+        "INSERT",
+        "INSERT INTO returns (order_id) SELECT order_id FROM orders WHERE amount < 0",
+        at + 5 * minute,
+        1,
+        session_id=14,
+    )
     yield Query(
         9016,
         None,
@@ -559,22 +809,51 @@ def _transformations(now: datetime) -> Iterator[Query]:
         returned_bytes=8,
     )
     yield Query(
-        9017, MONITOR, DEV, "SELECT", "SELECT 'été' AS saison", at + 7 * minute, 0.2, returned_rows=1, returned_bytes=5,
+        9017,
+        MONITOR,
+        DEV,
+        "SELECT",
+        "SELECT 'été' AS saison",
+        at + 7 * minute,
+        0.2,
+        returned_rows=1,
+        returned_bytes=5,
         extra={"label": "push-ingestion"},
-    )  # fmt: skip
+    )
 
 
 def _failures(now: datetime) -> Iterator[Query]:
     at = now - timedelta(hours=4)
     yield Query(
-        9020, LOADER, DEV, "INSERT", "INSERT INTO sales.orders SELECT * FROM sales.no_such_table", at, 0.3,
-        status="failed", error='relation "sales.no_such_table" does not exist',
-    )  # fmt: skip
+        9020,
+        LOADER,
+        DEV,
+        "INSERT",
+        "INSERT INTO sales.orders SELECT * FROM sales.no_such_table",
+        at,
+        0.3,
+        status="failed",
+        error='relation "sales.no_such_table" does not exist',
+    )
     yield Query(
-        9021, LOADER, DEV, "SELECT", "SELECT * FROM sales.orders a, sales.orders b", at, 90,
-        status="canceled", error="Query (9021) canceled on user's request",
-    )  # fmt: skip
+        9021,
+        LOADER,
+        DEV,
+        "SELECT",
+        "SELECT * FROM sales.orders a, sales.orders b",
+        at,
+        90,
+        status="canceled",
+        error="Query (9021) canceled on user's request",
+    )
     yield Query(9022, LOADER, DEV, "SELECT", "SELECT pg_sleep(36000)", at, 1, status="running")
     yield Query(
-        9023, None, DEV, "SELECT", "SELECT 1 /* by Redshift itself */", at, 0.1, user_id_override=SYSTEM_USER_ID,
-    )  # fmt: skip
+        9023,
+        None,
+        DEV,
+        "SELECT",
+        "SELECT 1 /* by Redshift itself */",
+        at,
+        0.1,
+        user_id_override=SYSTEM_USER_ID,
+    )
