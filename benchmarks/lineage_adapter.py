@@ -11,12 +11,13 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts" / "templates" / "snowflake"))
 
-from pushkit.sql_lineage import Defaults, Schema, StatementLineage, TableName, extract
+from pushkit.sql_lineage import ColumnEdge, Defaults, Schema, StatementLineage, TableName, extract
 
 
 def schema_of(tables: Mapping[str, Mapping[str, str]] | None) -> Schema | None:
@@ -34,13 +35,72 @@ def schema_of(tables: Mapping[str, Mapping[str, str]] | None) -> Schema | None:
 def answer(case: Mapping[str, Any]) -> dict[str, Any]:
     """The runner's answer for one case."""
     schema = schema_of(case.get("schemas"))
-    found = extract(case["sql"], case["dialect"], Defaults(case.get("default_db"), case.get("default_schema")), schema)
+    defaults = Defaults(case.get("default_db"), case.get("default_schema"))
+    found = extract(case["sql"], case["dialect"], defaults, schema)
+    # A cached result is no table of the catalog.
+    lineages = Script([lineage for lineage in found.lineages if lineage.kind != "cache"]).net()
     return {
-        "in": list(dict.fromkeys(str(table) for lineage in found.lineages for table in lineage.sources)),
-        "out": list(dict.fromkeys(str(lineage.target) for lineage in found.lineages if lineage.target)),
-        "cols": [edge for lineage in found.lineages for edge in edges(lineage)],
+        "in": list(dict.fromkeys(str(table) for lineage in lineages for table in lineage.sources)),
+        "out": list(dict.fromkeys(str(lineage.target) for lineage in lineages if lineage.target)),
+        "cols": [edge for lineage in lineages for edge in edges(lineage)],
         "error": "; ".join(skip.reason for skip in found.skips) or None,
     }
+
+
+class Script:
+    """What a script does as a whole: the runner asks for one answer, so what it makes for itself does not count.
+
+    A table that the script creates and then reads, or drops, is resolved to what it was made from; one that it
+    fills and then renames is known by its last name.
+    """
+
+    def __init__(self, lineages: list[StatementLineage]) -> None:
+        self.lineages = lineages
+        self.made: dict[TableName, StatementLineage] = {}
+        self.inner: set[TableName] = set()
+
+    def net(self) -> list[StatementLineage]:
+        if len(self.lineages) < 2:
+            return self.lineages
+        kept: list[StatementLineage] = []
+        for lineage in self.lineages:
+            if lineage.kind == "rename" and lineage.sources and lineage.target:
+                old = lineage.sources[0]
+                if any(earlier.target == old for earlier in kept):
+                    kept = [replace(e, target=lineage.target) if e.target == old else e for e in kept]
+                    continue
+            resolved = self.resolved(lineage)
+            kept.append(resolved)
+            if lineage.target is None:
+                continue
+            if lineage.kind == "drop" and lineage.target in self.made:
+                self.inner.add(lineage.target)
+            elif lineage.kind.startswith("create ") and lineage.moves_data:
+                self.made[lineage.target] = resolved
+        return [lineage for lineage in kept if lineage.target not in self.inner]
+
+    def resolved(self, lineage: StatementLineage) -> StatementLineage:
+        made = [source for source in lineage.sources if source in self.made and source != lineage.target]
+        if not made:
+            return lineage
+        self.inner.update(made)
+        sources: dict[TableName, None] = {}
+        for source in lineage.sources:
+            for real in self.made[source].sources if source in made else (source,):
+                sources.setdefault(real)
+        columns: dict[ColumnEdge, None] = {}
+        for edge in lineage.columns:
+            for real_edge in self.through(edge) if edge.source in made else (edge,):
+                columns.setdefault(real_edge)
+        return replace(lineage, sources=tuple(sources), columns=tuple(columns))
+
+    def through(self, edge: ColumnEdge) -> list[ColumnEdge]:
+        name = edge.source_column.lower()
+        return [
+            ColumnEdge(inner.source, inner.source_column, edge.target_column)
+            for inner in self.made[edge.source].columns
+            if inner.target_column.lower() == name
+        ]
 
 
 def edges(lineage: StatementLineage) -> list[list[str | None]]:

@@ -220,7 +220,7 @@ class _Script:
             return
         lineages = reader.lineages
         if not certain:
-            lineages = [replace(lineage, certainty=PARTIAL) for lineage in lineages]
+            lineages = [replace(lineage, certainty=PARTIAL) for lineage in lineages if lineage.sources]
         self.lineages.extend(lineages)
         for effect in reader.effects:
             self._apply(effect)
@@ -236,7 +236,9 @@ class _Script:
         changed = used(tree, self._namer, self.defaults) if isinstance(tree, exp.Use) else None
         if changed is not None:
             self.defaults = changed
+            made = self._namer.made
             self._namer = Namer(self.dialect, changed, self.schema)
+            self._namer.made = made
 
     # -- what sqlglot does not parse -------------------------------------------------------------------------
 

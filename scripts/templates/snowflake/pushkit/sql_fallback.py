@@ -145,6 +145,8 @@ def _target(piece: Piece) -> tuple[Parts | None, int]:
             if piece.word(position) in ("INSERT", "MERGE"):
                 return _named_after(piece, position + 1)[0], 0
         return None, 0
+    if first == "INSERT" and not {"INTO", "OVERWRITE", "TABLE"} & set(words[1:4]):
+        return None, 0
     if first in ("INSERT", "MERGE", "UPDATE"):
         return _named_after(piece, 1)
     if first == "DELETE" and len(words) > 1 and words[1] == "FROM":

@@ -14,11 +14,10 @@ from typing import Any
 
 from sqlglot.dialects.dialect import Dialect, NormalizationStrategy
 
-# Names people use for a dialect, and the sqlglot dialect that reads it. "postgres" stands in for standard SQL.
+# Names people use for a dialect, and the sqlglot dialect that reads it. "" is sqlglot's own, for standard SQL.
 DIALECT_ALIASES: Mapping[str, str] = {
-    "ansi": "postgres",
-    "generic": "postgres",
-    "": "postgres",
+    "ansi": "",
+    "generic": "",
     "greenplum": "postgres",
     "vertica": "postgres",
     "netezza": "postgres",
@@ -150,6 +149,7 @@ class Namer:
         self.defaults = defaults
         self.schema = schema
         self.is_bigquery = type(dialect).__name__ == "BigQuery"
+        self.made: dict[TableName, tuple[str, ...]] = {}  # columns of tables this script has created
         self._memo: dict[tuple[tuple[str, bool], ...], TableName] = {}
 
     def fold(self, text: str, quoted: bool = False) -> str:
@@ -169,7 +169,7 @@ class Namer:
     def columns(self, table: TableName) -> tuple[str, ...]:
         """The table's columns in catalog order; empty when unknown."""
         entry = self.schema.find(table.parts) if self.schema else None
-        return entry[1] if entry else ()
+        return entry[1] if entry and entry[1] else self.made.get(table, ())
 
     def _table(self, parts: tuple[tuple[str, bool], ...]) -> TableName:
         last = parts[-1][0]

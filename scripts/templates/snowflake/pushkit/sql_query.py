@@ -58,16 +58,17 @@ class TooCostly(Exception):  # noqa: N818  it is a verdict about a statement, no
 class Scope:
     """The relations of one SELECT by alias, and the scope around it for correlated references."""
 
-    __slots__ = ("aliases", "env", "hidden", "outer", "own", "sources", "tables", "using")
+    __slots__ = ("aliases", "env", "hidden", "lateral_aliases", "outer", "own", "sources", "tables", "using")
 
-    def __init__(self, env: Env, outer: Scope | None) -> None:
+    def __init__(self, env: Env, outer: Scope | None, lateral_aliases: bool = False) -> None:
+        self.lateral_aliases = lateral_aliases
         self.env = env
         self.outer = outer
         self.sources: dict[str, Relation] = {}
         self.tables: dict[tuple[str, ...], str] = {}  # full lower-case name -> alias
         self.using: dict[str, str] = {}  # lower-case -> the name as it is written
         self.hidden: set[str] = set()  # aliases a star does not show (semi joins)
-        self.aliases: dict[str, Sources] = {}  # outputs so far, where the dialect lets later ones use them
+        self.aliases: dict[str, Sources] = {}  # outputs so far, which later ones may use
         self.own: set[str] = set()  # names that are columns of the sources although an alias has them too
 
     def add(self, alias: str, relation: Relation, written: tuple[str, ...] = ()) -> None:
@@ -96,9 +97,9 @@ class Scope:
         hits = self.closed_hits(name, path)
         if hits:
             return hits[0]
-        if key in self.aliases and key not in self.own:
-            return self.aliases[key]
         opened = [relation for relation in self.sources.values() if not relation.closed]
+        if key in self.aliases and (not opened or (self.lateral_aliases and key not in self.own)):
+            return self.aliases[key]
         explicit = [relation for relation in opened if any(key == output.lower() for output, _ in relation.outputs)]
         if len(explicit) == 1 or len(opened) == 1:
             self.own.add(key)
@@ -203,7 +204,7 @@ class Reader:
         return stacked(branches, bool(node.args.get("by_name")))
 
     def _select(self, node: exp.Select, env: Env, outer: Scope | None) -> Relation:
-        return self.select_in(node, Scope(env, outer))
+        return self.select_in(node, Scope(env, outer, self.lateral_aliases))
 
     def select_in(self, node: exp.Select, scope: Scope) -> Relation:
         """A SELECT whose scope may already hold relations (Hive: FROM t INSERT … SELECT …)."""
@@ -281,8 +282,6 @@ class Reader:
             self._add_unnest(node, scope)
         elif isinstance(node, exp.Values):
             self._add_values(node, scope)
-        elif isinstance(node, exp.SemanticView):
-            scope.add(node.alias or "", self._semantic_view(node))
         elif isinstance(node, exp.Query):
             scope.add(node.alias, self.query(node, scope.env, scope.outer))
         elif isinstance(node, exp.Stream):
@@ -295,15 +294,21 @@ class Reader:
                 self.add_source(lateral, scope)
 
     @staticmethod
-    def _is_join_group(node: exp.Subquery) -> bool:
-        return isinstance(node.this, exp.Table) or (
-            isinstance(node.this, exp.Subquery) and bool(node.args.get("joins"))
-        )
+    def _is_join_group(node: exp.Expr) -> bool:
+        """Parentheses around joins, which hide no alias inside them: FROM ((a JOIN b ON …) JOIN c ON …)."""
+        while isinstance(node, exp.Subquery) and not node.alias:
+            if isinstance(node.this, exp.Table) or node.args.get("joins"):
+                return True
+            node = node.this
+        return False
 
     def _add_table(self, node: exp.Table, scope: Scope) -> None:
         this = node.this
         if isinstance(this, exp.Func) and not isinstance(this, exp.DynamicIdentifier):
             self._add_function(node, this, scope)
+            return
+        if isinstance(this, exp.SemanticView):
+            scope.add(node.alias, self._semantic_view(this))
             return
         parts = table_parts(node)
         alias = node.alias or (parts[-1][0] if parts else "")
@@ -494,8 +499,7 @@ class Reader:
             name = self._fold(item.args["alias"]) if item.args.get("alias") else ""
             sources = self.value(item.this, scope)
             outputs.append((name, sources))
-            if self.lateral_aliases:
-                scope.aliases.setdefault(name.lower(), sources)
+            scope.aliases.setdefault(name.lower(), sources)
         elif kind is exp.Aliases:
             sources = self.value(item.this, scope)
             outputs.extend((self._fold(name), sources) for name in item.args.get("expressions") or ())

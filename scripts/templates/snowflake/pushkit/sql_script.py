@@ -55,10 +55,13 @@ class Piece:
 
     tokens: Sequence[Token]
     text: str
+    written: str | None = None  # the statement, where the positions of its tokens do not tell
 
     @property
     def source(self) -> str:
         """The statement as it was written."""
+        if self.written is not None:
+            return self.written
         return self.text[self.tokens[0].start : self.tokens[-1].end + 1] if self.tokens else ""
 
     def word(self, position: int) -> str:
@@ -107,7 +110,10 @@ def _unwrapped(piece: Piece, dialect: Dialect, depth: int) -> Iterator[Piece]:
     while piece.tokens:
         word = piece.word(0)
         payload = _payload(piece)
-        if payload is not None and word not in ("UNLOAD", "EXECUTE", "EXEC"):
+        if payload is not None and word == "UNLOAD":
+            yield Piece([piece.tokens[0], *dialect.tokenize(payload)], payload, f"UNLOAD {payload}")
+            return
+        if payload is not None and word not in ("EXECUTE", "EXEC"):
             if word in SILENT or word in ("END", "CALL"):
                 return
             # The tokenizer gave the rest of the statement as one string: read it as text.

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlglot import exp
+from sqlglot.dialects.hive import Hive
 
 from pushkit.sql_names import EXTERNAL, VIEW, Namer, TableName
 from pushkit.sql_query import Env, Reader, Scope, Temporary, table_parts
@@ -243,6 +244,8 @@ class StatementReader:
             self.emit(filled, verb, outputs)
             outputs = []
         self.emit(target, verb, outputs, temporary=temporary, content=content, action="create")
+        if content.closed:
+            self.namer.made[target] = tuple(name for name, _ in outputs)
 
     def _copied(self, target: TableName, source: exp.Expr, kind: str, temporary: bool = False) -> None:
         """CLONE, COPY, SWAP, RENAME: the same columns under another name."""
@@ -256,7 +259,9 @@ class StatementReader:
     def _stored_outside(
         self, target: TableName, verb: str, properties: Mapping[type, exp.Expr], temporary: bool
     ) -> None:
-        location = properties.get(exp.LocationProperty)
+        # In Hive and Spark a LOCATION is where the table keeps its own data; elsewhere it is what it reads.
+        own = isinstance(self.namer.dialect, Hive)
+        location = None if own else properties.get(exp.LocationProperty)
         paths = [location.this.name] if location is not None and isinstance(location.this, exp.Literal) else []
         for item in _generic_properties(properties):
             if item.this.name.lower() in ("uris", "location") and item.args.get("value") is not None:
