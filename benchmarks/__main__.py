@@ -1,0 +1,26 @@
+"""``make bench``: every benchmark, one after the other. Figures are ratios within one run; the machine is named."""
+
+from __future__ import annotations
+
+import runpy
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+BENCHMARKS = ("lineage_speed.py", "delivery_speed.py")
+
+
+def main() -> int:
+    for name in BENCHMARKS:
+        print(f"\n== {name}", flush=True)
+        sys.argv = [str(HERE / name)]
+        try:
+            runpy.run_path(str(HERE / name), run_name="__main__")
+        except SystemExit as left:
+            if left.code:
+                return int(left.code) if isinstance(left.code, int) else 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
