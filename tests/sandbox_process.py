@@ -47,7 +47,7 @@ class GraphQLRefusedError(AssertionError):
 
 @dataclass(frozen=True)
 class PathRequests:
-    """How often a path was asked, and the last answers: HTTP statuses, or "dropped"."""
+    """How often a path was asked, and the last answers: HTTP statuses, "dropped", or "gone" for a sender that left."""
 
     count: int
     answers: list[int | str]

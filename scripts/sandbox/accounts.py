@@ -92,7 +92,7 @@ def open_account(directory: Path) -> Account:
     path = directory / SETTINGS_FILE
     if not path.exists():
         account = _new_account()
-        _write_privately(path, json.dumps(asdict(account), indent=2) + "\n")
+        _write_privately(path, json.dumps(_settings(account), indent=2) + "\n")
         return account
     try:
         return _read_account(json.loads(path.read_text(encoding="utf-8")))
@@ -136,6 +136,14 @@ def _new_account() -> Account:
     )
 
 
+def _settings(account: Account) -> dict[str, Any]:
+    return {
+        "account": account.uuid,
+        "keys": [asdict(key) for key in account.keys],
+        "warehouses": [asdict(warehouse) for warehouse in account.warehouses],
+    }
+
+
 def _read_account(settings: dict[str, Any]) -> Account:
     keys = []
     for entry in settings["keys"]:
@@ -154,8 +162,8 @@ def _read_account(settings: dict[str, Any]) -> Account:
         Warehouse(str(uuid.UUID(entry["uuid"])), str(entry["name"]), str(entry["type"]))
         for entry in settings["warehouses"]
     ]
-    # A file written before accounts had a name still opens: the account's uuid only shows in MCONs.
-    account = settings.get("account") or settings.get("uuid") or str(uuid.UUID(int=0))
+    # The account only shows in MCONs: a file that leaves it out has the same one every time.
+    account = settings.get("account") or str(uuid.UUID(int=0))
     return Account(str(uuid.UUID(account)), tuple(keys), tuple(warehouses))
 
 

@@ -22,8 +22,10 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 CONTROL_PREFIX = "/sandbox/"
 DROPPED = "dropped"
+GONE = "gone"
 _TRANSPORT = "sandbox.transport"
-_LAST_ANSWERS = 200
+_LAST_ANSWERS = 1000
+_LOOK_AGAIN = 0.05
 
 
 class FaultableConnection(H11Protocol):
@@ -46,7 +48,8 @@ class Fault:
 
     `calls` are numbered from 1, counted from when the fault was asked for; `every` N hits each Nth; with
     neither, every request is hit. `delay` is in seconds; `drop` is "before" or "after" the request is
-    handled. Without `status` and `drop` a hit request is only delayed.
+    handled. Without `status` and `drop` a hit request is only delayed; one whose sender does not wait for
+    the delay is not handled.
     """
 
     path: str
@@ -121,7 +124,7 @@ def read_fault(body: Any) -> tuple[Fault | None, dict[str, str]]:
 
 @dataclass
 class Tally:
-    """How often a path was asked, and its last answers: a status, or "dropped"."""
+    """How often a path was asked, and its last answers: a status, "dropped", or "gone" for a sender that left."""
 
     count: int = 0
     answers: deque[int | str] = field(default_factory=lambda: deque(maxlen=_LAST_ANSWERS))
@@ -151,8 +154,9 @@ class FaultLayer:
             await self._app(scope, receive, _noting(tally, send))
 
     async def _spoil(self, fault: Fault, tally: Tally, scope: Scope, receive: Receive, send: Send) -> None:
-        if fault.delay:
-            await asyncio.sleep(fault.delay)
+        if not await _wait(fault.delay, scope[_TRANSPORT]):
+            tally.answers.append(GONE)
+            return
         if fault.drop == "after":
             await self._app(scope, receive, _discard)
         elif fault.drop or fault.status is not None:
@@ -177,6 +181,18 @@ def _noting(tally: Tally, send: Send) -> Send:
 
 async def _discard(message: Message) -> None:
     """Take an answer that nobody is to hear."""
+
+
+async def _wait(seconds: float, transport: asyncio.Transport) -> bool:
+    """Wait, and say whether the sender waited too; one that gave up does not hold up the sandbox's end."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + seconds
+    while not transport.is_closing():
+        left = until - loop.time()
+        if left <= 0:
+            return True
+        await asyncio.sleep(min(left, _LOOK_AGAIN))
+    return False
 
 
 async def _drain(receive: Receive) -> None:

@@ -108,13 +108,14 @@ def _targets(statement: exp.Expr) -> Iterator[exp.Table]:
         for insert in statement.find_all(exp.Insert):
             yield from _targets(insert)
         return
-    if isinstance(statement, exp.TruncateTable):
-        yield from (table for table in statement.expressions if isinstance(table, exp.Table))
+    if isinstance(statement, (exp.TruncateTable, exp.Drop)):
+        named = [statement.this, *statement.expressions, *(statement.args.get("tables") or [])]
+        yield from (table for table in named if isinstance(table, exp.Table))
         return
     into = statement.args.get("into")
     if isinstance(into, exp.Into) and isinstance(into.this, exp.Table):
         yield into.this
-    if isinstance(statement, (exp.DML, exp.Create, exp.Merge, exp.Update, exp.Drop, exp.Alter, exp.Copy)):
+    if isinstance(statement, (exp.DML, exp.Create, exp.Merge, exp.Update, exp.Alter, exp.Copy)):
         target = statement.this
         if isinstance(target, exp.Schema):
             target = target.this

@@ -23,6 +23,8 @@ Check = Callable[[Any], "str | None"]
 # A body with thousands of faults answers with this many of them: enough to see the pattern.
 MOST_PROBLEMS = 50
 
+_LARGEST_COUNT = 2**63 - 1
+
 _TIMESTAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,9})?(Z|[+-]\d\d:\d\d)")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
@@ -122,7 +124,8 @@ def name(value: Any) -> str | None:
 
 def count(value: Any) -> str | None:
     """Check a whole number, zero or more (`true` is not one)."""
-    return None if type(value) is int and value >= 0 else "must be a whole number, zero or more"
+    fits = type(value) is int and 0 <= value <= _LARGEST_COUNT
+    return None if fits else "must be a whole number from zero to 2^63 - 1"
 
 
 def code(value: Any) -> str | None:

@@ -1,0 +1,117 @@
+"""The command: its files, its exit codes, and that it keeps its secrets."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.sandbox_process import SANDBOX, SandboxProcess
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(SANDBOX), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_help_and_version() -> None:
+    for flag, word in (("--help", "example: python scripts/sandbox"), ("--version", "sandbox ")):
+        finished = run(flag)
+        assert finished.returncode == 0
+        assert word in finished.stdout
+
+
+def test_keys_are_made_once_private_and_never_shown(tmp_path: Path) -> None:
+    with SandboxProcess(tmp_path) as sandbox:
+        first, env = sandbox.settings, sandbox.env
+        for name in ("sandbox.json", "sandbox.env"):
+            assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
+        sandbox.stop()
+    with SandboxProcess(tmp_path) as again:
+        assert again.settings == first
+        assert {**again.env, "MCD_API_ENDPOINT": ""} == {**env, "MCD_API_ENDPOINT": ""}
+    assert {warehouse["type"] for warehouse in first["warehouses"]} == {
+        "snowflake",
+        "bigquery",
+        "databricks",
+        "redshift",
+        "data-lake",
+    }
+    said = (tmp_path / "sandbox.log").read_text(encoding="utf-8")
+    for key in first["keys"]:
+        assert key["token"] not in said
+
+
+def test_the_ready_line_holds_no_secret(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, str(SANDBOX), "--port", "0", "--data", str(tmp_path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    url = line.split()[2]
+    assert requests.get(f"{url}/sandbox/requests", timeout=60).json() == {}
+    process.send_signal(signal.SIGINT)
+    rest, errors = process.communicate(timeout=60)
+    assert process.returncode == 0
+    tokens = [key["token"] for key in json.loads((tmp_path / "sandbox.json").read_text())["keys"]]
+    assert len(tokens) == 2
+    assert not any(token in line + rest + errors for token in tokens)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a POSIX shell reads the file")
+def test_a_shell_reads_the_variables(tmp_path: Path) -> None:
+    with SandboxProcess(tmp_path) as sandbox:
+        script = '. "$1"; printf %s "$MCD_API_ENDPOINT $MCD_INGEST_TOKEN $MCD_RESOURCE_UUID_DATA_LAKE"'
+        printed = subprocess.check_output(["/bin/sh", "-c", script, "sh", str(tmp_path / "sandbox.env")], text=True)
+        env = sandbox.env
+        assert printed.split() == [
+            f"{sandbox.url}/graphql",
+            env["MCD_INGEST_TOKEN"],
+            env["MCD_RESOURCE_UUID_DATA_LAKE"],
+        ]
+
+
+def test_sigterm_ends_it_with_0(tmp_path: Path) -> None:
+    sandbox = SandboxProcess(tmp_path).start()
+    assert sandbox.stop() == 0
+
+
+def test_a_taken_port_is_2(sandbox: SandboxProcess, tmp_path: Path) -> None:
+    port = sandbox.url.rpartition(":")[2]
+    finished = run("--port", port, "--data", str(tmp_path))
+    assert finished.returncode == 2
+    assert port in finished.stderr
+    assert run("--port", "99999", "--data", str(tmp_path)).returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ("{", "JSONDecodeError"),
+        ('{"keys": []}', "warehouses"),
+        ('{"warehouses": [], "keys": [{"id": "a", "token": "s3cret", "scope": "Everything"}]}', "Everything"),
+        ('{"keys": [], "warehouses": [{"uuid": "x", "name": "n", "type": "snowflake"}]}', "UUID"),
+    ],
+)
+def test_settings_that_cannot_be_used_are_2(tmp_path: Path, settings: str, said: str) -> None:
+    (tmp_path / "sandbox.json").write_text(settings, encoding="utf-8")
+    finished = run("--port", "0", "--data", str(tmp_path))
+    assert finished.returncode == 2
+    assert "sandbox.json" in finished.stderr
+    assert said in finished.stderr
+    assert "s3cret" not in finished.stderr
+
+
+def test_a_name_from_elsewhere_is_not_served(sandbox: SandboxProcess) -> None:
+    answer = requests.get(f"{sandbox.url}/sandbox/requests", headers={"host": "evil.example"}, timeout=60)
+    assert answer.status_code == 400

@@ -1,0 +1,104 @@
+"""Faults on request: by call number, every so often, delayed, and connections closed before and after storing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import requests
+
+from tests.sandbox_process import SandboxProcess
+
+PATH = "/ingest/v1/querylogs"
+
+
+def push(sandbox: SandboxProcess, timeout: float = 60) -> requests.Response:
+    return requests.post(
+        sandbox.url + PATH,
+        json={
+            "event_type": "QUERY_LOG",
+            "resource": {"uuid": sandbox.resource(), "log_type": "snowflake"},
+            "events": [
+                {
+                    "start_time": "2026-03-01T12:00:00Z",
+                    "end_time": "2026-03-01T12:00:01Z",
+                    "query_text": "SELECT 1",
+                }
+            ],
+        },
+        headers={"x-mcd-id": sandbox.env["MCD_INGEST_ID"], "x-mcd-token": sandbox.env["MCD_INGEST_TOKEN"]},
+        timeout=timeout,
+    )
+
+
+def test_statuses_come_on_the_calls_asked_for(quiet_sandbox: SandboxProcess) -> None:
+    quiet_sandbox.fault(PATH, calls=[2, 4], status=503, headers={"Retry-After": "7"}, body={"error": "busy"})
+    before = len(quiet_sandbox.pushes())
+    answers = [push(quiet_sandbox) for _ in range(5)]
+    assert [answer.status_code for answer in answers] == [202, 503, 202, 503, 202]
+    assert answers[1].headers["retry-after"] == "7"
+    assert answers[1].json() == {"error": "busy"}
+    assert len(quiet_sandbox.pushes()) == before + 3
+    assert quiet_sandbox.requests(PATH).answers == [202, 503, 202, 503, 202]
+
+
+def test_calls_are_counted_from_when_the_fault_was_asked_for(quiet_sandbox: SandboxProcess) -> None:
+    push(quiet_sandbox)
+    quiet_sandbox.fault(PATH, calls=[1], status=429)
+    assert [push(quiet_sandbox).status_code for _ in range(2)] == [429, 202]
+
+
+def test_every_third_and_every_request(quiet_sandbox: SandboxProcess) -> None:
+    quiet_sandbox.fault(PATH, every=3, status=500)
+    assert [push(quiet_sandbox).status_code for _ in range(6)] == [202, 202, 500, 202, 202, 500]
+    quiet_sandbox.clear_faults()
+    quiet_sandbox.fault(PATH, status=502)
+    assert [push(quiet_sandbox).status_code for _ in range(2)] == [502, 502]
+    quiet_sandbox.clear_faults()
+    assert push(quiet_sandbox).status_code == 202
+
+
+@pytest.mark.parametrize(("drop", "stored"), [("before", 0), ("after", 1)])
+def test_a_dropped_connection_has_no_answer(quiet_sandbox: SandboxProcess, drop: str, stored: int) -> None:
+    quiet_sandbox.fault(PATH, calls=[1], drop=drop)
+    before = len(quiet_sandbox.pushes())
+    with pytest.raises(requests.ConnectionError):
+        push(quiet_sandbox)
+    assert len(quiet_sandbox.pushes()) == before + stored
+    assert push(quiet_sandbox).status_code == 202
+    assert quiet_sandbox.requests(PATH).answers == ["dropped", 202]
+
+
+def test_a_delay_outlasts_an_impatient_sender(quiet_sandbox: SandboxProcess) -> None:
+    quiet_sandbox.fault(PATH, calls=[1], delay=30)
+    before = len(quiet_sandbox.pushes())
+    with pytest.raises(requests.Timeout):
+        push(quiet_sandbox, timeout=0.5)
+    assert push(quiet_sandbox).status_code == 202
+    assert quiet_sandbox.requests(PATH).count == 2
+    assert len(quiet_sandbox.pushes()) == before + 1
+
+
+def test_other_paths_are_left_alone(quiet_sandbox: SandboxProcess) -> None:
+    quiet_sandbox.fault("/graphql", status=504)
+    assert push(quiet_sandbox).status_code == 202
+    assert requests.post(quiet_sandbox.endpoint, json={}, timeout=60).status_code == 504
+
+
+@pytest.mark.parametrize(
+    ("fault", "named"),
+    [
+        ({}, "path"),
+        ({"path": PATH, "calls": [0]}, "calls"),
+        ({"path": PATH, "every": "3"}, "every"),
+        ({"path": PATH, "status": 99}, "status"),
+        ({"path": PATH, "drop": "later"}, "drop"),
+        ({"path": PATH, "dealy": 3}, "dealy"),
+    ],
+)
+def test_a_fault_that_makes_no_sense_is_refused(
+    quiet_sandbox: SandboxProcess, fault: dict[str, Any], named: str
+) -> None:
+    answer = requests.post(f"{quiet_sandbox.url}/sandbox/faults", json=fault, timeout=60)
+    assert answer.status_code == 400
+    assert list(answer.json()["details"]) == [named]
