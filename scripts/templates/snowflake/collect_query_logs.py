@@ -1,0 +1,233 @@
+# /// script
+# requires-python = ">=3.10"
+# dependencies = [
+#     "snowflake-connector-python>=4,<6",
+#     "tqdm>=4.67,<5",
+#     "psutil>=7,<8",
+# ]
+# ///
+"""Collects query logs: who ran what, when, how it ended, and what it cost.
+
+From Snowflake's ACCOUNT_USAGE.QUERY_HISTORY to a manifest, ``query_logs.jsonl``. Needs the grants and variables that
+README.md lists; changes nothing in the warehouse.
+
+    python collect_query_logs.py --state query_logs.state --manifest query_logs.jsonl.gz
+
+A query belongs to the window in which it ended: one that still runs waits for a later window, and with ``--state`` an
+hourly job neither misses nor repeats a query.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from itertools import groupby
+from typing import Any, NamedTuple
+
+from connection import connect, explain, stream
+from pushkit.cli import positive
+from pushkit.collection import Collector, Options, run_collect
+from pushkit.manifest import Record, iso_utc
+from snowflake.connector import SnowflakeConnection
+
+# https://docs.snowflake.com/en/sql-reference/account-usage/query_history
+# START_TIME prunes the year that the view holds: no statement runs longer than a week.
+QUERIES_SQL = """
+SELECT
+    QUERY_ID AS query_id,
+    START_TIME AS start_time,
+    END_TIME AS end_time,
+    LEFT(QUERY_TEXT, ?) AS query_text,
+    LENGTH(QUERY_TEXT) AS text_length,
+    USER_NAME AS user_name,
+    ERROR_CODE AS error_code,
+    ERROR_MESSAGE AS error_text,
+    ROWS_PRODUCED AS rows_produced,
+    DATABASE_NAME AS database,
+    SCHEMA_NAME AS schema,
+    ROLE_NAME AS role,
+    SESSION_ID AS session_id,
+    QUERY_TYPE AS query_type,
+    QUERY_TAG AS query_tag,
+    QUERY_PARAMETERIZED_HASH AS query_parameterized_hash,
+    EXECUTION_STATUS AS execution_status,
+    WAREHOUSE_NAME AS warehouse,
+    WAREHOUSE_SIZE AS warehouse_size,
+    WAREHOUSE_TYPE AS warehouse_type,
+    TOTAL_ELAPSED_TIME AS total_elapsed_ms,
+    COMPILATION_TIME AS compilation_ms,
+    EXECUTION_TIME AS execution_ms,
+    QUEUED_OVERLOAD_TIME AS queued_overload_ms,
+    BYTES_SCANNED AS bytes_scanned,
+    BYTES_WRITTEN AS bytes_written,
+    ROWS_INSERTED AS rows_inserted,
+    ROWS_UPDATED AS rows_updated,
+    ROWS_DELETED AS rows_deleted,
+    PARTITIONS_SCANNED AS partitions_scanned,
+    PARTITIONS_TOTAL AS partitions_total,
+    CREDITS_USED_CLOUD_SERVICES AS credits_used_cloud_services
+FROM SNOWFLAKE.ACCOUNT_USAGE.QUERY_HISTORY
+WHERE END_TIME >= CAST(? AS TIMESTAMP_LTZ)
+    AND END_TIME < CAST(? AS TIMESTAMP_LTZ)
+    AND START_TIME >= CAST(? AS TIMESTAMP_LTZ)
+ORDER BY END_TIME, QUERY_ID
+"""
+
+# https://docs.snowflake.com/en/sql-reference/account-usage/query_history
+COUNTS_SQL = """
+SELECT
+    DATE_TRUNC('HOUR', END_TIME) AS hour,
+    DATABASE_NAME AS database,
+    SCHEMA_NAME AS schema,
+    COUNT(*) AS queries
+FROM SNOWFLAKE.ACCOUNT_USAGE.QUERY_HISTORY
+WHERE END_TIME >= CAST(? AS TIMESTAMP_LTZ)
+    AND END_TIME < CAST(? AS TIMESTAMP_LTZ)
+    AND START_TIME >= CAST(? AS TIMESTAMP_LTZ)
+GROUP BY DATE_TRUNC('HOUR', END_TIME), DATABASE_NAME, SCHEMA_NAME
+ORDER BY hour, database, schema
+"""
+
+LATENCY = timedelta(minutes=45)  # page of the view
+RETENTION = timedelta(days=365)  # page of the view
+# The most STATEMENT_TIMEOUT_IN_SECONDS can be: https://docs.snowflake.com/en/sql-reference/parameters
+LONGEST_STATEMENT = timedelta(seconds=604_800)
+LONGEST_TEXT = 100_000  # characters of QUERY_TEXT that Snowflake keeps (page of the view)
+REDACTED = "<redacted>"  # what stands for a text that Snowflake hides, as for some syntax errors
+
+NO_TEXT = "query without text"
+REDACTED_TEXT = "query text redacted by Snowflake"
+
+
+class QueryRow(NamedTuple):
+    """A row of QUERIES_SQL. What follows ``rows_produced`` goes into ``extra`` under the same names."""
+
+    query_id: str
+    start_time: datetime
+    end_time: datetime
+    query_text: str | None
+    text_length: int | None
+    user_name: str | None
+    error_code: int | None
+    error_text: str | None
+    rows_produced: int | None
+    database: str | None
+    schema: str | None
+    role: str | None
+    session_id: int | None
+    query_type: str | None
+    query_tag: str | None
+    query_parameterized_hash: str | None
+    execution_status: str | None
+    warehouse: str | None
+    warehouse_size: str | None
+    warehouse_type: str | None
+    total_elapsed_ms: int | None
+    compilation_ms: int | None
+    execution_ms: int | None
+    queued_overload_ms: int | None
+    bytes_scanned: int | None
+    bytes_written: int | None
+    rows_inserted: int | None
+    rows_updated: int | None
+    rows_deleted: int | None
+    partitions_scanned: int | None
+    partitions_total: int | None
+    credits_used_cloud_services: float | None
+
+
+EXTRA = range(QueryRow._fields.index("database"), len(QueryRow._fields))
+
+
+def collect(connection: SnowflakeConnection, options: Options) -> Iterator[Record]:
+    """One record for each query that ended in the window; failed ones with ``error_code`` and ``error_text``."""
+    limit: int = options.arguments.max_query_text
+    for values in stream(connection, QUERIES_SQL, (limit, *_window(options))):
+        row = QueryRow(*values)
+        if not options.filters.allows(row.database, row.schema):
+            continue
+        if not row.query_text:
+            options.skip(NO_TEXT, row.query_id)
+            continue
+        yield _record(row, _text(row, limit, options))
+
+
+def _record(row: QueryRow, text: str) -> Record:
+    record: Record = {
+        "query_id": row.query_id,
+        "start_time": row.start_time,
+        "end_time": row.end_time,
+        "query_text": text,
+        "user": row.user_name,
+        "returned_rows": row.rows_produced,
+        "error_code": None if row.error_code is None else str(row.error_code),
+        "error_text": row.error_text,
+        "extra": {row._fields[place]: row[place] for place in EXTRA if row[place] not in (None, "")},
+    }
+    return {name: value for name, value in record.items() if value is not None}
+
+
+def _text(row: QueryRow, limit: int, options: Options) -> str:
+    """The query's text, with a mark at its end where something is missing; both kinds of loss are counted."""
+    text = row.query_text or ""
+    if text.strip().lower() == REDACTED:
+        options.skip(REDACTED_TEXT, row.query_id)
+    # A text of exactly the length that Snowflake keeps is taken as cut: it does not tell.
+    if (row.text_length or 0) > limit or len(text) >= LONGEST_TEXT:
+        options.skip(f"query text cut at {limit} characters", row.query_id)
+        return f"{text}\n/* cut at {limit} characters */"
+    return text
+
+
+def _window(options: Options) -> tuple[str, str, str]:
+    """The window and the earliest start of a query in it, as text with an offset: no session setting matters."""
+    return (
+        options.since.isoformat(timespec="microseconds"),
+        options.until.isoformat(timespec="microseconds"),
+        (options.since - LONGEST_STATEMENT).isoformat(timespec="microseconds"),
+    )
+
+
+def targets(connection: SnowflakeConnection, options: Options) -> Iterator[str]:
+    """Hour, database and number of queries, as ``--list`` prints them: one query, counted in Snowflake."""
+    rows = (
+        (iso_utc(hour), database, queries)
+        for hour, database, schema, queries in stream(connection, COUNTS_SQL, _window(options))
+        if options.filters.allows(database, schema)
+    )
+    for (hour, database), group in groupby(rows, key=lambda row: row[:2]):
+        yield f"{hour} {database or '(no database)'} {sum(row[2] for row in group)}"
+
+
+def _text_limit(text: str) -> Any:
+    return min(positive(int)(text), LONGEST_TEXT)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--max-query-text",
+        type=_text_limit,
+        default=LONGEST_TEXT,
+        metavar="N",
+        help="cut longer texts at N characters (default and most, since Snowflake keeps no more: %(default)s)",
+    )
+
+
+COLLECTOR = Collector(
+    flow="query_logs",
+    warehouse="snowflake",
+    resource="snowflake",
+    connect=connect,
+    collect=collect,
+    targets=targets,
+    explain=explain,
+    description="Collect the queries that ended in a window, with user, error and cost, from Snowflake.",
+    latency=LATENCY,
+    retention=RETENTION,
+    arguments=add_arguments,
+)
+
+if __name__ == "__main__":
+    sys.exit(run_collect(COLLECTOR))
