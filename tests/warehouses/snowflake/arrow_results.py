@@ -25,7 +25,7 @@ import pyarrow.compute as pc  # type: ignore[import-not-found, unused-ignore]
 FIRST_ROWS = 2048
 """Rows sent in the answer itself."""
 
-CHUNK_BYTES = 4_000_000
+CHUNK_BYTES = 2_000_000
 """Arrow bytes a chunk is filled up to, before compression."""
 
 _LONGEST_TEXT = 16_777_216

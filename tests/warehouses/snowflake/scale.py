@@ -13,7 +13,7 @@ WIDE_DATABASE = "WIDE"
 
 
 def many_tables(server: EmbeddedSnowflake, tables: int = 10_000, columns: int = 20, schemas: int = 10) -> None:
-    """A database ``WIDE``: table ``T<i>`` in schema ``S<i mod schemas>``, columns ``C0`` … of NUMBER(38,0) and VARCHAR(n).
+    """A database ``WIDE``: table ``T<i>`` in schema ``S<i mod schemas>``, with columns ``C0``, ``C1``, ….
 
     Table ``i`` has ``i`` rows of 100 bytes each; even columns are numbers, odd ones text of length ``10 + j``.
     """

@@ -1,0 +1,23 @@
+"""One embedded Snowflake for the tests of this directory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.warehouses.snowflake.launch import EmbeddedSnowflake, embedded_snowflake
+
+
+@pytest.fixture(scope="session")
+def running_snowflake() -> Iterator[EmbeddedSnowflake]:
+    """The server, started once."""
+    with embedded_snowflake() as server:
+        yield server
+
+
+@pytest.fixture
+def snowflake(running_snowflake: EmbeddedSnowflake) -> EmbeddedSnowflake:
+    """The server as a new account: no facts, denials, faults or sessions of other tests."""
+    running_snowflake.reset()
+    return running_snowflake
