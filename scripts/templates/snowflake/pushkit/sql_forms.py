@@ -50,7 +50,9 @@ def rewritten(piece: Piece) -> Piece:
         # https://docs.databricks.com/aws/en/ldp/developer/sql-ref: CREATE OR REFRESH STREAMING TABLE
         if word == "OR" and following == "REFRESH":
             drop |= {position, position + 1}
-        elif (word in ("LIVE", "PRIVATE") and following in ("TABLE", "VIEW", "STREAMING", "MATERIALIZED")) or (word == "SNAPSHOT" and following == "TABLE"):
+        elif (word in ("LIVE", "PRIVATE") and following in ("TABLE", "VIEW", "STREAMING", "MATERIALIZED")) or (
+            word == "SNAPSHOT" and following == "TABLE"
+        ):
             drop.add(position)
     for position in range(2, len(piece.tokens) - 1):
         # https://docs.databricks.com/aws/en/sql/language-manual/delta-clone

@@ -141,7 +141,7 @@ class StatementReader:
         if isinstance(relation, Derived) and relation.rest:
             known = relation.placed
         if not names and target is not None and relation.closed:
-            columns = self.namer.columns(target)
+            columns = self._columns_of(target)
             if len(columns) >= len(relation.outputs):
                 names = columns
         if not names:
@@ -150,6 +150,12 @@ class StatementReader:
             (names[i], output[1]) for i, output in enumerate(relation.outputs[:known]) if i < len(names)
         ]
         return outputs, Relation(outputs) if relation.closed else relation
+
+    def _columns_of(self, target: TableName) -> Sequence[str]:
+        held = self.temporaries.get(target)
+        if held is None:
+            return self.namer.columns(target)
+        return [name for name, _ in held.relation.outputs] if held.relation.closed else ()
 
     def _change_in_cte(self, node: exp.Expr, env: Env) -> Relation:
         """An INSERT, UPDATE or DELETE inside a WITH clause: lineage of its own; it yields what RETURNING names."""
