@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 
-TELLING_ENDINGS = ("TOKEN", "PASSWORD", "PASSPHRASE", "PASSCODE", "PWD", "SECRET", "_KEY")
+TELLING_ENDINGS = ("TOKEN", "PASSWORD", "PASSPHRASE", "PASSCODE", "_PWD", "SECRET", "_KEY")
 SHORTEST_SECRET = 4  # shorter values ("x", "dev") would blank out ordinary words
 MASK = "***"
 
