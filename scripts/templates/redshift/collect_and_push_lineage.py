@@ -1,0 +1,28 @@
+# Shared: the original is snowflake/collect_and_push_lineage.py (see scripts/sync_templates.py).
+# /// script
+# requires-python = ">=3.10"
+# dependencies = [
+#     "redshift-connector>=2.2,<3",
+#     "sqlglot[c]==30.30.0",
+#     "tqdm>=4.67,<5",
+#     "psutil>=7,<8",
+#     "pycarlo>=0.15.500,<0.16",
+#     "tenacity>=9.1,<10",
+# ]
+# ///
+"""Collect lineage and push it to Monte Carlo in one run: the script for a scheduler.
+
+From the warehouse, through a manifest in between, to the ingestion API. What an earlier run could not push goes
+first; with --state the next window starts only after everything of this one was accepted.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from collect_lineage import COLLECTOR
+from push_lineage import PUSHER
+from pushkit.pushing import run_collect_and_push
+
+if __name__ == "__main__":
+    sys.exit(run_collect_and_push(COLLECTOR, PUSHER))

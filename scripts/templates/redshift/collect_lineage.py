@@ -1,0 +1,334 @@
+# /// script
+# requires-python = ">=3.10"
+# dependencies = [
+#     "redshift-connector>=2.2,<3",
+#     "sqlglot[c]==30.30.0",
+#     "tqdm>=4.67,<5",
+#     "psutil>=7,<8",
+# ]
+# ///
+"""Collects lineage: which tables and columns were written from which, and what views are made of.
+
+From the texts in Redshift's SYS_QUERY_TEXT, the dependencies in PG_DEPEND and the definitions in PG_VIEWS to a
+manifest, ``lineage.jsonl``. Needs the grants and variables that README.md lists; changes nothing in the warehouse.
+
+    python collect_lineage.py --state lineage.state --manifest lineage.jsonl.gz
+
+Redshift keeps no lineage of its own, so what statements moved is read from their text, session by session, in the
+order they ended. Statements stream; the distinct edges are held until the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from catalog import Database, Key, databases, is_system_schema, readable, tables, view_texts
+from connection import Warehouse, connect, explain, quote
+from pushkit.collection import Collector, Filters, Options, run_collect
+from pushkit.manifest import Record, Window, read
+from pushkit.sql_lineage import Defaults, LineageLog, Schema, TableName
+from query_history import CHANGES_STATEMENT, LATENCY, RETENTION, logged_queries
+from sqlglot.dialects.redshift import Redshift
+from sqlglot.errors import TokenError
+
+# The example of https://docs.aws.amazon.com/redshift/latest/dg/r_DROP_TABLE.html, for all views at once. Late-binding
+# views depend on nothing here; materialised ones on the table that holds their rows. Their texts tell.
+DEPENDENCIES_SQL = """
+SELECT DISTINCT
+    view_schema.nspname AS view_schema,
+    dependent.relname AS view_name,
+    source_schema.nspname AS source_schema,
+    source.relname AS source_name
+FROM pg_depend AS d
+JOIN pg_rewrite AS r ON r.oid = d.objid
+JOIN pg_class AS dependent ON dependent.oid = r.ev_class
+JOIN pg_class AS source ON source.oid = d.refobjid
+JOIN pg_namespace AS view_schema ON view_schema.oid = dependent.relnamespace
+JOIN pg_namespace AS source_schema ON source_schema.oid = source.relnamespace
+WHERE d.refclassid = CAST('pg_class' AS regclass)
+    AND d.classid = CAST('pg_rewrite' AS regclass)
+    AND dependent.oid <> source.oid
+    AND view_schema.nspname NOT IN ('pg_catalog', 'information_schema')
+ORDER BY view_schema.nspname, dependent.relname, source_schema.nspname, source.relname
+"""
+
+NO_DEPENDENCIES = "dependencies of views not readable (pg_depend)"
+NO_FULL_NAME = "name without a schema, which no table or several tables of that database have"
+FROM_TEXT, FROM_VIEW, FROM_CATALOG = "query_text", "view_definition", "pg_depend"
+
+
+# --- names and destinations ----------------------------------------------------------------------------
+
+
+class Asset(NamedTuple):
+    """A table, view or path; ``type`` is one of Monte Carlo's."""
+
+    type: str
+    database: str
+    schema: str
+    name: str
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        return self.database, self.schema, self.name
+
+
+@dataclass
+class Destination:
+    """One destination while its edges come in; sources and columns keep their order."""
+
+    asset: Asset
+    origin: str
+    certainty: str
+    sources: dict[Asset, int] = field(default_factory=dict)
+    columns: dict[str, dict[tuple[int, str], None]] = field(default_factory=dict)
+
+    def add(self, source: Asset) -> int:
+        return self.sources.setdefault(source, len(self.sources))
+
+    def add_column(self, name: str, source: Asset, source_column: str) -> None:
+        self.columns.setdefault(name, {})[(self.add(source), source_column)] = None
+
+    def absorb(self, other: Destination) -> None:
+        """Take over another's edges of the same destination. The less certain of the two says how certain it is."""
+        places = [self.add(source) for source in other.sources]
+        for name, pairs in other.columns.items():
+            held = self.columns.setdefault(name, {})
+            held.update({(places[place], column): None for place, column in pairs})
+        if other.certainty == "partial" or self.certainty == "exact":
+            self.certainty = other.certainty
+
+    def record(self) -> Record:
+        return {
+            "destination": self.asset._asdict(),
+            "sources": [source._asdict() for source in self.sources],
+            "columns": [
+                {"name": name, "sources": [{"source": place, "name": column} for place, column in pairs]}
+                for name, pairs in self.columns.items()
+            ],
+            "origin": self.origin,
+            "certainty": self.certainty,
+        }
+
+
+class Names:
+    """The tables and views there are: completes a name without a schema, and says whether it is a view."""
+
+    def __init__(self, schema: Schema) -> None:
+        self.schema = schema
+        self._schemas_of: dict[tuple[str, str], set[str]] = {}
+
+    def add(self, database: str, schema: str, name: str, kind: str) -> None:
+        table = TableName(database, schema, name, "VIEW" if "VIEW" in kind.upper() else "TABLE")
+        if self.schema.find(table.parts) is None:
+            self.schema.add(table, [])
+        self._schemas_of.setdefault((database, name), set()).add(schema)
+
+    def complete(self, reference: Record, options: Options) -> Asset | None:
+        """The asset a reference names; None, and counted, when its schema stays unknown.
+
+        A statement that succeeded did find its table. Where only one of that name is in the database, it was that
+        one, whatever the session's search path; where there are several, nothing here can tell.
+        """
+        kind, database, schema, name = (reference[part] for part in ("type", "database", "schema", "name"))
+        if kind == "EXTERNAL":
+            return external(name)
+        if database and not schema:
+            schemas = self._schemas_of.get((database, name), set())
+            schema = next(iter(schemas)) if len(schemas) == 1 else None
+            found = self.schema.find((database, schema, name)) if schema else None
+            kind = found[0].kind if found else kind
+        if not (database and schema):
+            options.skip(NO_FULL_NAME, f"{database or '?'}.?.{name}")
+            return None
+        return Asset(kind, database, schema, name)
+
+
+def external(path: str) -> Asset:
+    """A path of COPY and UNLOAD. Monte Carlo wants a database and a schema: the scheme and the bucket are its own."""
+    scheme, _, rest = path.rpartition("://")
+    return Asset("EXTERNAL", scheme or "external", rest.split("/", 1)[0] or "external", path)
+
+
+# --- views, from the catalog -----------------------------------------------------------------------------
+
+
+def views_of(database: Database, names: Names, options: Options) -> Iterator[Destination]:
+    """What each view of the database reads: tables as PG_DEPEND knows them, columns as its definition tells."""
+    depends: dict[Key, list[Asset]] = {}
+    for view_schema, view, schema, name in readable(database, options, NO_DEPENDENCIES, DEPENDENCIES_SQL) or []:
+        source = names.complete({"type": "TABLE", "database": database.name, "schema": schema, "name": name}, options)
+        known = names.schema.find((database.name, schema, name))
+        if source and known and not is_system_schema(schema):
+            depends.setdefault((view_schema, view), []).append(source._replace(type=known[0].kind))
+    with LineageLog("redshift", schema=names.schema) as log:
+        for key, text in view_texts(database).items():
+            log.add(definition(key, text), defaults=Defaults(database.name, None))
+        parsed = {each.asset.key: each for each in read_log(log, names, FROM_VIEW, options)}
+    for key, sources in depends.items():
+        exact = Destination(Asset("VIEW", database.name, *key), FROM_CATALOG, "exact")
+        for source in sources:
+            exact.add(source)
+        if found := parsed.pop(exact.asset.key, None):
+            _take_columns(exact, found)
+        yield exact
+    yield from parsed.values()  # late-binding and materialised views
+
+
+def definition(key: Key, text: str) -> str:
+    """The statement that makes the view: PG_VIEWS has the query alone, unless the sort of view is Redshift's own."""
+    if text[:6].lower() == "create":
+        return text
+    return " ".join(("CREATE VIEW", f"{quote(key[0])}.{quote(key[1])}", "AS", text))
+
+
+def _take_columns(exact: Destination, parsed: Destination) -> None:
+    """Column mappings of the definition whose table the catalog confirms."""
+    sources = list(parsed.sources)
+    known = {source.key: source for source in exact.sources}
+    for name, pairs in parsed.columns.items():
+        for place, column in pairs:
+            if source := known.get(sources[place].key):
+                exact.add_column(name, source, column)
+
+
+# --- statements, from the history ----------------------------------------------------------------------
+
+
+def statements(warehouse: Warehouse, names: Names, options: Options) -> Iterator[Destination]:
+    """Destinations of the statements of the window, temporary tables resolved within their session."""
+    window = Window(options.since, options.until)
+    paths: dict[int | None, str | None] = {}
+    with LineageLog("redshift", schema=names.schema) as log:
+        for query in logged_queries(warehouse.main, window, options, CHANGES_STATEMENT):
+            row = query.row
+            path = search_path(query.text)
+            if path is not None:
+                paths[row.session_id] = path[0] if len(path) == 1 else None
+                continue
+            log.add(
+                query.text,
+                session=str(row.session_id),
+                defaults=Defaults(row.database_name or None, paths.get(row.session_id)),
+                at=row.start_time,
+                truncated=not query.is_whole,
+            )
+        yield from read_log(log, names, FROM_TEXT, options)
+
+
+def search_path(text: str) -> list[str] | None:
+    """The schemas of SET search_path, None when the statement is another one.
+
+    One schema alone completes the session's names. Of several it would be a guess which of them has a table.
+    https://docs.aws.amazon.com/redshift/latest/dg/r_search_path.html
+    """
+    if "search_path" not in text[:200].lower():
+        return None
+    try:
+        words = [token.text for token in Redshift().tokenize(text)]
+    except TokenError:
+        return None
+    lowered = [word.lower() for word in words]
+    if lowered[:2] == ["set", "session"] or lowered[:2] == ["set", "local"]:
+        words, lowered = words[1:], lowered[1:]
+    if lowered[:1] == ["reset"] and lowered[1:2] == ["search_path"]:
+        return []
+    if len(words) < 4 or lowered[1] != "search_path" or lowered[2] not in ("to", "="):
+        return None
+    return [word for word in words[3:] if word not in (",", ";") and word.lower() not in ("$user", "default")]
+
+
+def read_log(log: LineageLog, names: Names, origin: str, options: Options) -> Iterator[Destination]:
+    """The log's records with full names; what it could not read is counted."""
+    for record in log.records():
+        asset = names.complete(record["destination"], options)
+        if asset is None:
+            continue
+        destination = Destination(asset, origin, record["certainty"])
+        sources = [names.complete(source, options) for source in record["sources"]]
+        for source in sources:
+            if source is not None and source.key != asset.key:
+                destination.add(source)
+        for column in record["columns"]:
+            for mapping in column["sources"]:
+                source = sources[mapping["source"]]
+                if source in destination.sources:
+                    destination.add_column(column["name"], source, mapping["name"])
+        if destination.sources:
+            yield destination
+    for reason, (count, example) in log.skipped.items():
+        options.skip(reason, example, count)
+
+
+# --- all of it -------------------------------------------------------------------------------------------
+
+
+def collect(warehouse: Warehouse, options: Options) -> Iterator[Record]:
+    """One record for each destination that has a source and that the filters let through."""
+    names = Names(_schema(options.arguments.schema_manifest))
+    found: dict[tuple[str, str, str], Destination] = {}
+    for database in databases(warehouse, _unfiltered(options)):
+        for schema, name, kind, _ in tables(database):
+            names.add(database.name, schema, name, kind)
+    for database in databases(warehouse, options):
+        if not database.is_shared:
+            _merge(found, views_of(database, names, options))
+    _merge(found, statements(warehouse, names, options))
+    for key in sorted(found):
+        if options.filters.allows(*key):
+            yield found[key].record()
+
+
+def _merge(found: dict[tuple[str, str, str], Destination], more: Iterable[Destination]) -> None:
+    for destination in more:
+        held = found.setdefault(destination.asset.key, destination)
+        if held is not destination:
+            held.absorb(destination)
+
+
+def _schema(path: Path | None) -> Schema:
+    return Schema.from_records(read(path, "metadata")) if path else Schema()
+
+
+def _unfiltered(options: Options) -> Options:
+    """The same run without filters: the sources of what is wanted may lie in any database."""
+    return Options(Filters(), options.arguments, skipped=options.skipped, skipped_examples=options.skipped_examples)
+
+
+def targets(warehouse: Warehouse, options: Options) -> Iterator[str]:
+    """Full name of each destination and how much leads to it, as ``--list`` prints them."""
+    for record in collect(warehouse, options):
+        name = ".".join(record["destination"][part] for part in ("database", "schema", "name"))
+        yield f"{name} <- {len(record['sources'])} sources, {len(record['columns'])} columns ({record['origin']})"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--schema-manifest",
+        type=Path,
+        metavar="FILE",
+        help="metadata manifest of the same cluster: the columns that SELECT * stands for",
+    )
+
+
+COLLECTOR = Collector(
+    flow="lineage",
+    warehouse="redshift",
+    resource="redshift",
+    connect=connect,
+    collect=collect,
+    targets=targets,
+    explain=explain,
+    description="Collect table and column lineage from Amazon Redshift into a manifest.",
+    latency=LATENCY,
+    retention=RETENTION,
+    arguments=add_arguments,
+)
+
+if __name__ == "__main__":
+    sys.exit(run_collect(COLLECTOR))

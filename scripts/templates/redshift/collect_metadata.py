@@ -1,0 +1,469 @@
+# /// script
+# requires-python = ">=3.10"
+# dependencies = [
+#     "redshift-connector>=2.2,<3",
+#     "tqdm>=4.67,<5",
+#     "psutil>=7,<8",
+# ]
+# ///
+"""Collects metadata: tables and views of every database the user sees, their columns, volume and freshness.
+
+From Redshift's SVV views, PostgreSQL's catalog and SHOW TABLES to a manifest, ``metadata.jsonl``. Needs the grants and
+variables that README.md lists; changes nothing in the warehouse.
+
+    python collect_metadata.py --include 'dev.sales.*' --manifest metadata.jsonl.gz
+
+A database costs ten queries, one more for every 2,000 tables (their columns), and one SHOW TABLES for each schema: the
+only documented place of a table's last change takes one schema at a time.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from catalog import Database, Key, databases, readable, tables, view_texts
+from connection import Warehouse, connect, explain, message, quote, sql_state
+from pushkit.collection import Collector, Options, run_collect
+from pushkit.manifest import Record
+
+# --- SQL ------------------------------------------------------------------------------------------------
+
+# https://docs.aws.amazon.com/redshift/latest/dg/r_SVV_ALL_COLUMNS.html
+COLUMNS_SQL = """
+SELECT
+    c.schema_name AS schema_name,
+    c.table_name AS table_name,
+    c.column_name AS column_name,
+    c.data_type AS data_type,
+    c.character_maximum_length AS character_maximum_length,
+    c.numeric_precision AS numeric_precision,
+    c.numeric_scale AS numeric_scale,
+    c.remarks AS remarks
+FROM svv_all_columns AS c
+WHERE c.database_name = :database
+    AND c.schema_name >= :first_schema
+    AND c.schema_name <= :last_schema
+ORDER BY c.schema_name, c.table_name, c.ordinal_position
+"""
+
+# https://docs.aws.amazon.com/redshift/latest/dg/PG_GET_LATE_BINDING_VIEW_COLS.html
+LATE_BINDING_COLUMNS_SQL = """
+SELECT
+    c.view_schema AS schema_name,
+    c.view_name AS view_name,
+    c.col_name AS column_name,
+    c.col_type AS column_type
+FROM pg_get_late_binding_view_cols() AS c(
+    view_schema name, view_name name, col_name name, col_type varchar, col_num int
+)
+ORDER BY c.view_schema, c.view_name, c.col_num
+"""
+
+# https://docs.aws.amazon.com/redshift/latest/dg/r_SVV_TABLE_INFO.html
+VOLUME_SQL = """
+SELECT
+    i."schema" AS schema_name,
+    i."table" AS table_name,
+    i.size AS size_in_megabytes,
+    i.tbl_rows AS all_rows,
+    i.estimated_visible_rows AS visible_rows
+FROM svv_table_info AS i
+"""
+
+# https://docs.aws.amazon.com/redshift/latest/dg/r_PG_CLASS_INFO.html
+CREATED_SQL = """
+SELECT
+    n.nspname AS schema_name,
+    c.relname AS table_name,
+    c.relcreationtime AS created
+FROM pg_class_info AS c
+JOIN pg_namespace AS n ON n.oid = c.relnamespace
+WHERE c.relcreationtime IS NOT NULL
+"""
+
+# Whole comments; the remarks of the SVV views end after 256 characters. A column's comment has its number.
+# https://www.postgresql.org/docs/8.0/catalog-pg-description.html
+COMMENTS_SQL = """
+SELECT
+    n.nspname AS schema_name,
+    c.relname AS table_name,
+    a.attname AS column_name,
+    d.description AS description
+FROM pg_description AS d
+JOIN pg_class AS c ON c.oid = d.objoid
+JOIN pg_namespace AS n ON n.oid = c.relnamespace
+LEFT JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = d.objsubid AND d.objsubid > 0
+WHERE d.classoid = CAST('pg_class' AS regclass)
+    AND n.nspname NOT IN ('pg_catalog', 'information_schema')
+"""
+
+# https://docs.aws.amazon.com/redshift/latest/dg/r_SVV_MV_INFO.html
+MATERIALIZED_VIEWS_SQL = """
+SELECT
+    RTRIM(m.schema_name) AS schema_name,
+    RTRIM(m.name) AS view_name
+FROM svv_mv_info AS m
+WHERE m.database_name = :database
+"""
+
+# https://docs.aws.amazon.com/redshift/latest/dg/SYS_MV_REFRESH_HISTORY.html
+REFRESHES_SQL = """
+SELECT
+    RTRIM(r.schema_name) AS schema_name,
+    RTRIM(r.mv_name) AS view_name,
+    MAX(r.end_time) AS refreshed
+FROM sys_mv_refresh_history AS r
+WHERE r.database_name = :database
+    AND r.status LIKE 'Refresh successfully%'
+GROUP BY RTRIM(r.schema_name), RTRIM(r.mv_name)
+"""
+
+# https://docs.aws.amazon.com/redshift/latest/dg/r_SVV_EXTERNAL_TABLES.html
+EXTERNAL_TABLES_SQL = """
+SELECT
+    e.schemaname AS schema_name,
+    e.tablename AS table_name,
+    e.location AS location
+FROM svv_external_tables AS e
+WHERE e.redshift_database_name = :database
+"""
+
+# https://docs.aws.amazon.com/redshift/latest/dg/r_SVV_DATASHARES.html
+DATASHARES_SQL = """
+SELECT
+    s.consumer_database AS database_name,
+    s.share_name AS share_name
+FROM svv_datashares AS s
+WHERE s.share_type = 'INBOUND'
+"""
+
+# https://docs.aws.amazon.com/redshift/latest/dg/r_SVV_USER_INFO.html
+IS_SUPERUSER_SQL = """
+SELECT
+    u.superuser AS is_superuser
+FROM svv_user_info AS u
+WHERE u.user_name = CURRENT_USER
+"""
+
+# Freshness. https://docs.aws.amazon.com/redshift/latest/dg/r_SHOW_TABLES.html
+SHOW_TABLES_SQL = "SHOW TABLES FROM SCHEMA {database}.{schema}"
+SHOW_SOME_TABLES_SQL = "SHOW TABLES FROM SCHEMA {database}.{schema} LIKE {pattern}"
+
+SHOW_ROW_CAP = 10_000  # more rows are an error (same page)
+TABLES_PER_COLUMN_QUERY = 2_000  # the driver keeps a result in memory whole: some 100 MB of columns at most
+MEGABYTE = 1024 * 1024  # SVV_TABLE_INFO counts 1-MB blocks
+# https://docs.aws.amazon.com/redshift/latest/dg/materialized-view-auto-rewrite.html
+BACKING_TABLE = re.compile(r"mv_tbl__(?P<view>.+)__\d+")
+
+NO_VOLUME = "volume not readable (svv_table_info)"
+UNKNOWN_VOLUME = "volume unknown: not in svv_table_info, and only a superuser can tell an empty table from a hidden one"
+NO_CREATION = "creation times not readable (pg_class_info)"
+NO_COMMENTS = "comments not readable (pg_description)"
+NO_VIEWS = "materialised views not readable (svv_mv_info)"
+NO_REFRESHES = "refreshes not readable (sys_mv_refresh_history)"
+NO_EXTERNAL = "external locations not readable (svv_external_tables)"
+NO_LATE_BINDING = "columns of late-binding views not readable"
+NO_FRESHNESS = "freshness not readable (SHOW TABLES)"
+NO_MODIFIED_TIME = "freshness not offered: SHOW TABLES of this patch level has no last_modified_time"
+NO_COLUMNS = "columns not visible"
+NO_VIEW_TEXT = "view text not visible"
+
+
+# --- what a database knows of its tables ----------------------------------------------------------------
+
+
+class Volume(NamedTuple):
+    """A row of SVV_TABLE_INFO. Numbers are None where the cluster has no statistics."""
+
+    megabytes: int | None
+    all_rows: Any
+    visible_rows: Any
+
+    @property
+    def facts(self) -> Record:
+        """Deleted rows stay in tbl_rows until VACUUM: the estimate without them is nearer to what a query counts."""
+        rows = self.visible_rows if self.visible_rows is not None else self.all_rows
+        byte_count = None if self.megabytes is None else int(self.megabytes) * MEGABYTE
+        return {"row_count": None if rows is None else int(rows), "byte_count": byte_count}
+
+
+@dataclass
+class Facts:
+    """What is merged into the tables of one database, by schema and name."""
+
+    volumes: dict[Key, Volume] | None  # None: not readable
+    created: dict[Key, datetime]
+    comments: dict[tuple[str, str, str | None], str] = field(default_factory=dict)
+    view_texts: dict[Key, str] = field(default_factory=dict)
+    materialized: set[Key] = field(default_factory=set)
+    refreshed: dict[Key, datetime] = field(default_factory=dict)
+    locations: dict[Key, str] = field(default_factory=dict)
+    late_binding: dict[Key, list[Record]] = field(default_factory=dict)
+
+    def is_backing(self, key: Key) -> bool:
+        """Whether this is the table that holds a materialised view's rows, which is no table of the user's."""
+        found = BACKING_TABLE.fullmatch(key[1])
+        return bool(found and (key[0], found["view"]) in self.materialized)
+
+
+def facts_of(database: Database, options: Options) -> Facts:
+    """One query for each kind of fact; those that this user may not read are counted and left out."""
+
+    def rows(reason: str, sql: str, **values: Any) -> list[tuple[Any, ...]] | None:
+        return readable(database, options, reason, sql, **values)
+
+    here = {"database": database.name}
+    materialized = {(schema, name) for schema, name in rows(NO_VIEWS, MATERIALIZED_VIEWS_SQL, **here) or []}
+    refreshed = rows(NO_REFRESHES, REFRESHES_SQL, **here) if materialized else []
+    facts = Facts(None, {}, materialized=materialized)
+    facts.refreshed = {(schema, name): moment for schema, name, moment in refreshed or [] if moment}
+    if database.is_shared:  # its catalog is the producer's: what follows is of the connected database only
+        return facts
+    volumes = rows(NO_VOLUME, VOLUME_SQL)
+    if volumes is not None:
+        facts.volumes = {_owner(schema, table, materialized): Volume(*rest) for schema, table, *rest in volumes}
+    facts.created = {(schema, name): moment for schema, name, moment in rows(NO_CREATION, CREATED_SQL) or []}
+    if not options.only_freshness_and_volume:
+        facts.view_texts = view_texts(database)
+        facts.comments = {(s, t, column): text for s, t, column, text in rows(NO_COMMENTS, COMMENTS_SQL) or []}
+        facts.locations = {(s, t): path for s, t, path in rows(NO_EXTERNAL, EXTERNAL_TABLES_SQL, **here) or [] if path}
+        for schema, view, name, kind in rows(NO_LATE_BINDING, LATE_BINDING_COLUMNS_SQL) or []:
+            facts.late_binding.setdefault((schema, view), []).append({"name": name, "type": kind})
+    return facts
+
+
+def _owner(schema: str, table: str, materialized: set[Key]) -> Key:
+    """Whose volume it is: the backing table's is its materialised view's."""
+    found = BACKING_TABLE.fullmatch(table)
+    return (schema, found["view"]) if found and (schema, found["view"]) in materialized else (schema, table)
+
+
+# --- freshness ------------------------------------------------------------------------------------------
+
+
+class Shown(NamedTuple):
+    """What SHOW TABLES says of a table."""
+
+    kind: str
+    modified: datetime | None
+
+
+def shown_tables(database: Database, schema: str, names: Sequence[str], options: Options) -> dict[str, Shown]:
+    """Kind and last change of a schema's tables; empty, and counted, where the command is refused."""
+    names_in_sql = {"database": quote(database.name), "schema": quote(schema)}
+    found: dict[str, Shown] = {}
+    for pattern in [None] if len(names) <= SHOW_ROW_CAP else name_patterns(names, SHOW_ROW_CAP):
+        sql = SHOW_TABLES_SQL if pattern is None else SHOW_SOME_TABLES_SQL
+        literal = "" if pattern is None else "'" + pattern.replace("'", "''") + "'"
+        try:
+            rows = list(database.session.named_rows(sql.format(**names_in_sql, pattern=literal)))
+        except Exception as error:
+            if not sql_state(error):  # the driver's own trouble, not the server's word
+                raise
+            options.skip(NO_FRESHNESS, f"{database.name}.{schema}: {message(error)}")
+            continue
+        if rows and "last_modified_time" not in rows[0]:
+            options.skip(NO_MODIFIED_TIME, f"{database.name}.{schema}")
+        for row in rows:
+            found[row["table_name"]] = Shown(_kind(row), row.get("last_modified_time"))
+    return found
+
+
+def name_patterns(names: Sequence[str], cap: int, prefix: str = "") -> Iterator[str]:
+    """LIKE patterns that together match all names, each at most ``cap`` of them where prefixes can tell them apart."""
+    if len(names) <= cap or all(name == prefix for name in names):
+        yield prefix + "%"
+        return
+    if prefix in names:
+        yield prefix
+    starts: dict[str, list[str]] = {}
+    for name in names:
+        if name != prefix:
+            starts.setdefault(name[: len(prefix) + 1], []).append(name)
+    for start, group in sorted(starts.items()):
+        yield from name_patterns(group, cap, start)
+
+
+def _kind(row: dict[str, Any]) -> str:
+    """Redshift's own word in lower case; "regular" goes without saying."""
+    word = str(row.get("table_subtype") or row.get("table_type") or "").strip().lower()
+    return word.removeprefix("regular ")
+
+
+# --- records --------------------------------------------------------------------------------------------
+
+
+def collect(warehouse: Warehouse, options: Options) -> Iterator[Record]:
+    """One record for each table and view that the filters let through."""
+    is_superuser = any(row[0] for row in warehouse.main.rows(IS_SUPERUSER_SQL))
+    shares = dict(warehouse.main.rows(DATASHARES_SQL))
+    for database in databases(warehouse, options):
+        collection = _Collection(database, options, is_superuser, shares.get(database.name))
+        yield from collection.records()
+
+
+class Table(NamedTuple):
+    """A row of TABLES_SQL."""
+
+    schema: str
+    name: str
+    table_type: str
+    remarks: str | None
+
+    @property
+    def key(self) -> Key:
+        return self.schema, self.name
+
+
+class _Collection:
+    """One database's tables and views."""
+
+    def __init__(self, database: Database, options: Options, is_superuser: bool, share: str | None) -> None:
+        self._database, self._options = database, options
+        self._is_superuser, self._share = is_superuser, share
+        self._facts = facts_of(database, options)
+
+    def wanted(self) -> list[Table]:
+        found = (Table(*row) for row in tables(self._database))
+        allows = self._options.filters.allows
+        return [
+            each for each in found if allows(self._database.name, *each.key) and not self._facts.is_backing(each.key)
+        ]
+
+    def records(self) -> Iterator[Record]:
+        for group in grouped_by_schema(self.wanted(), TABLES_PER_COLUMN_QUERY):
+            columns = {} if self._options.only_freshness_and_volume else self._columns(group)
+            names: dict[str, list[str]] = {}
+            for table in group:
+                names.setdefault(table.schema, []).append(table.name)
+            for schema, in_schema in names.items():
+                shown = shown_tables(self._database, schema, in_schema, self._options)
+                for table in (each for each in group if each.schema == schema):
+                    yield self._record(table, shown.get(table.name), columns)
+
+    def _columns(self, group: list[Table]) -> dict[Key, list[Record]]:
+        wanted = {table.key for table in group}
+        bounds = {"first_schema": group[0].schema, "last_schema": group[-1].schema}
+        columns: dict[Key, list[Record]] = {}
+        for schema, table, *rest in self._database.session.rows(COLUMNS_SQL, database=self._database.name, **bounds):
+            if (schema, table) in wanted:
+                columns.setdefault((schema, table), []).append(self._field((schema, table), *rest))
+        return columns
+
+    def _field(
+        self, key: Key, name: str, kind: str, length: int | None, precision: int | None, scale: int | None, remarks: str
+    ) -> Record:
+        record = {"name": name, "type": full_type(kind, length, precision, scale)}
+        description = self._facts.comments.get((*key, name)) or remarks
+        return record | {"description": description} if description else record
+
+    def _record(self, table: Table, shown: Shown | None, columns: dict[Key, list[Record]]) -> Record:
+        kind = self._kind(table, shown)
+        record: Record = {
+            "type": "VIEW" if "view" in kind else "TABLE",
+            "kind": kind,
+            "database": self._database.name,
+            "schema": table.schema,
+            "name": table.name,
+            "created_on": self._facts.created.get(table.key),
+            **self._volume(table, kind),
+            "last_update_time": (shown.modified if shown else None) or self._facts.refreshed.get(table.key),
+        }
+        if not self._options.only_freshness_and_volume:
+            record |= self._description(table, kind, columns)
+        return {name: value for name, value in record.items() if value not in (None, "")}
+
+    def _kind(self, table: Table, shown: Shown | None) -> str:
+        kind = (shown.kind if shown else "") or table.table_type.lower().replace("base ", "")
+        if table.key in self._facts.materialized:
+            kind = "materialized view"
+        if self._database.is_shared and "datashare" not in kind:
+            kind = "datashare view" if "view" in kind else "datashare table"
+        return kind
+
+    def _volume(self, table: Table, kind: str) -> Record:
+        """What SVV_TABLE_INFO says. It leaves out empty tables: whoever sees all rows knows that they are empty."""
+        if self._facts.volumes is None or kind not in ("table", "materialized view"):
+            return {}
+        if table.key in self._facts.volumes:
+            return self._facts.volumes[table.key].facts
+        if self._is_superuser:
+            return {"row_count": 0, "byte_count": 0}
+        self._options.skip(UNKNOWN_VOLUME, ".".join((self._database.name, *table.key)))
+        return {}
+
+    def _description(self, table: Table, kind: str, columns: dict[Key, list[Record]]) -> Record:
+        full_name = ".".join((self._database.name, *table.key))
+        fields = columns.get(table.key) or self._facts.late_binding.get(table.key)
+        if not fields:
+            self._options.skip(NO_COLUMNS, full_name)
+        text = self._facts.view_texts.get(table.key)
+        if not text and "view" in kind:
+            self._options.skip(NO_VIEW_TEXT, full_name)
+        return {
+            "description": self._facts.comments.get((*table.key, None)) or table.remarks,
+            "view_query": text,
+            "fields": fields,
+            "tags": list(self._tags(table)) or None,
+        }
+
+    def _tags(self, table: Table) -> Iterator[Record]:
+        if self._database.is_shared:
+            yield {"key": "datashare", "value": self._share} if self._share else {"key": "datashare"}
+        if location := self._facts.locations.get(table.key):
+            yield {"key": "external_location", "value": location}
+
+
+def full_type(kind: str, length: int | None, precision: int | None, scale: int | None) -> str:
+    """The type as one would declare it: SVV_ALL_COLUMNS carries its parts in columns of their own."""
+    if kind in ("numeric", "decimal") and precision is not None:
+        return f"{kind}({precision},{scale or 0})"
+    if kind.startswith(("character", "varchar", "char", "binary varying")) and length and "(" not in kind:
+        return f"{kind}({length})"
+    return kind
+
+
+def grouped_by_schema(found: list[Table], size: int) -> Iterator[list[Table]]:
+    """Whole schemas together, as many as hold ``size`` tables; a larger schema stands alone. Sorted by schema."""
+    group: list[Table] = []
+    schema: list[Table] = []
+    for table in [*found, None]:
+        if schema and (table is None or table.schema != schema[0].schema):
+            if group and len(group) + len(schema) > size:
+                yield group
+                group = []
+            group, schema = group + schema, []
+        if table is not None:
+            schema.append(table)
+    if group:
+        yield group
+
+
+def targets(warehouse: Warehouse, options: Options) -> Iterator[str]:
+    """Full name and type of each table and view, as ``--list`` prints them."""
+    for database in databases(warehouse, options):
+        found = readable(database, options, NO_VIEWS, MATERIALIZED_VIEWS_SQL, database=database.name) or []
+        facts = Facts(None, {}, materialized={(schema, name) for schema, name in found})
+        for schema, name, kind, _ in tables(database):
+            if options.filters.allows(database.name, schema, name) and not facts.is_backing((schema, name)):
+                yield f"{database.name}.{schema}.{name} ({kind.lower()})"
+
+
+COLLECTOR = Collector(
+    flow="metadata",
+    warehouse="redshift",
+    resource="redshift",
+    connect=connect,
+    collect=collect,
+    targets=targets,
+    explain=explain,
+    description="Collect tables, views, columns, volume and freshness from Amazon Redshift into a manifest.",
+)
+
+if __name__ == "__main__":
+    sys.exit(run_collect(COLLECTOR))

@@ -1,0 +1,151 @@
+# /// script
+# requires-python = ">=3.10"
+# dependencies = [
+#     "redshift-connector>=2.2,<3",
+#     "tqdm>=4.67,<5",
+#     "psutil>=7,<8",
+# ]
+# ///
+"""Collects query logs: who ran what, when, how it ended, and what it cost.
+
+From Redshift's SYS_QUERY_HISTORY and SYS_QUERY_TEXT to a manifest, ``query_logs.jsonl``. Needs the grants and
+variables that README.md lists; changes nothing in the warehouse.
+
+    python collect_query_logs.py --state query_logs.state --manifest query_logs.jsonl.gz
+
+A query belongs to the window in which it ended: one that still runs waits for a later window, and with ``--state`` an
+hourly job neither misses nor repeats a query.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+
+from connection import Warehouse, connect, explain
+from pushkit.cli import positive
+from pushkit.collection import Collector, Options, run_collect
+from pushkit.manifest import Record, Window
+from query_history import COUNTS_SQL, LATENCY, RETENTION, HistoryRow, LoggedQuery, logged_queries
+
+# A user's name may be missing in the history; the directory may still know it.
+# https://docs.aws.amazon.com/redshift/latest/dg/r_SVV_USER_INFO.html
+USERS_SQL = """
+SELECT
+    u.user_id AS user_id,
+    u.user_name AS user_name
+FROM svv_user_info AS u
+"""
+
+LONGEST_TEXT = 1_000_000  # characters; a request takes 1 MB of gzip, and SQL shrinks to a fifth or less
+NO_TEXT = "query without text"
+NO_USER = "user unknown: the name is neither in sys_query_history nor in svv_user_info"
+
+# What goes into ``extra``: our name, and the column of SYS_QUERY_HISTORY. Times are in microseconds, as there.
+EXTRA = {
+    "database": "database_name",
+    "query_type": "query_type",
+    "status": "status",
+    "queue": "service_class_name",
+    "query_priority": "query_priority",
+    "compute_type": "compute_type",
+    "query_label": "query_label",
+    "user_id": "user_id",
+    "session_id": "session_id",
+    "transaction_id": "transaction_id",
+    "elapsed_time_us": "elapsed_time",
+    "queue_time_us": "queue_time",
+    "execution_time_us": "execution_time",
+    "compile_time_us": "compile_time",
+    "planning_time_us": "planning_time",
+    "lock_wait_time_us": "lock_wait_time",
+    "returned_bytes": "returned_bytes",
+    "result_cache_hit": "result_cache_hit",
+    "generic_query_hash": "generic_query_hash",
+}
+SUCCESS = "success"
+
+
+def collect(warehouse: Warehouse, options: Options) -> Iterator[Record]:
+    """One record for each query that ended in the window; failed and canceled ones with their error."""
+    users = dict(warehouse.main.rows(USERS_SQL))
+    for query in logged_queries(warehouse.main, Window(options.since, options.until), options):
+        if not options.filters.may_hold(query.row.database_name or ""):
+            continue
+        if not query.text.strip():
+            options.skip(NO_TEXT, str(query.row.query_id))
+            continue
+        yield _record(query, users, options)
+
+
+def _record(query: LoggedQuery, users: dict[int, str], options: Options) -> Record:
+    row = query.row
+    user = row.user_name or users.get(row.user_id)
+    if not user:
+        options.skip(NO_USER, f"user id {row.user_id}")
+    failed = row.status != SUCCESS
+    record: Record = {
+        "query_id": str(row.query_id),
+        "start_time": row.start_time,
+        "end_time": row.end_time,
+        "query_text": _text(query, options),
+        "user": user,
+        "returned_rows": row.returned_rows,
+        # Redshift keeps a message and no code: the status says whether it failed or was canceled.
+        "error_code": row.status if failed else None,
+        "error_text": (row.error_message or row.status) if failed else None,
+        "extra": _extra(row),
+    }
+    return {name: value for name, value in record.items() if value is not None}
+
+
+def _extra(row: HistoryRow) -> Record:
+    # ADAPT: add further columns of SYS_QUERY_HISTORY here and in query_history.py.
+    values = {name: getattr(row, column) for name, column in EXTRA.items()}
+    return {name: value for name, value in values.items() if value not in (None, "")}
+
+
+def _text(query: LoggedQuery, options: Options) -> str:
+    """The query's text, with a mark at its end where it was cut."""
+    limit: int = options.arguments.max_query_text
+    if len(query.text) <= limit:
+        return query.text if query.is_whole else f"{query.text}\n/* incomplete in sys_query_text */"
+    options.skip(f"query text cut at {limit} characters", str(query.row.query_id))
+    return f"{query.text[:limit]}\n/* cut at {limit} characters */"
+
+
+def targets(warehouse: Warehouse, options: Options) -> Iterator[str]:
+    """Database and number of queries, as ``--list`` prints them: counted in Redshift."""
+    since, until = (moment.replace(tzinfo=None) for moment in (options.since, options.until))
+    for database, queries in warehouse.main.rows(COUNTS_SQL, since=since, until=until):
+        if options.filters.may_hold(database or ""):
+            yield f"{database or '(no database)'} {queries}"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--max-query-text",
+        type=positive(int),
+        default=LONGEST_TEXT,
+        metavar="N",
+        help="cut longer texts at N characters (default: %(default)s)",
+    )
+
+
+COLLECTOR = Collector(
+    flow="query_logs",
+    warehouse="redshift",
+    resource="redshift",
+    connect=connect,
+    collect=collect,
+    targets=targets,
+    explain=explain,
+    description="Collect the queries that ended in a window, with user, error and cost, from Amazon Redshift.",
+    latency=LATENCY,
+    retention=RETENTION,
+    arguments=add_arguments,
+)
+
+if __name__ == "__main__":
+    sys.exit(run_collect(COLLECTOR))

@@ -1,0 +1,182 @@
+# Shared: the original is snowflake/gateway.py (see scripts/sync_templates.py).
+"""Monte Carlo's ingestion gateway: the one place that authenticates to it and reads its refusals.
+
+From pycarlo events to ``POST /ingest/v1/…``. Needs MCD_INGEST_ID and MCD_INGEST_TOKEN (a key with the scope
+Ingestion) and MCD_RESOURCE_UUID (the warehouse the data belongs to); MCD_API_ENDPOINT points elsewhere than
+production. One request is one attempt: retrying is delivery's business, and a wrong key must be known at once.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import logging
+import os
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import requests
+from pushkit.delivery import MAX_BODY_BYTES, Receipt, RejectedError, RetriableError
+from pushkit.errors import ConfigurationError, PushIngestionError, RefusedError, UnavailableError
+from pushkit.manifest import Header
+
+# While it is imported, pycarlo warns of defaults in its own schema: nothing a reader of the log could act on.
+logging.getLogger("pycarlo.lib.types").setLevel(logging.ERROR)
+
+from pycarlo.common.errors import InvalidSessionError  # noqa: E402
+from pycarlo.core import Client, Session  # noqa: E402
+from pycarlo.features.ingestion import IngestionService  # noqa: E402
+from pycarlo.features.ingestion.exceptions import IngestionError  # noqa: E402
+
+REQUEST_TIMEOUT_SECONDS = 30
+VARIABLES = ("MCD_INGEST_ID", "MCD_INGEST_TOKEN", "MCD_RESOURCE_UUID")
+RETRIABLE_STATUS = (408, 425, 429)
+LONGEST_DETAIL = 1_000  # characters of an answer that are shown
+
+Call = Callable[[IngestionService, str, str, list[Any]], "dict[str, Any] | None"]
+
+
+class _GatewayClient(Client):
+    """pycarlo's client with a single attempt and a body that is measured before it is sent."""
+
+    def __init__(self, session: Session, dry_run: bool) -> None:
+        super().__init__(session)
+        self._dry_run = dry_run
+
+    def make_request(  # type: ignore[override]
+        self, path: str, method: str = "POST", body: dict[str, Any] | None = None, **_: Any
+    ) -> dict[str, Any] | None:
+        size = compressed_size(body)
+        if size > MAX_BODY_BYTES:
+            raise RejectedError(f"{size} bytes compressed; one request takes {MAX_BODY_BYTES}")
+        answer = None
+        if not self._dry_run:
+            answer = super().make_request(
+                path,
+                method,
+                body,
+                timeout_in_seconds=REQUEST_TIMEOUT_SECONDS,
+                should_retry=lambda error: False,
+            )
+        return {**(answer or {}), "body_bytes": size}
+
+
+def compressed_size(body: dict[str, Any] | None) -> int:
+    """Bytes of the body as gzip; of the plain body where even that is small enough."""
+    raw = json.dumps(body).encode()
+    return len(raw) if len(raw) <= MAX_BODY_BYTES else len(gzip.compress(raw, 6))
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """A destination for delivery.py around one canonical pycarlo call. Safe to use from several threads."""
+
+    name: str
+    resource_uuid: str
+    service: IngestionService
+    call: Call
+
+    def send(self, header: Header, events: list[Any]) -> Receipt:
+        try:
+            answer = self.call(self.service, self.resource_uuid, header.resource, events) or {}
+        except IngestionError as error:
+            raise _explain_http(error) from error
+        except requests.exceptions.SSLError as error:
+            raise UnavailableError(
+                f"no trusted connection to Monte Carlo: {error}",
+                "Behind a proxy that opens TLS, name its certificate in REQUESTS_CA_BUNDLE.",
+            ) from error
+        except (requests.ConnectionError, requests.Timeout) as error:
+            raise RetriableError(f"no answer: {error}") from error
+        except requests.RequestException as error:
+            raise UnavailableError(
+                f"Monte Carlo's answer cannot be read: {error}",
+                "Is MCD_API_ENDPOINT right? Unset it for production.",
+            ) from error
+        return Receipt(IngestionService.extract_invocation_id(answer), int(answer.get("body_bytes", 0)))
+
+
+def open_gateway(call: Call, dry_run: bool) -> Gateway:
+    """The gateway the variables name; with ``dry_run`` one that measures, sends nothing and needs no key."""
+    key_id, token, resource_uuid = _credentials(dry_run)
+    try:
+        session = Session(mcd_id=key_id, mcd_token=token, scope="Ingestion")
+    except InvalidSessionError as error:
+        raise ConfigurationError(
+            f"pycarlo refuses the session: {error}",
+            "Unset MCD_DEFAULT_OAUTH_CLIENT_ID and MCD_DEFAULT_OAUTH_CLIENT_SECRET: the ingestion API takes a key.",
+        ) from error
+    service = IngestionService(mc_client=_GatewayClient(session, dry_run))
+    return Gateway(f"{session.endpoint} {resource_uuid}", resource_uuid, service, call)
+
+
+def _credentials(dry_run: bool) -> tuple[str, str, str]:
+    if dry_run:
+        return "dry-run", "dry-run", os.environ.get("MCD_RESOURCE_UUID") or str(uuid.UUID(int=0))
+    missing = [name for name in VARIABLES if not os.environ.get(name)]
+    if missing:
+        raise ConfigurationError(
+            f"not set: {', '.join(missing)}",
+            "MCD_INGEST_ID and MCD_INGEST_TOKEN are an ingestion key, MCD_RESOURCE_UUID is the warehouse's UUID in "
+            "Monte Carlo. Set them in the environment; --dry-run needs none of them.",
+        )
+    key_id, token, resource_uuid = (os.environ[name] for name in VARIABLES)
+    try:
+        uuid.UUID(resource_uuid)
+    except ValueError:
+        raise ConfigurationError(
+            f"MCD_RESOURCE_UUID is not a UUID: {resource_uuid!r}",
+            "Copy the warehouse's UUID from Monte Carlo.",
+        ) from None
+    return key_id, token, resource_uuid
+
+
+def _explain_http(error: IngestionError) -> Exception:
+    """The refusal in our terms: what may be tried again, what never, and what a person should do."""
+    cause = error.__cause__
+    response = cause.response if isinstance(cause, requests.HTTPError) else None
+    if response is None:
+        return UnavailableError(str(error), "")
+    status, detail = response.status_code, response.text[:LONGEST_DETAIL]
+    if status in RETRIABLE_STATUS or status >= 500:
+        return RetriableError(f"HTTP {status}: {detail}", _retry_after(response.headers.get("Retry-After")))
+    if status in (400, 413, 422):
+        return RejectedError(f"HTTP {status}: {detail}")
+    return _explain_refusal(status, detail)
+
+
+def _explain_refusal(status: int, detail: str) -> PushIngestionError:
+    if status == 401:
+        return RefusedError(
+            f"Monte Carlo does not accept this key (401): {detail}",
+            "Check MCD_INGEST_ID and MCD_INGEST_TOKEN: an ingestion key is not the API key in MCD_ID and MCD_TOKEN.",
+        )
+    if status == 403:
+        return RefusedError(
+            f"this key may not push there (403): {detail}",
+            "The key needs the scope Ingestion and must be allowed the warehouse in MCD_RESOURCE_UUID.",
+        )
+    if status in (404, 405):
+        return ConfigurationError(
+            f"there is no ingestion API at this address ({status})",
+            "Check MCD_API_ENDPOINT; unset it for production.",
+        )
+    return UnavailableError(f"unexpected answer from Monte Carlo ({status}): {detail}", "")
+
+
+def _retry_after(value: str | None) -> float | None:
+    """Seconds from a Retry-After header, given as seconds or as an HTTP date."""
+    if not value:
+        return None
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, (parsedate_to_datetime(value) - datetime.now(timezone.utc)).total_seconds())
+    except (TypeError, ValueError):
+        return None

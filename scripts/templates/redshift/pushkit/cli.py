@@ -1,0 +1,187 @@
+# Shared: the original is snowflake/pushkit/cli.py (see scripts/sync_templates.py).
+"""The command line every script shares: parser, memory check, progress, signals, exit codes, one JSON summary.
+
+People's text and progress go to stderr; the summary goes to stdout as one JSON object. Scripts do not call
+this module: collection.py and pushing.py do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any
+
+import psutil
+from tqdm import tqdm
+
+from pushkit import VERSION
+from pushkit.errors import ConfigurationError, PushIngestionError, Terminated
+from pushkit.manifest import Record, parse_utc
+from pushkit.redaction import redact
+
+DONE, PARTLY, INTERRUPTED = 0, 1, 130
+UNEXPECTED = 1
+MINIMUM_FREE_MEMORY = 256 * 2**20  # bytes: a driver, pycarlo and the largest batch fit with room to spare
+SECONDS_BETWEEN_NOTES = 30.0
+
+
+def say(text: str) -> None:
+    """One line for people, on stderr, without secrets."""
+    print(redact(text), file=sys.stderr, flush=True)
+
+
+# --- arguments -----------------------------------------------------------------------------------------
+
+
+def moment(text: str) -> datetime:
+    try:
+        return parse_utc(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a time; write 2026-01-31 or 2026-01-31T06:00:00Z (UTC)"
+        ) from None
+
+
+def positive(kind: type[float] | type[int]) -> Callable[[str], Any]:
+    def convert(text: str) -> Any:
+        try:
+            value = kind(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+        if not 0 < value < float("inf"):
+            raise argparse.ArgumentTypeError(f"{text} is not greater than 0")
+        return value
+
+    return convert
+
+
+def make_parser(description: str, script: str, example: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=script,
+        description=description,
+        epilog=f"example:\n  {example}\n\nexit codes: 0 done, 1 partly done (run again to resume), 2 wrong usage or\n"
+        "configuration, 3 refused, 4 the other side unavailable, 130 interrupted",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"{script} {VERSION}")
+    return parser
+
+
+def add_manifest(parser: argparse.ArgumentParser, flow: str) -> None:
+    parser.add_argument(
+        "--manifest",
+        type=Path,
+        default=Path(f"{flow}.jsonl"),
+        metavar="FILE",
+        help="the manifest; gzip when the name ends in .gz (default: %(default)s)",
+    )
+
+
+# --- memory ---------------------------------------------------------------------------------------------
+
+
+def _free_memory() -> int:
+    """Bytes this process may still take: the machine's, or less where a container is limited (cgroup v2, v1)."""
+    free = int(psutil.virtual_memory().available)
+    for limit, used in (
+        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+        ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+    ):
+        try:
+            free = min(free, int(Path(limit).read_text()) - int(Path(used).read_text()))
+        except (OSError, ValueError):
+            continue  # not Linux, another cgroup version, or no limit ("max")
+    return free
+
+
+def _check_memory() -> None:
+    free = _free_memory()
+    if free < MINIMUM_FREE_MEMORY:
+        raise ConfigurationError(
+            f"only {free // 2**20} MB of memory are free, {MINIMUM_FREE_MEMORY // 2**20} MB are needed",
+            "Nothing was attempted. Free memory, or raise the container's limit.",
+        )
+
+
+# --- progress -------------------------------------------------------------------------------------------
+
+
+class Progress:
+    """A bar on a terminal; elsewhere a line every half minute, so that a log shows life."""
+
+    def __init__(self, what: str, total: int | None = None) -> None:
+        self._what, self._total, self.done = what, total, 0
+        self._bar = tqdm(total=total, desc=what, unit="rec", file=sys.stderr) if sys.stderr.isatty() else None
+        self._next = time.monotonic() + SECONDS_BETWEEN_NOTES
+
+    def advance(self, count: int = 1) -> None:
+        self.done += count
+        if self._bar is not None:
+            self._bar.update(count)
+        elif time.monotonic() >= self._next:
+            self._next = time.monotonic() + SECONDS_BETWEEN_NOTES
+            say(f"{self._what}: {self.done}{f' of {self._total}' if self._total else ''} records")
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+
+# --- running --------------------------------------------------------------------------------------------
+
+
+def _terminate(signum: int, frame: FrameType | None) -> None:
+    raise Terminated
+
+
+def run(
+    script: str,
+    work: Callable[[Record], int],
+    explain: Callable[[BaseException], PushIngestionError | None] = lambda error: None,
+    prints_summary: bool = True,
+) -> int:
+    """Run the work; whatever happens, end with an exit code, a sentence for people and the summary."""
+    signal.signal(signal.SIGTERM, _terminate)
+    started = time.monotonic()
+    summary: Record = {"command": script.removesuffix(".py"), "version": VERSION}
+    try:
+        _check_memory()
+        code = work(summary)
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+        say("interrupted; what was accepted stays accepted, run the same command again for the rest")
+    except Exception as error:  # the last line of defence: a scheduler must get its exit code and summary
+        known = error if isinstance(error, PushIngestionError) else explain(error)
+        code = _tell(error, known, summary)
+    status = {DONE: "complete", PARTLY: "partial", INTERRUPTED: "interrupted"}.get(code, "failed")
+    if "error" in summary and status == "partial":
+        status = "failed" if not summary.get("records_accepted") else "partial"
+    summary |= {"status": status, "exit_code": code, "seconds": round(time.monotonic() - started, 3)}
+    if prints_summary:
+        print(redact(json.dumps(summary, ensure_ascii=False)), flush=True)
+    return code
+
+
+def _tell(error: Exception, known: PushIngestionError | None, summary: Record) -> int:
+    if known is None:
+        say("".join(traceback.format_exception(error)))
+        summary["error"] = {"message": f"{type(error).__name__}: {error}", "remedy": ""}
+        return UNEXPECTED
+    say(f"error: {known}")
+    if known.remedy:
+        say(f"  what to do: {known.remedy}")
+    summary["error"] = {"message": str(known), "remedy": known.remedy}
+    return known.exit_code

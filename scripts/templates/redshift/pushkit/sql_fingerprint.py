@@ -1,0 +1,81 @@
+"""One key for statements that differ only in their literals and comments, so that repeats are read once.
+
+From text to 16 bytes. Two texts of one key must have the same lineage, so where a literal can name a table, a file or
+a column (IDENTIFIER('t'), COPY, PIVOT … IN ('a'), a procedure's body) the text itself is the key. The one place with
+regular expressions: they recognise literals, never lineage.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+from sqlglot.dialects.dialect import Dialect
+
+# Where one of these occurs, literals may matter. Looked for in upper case, anywhere: a needless hit costs little.
+_LITERALS_MATTER = (
+    "IDENTIFIER(", "COPY ", "UNLOAD", "DIRECTORY", "EXEC", "EXTERNAL", "LOAD DATA", "OPTIONS", "PIVOT", "LOCATION",
+    "PROCEDURE", "EXPORT", "AS '", "AS\n'", 'AS "', "_PARTITIONS_", "FILES", "DICT", "JOINGET", "TABLE('", "STREAM",
+    "STAGE ", "TASK ", "PIPE ", "$$", "://", "'/", "'@", "'''", '"""', "[A", "[C", " URL",
+)  # fmt: skip
+_IN_LIST = re.compile(r"(?i)\bIN\s*\(\s*\?(?:\s*,\s*\?)+\s*\)")
+
+
+class Fingerprint:
+    """Makes keys for the statements of one dialect."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        tokenizer = dialect.tokenizer_class
+        quotes = {quote if isinstance(quote, str) else quote[0] for quote in tokenizer.QUOTES}
+        self._double_is_string = '"' in quotes
+        self._has_raw_strings = bool(tokenizer.RAW_STRINGS)
+        self._pattern = re.compile(_literal_pattern(dialect), re.DOTALL)
+
+    def key(self, text: str) -> bytes:
+        """The key of a statement; the same for the same statement with other literals."""
+        return digest(self.normal(text))
+
+    def normal(self, text: str) -> str:
+        """The text with `?` for every literal and without comments; the text itself where literals matter."""
+        upper = text.upper()
+        if any(word in upper for word in _LITERALS_MATTER):
+            return text
+        if self._has_raw_strings and ("R'" in upper or 'R"' in upper):
+            return text
+        try:
+            normal = self._pattern.sub(self._replace, text)
+        except _NestedCommentError:
+            return text
+        # A marker no statement starts with keeps these keys apart from those of whole texts.
+        return "\0" + (_IN_LIST.sub("IN (?)", normal) if "?," in normal else normal)
+
+    def _replace(self, found: re.Match[str]) -> str:
+        piece = found.group()
+        first = piece[0]
+        if first == "'" or first.isdigit() or (first == '"' and self._double_is_string):
+            return "?"
+        if first in ('"', "`", "["):
+            return piece
+        if "/*" in piece[2:]:
+            raise _NestedCommentError
+        return " "
+
+
+class _NestedCommentError(Exception):
+    """Where a comment inside a comment ends depends on the dialect: the text is its own key."""
+
+
+def digest(text: str) -> bytes:
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def _literal_pattern(dialect: Dialect) -> str:
+    tokenizer = dialect.tokenizer_class
+    escapes = "\\" in tokenizer.STRING_ESCAPES
+    single = r"'(?:[^'\\]|\\.|'')*'" if escapes else r"'(?:[^']|'')*'"
+    double = r'"(?:[^"\\]|\\.|"")*"' if escapes else r'"(?:[^"]|"")*"'
+    parts = [single, double, r"`[^`]*`", r"/\*.*?\*/", r"--[^\n]*"]
+    comments = {item for item in tokenizer.COMMENTS if isinstance(item, str)}
+    parts += [re.escape(item) + r"[^\n]*" for item in sorted(comments - {"--"})]
+    parts.append(r"(?<![\w$.@#:\"`\]])\d+(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\w.])")
+    return "|".join(parts)

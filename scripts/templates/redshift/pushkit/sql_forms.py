@@ -1,0 +1,204 @@
+"""Statements that move data and that sqlglot does not parse, read from their tokens.
+
+From one `Piece`, to a `Form` (target and sources by name), or to other tokens that sqlglot does parse, or to
+nothing when the statement is none of these. Each rule names the vendor's page for its syntax.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlglot.tokenizer_core import Token, TokenType
+
+from pushkit.sql_script import Piece
+
+Parts = tuple[tuple[str, bool], ...]
+
+
+@dataclass(frozen=True)
+class Form:
+    """Whole tables moved: `target` and `source` as written; `query` is SQL text whose tables are the sources."""
+
+    kind: str
+    target: Parts
+    source: Parts = ()
+    query: str | None = None
+    target_is_path: bool = False
+
+
+def read_form(piece: Piece) -> Form | None:
+    """The statement as a form of this module; None when sqlglot should parse it."""
+    first = piece.word(0)
+    if first == "UNLOAD":
+        return _unload(piece)
+    if first == "ALTER":
+        return _alter_table(piece)
+    if first == "CREATE":
+        return _create(piece)
+    if first == "EXPORT":
+        return _hive_export(piece)
+    return None
+
+
+def rewritten(piece: Piece) -> Piece:
+    """The statement without words that only sqlglot stumbles over; the same piece when there are none."""
+    if piece.word(0) != "CREATE":
+        return _without_compound_assignment(piece)
+    drop: set[int] = set()
+    for position in range(1, min(len(piece.tokens), 8)):
+        word, following = piece.word(position), piece.word(position + 1)
+        # https://docs.databricks.com/aws/en/ldp/developer/sql-ref: CREATE OR REFRESH STREAMING TABLE
+        if word == "OR" and following == "REFRESH":
+            drop |= {position, position + 1}
+        elif (word in ("LIVE", "PRIVATE") and following in ("TABLE", "VIEW", "STREAMING", "MATERIALIZED")) or (
+            word == "SNAPSHOT" and following == "TABLE"
+        ):
+            drop.add(position)
+    for position in range(2, len(piece.tokens) - 1):
+        # https://docs.databricks.com/aws/en/sql/language-manual/delta-clone
+        if piece.word(position) in ("DEEP", "SHALLOW") and piece.word(position + 1) == "CLONE":
+            drop.add(position)
+    if not drop:
+        return piece
+    return Piece([token for place, token in enumerate(piece.tokens) if place not in drop], piece.text)
+
+
+def _without_compound_assignment(piece: Piece) -> Piece:
+    """T-SQL `SET a += b`: for lineage the same as `SET a = b` with a itself, which moves nothing."""
+    if piece.word(0) not in ("UPDATE", "MERGE", "WITH"):
+        return piece
+    arithmetic = (TokenType.PLUS, TokenType.DASH, TokenType.STAR, TokenType.SLASH)
+    kept: list[Token] = []
+    for position, token in enumerate(piece.tokens):
+        following = piece.tokens[position + 1] if position + 1 < len(piece.tokens) else None
+        assigns = following is not None and following.token_type is TokenType.EQ and following.start == token.end + 1
+        if not (assigns and token.token_type in arithmetic):
+            kept.append(token)
+    return Piece(kept, piece.text) if len(kept) < len(piece.tokens) else piece
+
+
+def name_at(piece: Piece, position: int) -> tuple[Parts, int]:
+    """A dotted name, a string or a stage at that place, and the place after it."""
+    tokens = piece.tokens
+    if position >= len(tokens):
+        return (), position
+    if tokens[position].token_type in (TokenType.STRING, TokenType.RAW_STRING):
+        return ((tokens[position].text, True),), position + 1
+    if tokens[position].text.startswith("@"):
+        return _stage_at(piece, position)
+    parts: list[tuple[str, bool]] = []
+    while position < len(tokens):
+        token = tokens[position]
+        parts.append((token.text, token.token_type is TokenType.IDENTIFIER))
+        position += 1
+        if position >= len(tokens) or tokens[position].token_type is not TokenType.DOT:
+            break
+        position += 1
+    return tuple(parts), position
+
+
+def _stage_at(piece: Piece, position: int) -> tuple[Parts, int]:
+    start = piece.tokens[position].start
+    end = piece.tokens[position].end
+    position += 1
+    while position < len(piece.tokens) and piece.tokens[position].start == end + 1:
+        end = piece.tokens[position].end
+        position += 1
+    return ((piece.text[start : end + 1], True),), position
+
+
+def _skip(piece: Piece, position: int, *words: str) -> int:
+    while piece.word(position) in words:
+        position += 1
+    return position
+
+
+def _find(piece: Piece, word: str, start: int = 0) -> int | None:
+    depth = 0
+    for position in range(start, len(piece.tokens)):
+        kind = piece.tokens[position].token_type
+        if kind is TokenType.L_PAREN:
+            depth += 1
+        elif kind is TokenType.R_PAREN:
+            depth -= 1
+        elif depth == 0 and piece.word(position) == word:
+            return position
+    return None
+
+
+def _unload(piece: Piece) -> Form | None:
+    """https://docs.aws.amazon.com/redshift/latest/dg/r_UNLOAD.html: UNLOAD ('query') TO 's3://…'."""
+    position = _skip(piece, 1, "(")
+    if position >= len(piece.tokens):
+        return None
+    query = piece.tokens[position].text
+    start = position
+    to = _find(piece, "TO", position + 2)
+    if piece.word(position) in ("SELECT", "WITH"):
+        # Athena writes the query without quotes.
+        depth = 1
+        while position < len(piece.tokens) and depth:
+            kind = piece.tokens[position].token_type
+            depth += (kind is TokenType.L_PAREN) - (kind is TokenType.R_PAREN)
+            position += 1
+        query = piece.text[piece.tokens[start].start : piece.tokens[position - 1].start]
+        to = _find(piece, "TO", position)
+    if to is None:
+        return None
+    target, _ = name_at(piece, to + 1)
+    return Form("unload", target, query=query, target_is_path=True)
+
+
+def _alter_table(piece: Piece) -> Form | None:
+    position = _skip(piece, 1, "TABLE", "IF", "EXISTS")
+    table, position = name_at(piece, position)
+    # https://docs.aws.amazon.com/redshift/latest/dg/r_ALTER_TABLE_APPEND.html
+    if piece.word(position) == "APPEND" and piece.word(position + 1) == "FROM":
+        return Form("append", table, name_at(piece, position + 2)[0])
+    # https://cwiki.apache.org/confluence/display/Hive/Exchange+Partition: the rows move from the second into the first
+    if piece.word(position) == "EXCHANGE":
+        with_ = _find(piece, "WITH", position)
+        if with_ is not None:
+            return Form("exchange partition", table, name_at(piece, _skip(piece, with_ + 1, "TABLE"))[0])
+    return _clickhouse_partition(piece, table, position)
+
+
+def _clickhouse_partition(piece: Piece, table: Parts, position: int) -> Form | None:
+    """https://clickhouse.com/docs/sql-reference/statements/alter/partition."""
+    if piece.word(position) in ("ATTACH", "REPLACE") and piece.word(position + 1) == "PARTITION":
+        from_ = _find(piece, "FROM", position)
+        return Form("attach partition", table, name_at(piece, from_ + 1)[0]) if from_ is not None else None
+    if piece.word(position) == "MOVE" and piece.word(position + 1) == "PARTITION":
+        to = _find(piece, "TO", position)
+        if to is not None and piece.word(to + 1) == "TABLE":
+            return Form("move partition", name_at(piece, to + 2)[0], table)
+    return None
+
+
+def _create(piece: Piece) -> Form | None:
+    position = _skip(piece, 1, "OR", "REPLACE", "TEMP", "TEMPORARY")
+    kind = piece.word(position)
+    if kind not in ("STREAM", "STAGE"):
+        return None
+    target, position = name_at(piece, _skip(piece, position + 1, "IF", "NOT", "EXISTS"))
+    if kind == "STREAM":
+        # https://docs.snowflake.com/en/sql-reference/sql/create-stream
+        on = _find(piece, "ON", position)
+        if on is None:
+            return None
+        source, _ = name_at(piece, _skip(piece, on + 1, "EXTERNAL", "DYNAMIC", "EVENT", "TABLE", "VIEW", "STAGE"))
+        return Form("create stream", target, source)
+    # https://docs.snowflake.com/en/sql-reference/sql/create-stage
+    url = _find(piece, "URL", position)
+    if url is None or piece.word(url + 1) != "=":
+        return None
+    return Form("create stage", target, name_at(piece, url + 2)[0])
+
+
+def _hive_export(piece: Piece) -> Form | None:
+    """https://cwiki.apache.org/confluence/display/Hive/LanguageManual+ImportExport."""
+    if piece.word(1) != "TABLE":
+        return None
+    table, position = name_at(piece, 2)
+    to = _find(piece, "TO", position)
+    return Form("export", name_at(piece, to + 1)[0], table, target_is_path=True) if to is not None else None

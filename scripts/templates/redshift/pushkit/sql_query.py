@@ -1,0 +1,842 @@
+"""What one query reads, and which real columns each of its output columns is made of.
+
+From a parsed query (sqlglot), in one walk, to a `Relation` and the set of tables read. Tables are found wherever a
+query can stand: FROM, joins, subqueries in any clause, CTEs that nobody uses. Columns count for an output when the
+value depends on them in its expression (CASE conditions and window keys too), not when they only filter rows.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import cast
+
+from sqlglot import exp
+
+from pushkit.sql_names import Namer, TableName
+from pushkit.sql_relations import (
+    NOTHING,
+    Base,
+    Branches,
+    Derived,
+    Output,
+    Relation,
+    Rest,
+    Rows,
+    Sources,
+    renamed,
+    stacked,
+)
+
+# More columns than any warehouse allows: stars over stars double with every level.
+MAX_OUTPUTS = 50_000
+# How many nodes are looked at between two looks at the clock.
+CLOCK_EVERY = 2048
+
+# A later item of a SELECT list may use the alias of an earlier one in these dialects.
+LATERAL_ALIASES = frozenset(
+    {"Snowflake", "Redshift", "Databricks", "Spark", "Teradata", "ClickHouse", "DuckDB", "Presto", "Athena", "Trino"}
+)
+# A CTE may read itself without the word RECURSIVE in these.
+IMPLICIT_RECURSION = frozenset({"Snowflake", "TSQL", "Oracle", "Teradata", "Fabric"})
+
+# https://docs.snowflake.com/en/sql-reference/functions/flatten#output
+FLATTEN_COLUMNS = ("SEQ", "KEY", "PATH", "INDEX", "VALUE", "THIS")
+
+LEAVES = (exp.Identifier, exp.Literal, exp.Null, exp.Boolean, exp.Var, exp.DataType, exp.Star, exp.Placeholder)
+_LEAF_TYPES = frozenset(LEAVES)
+# Functions whose first argument names a table-like object: ClickHouse dictionaries and join tables.
+_OBJECT_FUNCTIONS = ("DICTGET", "DICTHAS", "DICTISIN", "JOINGET")
+
+Env = Mapping[str, Relation]
+
+
+class TooCostly(Exception):  # noqa: N818  it is a verdict about a statement, not a fault
+    """The statement would take longer, or yield more columns, than any real one."""
+
+
+class Scope:
+    """The relations of one SELECT by alias, and the scope around it for correlated references."""
+
+    __slots__ = ("aliases", "env", "hidden", "lateral_aliases", "outer", "own", "sources", "tables", "using")
+
+    def __init__(self, env: Env, outer: Scope | None, lateral_aliases: bool = False) -> None:
+        self.lateral_aliases = lateral_aliases
+        self.env = env
+        self.outer = outer
+        self.sources: dict[str, Relation] = {}
+        self.tables: dict[tuple[str, ...], str] = {}  # full lower-case name -> alias
+        self.using: dict[str, str] = {}  # lower-case -> the name as it is written
+        self.hidden: set[str] = set()  # aliases a star does not show (semi joins)
+        self.aliases: dict[str, Sources] = {}  # outputs so far, which later ones may use
+        self.own: set[str] = set()  # names that are columns of the sources although an alias has them too
+
+    def add(self, alias: str, relation: Relation, written: tuple[str, ...] = ()) -> None:
+        key = alias.lower()
+        while key in self.sources or not key:
+            key += "\0"  # unnamed, or a second one of that name: reachable only by a star or unqualified
+        self.sources[key] = relation
+        if written:
+            self.tables.setdefault(written, key)
+
+    def closed_hits(self, name: str, path: Sequence[str]) -> list[Sources]:
+        hits = []
+        for relation in self.sources.values():
+            if relation.closed:
+                found = relation.lookup(name, path)
+                if found is not None:
+                    hits.append(found)
+        return hits
+
+    def find(self, name: str, path: Sequence[str] = ()) -> Sources | None:
+        """The sources of an unqualified name; None when it cannot belong to this scope."""
+        key = name.lower()
+        if key in self.using:
+            found = [relation.lookup(name, path) for relation in self.sources.values()]
+            return frozenset().union(*(sources for sources in found if sources))
+        hits = self.closed_hits(name, path)
+        if hits:
+            return hits[0]
+        opened = [relation for relation in self.sources.values() if not relation.closed]
+        if key in self.aliases and (not opened or (self.lateral_aliases and key not in self.own)):
+            return self.aliases[key]
+        explicit = [relation for relation in opened if any(key == output.lower() for output, _ in relation.outputs)]
+        if len(explicit) == 1 or len(opened) == 1:
+            self.own.add(key)
+            return (explicit or opened)[0].lookup(name, path)
+        # Any of several unknown tables could have it: unresolved, and not the outer query's.
+        return NOTHING if opened else None
+
+    def qualifier(self, parts: tuple[str, ...]) -> tuple[Relation, int] | None:
+        """The relation that leading parts of a dotted name point to, and how many parts that took."""
+        key = self.tables.get(parts)
+        if key is not None:
+            return self.sources[key], len(parts)
+        for length in range(len(parts), 0, -1):
+            if length == 1 and parts[0] in self.sources:
+                return self.sources[parts[0]], 1
+            for written, alias in self.tables.items():
+                if written[-length:] == parts[:length]:
+                    return self.sources[alias], length
+        return None
+
+
+class Reader:
+    """Reads the queries of one statement; `reads` collects the tables in the order they were met."""
+
+    def __init__(
+        self,
+        namer: Namer,
+        temporaries: Mapping[TableName, Temporary],
+        deadline: float | None = None,
+        change: Callable[[exp.Expr, Env], Relation] | None = None,
+    ) -> None:
+        self.namer = namer
+        self.temporaries = temporaries
+        self.deadline = deadline
+        self.change = change  # what to do with an INSERT, UPDATE or DELETE inside a CTE
+        self.reads: dict[TableName, None] = {}
+        self.outer_env: Env = {}  # the CTEs around a statement that stands inside a WITH clause
+        dialect = type(namer.dialect).__name__
+        self.lateral_aliases = dialect in LATERAL_ALIASES
+        self.implicit_recursion = dialect in IMPLICIT_RECURSION
+        self._steps = 0
+
+    # -- queries ---------------------------------------------------------------------------------------------
+
+    def query(self, node: exp.Expr, env: Env, outer: Scope | None = None) -> Relation:
+        """Any query: SELECT, set operation, VALUES, parenthesised or with CTEs."""
+        self._check_clock()
+        env = self.with_env(node, env)
+        if isinstance(node, exp.Select):
+            return self._select(node, env, outer)
+        if isinstance(node, exp.SetOperation):
+            return self._set_operation(node, env, outer)
+        if isinstance(node, exp.Subquery):
+            return self._subquery(node, env, outer)
+        if isinstance(node, exp.Paren):
+            return self.query(node.this, env, outer)
+        scope = Scope(env, outer)
+        self.add_source(node, scope)
+        return self._star_of(scope)
+
+    def with_env(self, node: exp.Expr, env: Env) -> Env:
+        """The CTEs in force inside a node that may have a WITH clause."""
+        with_ = node.args.get("with_")
+        if with_ is None:
+            return env
+        inner = dict(env)
+        recursive = bool(with_.args.get("recursive")) or self.implicit_recursion
+        for cte in with_.expressions:
+            name = cte.alias.lower()
+            columns = self._alias_columns(cte)
+            inner[name] = self._cte(cte.this, name, columns, inner, recursive)
+        return inner
+
+    def _cte(self, body: exp.Expr, name: str, columns: list[str], env: Env, recursive: bool) -> Relation:
+        if isinstance(body, exp.DML) and self.change is not None:
+            return renamed(self.change(body, env), columns)
+        query = body.unnest() if isinstance(body, exp.Subquery) else body
+        if recursive and isinstance(query, exp.SetOperation):
+            branches = list(_branches(query))
+            base_env = self.with_env(query, env)
+            anchor = renamed(self.query(branches[0], base_env), columns)
+            inner = {**base_env, name: anchor}
+            rest = [self.query(branch, inner) for branch in branches[1:]]
+            return renamed(stacked([anchor, *rest], False), columns)
+        return renamed(self.query(body, env), columns)
+
+    def _subquery(self, node: exp.Subquery, env: Env, outer: Scope | None) -> Relation:
+        scope = Scope(env, outer)
+        self._scan_modifiers(node, scope)
+        inner = node.this
+        if isinstance(inner, (exp.Table, exp.Lateral, exp.Unnest)) or node.args.get("joins"):
+            self.add_source(inner, scope)
+            self._add_joins(node, scope)
+            relation = self._star_of(scope)
+        else:
+            relation = self.query(inner, env, outer)
+        return self._pivoted(node, relation, scope)
+
+    def _set_operation(self, node: exp.SetOperation, env: Env, outer: Scope | None) -> Relation:
+        branches = [self.query(branch, env, outer) for branch in _branches(node)]
+        self._scan_modifiers(node, Scope(env, outer))
+        return stacked(branches, bool(node.args.get("by_name")))
+
+    def _select(self, node: exp.Select, env: Env, outer: Scope | None) -> Relation:
+        return self.select_in(node, Scope(env, outer, self.lateral_aliases))
+
+    def select_in(self, node: exp.Select, scope: Scope) -> Relation:
+        """A SELECT whose scope may already hold relations (Hive: FROM t INSERT … SELECT …)."""
+        self.add_from(node, scope)
+        self._scan_modifiers(node, scope)
+        outputs: list[Output] = []
+        rest: list[Rest] = []
+        placed = 0
+        for item in node.expressions:
+            if not rest:
+                placed = len(outputs)
+            self._projection(item, scope, outputs, rest)
+            if len(outputs) > MAX_OUTPUTS:
+                raise TooCostly(f"more than {MAX_OUTPUTS} output columns")
+        excluded = node.args.get("exclude")
+        if excluded:
+            hidden = {item.name.lower() for item in excluded}
+            outputs = [output for output in outputs if output[0].lower() not in hidden]
+            rest = [Rest(item.relation, item.hidden | hidden, item.renamed) for item in rest]
+        return Derived(outputs, rest, placed) if rest else Relation(outputs)
+
+    def add_from(self, node: exp.Expr, scope: Scope) -> None:
+        """Puts the relations of FROM, JOIN and LATERAL VIEW clauses into the scope."""
+        from_ = node.args.get("from_")
+        if from_ is not None:
+            self.add_source(from_.this, scope)
+            for other in from_.args.get("expressions") or ():
+                self.add_source(other, scope)
+        self._add_joins(node, scope)
+        for lateral in node.args.get("laterals") or ():
+            self.add_source(lateral, scope)
+
+    def _add_joins(self, node: exp.Expr, scope: Scope) -> None:
+        for join in node.args.get("joins") or ():
+            before = len(scope.sources)
+            self.add_source(join.this, scope)
+            added = list(scope.sources)[before:]
+            if join.args.get("kind") in ("SEMI", "ANTI") or join.args.get("side") in ("SEMI", "ANTI"):
+                scope.hidden.update(added)
+            for column in join.args.get("using") or ():
+                scope.using.setdefault(column.name.lower(), self._fold(column))
+            if join.args.get("method") == "NATURAL":
+                self._natural(scope, added)
+            for key in ("on", "match_condition"):
+                condition = join.args.get(key)
+                if condition is not None:
+                    self.scan(condition, scope)
+
+    def _natural(self, scope: Scope, added: Iterable[str]) -> None:
+        right = {name.lower(): name for alias in added for name, _ in scope.sources[alias].outputs}
+        added = set(added)
+        for alias, relation in scope.sources.items():
+            if alias not in added:
+                for name, _ in relation.outputs:
+                    if name.lower() in right:
+                        scope.using.setdefault(name.lower(), name)
+
+    # -- the FROM clause -------------------------------------------------------------------------------------
+
+    def add_source(self, node: exp.Expr, scope: Scope) -> None:
+        """One item of a FROM clause, with the joins and laterals that hang on it."""
+        if isinstance(node, exp.Table):
+            self._add_table(node, scope)
+        elif isinstance(node, exp.Subquery) and not node.alias and self._is_join_group(node):
+            self.add_source(node.this, scope)
+            self._add_joins(node, scope)
+            return
+        elif isinstance(node, exp.Subquery):
+            env = self.with_env(node, scope.env)
+            relation = renamed(self._subquery(node, env, scope.outer), self._alias_columns(node))
+            scope.add(node.alias, relation)
+        elif isinstance(node, exp.Lateral):
+            self._add_lateral(node, scope)
+        elif isinstance(node, exp.Unnest):
+            self._add_unnest(node, scope)
+        elif isinstance(node, exp.Values):
+            self._add_values(node, scope)
+        elif isinstance(node, exp.Query):
+            scope.add(node.alias, self.query(node, scope.env, scope.outer))
+        elif isinstance(node, exp.Stream):
+            self.add_source(node.this, scope)
+        else:
+            self._add_function(node, node, scope)
+        if not isinstance(node, exp.Query):
+            self._add_joins(node, scope)
+            for lateral in node.args.get("laterals") or ():
+                self.add_source(lateral, scope)
+
+    @staticmethod
+    def _is_join_group(node: exp.Expr) -> bool:
+        """Parentheses around joins, which hide no alias inside them: FROM ((a JOIN b ON …) JOIN c ON …)."""
+        while isinstance(node, exp.Subquery) and not node.alias:
+            if isinstance(node.this, exp.Table) or node.args.get("joins"):
+                return True
+            node = node.this
+        return False
+
+    def _add_table(self, node: exp.Table, scope: Scope) -> None:
+        this = node.this
+        if isinstance(this, exp.Func) and not isinstance(this, exp.DynamicIdentifier):
+            self._add_function(node, this, scope)
+            return
+        if isinstance(this, exp.SemanticView):
+            scope.add(node.alias, self._semantic_view(this))
+            return
+        parts = table_parts(node)
+        alias = node.alias or (parts[-1][0] if parts else "")
+        if len(parts) == 1 and parts[0][0].lower() in scope.env:
+            relation = scope.env[parts[0][0].lower()]
+            written: tuple[str, ...] = (parts[0][0].lower(),)
+        elif len(parts) > 1 and parts[0][0].lower() in scope.sources and self._is_array_path(parts, scope):
+            # BigQuery: FROM t, t.items
+            sources = scope.sources[parts[0][0].lower()].qualified(self.namer.fold(*parts[1]))
+            relation, written = Rows([alias], sources, alias.lower()), ()
+        elif parts:
+            relation = self.table(parts)
+            written = tuple(text.lower() for text, _ in parts)
+        else:
+            relation, written = Base(TableName(None, None, ""), ()), ()
+            relation = Rows((), NOTHING)
+        for key in ("when", "version", "changes"):
+            if node.args.get(key) is not None:
+                self.scan(node.args[key], scope)
+        relation = self._pivoted(node, relation, scope)
+        pivot_alias = next((pivot.alias for pivot in node.args.get("pivots") or () if pivot.alias), "")
+        scope.add(pivot_alias or alias, renamed(relation, self._alias_columns(node)), written)
+
+    def _is_array_path(self, parts: tuple[tuple[str, bool], ...], scope: Scope) -> bool:
+        relation = scope.sources[parts[0][0].lower()]
+        if self.namer.schema is not None and self.namer.columns(self.namer.table(parts)):
+            return False
+        return not relation.closed or relation.lookup(parts[1][0]) is not None
+
+    def table(self, parts: tuple[tuple[str, bool], ...]) -> Relation:
+        """The table of that name, noted as read; a temporary table stands for what it was made from."""
+        name = self.namer.table(parts)
+        temporary = self.temporaries.get(name)
+        if temporary is not None:
+            for source in temporary.reads:
+                self.reads.setdefault(source)
+            return temporary.relation
+        self.reads.setdefault(name)
+        return Base(name, self.namer.columns(name))
+
+    def _semantic_view(self, node: exp.SemanticView) -> Relation:
+        # What a semantic view calls metrics and dimensions are its columns: it stays one open table.
+        name = self.namer.table(table_parts(node.this))
+        self.reads.setdefault(name)
+        return Base(name)
+
+    def _add_lateral(self, node: exp.Lateral, scope: Scope) -> None:
+        this = node.this
+        columns = self._alias_columns(node)
+        if isinstance(this, exp.Subquery):
+            relation = self.query(this, scope.env, scope)
+            scope.add(node.alias, renamed(relation, columns))
+        elif isinstance(this, exp.Unnest):
+            self._add_unnest(this, scope, node.alias, columns)
+        else:
+            names = columns or ([node.alias] if node.args.get("view") and node.alias else list(FLATTEN_COLUMNS))
+            scope.add(node.alias, Rows(names, self._arguments(this, scope)))
+
+    def _add_unnest(self, node: exp.Unnest, scope: Scope, alias: str = "", columns: Sequence[str] = ()) -> None:
+        sources = frozenset().union(*(self.value(item, scope) for item in node.expressions))
+        names = list(columns or self._alias_columns(node))
+        alias = alias or node.alias
+        if not names and alias:
+            names = [alias]
+        element = names[0].lower() if len(names) == 1 and self.namer.is_bigquery else None
+        offset = node.args.get("offset")
+        rows = Rows(names, sources, element)
+        if isinstance(offset, exp.Identifier):
+            rows.outputs = [*rows.outputs, (self._fold(offset), NOTHING)]
+        scope.add(alias or (names[0] if names else ""), rows)
+
+    def _add_values(self, node: exp.Values, scope: Scope) -> None:
+        columns = self._alias_columns(node)
+        rows: list[list[Sources]] = []
+        for row in node.expressions:
+            cells = row.expressions if isinstance(row, exp.Tuple) else [row]
+            rows.append([self.value(cell, scope) for cell in cells])
+        width = max([len(columns), *(len(row) for row in rows)], default=0)
+        outputs: list[Output] = []
+        for position in range(width):
+            name = columns[position] if position < len(columns) else self.namer.fold(f"column{position + 1}")
+            outputs.append((name, frozenset().union(*(row[position] for row in rows if position < len(row)))))
+        scope.add(node.alias, Relation(outputs))
+
+    def _add_function(self, node: exp.Expr, call: exp.Expr, scope: Scope) -> None:
+        """A table function: its columns come from its arguments, its tables from the queries among them."""
+        path = _file_argument(call)
+        inner = call.this if isinstance(call, exp.TableFromRows) else call
+        if isinstance(inner, exp.Literal) and inner.is_string:
+            relation: Relation = self.table(tuple((part, False) for part in inner.name.split(".")))
+        elif path:
+            external = self.namer.external(path)
+            self.reads.setdefault(external)
+            relation = Base(external)
+        else:
+            before = len(self.reads)
+            relation = self._function_rows(node, inner, scope, before)
+        alias = node.alias or ""
+        scope.add(alias, relation)
+
+    def _function_rows(self, node: exp.Expr, inner: exp.Expr, scope: Scope, before: int) -> Relation:
+        sources = self._arguments(inner, scope)
+        columns = self._alias_columns(node)
+        tables = list(self.reads)[before:]
+        if len(tables) == 1 and not sources and not columns:
+            return Base(tables[0], self.namer.columns(tables[0]))
+        if isinstance(inner, exp.Explode) and not columns:
+            columns = list(FLATTEN_COLUMNS)
+        return Rows(columns or ([node.alias] if node.alias else ()), sources)
+
+    def _arguments(self, call: exp.Expr, scope: Scope) -> Sources:
+        return frozenset().union(*(self.value(item, scope) for item in call.iter_expressions()))
+
+    # -- PIVOT -----------------------------------------------------------------------------------------------
+
+    def _pivoted(self, node: exp.Expr, relation: Relation, scope: Scope) -> Relation:
+        for pivot in node.args.get("pivots") or ():
+            relation = self._pivot(pivot, relation, scope)
+        return relation
+
+    def _pivot(self, pivot: exp.Pivot, relation: Relation, scope: Scope) -> Relation:
+        inner = Scope(scope.env, scope.outer)
+        inner.add("", relation)
+        new = self._unpivot_outputs(pivot, inner) if pivot.args.get("unpivot") else None
+        consumed = {column.name.lower() for field in pivot.args.get("fields") or () for column in _columns(field)}
+        if new is None:
+            consumed |= {column.name.lower() for agg in pivot.expressions for column in _columns(agg)}
+            new = self._pivot_outputs(pivot, inner)
+        kept = [output for output in relation.outputs if output[0].lower() not in consumed]
+        rest = [] if relation.closed else [Rest(relation, frozenset(consumed), {})]
+        outputs = kept + new
+        result: Relation = Derived(outputs, rest) if rest else Relation(outputs)
+        names = self._alias_columns(pivot)
+        return renamed(result, names) if names and not rest else self._named_tail(result, names, new)
+
+    @staticmethod
+    def _named_tail(result: Relation, names: Sequence[str], new: Sequence[Output]) -> Relation:
+        if not names or len(names) < len(new):
+            return result
+        # The columns kept are unknown, but the last names are those of the new columns.
+        head = [(name, NOTHING) for name in names[: len(names) - len(new)]]
+        tail = [(name, out[1]) for name, out in zip(names[len(names) - len(new) :], new, strict=True)]
+        known = [(name, result.qualified(name) or sources) for name, sources in head]
+        return Relation(known + tail)
+
+    def _pivot_outputs(self, pivot: exp.Pivot, inner: Scope) -> list[Output]:
+        aggregates = [self.value(agg, inner) for agg in pivot.expressions]
+        names = [column.name for column in pivot.args.get("columns") or ()]
+        if not names:
+            # An IN list that is a query: what the columns are called is not written anywhere.
+            for field in pivot.args.get("fields") or ():
+                self.scan(field, inner)
+            return []
+        if pivot.args.get("value_columns_first") is None or len(aggregates) < 2:
+            return [(name, aggregates[i % len(aggregates)] if aggregates else NOTHING) for i, name in enumerate(names)]
+        return [(name, aggregates[i % len(aggregates)]) for i, name in enumerate(names)]
+
+    def _unpivot_outputs(self, pivot: exp.Pivot, inner: Scope) -> list[Output]:
+        values = [item.name for item in pivot.expressions for item in _names_of(item)]
+        outputs: list[Output] = []
+        for field in pivot.args.get("fields") or ():
+            groups = field.expressions if isinstance(field, exp.In) else []
+            for position, value in enumerate(values):
+                picked = [self._unpivot_source(group, position, len(values), inner) for group in groups]
+                outputs.append((self.namer.fold(value), frozenset().union(*picked)))
+            if isinstance(field, exp.In):
+                outputs.append((self.namer.fold(field.this.name), NOTHING))
+        return outputs
+
+    def _unpivot_source(self, group: exp.Expr, position: int, width: int, inner: Scope) -> Sources:
+        columns = list(_columns(group))
+        if width > 1 and position < len(columns):
+            columns = [columns[position]]
+        return frozenset().union(*(self.column(column, (), inner) for column in columns))
+
+    # -- the SELECT list -------------------------------------------------------------------------------------
+
+    def _projection(self, item: exp.Expr, scope: Scope, outputs: list[Output], rest: list[Rest]) -> None:
+        kind = type(item)
+        if kind is exp.Column:
+            if isinstance(item.this, exp.Star):
+                self._star(item.this, scope, outputs, rest, _qualifier(item))
+            else:
+                outputs.append((self._fold(item.this), self.value(item, scope)))
+        elif kind is exp.Star:
+            self._star(item, scope, outputs, rest, ())
+        elif kind is exp.Alias:
+            name = self._fold(item.args["alias"]) if item.args.get("alias") else ""
+            sources = self.value(item.this, scope)
+            outputs.append((name, sources))
+            scope.aliases.setdefault(name.lower(), sources)
+        elif kind is exp.Aliases:
+            sources = self.value(item.this, scope)
+            outputs.extend((self._fold(name), sources) for name in item.args.get("expressions") or ())
+        elif isinstance(item, exp.Dot) and isinstance(item.expression, exp.Star):
+            self.scan(item.this, scope)
+        else:
+            outputs.append((self._implied_name(item), self.value(item, scope)))
+
+    def _implied_name(self, item: exp.Expr) -> str:
+        name = item.output_name
+        if name in ("", "*"):
+            return ""
+        leaf = item
+        while not isinstance(leaf, (exp.Identifier, exp.Column)) and isinstance(leaf.args.get("this"), exp.Expr):
+            leaf = leaf.this
+        if isinstance(item, exp.Dot) and isinstance(item.expression, exp.Identifier):
+            leaf = item.expression
+        return self.namer.fold(name, bool(getattr(leaf, "quoted", False) or leaf.args.get("quoted")))
+
+    def _star(
+        self, star: exp.Expr, scope: Scope, outputs: list[Output], rest: list[Rest], qualifier: tuple[str, ...]
+    ) -> None:
+        hidden = {item.name.lower() for item in star.args.get("except_") or ()}
+        replaced = {
+            item.alias_or_name.lower(): self.value(item.this if isinstance(item, exp.Alias) else item, scope)
+            for item in star.args.get("replace") or ()
+        }
+        names = {
+            item.this.name.lower(): self._fold(item.args["alias"])
+            for item in star.args.get("rename") or ()
+            if isinstance(item, exp.Alias)
+        }
+        relations = self._starred(scope, qualifier)
+        shown: set[str] = set()
+        for relation in relations:
+            for name, sources in relation.outputs:
+                key = name.lower()
+                if key in hidden or (key in scope.using and not qualifier and key in shown):
+                    continue
+                if key in scope.using and not qualifier:
+                    sources = scope.find(name) or sources
+                shown.add(key)
+                outputs.append((names.get(key, name), replaced.get(key, sources)))
+            if not relation.closed:
+                known = {name.lower() for name, _ in relation.outputs}
+                back = {new.lower(): old for old, new in names.items()}
+                outputs.extend((key, sources) for key, sources in replaced.items() if key not in shown)
+                covered = frozenset(hidden | known | set(replaced) | (set(names) - set(back)))
+                rest.append(Rest(relation, covered, back))
+
+    def _starred(self, scope: Scope, qualifier: tuple[str, ...]) -> list[Relation]:
+        if not qualifier:
+            return [relation for alias, relation in scope.sources.items() if alias not in scope.hidden]
+        around: Scope | None = scope
+        while around is not None:
+            found = around.qualifier(qualifier)
+            if found is not None:
+                return [found[0]]
+            around = around.outer
+        return []
+
+    def _star_of(self, scope: Scope) -> Relation:
+        outputs: list[Output] = []
+        rest: list[Rest] = []
+        if len(scope.sources) == 1:
+            return next(iter(scope.sources.values()))
+        self._star(exp.Star(), scope, outputs, rest, ())
+        return Derived(outputs, rest) if rest else Relation(outputs)
+
+    # -- expressions -----------------------------------------------------------------------------------------
+
+    def value(self, node: exp.Expr, scope: Scope) -> Sources:
+        """The real columns an expression is computed from."""
+        if type(node) is exp.Column:
+            return self.column(cast(exp.Column, node), (), scope)
+        found: set[Sources] = set()
+        self._walk(node, scope, found)
+        if len(found) == 1:
+            return next(iter(found))
+        return frozenset().union(*found)
+
+    def scan(self, node: exp.Expr, scope: Scope) -> None:
+        """Reads the queries inside a clause whose columns are no part of the result."""
+        self._walk(node, scope, None)
+
+    def _walk(self, root: exp.Expr, scope: Scope, found: set[Sources] | None) -> None:
+        stack = [root]
+        while stack:
+            node = stack.pop()
+            kind = type(node)
+            if kind in _LEAF_TYPES:
+                continue
+            if kind is exp.Column:
+                if found is not None:
+                    found.add(self.column(cast(exp.Column, node), (), scope))
+                continue
+            self._count_step()
+            if kind is exp.Dot:
+                self._dotted(cast(exp.Dot, node), scope, found, stack)
+            elif isinstance(node, exp.Query):
+                relation = self.query(node, scope.env, scope)
+                if found is not None:
+                    found.add(relation.everything)
+            elif kind is exp.Table:
+                self._named_in_expression(cast(exp.Table, node), scope)
+            else:
+                if found is not None or kind is exp.Anonymous:
+                    self._special(node, kind, scope, found)
+                _push_children(node, stack)
+
+    def _special(self, node: exp.Expr, kind: type, scope: Scope, found: set[Sources] | None) -> None:
+        if kind is exp.Parameter and found is not None:
+            position = node.this
+            if isinstance(position, exp.Literal) and not position.is_string:
+                found.add(self._positional(int(position.name), scope))
+        elif kind is exp.Anonymous and str(node.this).upper().startswith(_OBJECT_FUNCTIONS) and node.expressions:
+            named = node.expressions[0]
+            text = named.name if isinstance(named, exp.Literal) else named.sql()
+            if isinstance(named, (exp.Literal, exp.Column)):
+                self.reads.setdefault(self.namer.table(tuple((part, False) for part in text.split("."))))
+
+    def _named_in_expression(self, node: exp.Table, scope: Scope) -> None:
+        # ML.PREDICT(…, TABLE x), x IN table: a table as an argument.
+        parts = table_parts(node)
+        if parts and not (len(parts) == 1 and parts[0][0].lower() in scope.env):
+            self.table(parts)
+        elif isinstance(node.this, exp.Func):
+            self._walk(node.this, scope, None)
+
+    def _positional(self, position: int, scope: Scope) -> Sources:
+        """`$1`: a column of a staged file, or of VALUES, by its place."""
+        if len(scope.sources) != 1:
+            return NOTHING
+        relation = next(iter(scope.sources.values()))
+        if isinstance(relation, Base):
+            return relation.qualified(f"${position}")
+        return relation.outputs[position - 1][1] if 0 < position <= len(relation.outputs) else NOTHING
+
+    def _dotted(self, node: exp.Dot, scope: Scope, found: set[Sources] | None, stack: list[exp.Expr]) -> None:
+        path: list[str] = []
+        base: exp.Expr = node
+        while isinstance(base, exp.Dot):
+            if isinstance(base.expression, exp.Identifier):
+                path.append(base.expression.name)
+            else:
+                stack.append(base.expression)
+                path.clear()
+            base = base.this
+        if isinstance(base, exp.Column) and type(base) is exp.Column:
+            if found is not None:
+                found.add(self.column(base, tuple(reversed(path)), scope))
+        else:
+            stack.append(base)
+
+    def column(self, node: exp.Column, path: tuple[str, ...], scope: Scope) -> Sources:
+        """The real columns behind a column reference, which may be correlated or reach into a struct."""
+        this = node.this
+        args = node.args
+        table = args.get("table")
+        if not isinstance(this, exp.Identifier):
+            if isinstance(this, exp.Parameter) and isinstance(this.this, exp.Literal) and not this.this.is_string:
+                return self._positional_of(node, int(this.this.name), scope)
+            return NOTHING
+        name = self.namer.fold(this.this, bool(this.args.get("quoted")))
+        if table is None:
+            return self._unqualified(name, path, scope)
+        parts = [part for part in (args.get("catalog"), args.get("db"), table) if part is not None]
+        return self._qualified([*parts, this], name, path, scope)
+
+    def _unqualified(self, name: str, path: tuple[str, ...], scope: Scope) -> Sources:
+        around: Scope | None = scope
+        while around is not None:
+            found = around.find(name, path)
+            if found is not None:
+                return found
+            around = around.outer
+        # The alias of a relation on its own is the whole row.
+        row = scope.sources.get(name.lower())
+        return row.everything if row is not None and row.closed else NOTHING
+
+    def _qualified(self, parts: Sequence[exp.Expr], name: str, path: tuple[str, ...], scope: Scope) -> Sources:
+        qualifiers = tuple(part.name.lower() for part in parts[:-1])
+        around: Scope | None = scope
+        while around is not None:
+            found = around.qualifier(qualifiers)
+            if found is not None:
+                relation, taken = found
+                chain = [*(self._fold(part) for part in parts[taken:-1]), name]
+                return relation.qualified(chain[0], (*chain[1:], *path))
+            around = around.outer
+        chain = [*(self._fold(part) for part in parts[:-1]), name]
+        return self._unqualified(chain[0], (*chain[1:], *path), scope)
+
+    def _positional_of(self, node: exp.Column, position: int, scope: Scope) -> Sources:
+        found = scope.qualifier(_qualifier(node)) if node.args.get("table") is not None else None
+        if found is None:
+            return self._positional(position, scope)
+        inner = Scope(scope.env, None)
+        inner.add("", found[0])
+        return self._positional(position, inner)
+
+    # -- small parts -----------------------------------------------------------------------------------------
+
+    def _scan_modifiers(self, node: exp.Expr, scope: Scope) -> None:
+        for key, clause in node.args.items():
+            if clause and key in _FILTERS:
+                for item in clause if isinstance(clause, list) else (clause,):
+                    if isinstance(item, exp.Expr):
+                        self.scan(item, scope)
+
+    def _fold(self, identifier: exp.Expr) -> str:
+        text = identifier.this if isinstance(identifier.this, str) else identifier.name
+        return self.namer.fold(text, bool(identifier.args.get("quoted")))
+
+    def _alias_columns(self, node: exp.Expr) -> list[str]:
+        alias = node.args.get("alias")
+        if not isinstance(alias, exp.TableAlias):
+            return []
+        return [
+            self._fold(column.this if isinstance(column, exp.ColumnDef) else column)
+            for column in alias.args.get("columns") or ()
+        ]
+
+    def _count_step(self) -> None:
+        self._steps += 1
+        if self._steps % CLOCK_EVERY == 0:
+            self._check_clock()
+
+    def _check_clock(self) -> None:
+        if self.deadline is not None and time.monotonic() > self.deadline:
+            raise TooCostly("over the time limit")
+
+
+class Temporary:
+    """What a temporary table holds: the real tables and columns it was filled from in this session."""
+
+    __slots__ = ("reads", "relation")
+
+    def __init__(self, reads: tuple[TableName, ...], relation: Relation) -> None:
+        self.reads = reads
+        self.relation = relation
+
+    def merged(self, other: Temporary) -> Temporary:
+        """After an INSERT into it: both, column by column."""
+        reads = tuple(dict.fromkeys((*self.reads, *other.reads)))
+        if not (self.relation.closed and other.relation.closed):
+            branches = [
+                relation for relation in (self.relation, other.relation) if relation.outputs or not relation.closed
+            ]
+            return Temporary(reads, Branches(branches) if branches else self.relation)
+        outputs = [(name, sources | other.relation.qualified(name)) for name, sources in self.relation.outputs]
+        known = {name.lower() for name, _ in outputs}
+        outputs += [output for output in other.relation.outputs if output[0].lower() not in known]
+        return Temporary(reads, Relation(outputs))
+
+
+# Clauses that hold queries but no result columns.
+_FILTERS = frozenset(
+    {
+        "where", "having", "qualify", "group", "order", "limit", "offset", "connect", "prewhere", "windows",
+        "distinct", "sort", "cluster", "distribute", "match", "start",
+    }
+)  # fmt: skip
+
+
+def table_parts(node: exp.Expr) -> tuple[tuple[str, bool], ...]:
+    """The dotted parts of a table's name with whether each was quoted; empty when it is not a name."""
+    if isinstance(node, exp.Schema):
+        node = node.this
+    this = node.this
+    if isinstance(this, exp.DynamicIdentifier):
+        text = this.this
+        return _literal_parts(text.name) if isinstance(text, exp.Literal) else ()
+    if isinstance(this, (exp.Var, exp.Literal)):
+        return ((this.name, True),)
+    parts = node.parts if isinstance(node, exp.Table) else [this]
+    if not all(isinstance(part, (exp.Identifier, exp.Var)) and part.name for part in parts):
+        return ()
+    return tuple((part.name, bool(part.args.get("quoted"))) for part in parts)
+
+
+def _literal_parts(text: str) -> tuple[tuple[str, bool], ...]:
+    """The parts of a name given as a string: IDENTIFIER('db."My Schema".t')."""
+    parts: list[tuple[str, bool]] = []
+    pieces = text.split('"')
+    for position, piece in enumerate(pieces):
+        if position % 2:
+            parts.append((piece, True))
+        else:
+            parts.extend((part.strip(), False) for part in piece.split(".") if part.strip())
+    return tuple(parts)
+
+
+def _branches(node: exp.SetOperation) -> Iterable[exp.Expr]:
+    """The operands of a chain of set operations from left to right, however long, without recursion."""
+    found: list[exp.Expr] = []
+    current: exp.Expr = node
+    while isinstance(current, exp.SetOperation) and (current is node or current.args.get("with_") is None):
+        found.append(current.expression)
+        current = current.this
+    found.append(current)
+    return reversed(found)
+
+
+def _columns(node: exp.Expr) -> Iterable[exp.Expr]:
+    return (
+        found
+        for found in node.find_all(exp.Column, exp.Identifier)
+        if isinstance(found, exp.Column) or not isinstance(found.parent, exp.Column)
+    )
+
+
+def _push_children(node: exp.Expr, stack: list[exp.Expr]) -> None:
+    for child in node.args.values():
+        if isinstance(child, exp.Expr):
+            stack.append(child)
+        elif type(child) is list:
+            stack.extend(item for item in child if isinstance(item, exp.Expr))
+
+
+def _names_of(node: exp.Expr) -> Iterable[exp.Expr]:
+    return node.expressions if isinstance(node, exp.Tuple) else (node,)
+
+
+def _qualifier(column: exp.Expr) -> tuple[str, ...]:
+    return tuple(
+        part.name.lower() for part in (column.args.get(key) for key in ("catalog", "db", "table")) if part is not None
+    )
+
+
+def _file_argument(call: exp.Expr) -> str | None:
+    """The path a table function reads: read_files('s3://…'), READ_CSV('/x')."""
+    for item in call.iter_expressions():
+        if (
+            isinstance(item, exp.Literal)
+            and item.is_string
+            and ("://" in item.name or item.name.startswith(("/", "@")))
+        ):
+            return str(item.name)
+    return None

@@ -1,0 +1,298 @@
+"""Takes a script apart: statements, BEGIN … END blocks, procedure and task bodies, EXECUTE IMMEDIATE.
+
+From SQL text, through sqlglot's tokenizer, to `Piece`s that hold one statement each, with the words of the
+procedural language taken off. One statement that cannot be read loses none of its neighbours. A text that is not
+tokens at all raises sqlglot.errors.TokenError.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from sqlglot.dialects.dialect import Dialect
+from sqlglot.tokenizer_core import Token, TokenType
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+# Texts inside texts (a procedure that executes a string that defines a task …): deeper ones are left unread.
+MAX_NESTED_TEXTS = 6
+
+STARTERS = _words(
+    """
+    ALTER CACHE COPY CREATE DELETE DROP EXPORT FROM INSERT LOAD MERGE REPLACE SEL SELECT TABLE TRUNCATE UNLOAD
+    UPDATE UPSERT USE VALUES WITH
+    """
+)
+
+# Statements that move nothing between tables, whatever follows.
+SILENT = _words(
+    """
+    ANALYSE ANALYZE ASSERT ATTACH BREAK CALL CLOSE COMMENT COMMIT CONTINUE DEALLOCATE DECLARE DELIMITER DESC
+    DESCRIBE DETACH DISCARD EXIT EXPLAIN FETCH GET GO GRANT ITERATE KILL LEAVE LET LIST LISTEN LOCK LS MSCK NOTIFY
+    NULL OPEN OPTIMIZE PRAGMA PRINT PUT RAISE REFRESH REINDEX REMOVE REPAIR RESET RETURN REVOKE RM ROLLBACK
+    SAVEPOINT SET SHOW SIGNAL START THROW UNCACHE UNDROP UNSET VACUUM WAITFOR
+    """
+)
+
+_TRANSACTION = _words("TRANSACTION TRAN WORK ISOLATION DEFERRED IMMEDIATE EXCLUSIVE READ")
+_STRINGS = frozenset({TokenType.STRING, TokenType.RAW_STRING, TokenType.HEREDOC_STRING, TokenType.NATIONAL_STRING})
+_OPENERS = frozenset({TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.L_BRACE})
+_CLOSERS = frozenset({TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.R_BRACE})
+# Languages whose procedure bodies are not SQL.
+_FOREIGN = _words("PYTHON JAVASCRIPT JAVA SCALA JS")
+_MODIFIERS = _words(
+    """
+    ALTER DYNAMIC EDITIONABLE EVENT EXTERNAL FORCE GLOBAL HYBRID ICEBERG INTERACTIVE LIVE LOCAL MATERIALIZED
+    MULTISET NO OR PRIVATE RECURSIVE REFRESH REPLACE SECURE SET SNAPSHOT STREAMING TEMP TEMPORARY TRANSIENT UNLOGGED
+    VOLATILE
+    """
+)
+# A script without semicolons (T-SQL) starts its statements with these, first on a line.
+_LINE_STARTERS = _words(
+    """
+    ALTER CREATE DECLARE DELETE DROP EXEC INSERT MERGE SELECT SET TRUNCATE UPDATE WITH
+    """
+)
+# What may follow the condition of an IF that has no THEN, or an END.
+_INNER_STARTERS = (*sorted(STARTERS - {"FROM", "TABLE", "VALUES", "REPLACE"}), "BEGIN", "ELSE")
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One statement: its tokens, and the text their positions refer to."""
+
+    tokens: Sequence[Token]
+    text: str
+    written: str | None = None  # the statement, where the positions of its tokens do not tell
+
+    @property
+    def source(self) -> str:
+        """The statement as it was written."""
+        if self.written is not None:
+            return self.written
+        return self.text[self.tokens[0].start : self.tokens[-1].end + 1] if self.tokens else ""
+
+    def word(self, position: int) -> str:
+        """The token at that place in upper case; empty past the end or for a quoted name or a string."""
+        if position >= len(self.tokens):
+            return ""
+        token = self.tokens[position]
+        if token.token_type is TokenType.IDENTIFIER or token.token_type in _STRINGS:
+            return ""
+        return token.text.upper()
+
+
+def pieces(sql: str, dialect: Dialect, depth: int = 0) -> Iterator[Piece]:
+    """The statements of a script in order. Raises TokenError when the text cannot be tokenized."""
+    if depth > MAX_NESTED_TEXTS:
+        return
+    tokens = dialect.tokenize(sql)
+    start = 0
+    for position, token in enumerate(tokens):
+        if token.token_type is TokenType.SEMICOLON:
+            yield from _unwrapped(Piece(tokens[start:position], sql), dialect, depth)
+            start = position + 1
+    yield from _unwrapped(Piece(tokens[start:], sql), dialect, depth)
+
+
+def nesting(tokens: Sequence[Token]) -> int:
+    """How deep the brackets of a statement go (angle brackets too: ARRAY<STRUCT<…>>)."""
+    depth = deepest = angles = most_angles = 0
+    for token in tokens:
+        kind = token.token_type
+        if kind in _OPENERS or kind is TokenType.CASE:
+            depth += 1
+            deepest = max(deepest, depth)
+        elif kind in _CLOSERS or kind is TokenType.END:
+            depth -= 1
+        elif kind is TokenType.LT:
+            angles += 1
+            most_angles = max(most_angles, angles)
+        elif kind is TokenType.GT:
+            angles = max(0, angles - 1)
+    return max(deepest, most_angles)
+
+
+def _unwrapped(piece: Piece, dialect: Dialect, depth: int) -> Iterator[Piece]:
+    """Takes off what the procedural language puts before a statement."""
+    while piece.tokens:
+        word = piece.word(0)
+        payload = _payload(piece)
+        if payload is not None and word == "UNLOAD":
+            yield Piece([piece.tokens[0], *dialect.tokenize(payload)], payload, f"UNLOAD {payload}")
+            return
+        if payload is not None and word not in ("EXECUTE", "EXEC"):
+            if word in SILENT or word in ("END", "CALL"):
+                return
+            # The tokenizer gave the rest of the statement as one string: read it as text.
+            yield from pieces(payload, dialect, depth + 1)
+            return
+        if word in ("EXECUTE", "EXEC"):
+            text = _executed(piece, dialect)
+            if text is not None:
+                yield from pieces(text, dialect, depth + 1)
+            return
+        if word == "DO" and len(piece.tokens) > 1 and piece.tokens[1].token_type in _STRINGS:
+            yield from pieces(piece.tokens[1].text, dialect, depth + 1)
+            return
+        if word == "CREATE":
+            yield from _created(piece, dialect, depth)
+            return
+        rest = _after_control_word(piece, word)
+        if rest is None:
+            yield piece
+            return
+        piece = Piece(piece.tokens[rest:], piece.text)
+
+
+def _payload(piece: Piece) -> str | None:
+    first = piece.tokens[0]
+    is_command = first.token_type in (TokenType.COMMAND, TokenType.EXECUTE, TokenType.SHOW, TokenType.FETCH)
+    if is_command and len(piece.tokens) == 2 and piece.tokens[1].token_type is TokenType.STRING:
+        return piece.tokens[1].text
+    return None
+
+
+def _after_control_word(piece: Piece, word: str) -> int | None:
+    """How many tokens of a procedural language stand before the statement; None when there are none."""
+    count = len(piece.tokens)
+    if word == "BEGIN":
+        return count if piece.word(1) in _TRANSACTION else 1
+    if word in ("ELSE", "LOOP", "REPEAT", "EXCEPTION", "THEN"):
+        return 1
+    if word == "END":
+        return _statement_from(piece, 1)
+    for words, ends in _CLAUSES:
+        if word in words:
+            end = _find(piece, 1, ends)
+            return end + 1 if end is not None else _statement_from(piece, 1)
+    if word == "DECLARE":
+        begin = _find(piece, 1, ("BEGIN",))
+        return begin if begin is not None else _next_line_statement(piece)
+    if word in SILENT:
+        return _next_line_statement(piece)
+    return _after_label(piece, word)
+
+
+# A clause of a procedural language, and the words that end it and begin its statements.
+_CLAUSES = (
+    (frozenset({"IF", "ELSEIF", "ELSIF", "WHEN", "CASE"}), ("THEN",)),
+    (frozenset({"WHILE", "FOR"}), ("DO", "LOOP")),
+)
+
+
+def _after_label(piece: Piece, word: str) -> int | None:
+    """Labels, assignments and cursors: `<<a>>`, `a:`, `x := …`, `c CURSOR FOR …`."""
+    if word == "<" and piece.word(1) == "<":
+        return 5
+    if word == "<<":
+        return 3
+    if piece.word(1) in (":=", "CURSOR") or (word == "@" and piece.word(2) == ":="):
+        return len(piece.tokens)
+    if piece.word(1) == ":" and word not in STARTERS:
+        return 2
+    return None
+
+
+def _find(piece: Piece, start: int, words: tuple[str, ...]) -> int | None:
+    """The first of these words outside brackets and CASE expressions."""
+    depth = 0
+    for position in range(start, len(piece.tokens)):
+        kind = piece.tokens[position].token_type
+        if kind in _OPENERS or kind is TokenType.CASE:
+            depth += 1
+        elif kind in _CLOSERS or (kind is TokenType.END and depth):
+            depth -= 1
+        elif depth <= 0 and piece.word(position) in words:
+            return position
+    return None
+
+
+def _statement_from(piece: Piece, start: int) -> int:
+    found = _find(piece, start, _INNER_STARTERS)
+    return found if found is not None else len(piece.tokens)
+
+
+def _next_line_statement(piece: Piece) -> int:
+    """Where the next statement starts in a script without semicolons (T-SQL): a starter first on its line."""
+    if piece.tokens[0].line == piece.tokens[-1].line:
+        return len(piece.tokens)
+    for position in line_starts(piece):
+        return position
+    return len(piece.tokens)
+
+
+def line_starts(piece: Piece) -> list[int]:
+    """Places of statements that start a line without a semicolon before them."""
+    places: list[int] = []
+    depth = 0
+    for position, token in enumerate(piece.tokens):
+        kind = token.token_type
+        if kind in _OPENERS:
+            depth += 1
+        elif kind in _CLOSERS:
+            depth -= 1
+        elif position and depth <= 0 and token.line > piece.tokens[position - 1].line:
+            places.extend([position] if piece.word(position) in _LINE_STARTERS else ())
+    return places
+
+
+def _executed(piece: Piece, dialect: Dialect) -> str | None:
+    """The text of EXECUTE IMMEDIATE '…', EXEC('…') and sp_executesql N'…'; None when it is computed."""
+    payload = _payload(piece)
+    tokens = list(dialect.tokenize(payload)) if payload is not None else list(piece.tokens[1:])
+    head = tokens[0].text.upper() if tokens else ""
+    if head not in ("IMMEDIATE", "(", "SP_EXECUTESQL"):
+        return None
+    for position, token in enumerate(tokens[1:3], start=1):
+        if token.token_type in _STRINGS:
+            follower = tokens[position + 1].text.upper() if position + 1 < len(tokens) else ""
+            # A string that is only the beginning of a concatenation is no statement.
+            return None if follower in ("||", "+") else token.text
+    return None
+
+
+def _created(piece: Piece, dialect: Dialect, depth: int) -> Iterator[Piece]:
+    position = 1
+    while piece.word(position) in _MODIFIERS:
+        position += 1
+    kind = piece.word(position)
+    if kind in ("PROCEDURE", "PROC"):
+        yield from _procedure_body(piece, position, dialect, depth)
+    elif kind in ("TASK", "PIPE", "ALERT"):
+        body = _find_body(piece, position)
+        if body is not None:
+            yield from _unwrapped(Piece(piece.tokens[body:], piece.text), dialect, depth)
+    elif kind in ("FUNCTION", "AGGREGATE", "TRIGGER", "MACRO", "EVENT"):
+        return
+    else:
+        yield piece
+
+
+def _find_body(piece: Piece, start: int) -> int | None:
+    """The statement after AS that is not the AS of EXECUTE AS, nor of a column."""
+    position = _find(piece, start, ("AS", "THEN"))
+    while position is not None:
+        follower = piece.word(position + 1)
+        if follower in STARTERS or follower in ("BEGIN", "DECLARE", "EXECUTE", "CALL", "IF"):
+            return position + 1
+        position = _find(piece, position + 1, ("AS", "THEN"))
+    return None
+
+
+def _procedure_body(piece: Piece, start: int, dialect: Dialect, depth: int) -> Iterator[Piece]:
+    words = [piece.word(position) for position in range(len(piece.tokens))]
+    if "LANGUAGE" in words and words[min(words.index("LANGUAGE") + 1, len(words) - 1)] in _FOREIGN:
+        return
+    for position in range(start, len(piece.tokens)):
+        if piece.tokens[position].token_type in _STRINGS and words[position - 1] == "AS":
+            yield from pieces(piece.tokens[position].text, dialect, depth + 1)
+            return
+    begin = _find(piece, start, ("BEGIN", "DECLARE"))
+    body = _find_body(piece, start) if begin is None else begin
+    if body is not None:
+        yield from _unwrapped(Piece(piece.tokens[body:], piece.text), dialect, depth)

@@ -1,0 +1,202 @@
+"""Streams the queries that ended in a window, each with its whole text, in the order they ended.
+
+From SYS_QUERY_HISTORY and SYS_QUERY_TEXT to ``LoggedQuery``. Needs SYSLOG ACCESS UNRESTRICTED, or a superuser, to
+see more than the user's own.
+
+The driver keeps a result in memory whole, and Redshift materialises a cursor's on its leader node, within a limit
+all cursors share (https://docs.aws.amazon.com/redshift/latest/dg/declare.html advises to make pages instead). So
+the rows are asked for in pages: each starts after the last row of the one before, by end time, query and piece of
+text. Memory holds one page of 4,000 pieces and one query's text, however long the window is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import groupby
+from typing import NamedTuple
+
+from connection import Session
+from pushkit.collection import Options
+from pushkit.manifest import Window
+
+# Text comes in pieces of 4,000 characters. A query is in the window in which it ended; one that still runs will be
+# in a later one. User 1 is Redshift itself.
+# https://docs.aws.amazon.com/redshift/latest/dg/SYS_QUERY_HISTORY.html
+# https://docs.aws.amazon.com/redshift/latest/dg/SYS_QUERY_TEXT.html
+HISTORY_SQL = """
+SELECT
+    h.end_time AS end_time,
+    h.query_id AS query_id,
+    COALESCE(t.sequence, 0) AS sequence,
+    COALESCE(RTRIM(t.text), RTRIM(h.query_text)) AS text,
+    h.start_time AS start_time,
+    RTRIM(h.status) AS status,
+    RTRIM(h.query_type) AS query_type,
+    RTRIM(h.database_name) AS database_name,
+    h.user_id AS user_id,
+    RTRIM(h.username) AS user_name,
+    h.session_id AS session_id,
+    h.transaction_id AS transaction_id,
+    RTRIM(h.query_label) AS query_label,
+    RTRIM(h.error_message) AS error_message,
+    h.returned_rows AS returned_rows,
+    h.returned_bytes AS returned_bytes,
+    h.elapsed_time AS elapsed_time,
+    h.queue_time AS queue_time,
+    h.execution_time AS execution_time,
+    h.compile_time AS compile_time,
+    h.planning_time AS planning_time,
+    h.lock_wait_time AS lock_wait_time,
+    h.result_cache_hit AS result_cache_hit,
+    RTRIM(h.service_class_name) AS service_class_name,
+    RTRIM(h.query_priority) AS query_priority,
+    h.compute_type AS compute_type,
+    RTRIM(h.generic_query_hash) AS generic_query_hash
+FROM sys_query_history AS h
+LEFT JOIN sys_query_text AS t ON t.query_id = h.query_id
+WHERE h.end_time >= :page_end
+    AND h.end_time < :until
+    AND (
+        h.end_time > :page_end
+        OR h.query_id > :page_query
+        OR (h.query_id = :page_query AND COALESCE(t.sequence, 0) > :page_sequence)
+    )
+    AND h.user_id > 1
+    AND h.status IN ('success', 'failed', 'canceled')
+ORDER BY h.end_time, h.query_id, COALESCE(t.sequence, 0)
+LIMIT 4000
+"""
+
+# What moves data, and what a session has to be followed by: temporary tables, its search path. Plain SELECTs are
+# most of a log and move none, but SELECT … INTO does.
+CHANGES = "AND h.status = 'success' AND (h.query_type <> 'SELECT' OR h.query_text ILIKE '%into%')"
+ALL_ENDED = "AND h.status IN ('success', 'failed', 'canceled')"
+CHANGES_STATEMENT = HISTORY_SQL.replace(ALL_ENDED, CHANGES)
+
+# https://docs.aws.amazon.com/redshift/latest/dg/SYS_QUERY_HISTORY.html
+COUNTS_SQL = """
+SELECT
+    RTRIM(h.database_name) AS database_name,
+    COUNT(*) AS queries
+FROM sys_query_history AS h
+WHERE h.end_time >= :since
+    AND h.end_time < :until
+    AND h.user_id > 1
+    AND h.status IN ('success', 'failed', 'canceled')
+GROUP BY RTRIM(h.database_name)
+ORDER BY RTRIM(h.database_name)
+"""
+
+PAGE_ROWS = 4_000  # as HISTORY_SQL says
+PIECE = 4_000  # characters of text in a row of SYS_QUERY_TEXT
+# No page states how far SYS views lag or how long they keep rows. STL views keep seven days; SHOW TABLES lags by
+# five minutes, and this is twice that.
+LATENCY = timedelta(minutes=10)
+RETENTION = timedelta(days=7)
+INCOMPLETE_TEXT = "query text incomplete: pieces are missing in sys_query_text"
+
+
+class HistoryRow(NamedTuple):
+    """A row of HISTORY_SQL. Times of day are UTC; durations are microseconds."""
+
+    end_time: datetime
+    query_id: int
+    sequence: int
+    text: str | None
+    start_time: datetime
+    status: str
+    query_type: str | None
+    database_name: str | None
+    user_id: int
+    user_name: str | None
+    session_id: int | None
+    transaction_id: int | None
+    query_label: str | None
+    error_message: str | None
+    returned_rows: int | None
+    returned_bytes: int | None
+    elapsed_time: int | None
+    queue_time: int | None
+    execution_time: int | None
+    compile_time: int | None
+    planning_time: int | None
+    lock_wait_time: int | None
+    result_cache_hit: bool | None
+    service_class_name: str | None
+    query_priority: str | None
+    compute_type: str | None
+    generic_query_hash: str | None
+
+
+@dataclass(frozen=True)
+class LoggedQuery:
+    """A query that ended. ``is_whole`` is False when pieces of its text are missing."""
+
+    row: HistoryRow
+    text: str
+    is_whole: bool
+
+
+def logged_queries(session: Session, window: Window, options: Options, sql: str = HISTORY_SQL) -> Iterator[LoggedQuery]:
+    """The queries that ended in the window, those without a text left out; missing pieces are counted."""
+    for _, rows in groupby(_rows(session, window, sql), key=lambda row: row.query_id):
+        pieces = list(rows)
+        is_whole = [row.sequence for row in pieces] == list(range(len(pieces)))
+        if not is_whole:
+            options.skip(INCOMPLETE_TEXT, f"query {pieces[0].query_id}")
+        yield LoggedQuery(pieces[0], assembled([row.text or "" for row in pieces]), is_whole)
+
+
+def _rows(session: Session, window: Window, sql: str) -> Iterator[HistoryRow]:
+    """Page by page; the SYS views keep UTC without saying so, and so do the values bound here."""
+    until = window.end.replace(tzinfo=None)
+    end, query, sequence = window.start.replace(tzinfo=None), -1, -1
+    while True:
+        count = 0
+        for row in session.rows(sql, page_end=end, until=until, page_query=query, page_sequence=sequence):
+            found = HistoryRow(*row)
+            end, query, sequence = found.end_time, found.query_id, found.sequence
+            count += 1
+            yield found
+        if count < PAGE_ROWS:
+            return
+
+
+def assembled(pieces: list[str]) -> str:
+    """The statement as it was sent.
+
+    Blanks at the end of a piece were cut off by the CHAR type, and are given back: every piece but the last is full.
+    Then backslash, new line and carriage return, which the log writes as two characters each, are read; that cannot be
+    done before, as the two may stand in two pieces.
+    """
+    parts = [piece if _is_full(piece) else piece.ljust(PIECE) for piece in pieces[:-1]]
+    return unescaped("".join([*parts, pieces[-1] if pieces else ""]))
+
+
+def _is_full(piece: str) -> bool:
+    """Whether nothing was cut off. A piece with letters of several bytes may be full with fewer characters."""
+    return len(piece) >= PIECE or len(piece.encode("utf-8", errors="replace")) >= PIECE - 3
+
+
+ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "\\": "\\"}
+
+
+def unescaped(text: str) -> str:
+    """The text with its two-character signs read, from the left."""
+    if "\\" not in text:
+        return text
+    parts = text.split("\\")
+    out, position = [parts[0]], 1
+    while position < len(parts):
+        part = parts[position]
+        if part:
+            out.append(ESCAPES.get(part[0], "\\" + part[0]) + part[1:])
+        elif position + 1 < len(parts):  # two backslashes are one, and what follows them is plain
+            out.append("\\" + parts[position + 1])
+            position += 1
+        else:
+            out.append("\\")
+        position += 1
+    return "".join(out)
