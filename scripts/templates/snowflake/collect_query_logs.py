@@ -39,8 +39,7 @@ SELECT
     QUERY_ID AS query_id,
     START_TIME AS start_time,
     END_TIME AS end_time,
-    LEFT(QUERY_TEXT, ?) AS query_text,
-    LENGTH(QUERY_TEXT) AS text_length,
+    QUERY_TEXT AS query_text,
     USER_NAME AS user_name,
     ERROR_CODE AS error_code,
     ERROR_MESSAGE AS error_text,
@@ -108,7 +107,6 @@ class QueryRow(NamedTuple):
     start_time: datetime
     end_time: datetime
     query_text: str | None
-    text_length: int | None
     user_name: str | None
     error_code: int | None
     error_text: str | None
@@ -144,7 +142,7 @@ EXTRA = range(QueryRow._fields.index("database"), len(QueryRow._fields))
 def collect(connection: SnowflakeConnection, options: Options) -> Iterator[Record]:
     """One record for each query that ended in the window; failed ones with ``error_code`` and ``error_text``."""
     limit: int = options.arguments.max_query_text
-    for values in stream(connection, QUERIES_SQL, (limit, *_window(options))):
+    for values in stream(connection, QUERIES_SQL, _window(options)):
         row = QueryRow(*values)
         if not options.filters.allows(row.database, row.schema):
             continue
@@ -175,9 +173,9 @@ def _text(row: QueryRow, limit: int, options: Options) -> str:
     if text.strip().lower() == REDACTED:
         options.skip(REDACTED_TEXT, row.query_id)
     # A text of exactly the length that Snowflake keeps is taken as cut: it does not tell.
-    if (row.text_length or 0) > limit or len(text) >= LONGEST_TEXT:
+    if len(text) > limit or len(text) >= LONGEST_TEXT:
         options.skip(f"query text cut at {limit} characters", row.query_id)
-        return f"{text}\n/* cut at {limit} characters */"
+        return f"{text[:limit]}\n/* cut at {limit} characters */"
     return text
 
 
