@@ -43,6 +43,7 @@ import duckdb  # type: ignore[import-not-found, unused-ignore]
 import pyarrow as pa  # type: ignore[import-not-found, unused-ignore]
 import snowflake.connector.errors as connector_errors
 import uvicorn
+from fakesnow import macros  # type: ignore[import-not-found, unused-ignore]
 from fakesnow.converter import from_binding  # type: ignore[import-not-found, unused-ignore]
 from fakesnow.instance import FakeSnow  # type: ignore[import-not-found, unused-ignore]
 from sqlglot import exp
@@ -121,10 +122,18 @@ class Warehouse:
         self.users = Users()
         self.faults = Faults()
         self._numbers = itertools.count(1)
+        self.engine: Any = None
+        self.sessions: dict[str, Session] = {}
         self.reset()
 
     def reset(self) -> None:
         """An account as new: only the database SNOWFLAKE, no history."""
+        for former in self.sessions.values():
+            former.engine.close()
+        for leftover in self.directory.iterdir():
+            leftover.unlink(missing_ok=True)
+        if self.engine is not None:
+            self.engine.duck_conn.close()
         self.engine = FakeSnow(create_database_on_connect=False, create_schema_on_connect=False)
         system_views.create(self.engine.duck_conn, self.catalog)
         self.engine.duck_conn.execute(
@@ -136,10 +145,8 @@ class Warehouse:
                     '', '0')
             """
         )
-        from fakesnow.macros import creation_sql  # type: ignore[import-not-found, unused-ignore]
-
-        self.engine.duck_conn.execute(creation_sql(system_views.SCRATCH))
-        self.sessions: dict[str, Session] = {}
+        self.engine.duck_conn.execute(macros.creation_sql(system_views.SCRATCH))
+        self.sessions = {}
         self.statements: list[dict[str, Any]] = []
         self.denials: list[tuple[str, Name]] = []
         self.faults.clear()
