@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import datetime, timedelta, timezone
@@ -137,24 +139,23 @@ def test_tokens_are_compared(snowflake: EmbeddedSnowflake, authenticator: str, c
         pass
 
 
-def test_profile_and_session_parameters_arrive(
-    snowflake: EmbeddedSnowflake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name, value in snowflake.environment(tmp_path / "home").items():
-        monkeypatch.setenv(name, value)
+PROFILE_SCRIPT = """
+import snowflake.connector
+with snowflake.connector.connect(session_parameters={"QUERY_TAG": "a tag"}) as connection:
+    connection.cursor().execute("ALTER SESSION SET TIMEZONE = 'UTC'")
+"""
+
+
+def test_profile_and_session_parameters_arrive(snowflake: EmbeddedSnowflake, tmp_path: Path) -> None:
+    """In a process of its own: the driver reads SNOWFLAKE_HOME when it is imported."""
+    environment = {**os.environ, **snowflake.environment(tmp_path)}
+    subprocess.run([sys.executable, "-W", "ignore", "-c", PROFILE_SCRIPT], env=environment, check=True, timeout=60)
     if os.name == "posix":
-        assert stat.S_IMODE((tmp_path / "home" / "connections.toml").stat().st_mode) == 0o600
-    connection = snowflake_profile(session_parameters={"QUERY_TAG": "a tag"})
-    with closing(connection):
-        connection.cursor().execute("ALTER SESSION SET TIMEZONE = 'UTC'")
-    session = snowflake.sessions()[-1]
+        assert stat.S_IMODE((tmp_path / "connections.toml").stat().st_mode) == 0o600
+    [session] = snowflake.sessions()
     assert (session["user"], session["role"]) == (snowflake.credentials.user, snowflake.credentials.role)
     assert session["parameters"]["QUERY_TAG"] == "a tag"
     assert session["parameters"]["TIMEZONE"] == "UTC"
-
-
-def snowflake_profile(**more: Any) -> Any:
-    return snowflake.connector.connect(connection_name="testbed", **more)
 
 
 # ---------------------------------------------------------------------- system views
