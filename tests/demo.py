@@ -41,8 +41,8 @@ query Table($warehouse: UUID, $name: String) {
 """
 LINEAGE = """
 query Lineage($mcon: String!) {
-  up: getTableLineage(mcon: $mcon, direction: "upstream", hops: 1) { connectedNodes { displayName } }
-  down: getTableLineage(mcon: $mcon, direction: "downstream", hops: 1) { connectedNodes { displayName } }
+  up: getTableLineage(mcon: $mcon, direction: "upstream", hops: 1) { connectedNodes { mcon } }
+  down: getTableLineage(mcon: $mcon, direction: "downstream", hops: 1) { connectedNodes { mcon } }
   getTableColumnsLineage(mcon: $mcon) {
     columnsLineage { selectedColumn lineageSources { mcon sourceColumns { columnName } } }
   }
@@ -135,12 +135,13 @@ def read_back(sandbox: SandboxProcess, name: str) -> None:
     sources = {column["selectedColumn"]: column["lineageSources"] for column in columns_of(lineage)}
     row("table", f"{table['tableType']}, pushed ({table['ingestType']}) by {table['ingestInvocationId']}")
     for field in fields:
-        origin = ", ".join(
-            f"{source['mcon'].rsplit('++', 1)[-1]}.{column['columnName']}"
+        origins = [
+            f"{full_name(source['mcon'])}.{column['columnName']}"
             for source in sources.get(field["name"], [])
             for column in source["sourceColumns"]
-        )
-        row("column", f"{field['name']:<28} {field['fieldType']:<20} {'← ' + origin if origin else ''}")
+        ]
+        arrow = f"<- {listed(origins)}" if origins else ""
+        row("column", f"{field['name']:<16} {field['fieldType']:<18} {arrow}")
     row("volume", f"{latest(activity['rows'])} rows, {latest(activity['bytes'])} bytes")
     row("freshness", f"last updated {table['lastUpdatedOn']}")
     detectors = table["thresholds"]
@@ -163,7 +164,16 @@ def latest(answer: dict[str, Any]) -> str:
 
 
 def names(graph: dict[str, Any]) -> str:
-    return ", ".join(sorted(node["displayName"] for node in graph["connectedNodes"])) or "nothing"
+    return listed(sorted(full_name(node["mcon"]) for node in graph["connectedNodes"])) or "nothing"
+
+
+def full_name(mcon: str) -> str:
+    return mcon.rsplit("++", 1)[-1]
+
+
+def listed(each: list[str], most: int = 2) -> str:
+    more = f" and {len(each) - most} more" if len(each) > most else ""
+    return ", ".join(each[:most]) + more
 
 
 def where_next(summaries: list[dict[str, Any]], sandbox: SandboxProcess, seconds: float) -> None:
