@@ -278,7 +278,7 @@ class Destination:
         if source.key == self.asset.key:
             return
         place = self.sources.setdefault(source, len(self.sources))
-        if target_column and source_column:
+        if target_column and source_column and target_column not in CUT_MARKS:
             self.columns.setdefault(target_column, {})[(place, source_column)] = None
 
     def record(self) -> Record:

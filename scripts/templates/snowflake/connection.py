@@ -390,7 +390,9 @@ def show(connection: SnowflakeConnection, sql: str) -> Iterator[dict[str, Any]]:
 MISSING_OR_DENIED = {2003, 2043}
 NOT_GRANTED = {3001}
 NO_WAREHOUSE = {606}
-TOO_MUCH_DATA = "too much data"  # https://docs.snowflake.com/en/sql-reference/info-schema (no number is given)
+# INFORMATION_SCHEMA and SHOW refuse to answer at too great a length; the pages give no numbers.
+# https://docs.snowflake.com/en/sql-reference/info-schema
+TOO_MUCH = ("too much data", "exceeded the max number of rows")
 SIGN_IN_ERRORS = range(390_000, 396_000)
 # The session ended (idle, closed by an administrator, token run out): signing in anew helps.
 SESSION_ENDED = {390_111, 390_112, 390_113, 390_114, 390_115}
@@ -412,8 +414,8 @@ def is_unreadable(error: BaseException) -> bool:
 
 
 def is_too_much(error: BaseException) -> bool:
-    """Whether INFORMATION_SCHEMA refused a whole database as too much: schema by schema it will answer."""
-    return isinstance(error, DatabaseError) and TOO_MUCH_DATA in str(error).lower()
+    """Whether INFORMATION_SCHEMA refused a whole database as too much (schema by schema it will answer), or SHOW."""
+    return isinstance(error, DatabaseError) and any(words in str(error).lower() for words in TOO_MUCH)
 
 
 def explain(error: BaseException) -> PushIngestionError | None:

@@ -1,0 +1,140 @@
+"""Embedded Snowflakes for the tests of the Snowflake templates, and scripts run from a copy of their folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.script_process import Run, clean_environment, copy_folder, run_script
+from tests.warehouses.snowflake.launch import EmbeddedSnowflake, embedded_snowflake
+from tests.warehouses.snowflake.shop import open_shop
+from tests.warehouses.snowflake.shop_model import Shop
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Collected:
+    """A whole manifest, read line by line and not by the code under test."""
+
+    header: Record
+    records: list[Record]
+    trailer: Record
+
+    @property
+    def skipped(self) -> dict[str, int]:
+        found: dict[str, int] = self.trailer["skipped"]
+        return found
+
+    @classmethod
+    def read(cls, path: Path) -> Collected:
+        header, *records, trailer = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        assert trailer["end"] is True
+        assert trailer["records"] == len(records)
+        return cls(header, records, trailer)
+
+
+@dataclass
+class Templates:
+    """A copy of the template folder, and the variables that lead to one server."""
+
+    folder: Path
+    work: Path
+    server: EmbeddedSnowflake
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def manifest(self, flow: str) -> Path:
+        return self.work / f"{flow}.jsonl"
+
+    def run(self, flow: str, *arguments: str, env: dict[str, str] | None = None) -> Run:
+        """Run a collect script; its manifest, if it leaves one, is ``self.manifest(flow)``."""
+        command = ("--manifest", str(self.manifest(flow)), *arguments)
+        return run_script(self.folder, f"collect_{flow}.py", *command, env=self.environment if env is None else env)
+
+    def collect(self, flow: str, *arguments: str) -> Collected:
+        """Run a collect script that has to succeed, and read what it wrote."""
+        run = self.run(flow, *arguments).check()
+        collected = Collected.read(self.manifest(flow))
+        assert run.summary["records"] == len(collected.records)
+        assert run.summary["skipped"] == collected.skipped
+        return collected
+
+    def leftovers(self) -> list[str]:
+        """Names of all files that runs left where the manifests go."""
+        return sorted(path.name for path in self.work.iterdir())
+
+    def peak_memory(self, flow: str, *arguments: str) -> int:
+        """Run a collect script that has to succeed; its largest resident size in bytes."""
+        process = subprocess.Popen(
+            [
+                sys.executable,
+                str(self.folder / f"collect_{flow}.py"),
+                "--manifest",
+                str(self.manifest(flow)),
+                *arguments,
+            ],
+            env=clean_environment(self.environment),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)  # it has been waited for: say so
+        assert process.returncode == 0
+        return usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+@pytest.fixture(scope="session")
+def template_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """``cp -r scripts/templates/snowflake my-push``."""
+    return copy_folder("snowflake", tmp_path_factory.mktemp("copied") / "my-push")
+
+
+@pytest.fixture(scope="session")
+def shop_server() -> Iterator[tuple[EmbeddedSnowflake, Shop]]:
+    """A server with the demo shop, seeded once: tests only read it, and take back what they deny or break."""
+    with embedded_snowflake() as server:
+        yield server, open_shop(server)
+
+
+@pytest.fixture(scope="session")
+def bare_server() -> Iterator[EmbeddedSnowflake]:
+    with embedded_snowflake() as server:
+        yield server
+
+
+@pytest.fixture
+def shop(shop_server: tuple[EmbeddedSnowflake, Shop]) -> Shop:
+    """The truth about the shop."""
+    return shop_server[1]
+
+
+@pytest.fixture
+def shop_templates(
+    shop_server: tuple[EmbeddedSnowflake, Shop], template_folder: Path, tmp_path: Path
+) -> Iterator[Templates]:
+    """The templates, connected to the shop."""
+    server = shop_server[0]
+    yield _templates(server, template_folder, tmp_path)
+    server.deny()
+    server.break_with()
+
+
+@pytest.fixture
+def templates(bare_server: EmbeddedSnowflake, template_folder: Path, tmp_path: Path) -> Templates:
+    """The templates, connected to an account without anything in it."""
+    bare_server.reset()
+    return _templates(bare_server, template_folder, tmp_path)
+
+
+def _templates(server: EmbeddedSnowflake, folder: Path, tmp_path: Path) -> Templates:
+    work = tmp_path / "work"
+    work.mkdir()
+    return Templates(folder, work, server, server.environment(home=tmp_path / "home"))

@@ -1,0 +1,234 @@
+"""Metadata: what the manifest says is what the account holds, through the real driver."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.templates.snowflake.conftest import Collected, Record, Templates
+from tests.warehouses.snowflake import scale
+from tests.warehouses.snowflake.faults import Fault
+from tests.warehouses.snowflake.shop import DOTTED_NAME
+from tests.warehouses.snowflake.shop_model import Name, Relation, Shop
+
+SHARED = "shared database (use --include-shared)"
+MEGABYTES = 2**20
+
+
+def name_of(record: Record) -> Name:
+    return record["database"], record["schema"], record["name"]
+
+
+def by_name(collected: Collected) -> dict[Name, Record]:
+    found = {name_of(record): record for record in collected.records}
+    assert len(found) == len(collected.records), "a table came twice"
+    return found
+
+
+def expected(relation: Relation) -> Record:
+    """The record of a relation, written down from the shop's truth."""
+    plain_view = relation.kind in ("view", "secure view")
+    record: dict[str, Any] = {
+        "type": "VIEW" if relation.is_view else "TABLE",
+        "kind": "view" if plain_view else relation.kind,
+        "database": relation.name[0],
+        "schema": relation.name[1],
+        "name": relation.name[2],
+        "description": relation.comment,
+        "view_query": relation.definition,
+        "created_on": iso(relation.created),
+        "fields": [
+            {"name": column.name, "type": column.type} | ({"description": column.comment} if column.comment else {})
+            for column in relation.columns
+        ],
+        "tags": [{"key": tag.name, "value": tag.value} for tag in relation.tags if not tag.column] or None,
+        "row_count": relation.row_count,
+        "byte_count": relation.byte_count,
+        "last_update_time": None if plain_view else iso(relation.last_altered),
+    }
+    return {name: value for name, value in record.items() if value is not None}
+
+
+def iso(moment: Any) -> str:
+    return str(moment.isoformat().replace("+00:00", "Z"))
+
+
+def test_every_table_and_view_arrives_as_it_is(shop_templates: Templates, shop: Shop) -> None:
+    collected = shop_templates.collect("metadata")
+    found = by_name(collected)
+    truth = {relation.name: expected(relation) for relation in shop.own()}
+    assert len(truth) > 200
+    assert found.keys() == truth.keys()
+    for name, record in truth.items():
+        assert found[name] == record
+    assert DOTTED_NAME in found
+    assert {"dynamic table", "external table", "iceberg table", "hybrid table", "transient table"} <= {
+        record["kind"] for record in collected.records
+    }
+    assert any("tags" in record for record in collected.records)
+    assert collected.header["resource_type"] == "snowflake"
+    assert collected.skipped == {SHARED: 2}
+
+
+def test_only_freshness_and_volume_leaves_the_rest_unasked(shop_templates: Templates, shop: Shop) -> None:
+    shop_templates.server.break_with(  # whatever asks for more than that fails
+        *(Fault("error", contains=view, code="002003") for view in (".COLUMNS", ".VIEWS", "TAG_REFERENCES"))
+    )
+    collected = shop_templates.collect("metadata", "--only-freshness-and-volume")
+    kept = ("row_count", "byte_count", "last_update_time", "type", "kind", "created_on")
+    truth = {r.name: {key: value for key, value in expected(r).items() if key in kept} for r in shop.own()}
+    found = {
+        name: {key: value for key, value in record.items() if key not in ("database", "schema", "name")}
+        for name, record in by_name(collected).items()
+    }
+    assert found == truth
+    assert collected.header["options"]["only_freshness_and_volume"] is True
+
+
+def test_filters_choose_and_the_list_shows_them(shop_templates: Templates, shop: Shop) -> None:
+    filters = ("--include", "analytics.*", "--include", "Marketing-EU.*", "--exclude", "*.CORE.*")
+    wanted = {r.name for r in shop.own() if r.name[0] in ("ANALYTICS", "Marketing-EU") and r.name[1] != "CORE"}
+    listed = shop_templates.run("metadata", "--list", *filters).check()
+    assert shop_templates.leftovers() == []
+    collected = shop_templates.collect("metadata", *filters)
+    assert by_name(collected).keys() == wanted
+    assert len(wanted) > 10
+    assert sorted(listed.stdout.splitlines()) == sorted(
+        f"{'.'.join(name_of(record))} ({record['kind']})" for record in collected.records
+    )
+
+
+def test_a_database_that_no_filter_lets_through_is_not_asked(shop_templates: Templates) -> None:
+    before = len(shop_templates.server.statements())
+    shop_templates.collect("metadata", "--include", "RAW.*")
+    asked = [text for text in shop_templates.server.statements()[before:] if "INFORMATION_SCHEMA." in text]
+    assert asked
+    assert all('"RAW"' in text for text in asked)
+
+
+def test_shared_databases_come_when_asked_for(shop_templates: Templates, shop: Shop) -> None:
+    found = by_name(shop_templates.collect("metadata", "--include-shared"))
+    assert {name[0] for name in found} == {name[0] for name in shop.relations}
+    assert "PARTNER_SHARE" in {name[0] for name in found}
+
+
+def test_tags_that_may_not_be_read_are_counted(shop_templates: Templates, shop: Shop) -> None:
+    shop_templates.server.deny("SNOWFLAKE.ACCOUNT_USAGE.TAG_REFERENCES")
+    collected = shop_templates.collect("metadata")
+    assert len(collected.records) == len(shop.own())
+    assert not any("tags" in record for record in collected.records)
+    assert collected.skipped == {SHARED: 2, "tags not readable (SNOWFLAKE.ACCOUNT_USAGE.TAG_REFERENCES)": 1}
+
+
+def test_a_view_without_grant_is_not_there_and_the_rest_is(shop_templates: Templates, shop: Shop) -> None:
+    hidden = next(relation.name for relation in shop.own() if relation.kind == "view")
+    shop_templates.server.deny(".".join(hidden))
+    found = by_name(shop_templates.collect("metadata"))
+    assert found.keys() == {relation.name for relation in shop.own()} - {hidden}
+
+
+def test_a_view_whose_text_is_hidden_is_counted(templates: Templates) -> None:
+    add_database(templates, "D", [("S", "V", "VIEW")])
+    collected = templates.collect("metadata")
+    assert [name_of(record) for record in collected.records] == [("D", "S", "V")]
+    assert collected.skipped == {"columns not visible": 1, "view text not visible": 1}
+    assert collected.trailer["skipped_examples"]["view text not visible"] == "D.S.V"
+
+
+def test_a_database_dropped_meanwhile_is_counted_and_the_rest_goes_on(shop_templates: Templates, shop: Shop) -> None:
+    shop_templates.server.break_with(
+        Fault("error", contains='FROM "RAW".', code="002003", sqlstate="02000", message="does not exist")
+    )
+    collected = shop_templates.collect("metadata")
+    assert by_name(collected).keys() == {r.name for r in shop.own() if r.name[0] != "RAW"}
+    assert collected.skipped == {SHARED: 2, "database dropped meanwhile or not authorised": 1}
+    assert collected.trailer["skipped_examples"]["database dropped meanwhile or not authorised"].startswith("RAW")
+
+
+def test_a_database_too_large_for_one_answer_is_read_schema_by_schema(templates: Templates) -> None:
+    scale.many_tables(templates.server, tables=300, columns=4, schemas=3)
+    whole = templates.collect("metadata")
+    templates.server.break_with(Fault("too_much_data", rows=500))
+    parts = templates.collect("metadata")
+    assert len(whole.records) == 300
+    assert by_name(parts) == by_name(whole)
+
+
+def test_details_that_show_refuses_are_counted(shop_templates: Templates, shop: Shop) -> None:
+    shop_templates.server.break_with(Fault("error", contains="SHOW DYNAMIC TABLES", code="003001", sqlstate="42501"))
+    collected = shop_templates.collect("metadata")
+    assert len(collected.records) == len(shop.own())
+    assert collected.skipped["details not readable (SHOW)"] >= 1
+    dynamic = [record for record in collected.records if record["kind"] == "dynamic table"]
+    assert dynamic
+    assert not any("view_query" in record for record in dynamic)
+
+
+def test_an_account_without_tables_is_a_success(templates: Templates) -> None:
+    collected = templates.collect("metadata")
+    assert collected.records == []
+    assert collected.skipped == {}
+
+
+def test_names_with_quotes_dots_and_blanks_in_every_part(templates: Templates) -> None:
+    odd = ('we"ird .db', 'a.b "c"', 'x "y".z é ')
+    add_database(templates, odd[0], [(odd[1], odd[2], "BASE TABLE")])
+    templates.server.insert(
+        "INFORMATION_SCHEMA.COLUMNS",
+        [
+            {
+                "TABLE_CATALOG": odd[0],
+                "TABLE_SCHEMA": odd[1],
+                "TABLE_NAME": odd[2],
+                "COLUMN_NAME": 'c."d"',
+                "ORDINAL_POSITION": 1,
+                "DATA_TYPE": "VECTOR",
+                "DATA_TYPE_ALIAS": "VECTOR(FLOAT, 256)",
+            }
+        ],
+    )
+    collected = templates.collect("metadata")
+    assert [name_of(record) for record in collected.records] == [odd]
+    assert collected.records[0]["fields"] == [{"name": 'c."d"', "type": "VECTOR(FLOAT, 256)"}]
+
+
+def test_temporary_tables_are_left_out(templates: Templates) -> None:
+    tables = [("S", "T", "BASE TABLE"), ("S", "U", "TEMPORARY TABLE"), ("S", "W", "BASE TABLE")]
+    add_database(templates, "D", tables)
+    templates.server.sql("""UPDATE facts."INFORMATION_SCHEMA.TABLES" SET IS_TEMPORARY = 'YES' WHERE TABLE_NAME = 'W'""")
+    assert [record["name"] for record in templates.collect("metadata").records] == ["T"]
+
+
+@pytest.mark.scale
+def test_ten_thousand_tables_of_twenty_columns_cost_what_ten_do(templates: Templates) -> None:
+    scale.many_tables(templates.server, tables=10, columns=20)
+    little = templates.peak_memory("metadata")
+    few_statements = len(templates.server.statements())
+    templates.server.reset()
+    scale.many_tables(templates.server, tables=10_000, columns=20)
+    much = templates.peak_memory("metadata")
+    assert len(templates.server.statements()) == few_statements
+    assert much - little < 64 * MEGABYTES
+    collected = Collected.read(templates.manifest("metadata"))
+    found = by_name(collected)
+    assert len(found) == 10_000
+    for number in (0, 1, 4_711, 9_999):
+        record = found["WIDE", f"S{number % 10}", f"T{number}"]
+        assert (record.get("row_count"), record.get("byte_count")) == (number, number * 100)
+        assert [(each["name"], each["type"]) for each in record["fields"]] == [
+            (f"C{column}", f"VARCHAR({10 + column})" if column % 2 else "NUMBER(38,0)") for column in range(20)
+        ]
+    assert all(len(record["fields"]) == 20 for record in collected.records)
+
+
+def add_database(templates: Templates, database: str, tables: list[tuple[str, str, str]]) -> None:
+    """A database with tables of (schema, name, TABLE_TYPE), of which nothing else is known."""
+    templates.server.insert("INFORMATION_SCHEMA.DATABASES", [{"DATABASE_NAME": database, "TYPE": "STANDARD"}])
+    templates.server.insert(
+        "INFORMATION_SCHEMA.TABLES",
+        [
+            {"TABLE_CATALOG": database, "TABLE_SCHEMA": schema, "TABLE_NAME": name, "TABLE_TYPE": kind}
+            for schema, name, kind in tables
+        ],
+    )
