@@ -15,6 +15,7 @@ import argparse
 import contextlib
 import os
 import secrets
+import signal
 import subprocess
 import sys
 import tempfile
@@ -175,9 +176,10 @@ def _start(directory: Path) -> EmbeddedSnowflake:
     log = directory / "server.log"
     with log.open("w", encoding="utf-8") as stderr:
         process = subprocess.Popen(
-            [str(python), "-m", "tests.warehouses.snowflake.server"],
+            [str(python), "-m", "tests.warehouses.snowflake.server", "--until-stdin-closes"],
             cwd=REPOSITORY,
             env={**os.environ, "PYTHONPATH": str(REPOSITORY), "TMPDIR": str(directory)},
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=stderr,
             text=True,
@@ -218,6 +220,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--seed", choices=["empty", "shop"], default="shop")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with embedded_snowflake() as server:
         if options.seed == "shop":
             from tests.warehouses.snowflake.shop import open_shop
@@ -225,7 +228,7 @@ def main() -> int:
             open_shop(server)
         for name, value in server.environment().items():
             print(f"export {name}={value}", flush=True)
-        print("serving; interrupt to end", file=sys.stderr)
+        print("serving; interrupt to end", file=sys.stderr, flush=True)
         with contextlib.suppress(KeyboardInterrupt):
             server.process.wait()
     return 0

@@ -31,6 +31,7 @@ import os
 import secrets
 import shutil
 import socket
+import sys
 import tempfile
 import threading
 import uuid
@@ -669,18 +670,27 @@ def _insert(connection: Any, table: str, columns: dict[str, list[Any]]) -> None:
         cursor.close()
 
 
+def _end_with_stdin(server: uvicorn.Server) -> None:
+    sys.stdin.read()
+    server.force_exit = server.should_exit = True
+
+
 def main() -> None:
     """Serve until ended; the port is printed once connections are accepted."""
     arguments = argparse.ArgumentParser(description="The embedded Snowflake.")
     arguments.add_argument("--port", type=int, default=0, help="0 (the default) takes a free one")
+    arguments.add_argument("--until-stdin-closes", action="store_true", help="end when the starting process is gone")
     options = arguments.parse_args()
     listener = socket.create_server(("127.0.0.1", options.port), backlog=128)
     warehouse = Warehouse()
     app = Starlette(routes=Protocol(warehouse).routes())
     config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_keep_alive=75)
     print(f"listening on {listener.getsockname()[1]}", flush=True)
+    server = uvicorn.Server(config)
+    if options.until_stdin_closes:
+        threading.Thread(target=_end_with_stdin, args=[server], daemon=True).start()
     try:
-        uvicorn.Server(config).run(sockets=[listener])
+        server.run(sockets=[listener])
     finally:
         shutil.rmtree(warehouse.directory, ignore_errors=True)
 

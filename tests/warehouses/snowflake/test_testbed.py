@@ -140,8 +140,9 @@ def test_tokens_are_compared(snowflake: EmbeddedSnowflake, authenticator: str, c
 
 
 PROFILE_SCRIPT = """
-import snowflake.connector
-with snowflake.connector.connect(session_parameters={"QUERY_TAG": "a tag"}) as connection:
+import os, snowflake.connector
+name = os.environ["SNOWFLAKE_DEFAULT_CONNECTION_NAME"]
+with snowflake.connector.connect(connection_name=name, session_parameters={"QUERY_TAG": "a tag"}) as connection:
     connection.cursor().execute("ALTER SESSION SET TIMEZONE = 'UTC'")
 """
 
@@ -241,6 +242,13 @@ def test_show_refuses_more_than_ten_thousand_rows_without_a_limit(snowflake: Emb
     many_tables(snowflake, tables=10_001, columns=0)
     assert refusal(snowflake, "SHOW TABLES IN DATABASE WIDE")[0] == 90153
     assert len(fetch(snowflake, "SHOW TABLES IN DATABASE WIDE LIMIT 10000")) == 10_000
+
+
+def test_a_server_ends_with_the_process_that_started_it() -> None:
+    with embedded_snowflake() as server:
+        assert server.process.stdin is not None
+        server.process.stdin.close()  # what the operating system does when the owner dies
+        assert server.process.wait(timeout=10) is not None
 
 
 def test_a_server_told_to_exit_is_gone() -> None:
