@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from sqlglot import exp
 from sqlglot.dialects.dialect import Dialect
@@ -61,7 +61,7 @@ class Extraction:
     lineages: tuple[StatementLineage, ...] = ()
     skips: tuple[Skip, ...] = ()
     effects: tuple[Effect, ...] = ()
-    defaults: Defaults = Defaults()
+    defaults: Defaults = field(default_factory=Defaults)
 
 
 def extract(
@@ -130,6 +130,9 @@ class _Script:
     def _read_piece(self, piece: Piece, alone: bool = False) -> None:
         if piece.word(0) == "USE":
             self._use(piece)
+            return
+        if piece.word(0) in ("EXECUTE", "EXEC"):
+            self._skip("the statement is computed at run time", piece.source)
             return
         form = read_form(piece)
         if form is not None:

@@ -170,9 +170,9 @@ class LineageLog:
         key: Key = (self._key(text), defaults, truncated, b"")
         loose = session is None and at is None
         result = self._results.get(key)
-        if result is not None and (state is None or not (state.waiting or state.temporaries)):
-            if not (result.found.effects or result.found.skips or not result.merged):
-                return  # a repeat of what is known, in a session that has nothing of its own
+        idle = state is None or not (state.waiting or state.temporaries)
+        if idle and result is not None and result.merged and not (result.found.effects or result.found.skips):
+            return  # a repeat of what is known, in a session that has nothing of its own
         if state is None:
             state = self._sessions[session] = _Session()
         item = _Item(text, key, loose, result)

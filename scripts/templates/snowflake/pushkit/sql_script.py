@@ -13,40 +13,52 @@ from dataclasses import dataclass
 from sqlglot.dialects.dialect import Dialect
 from sqlglot.tokenizer_core import Token, TokenType
 
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 # Texts inside texts (a procedure that executes a string that defines a task …): deeper ones are left unread.
 MAX_NESTED_TEXTS = 6
 
-STARTERS = frozenset(
-    {
-        "ALTER", "CACHE", "COPY", "CREATE", "DELETE", "DROP", "EXPORT", "FROM", "INSERT", "LOAD", "MERGE", "REPLACE",
-        "SEL", "SELECT", "TABLE", "TRUNCATE", "UNLOAD", "UPDATE", "UPSERT", "USE", "VALUES", "WITH",
-    }
-)  # fmt: skip
+STARTERS = _words(
+    """
+    ALTER CACHE COPY CREATE DELETE DROP EXPORT FROM INSERT LOAD MERGE REPLACE SEL SELECT TABLE TRUNCATE UNLOAD
+    UPDATE UPSERT USE VALUES WITH
+    """
+)
 
 # Statements that move nothing between tables, whatever follows.
-SILENT = frozenset(
-    {
-        "ANALYZE", "ANALYSE", "ASSERT", "ATTACH", "BREAK", "CALL", "CLOSE", "COMMENT", "COMMIT", "CONTINUE", "DEALLOCATE",
-        "DECLARE", "DELIMITER", "DESC", "DESCRIBE", "DETACH", "DISCARD", "EXIT", "EXPLAIN", "FETCH", "GET", "GRANT", "GO",
-        "ITERATE", "KILL", "LEAVE", "LET", "LIST", "LISTEN", "LOCK", "LS", "MSCK", "NOTIFY", "NULL", "OPEN", "OPTIMIZE",
-        "PRAGMA", "PRINT", "PUT", "RAISE", "REFRESH", "REINDEX", "REMOVE", "REPAIR", "RESET", "RETURN", "REVOKE", "RM",
-        "ROLLBACK", "SAVEPOINT", "SET", "SHOW", "SIGNAL", "START", "THROW", "UNCACHE", "UNDROP", "UNSET", "VACUUM", "WAITFOR",
-    }
-)  # fmt: skip
+SILENT = _words(
+    """
+    ANALYSE ANALYZE ASSERT ATTACH BREAK CALL CLOSE COMMENT COMMIT CONTINUE DEALLOCATE DECLARE DELIMITER DESC
+    DESCRIBE DETACH DISCARD EXIT EXPLAIN FETCH GET GO GRANT ITERATE KILL LEAVE LET LIST LISTEN LOCK LS MSCK NOTIFY
+    NULL OPEN OPTIMIZE PRAGMA PRINT PUT RAISE REFRESH REINDEX REMOVE REPAIR RESET RETURN REVOKE RM ROLLBACK
+    SAVEPOINT SET SHOW SIGNAL START THROW UNCACHE UNDROP UNSET VACUUM WAITFOR
+    """
+)
 
-_TRANSACTION = frozenset({"TRANSACTION", "TRAN", "WORK", "ISOLATION", "DEFERRED", "IMMEDIATE", "EXCLUSIVE", "READ"})
+_TRANSACTION = _words("TRANSACTION TRAN WORK ISOLATION DEFERRED IMMEDIATE EXCLUSIVE READ")
 _STRINGS = frozenset({TokenType.STRING, TokenType.RAW_STRING, TokenType.HEREDOC_STRING, TokenType.NATIONAL_STRING})
 _OPENERS = frozenset({TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.L_BRACE})
 _CLOSERS = frozenset({TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.R_BRACE})
 # Languages whose procedure bodies are not SQL.
-_FOREIGN = frozenset({"PYTHON", "JAVASCRIPT", "JAVA", "SCALA", "JS"})
-_MODIFIERS = frozenset(
-    {
-        "OR", "REPLACE", "ALTER", "TEMP", "TEMPORARY", "TRANSIENT", "VOLATILE", "LOCAL", "GLOBAL", "SECURE", "RECURSIVE",
-        "MATERIALIZED", "EXTERNAL", "DYNAMIC", "HYBRID", "ICEBERG", "SNAPSHOT", "REFRESH", "STREAMING", "LIVE", "UNLOGGED",
-        "MULTISET", "SET", "EVENT", "INTERACTIVE", "PRIVATE", "EDITIONABLE", "FORCE", "NO",
-    }
-)  # fmt: skip
+_FOREIGN = _words("PYTHON JAVASCRIPT JAVA SCALA JS")
+_MODIFIERS = _words(
+    """
+    ALTER DYNAMIC EDITIONABLE EVENT EXTERNAL FORCE GLOBAL HYBRID ICEBERG INTERACTIVE LIVE LOCAL MATERIALIZED
+    MULTISET NO OR PRIVATE RECURSIVE REFRESH REPLACE SECURE SET SNAPSHOT STREAMING TEMP TEMPORARY TRANSIENT UNLOGGED
+    VOLATILE
+    """
+)
+# A script without semicolons (T-SQL) starts its statements with these, first on a line.
+_LINE_STARTERS = _words(
+    """
+    ALTER CREATE DECLARE DELETE DROP EXEC INSERT MERGE SELECT SET TRUNCATE UPDATE WITH
+    """
+)
+# What may follow the condition of an IF that has no THEN, or an END.
+_INNER_STARTERS = (*sorted(STARTERS - {"FROM", "TABLE", "VALUES", "REPLACE"}), "BEGIN", "ELSE")
 
 
 @dataclass(frozen=True)
@@ -121,8 +133,10 @@ def _unwrapped(piece: Piece, dialect: Dialect, depth: int) -> Iterator[Piece]:
             return
         if word in ("EXECUTE", "EXEC"):
             text = _executed(piece, dialect)
-            if text is not None:
+            if text:
                 yield from pieces(text, dialect, depth + 1)
+            elif text is None:
+                yield piece  # computed at run time: for the reader to report
             return
         if word == "DO" and len(piece.tokens) > 1 and piece.tokens[1].token_type in _STRINGS:
             yield from pieces(piece.tokens[1].text, dialect, depth + 1)
@@ -154,27 +168,35 @@ def _after_control_word(piece: Piece, word: str) -> int | None:
         return 1
     if word == "END":
         return _statement_from(piece, 1)
-    if word in ("IF", "ELSEIF", "ELSIF", "WHEN", "CASE"):
-        then = _find(piece, 1, ("THEN",))
-        return then + 1 if then is not None else _statement_from(piece, 1)
-    if word in ("WHILE", "FOR"):
-        body = _find(piece, 1, ("DO", "LOOP"))
-        return body + 1 if body is not None else _statement_from(piece, 1)
+    for words, ends in _CLAUSES:
+        if word in words:
+            end = _find(piece, 1, ends)
+            return end + 1 if end is not None else _statement_from(piece, 1)
     if word == "DECLARE":
         begin = _find(piece, 1, ("BEGIN",))
         return begin if begin is not None else _next_line_statement(piece)
+    if word in SILENT:
+        return _next_line_statement(piece)
+    return _after_label(piece, word)
+
+
+# A clause of a procedural language, and the words that end it and begin its statements.
+_CLAUSES = (
+    (frozenset({"IF", "ELSEIF", "ELSIF", "WHEN", "CASE"}), ("THEN",)),
+    (frozenset({"WHILE", "FOR"}), ("DO", "LOOP")),
+)
+
+
+def _after_label(piece: Piece, word: str) -> int | None:
+    """Labels, assignments and cursors: `<<a>>`, `a:`, `x := …`, `c CURSOR FOR …`."""
     if word == "<" and piece.word(1) == "<":
         return 5
     if word == "<<":
         return 3
-    if word in SILENT:
-        return _next_line_statement(piece)
-    if piece.word(1) == ":=" or (word == "@" and piece.word(2) == ":="):
-        return count
+    if piece.word(1) in (":=", "CURSOR") or (word == "@" and piece.word(2) == ":="):
+        return len(piece.tokens)
     if piece.word(1) == ":" and word not in STARTERS:
         return 2
-    if piece.word(1) == "CURSOR":
-        return count
     return None
 
 
@@ -193,7 +215,7 @@ def _find(piece: Piece, start: int, words: tuple[str, ...]) -> int | None:
 
 
 def _statement_from(piece: Piece, start: int) -> int:
-    found = _find(piece, start, tuple(STARTERS - {"FROM", "TABLE", "VALUES", "REPLACE"}) + ("BEGIN", "ELSE"))
+    found = _find(piece, start, _INNER_STARTERS)
     return found if found is not None else len(piece.tokens)
 
 
@@ -217,38 +239,23 @@ def line_starts(piece: Piece) -> list[int]:
         elif kind in _CLOSERS:
             depth -= 1
         elif position and depth <= 0 and token.line > piece.tokens[position - 1].line:
-            if piece.word(position) in (
-                "INSERT",
-                "UPDATE",
-                "DELETE",
-                "MERGE",
-                "CREATE",
-                "DROP",
-                "TRUNCATE",
-                "ALTER",
-                "WITH",
-                "DECLARE",
-                "SET",
-                "EXEC",
-                "SELECT",
-            ):
-                places.append(position)
+            places.extend([position] if piece.word(position) in _LINE_STARTERS else ())
     return places
 
 
 def _executed(piece: Piece, dialect: Dialect) -> str | None:
-    """The text of EXECUTE IMMEDIATE '…', EXEC('…') and sp_executesql N'…'; None when it is computed."""
+    """The text of EXECUTE IMMEDIATE '…', EXECUTE '…', EXEC('…') and sp_executesql N'…'.
+
+    None when the text is computed; empty when the statement executes a procedure or a task, not a text.
+    """
     payload = _payload(piece)
     tokens = list(dialect.tokenize(payload)) if payload is not None else list(piece.tokens[1:])
-    head = tokens[0].text.upper() if tokens else ""
-    if head not in ("IMMEDIATE", "(", "SP_EXECUTESQL"):
-        return None
-    for position, token in enumerate(tokens[1:3], start=1):
-        if token.token_type in _STRINGS:
-            follower = tokens[position + 1].text.upper() if position + 1 < len(tokens) else ""
-            # A string that is only the beginning of a concatenation is no statement.
-            return None if follower in ("||", "+") else token.text
-    return None
+    start = 1 if tokens and tokens[0].text.upper() in ("IMMEDIATE", "(", "SP_EXECUTESQL") else 0
+    if start < len(tokens) and tokens[start].token_type in _STRINGS:
+        follower = tokens[start + 1].text.upper() if start + 1 < len(tokens) else ""
+        # A string that is only the beginning of a concatenation is no statement.
+        return None if follower in ("||", "+") else tokens[start].text
+    return None if start else ""
 
 
 def _created(piece: Piece, dialect: Dialect, depth: int) -> Iterator[Piece]:

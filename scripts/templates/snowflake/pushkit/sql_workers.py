@@ -8,6 +8,7 @@ pipe are this module, so what passes through is trusted.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import queue
@@ -76,17 +77,13 @@ class _Worker:
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
-                try:
+                with contextlib.suppress(OSError):  # what was still buffered for a dead process
                     pipe.close()
-                except OSError:  # what was still buffered for a dead process
-                    pass
 
     def _send(self, message: bytes) -> None:
-        try:
+        with contextlib.suppress(OSError, ValueError):  # it has died: its listener reports that
             self._input.write(len(message).to_bytes(8, "little") + message)
             self._input.flush()
-        except (OSError, ValueError):  # it has died: its listener reports that
-            pass
 
     def _listen(self) -> None:
         output = self._process.stdout
