@@ -4,6 +4,9 @@ From ``tests/warehouses/<name>/requirements.txt`` to ``<repository>/.envs/<name>
 pins conflict with the templates' own drivers, so they never share an environment. Needs a package index and
 either ``uv`` on the path or the interpreter's own ``venv`` and ``pip``.
 
+A server that needs a newer Python than this one says so in its requirements, ``# needs Python >= 3.11``; a newer
+interpreter is then looked for on the path.
+
     python -m tests.warehouses.environments snowflake redshift
 """
 
@@ -11,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -36,19 +40,35 @@ def environment_python(name: str) -> Path:
     unknown name.
     """
     requirements = REQUIREMENTS / name / "requirements.txt"
-    home = ENVIRONMENTS / f"{name}-{_fingerprint(requirements)}"
+    base = _suitable_python(requirements)
+    home = ENVIRONMENTS / f"{name}-{_fingerprint(requirements, base)}"
     if not home.exists():
         ENVIRONMENTS.mkdir(exist_ok=True)
         with _only_one_process(ENVIRONMENTS / f"{name}.lock"):
             if not home.exists():
-                _build(home, requirements)
+                _build(home, requirements, base)
     return _interpreter(home)
 
 
-def _fingerprint(requirements: Path) -> str:
+def _suitable_python(requirements: Path) -> str:
+    """This interpreter, or the nearest newer one when the requirements ask for more than it is."""
+    needed = re.search(r"^# needs Python >= 3\.(\d+)$", requirements.read_text(encoding="utf-8"), re.MULTILINE)
+    if needed is None or sys.version_info >= (3, int(needed[1])):
+        return sys.executable
+    for minor in range(int(needed[1]), int(needed[1]) + 4):
+        if found := shutil.which(f"python3.{minor}"):
+            return found
+    raise EnvironmentBuildError(
+        f"{requirements.relative_to(REPOSITORY)} needs Python 3.{needed[1]} or newer: this is {sys.version.split()[0]}, "
+        f"and no python3.{needed[1]} or later is on the path"
+    )
+
+
+def _fingerprint(requirements: Path, base: str) -> str:
     """Changes with the pins, the interpreter's version and its location: then another environment is due."""
     digest = hashlib.sha256(requirements.read_bytes())
-    digest.update(f"{sys.version_info[:3]} {sys.platform} {sys.base_prefix}".encode())
+    python = sys.base_prefix if base == sys.executable else base
+    digest.update(f"{sys.version_info[:3]} {sys.platform} {python}".encode())
     return digest.hexdigest()[:12]
 
 
@@ -56,7 +76,7 @@ def _interpreter(home: Path) -> Path:
     return home / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
-def _build(home: Path, requirements: Path) -> None:
+def _build(home: Path, requirements: Path, base: str) -> None:
     """Build beside the final place and rename: a directory with the final name is always complete.
 
     Only ``python`` itself is ever started from an environment (with ``-m``), so that the scripts in ``bin``,
@@ -66,11 +86,11 @@ def _build(home: Path, requirements: Path) -> None:
     print(f"building {home.relative_to(REPOSITORY)} …", file=sys.stderr, flush=True)
     try:
         if uv := shutil.which("uv"):
-            _run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(unfinished)])
+            _run([uv, "venv", "--quiet", "--clear", "--python", base, str(unfinished)])
             target = ["--python", str(_interpreter(unfinished)), "--requirement", str(requirements)]
             _run([uv, "pip", "install", "--quiet", *target])
         else:
-            _run([sys.executable, "-m", "venv", str(unfinished)])
+            _run([base, "-m", "venv", str(unfinished)])
             quietly = ["--quiet", "--disable-pip-version-check", "--requirement", str(requirements)]
             _run([str(_interpreter(unfinished)), "-m", "pip", "install", *quietly])
         unfinished.rename(home)
