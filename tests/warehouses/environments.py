@@ -59,8 +59,8 @@ def _suitable_python(requirements: Path) -> str:
         if found := shutil.which(f"python3.{minor}"):
             return found
     raise EnvironmentBuildError(
-        f"{requirements.relative_to(REPOSITORY)} needs Python 3.{needed[1]} or newer: this is {sys.version.split()[0]}, "
-        f"and no python3.{needed[1]} or later is on the path"
+        f"{requirements.relative_to(REPOSITORY)} needs Python 3.{needed[1]} or newer: "
+        f"this is {sys.version.split()[0]}, and no python3.{needed[1]} or later is on the path"
     )
 
 
