@@ -296,8 +296,11 @@ def _schema(path: Path | None) -> Schema:
 
 
 def _unfiltered(options: Options) -> Options:
-    """The same run without filters: the sources of what is wanted may lie in any database."""
-    return Options(Filters(), options.arguments, skipped=options.skipped, skipped_examples=options.skipped_examples)
+    """A run without filters, for names only: the sources of what is wanted may lie in any database.
+
+    What cannot be entered is counted when the databases are visited for their views.
+    """
+    return Options(Filters(), options.arguments)
 
 
 def targets(warehouse: Warehouse, options: Options) -> Iterator[str]:

@@ -5,8 +5,9 @@ see more than the user's own.
 
 The driver keeps a result in memory whole, and Redshift materialises a cursor's on its leader node, within a limit
 all cursors share (https://docs.aws.amazon.com/redshift/latest/dg/declare.html advises to make pages instead). So
-the rows are asked for in pages: each starts after the last row of the one before, by end time, query and piece of
-text. Memory holds one page of 4,000 pieces and one query's text, however long the window is.
+the rows are asked for slice by slice of the window, in pages: each starts after the last row of the one before, by
+end time, query and piece of text. Memory holds one page of 4,000 pieces and one query's text, however long the
+window is.
 """
 
 from __future__ import annotations
@@ -89,12 +90,24 @@ GROUP BY RTRIM(h.database_name)
 ORDER BY RTRIM(h.database_name)
 """
 
+# Whose rows this user sees. https://docs.aws.amazon.com/redshift/latest/dg/r_SVV_USER_INFO.html
+VISIBILITY_SQL = """
+SELECT
+    u.user_id AS user_id,
+    u.superuser AS is_superuser,
+    u.syslog_access AS syslog_access
+FROM svv_user_info AS u
+WHERE u.user_name = CURRENT_USER
+"""
+
 PAGE_ROWS = 4_000  # as HISTORY_SQL says
+FIRST_SLICE, SHORTEST_SLICE = timedelta(hours=1), timedelta(minutes=1)
 PIECE = 4_000  # characters of text in a row of SYS_QUERY_TEXT
 # No page states how far SYS views lag or how long they keep rows. STL views keep seven days; SHOW TABLES lags by
 # five minutes, and this is twice that.
 LATENCY = timedelta(minutes=10)
 RETENTION = timedelta(days=7)
+OWN_ONLY = "other users' queries not visible: this user has no SYSLOG ACCESS UNRESTRICTED"
 INCOMPLETE_TEXT = "query text incomplete: pieces are missing in sys_query_text"
 
 
@@ -140,22 +153,52 @@ class LoggedQuery:
 
 
 def logged_queries(session: Session, window: Window, options: Options, sql: str = HISTORY_SQL) -> Iterator[LoggedQuery]:
-    """The queries that ended in the window, those without a text left out; missing pieces are counted."""
+    """The queries that ended in the window. Missing pieces of text, and rows hidden from this user, are counted."""
+    only_user = _only_visible_user(session)
     for _, rows in groupby(_rows(session, window, sql), key=lambda row: row.query_id):
         pieces = list(rows)
         is_whole = [row.sequence for row in pieces] == list(range(len(pieces)))
         if not is_whole:
             options.skip(INCOMPLETE_TEXT, f"query {pieces[0].query_id}")
+        if pieces[0].user_id != only_user:
+            only_user = None  # a role shows more than the user's own setting says
         yield LoggedQuery(pieces[0], assembled([row.text or "" for row in pieces]), is_whole)
+    if only_user is not None:
+        options.skip(OWN_ONLY, f"user id {only_user}")
+
+
+def _only_visible_user(session: Session) -> int | None:
+    """The id of the user that asks when it is said to see only its own rows; None when it sees all."""
+    for user_id, is_superuser, syslog_access in session.rows(VISIBILITY_SQL):
+        if not is_superuser and syslog_access != "UNRESTRICTED":
+            return int(user_id)
+    return None
 
 
 def _rows(session: Session, window: Window, sql: str) -> Iterator[HistoryRow]:
-    """Page by page; the SYS views keep UTC without saying so, and so do the values bound here."""
-    until = window.end.replace(tzinfo=None)
-    end, query, sequence = window.start.replace(tzinfo=None), -1, -1
+    """Slice by slice of the window, so that no page sorts more than a few others: quiet hours make longer slices."""
+    # The SYS views keep UTC without saying so, and so do the values bound here.
+    start, end = window.start.replace(tzinfo=None), window.end.replace(tzinfo=None)
+    length = FIRST_SLICE
+    while start < end:
+        stop = min(start + length, end)
+        count = 0
+        for row in _pages(session, start, stop, sql):
+            count += 1
+            yield row
+        if count < PAGE_ROWS // 2:
+            length *= 2
+        elif count > PAGE_ROWS * 4:
+            length = max(length / 2, SHORTEST_SLICE)
+        start = stop
+
+
+def _pages(session: Session, start: datetime, stop: datetime, sql: str) -> Iterator[HistoryRow]:
+    """The rows that ended in the slice, page by page."""
+    end, query, sequence = start, -1, -1
     while True:
         count = 0
-        for row in session.rows(sql, page_end=end, until=until, page_query=query, page_sequence=sequence):
+        for row in session.rows(sql, page_end=end, until=stop, page_query=query, page_sequence=sequence):
             found = HistoryRow(*row)
             end, query, sequence = found.end_time, found.query_id, found.sequence
             count += 1

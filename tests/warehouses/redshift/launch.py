@@ -54,6 +54,15 @@ class Load:
     within: dict[str, list[str]] = field(default_factory=dict)
 
 
+# The log is read in pages by end time, as a real cluster would from sorted blocks.
+INDEXES_SQL = """
+CREATE INDEX IF NOT EXISTS history_by_end ON testbed.sys_query_history (end_time, query_id);
+CREATE INDEX IF NOT EXISTS text_by_query ON testbed.sys_query_text (query_id, sequence);
+ANALYZE testbed.sys_query_history;
+ANALYZE testbed.sys_query_text;
+"""
+
+
 def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
@@ -150,7 +159,7 @@ class RedshiftServer:
             self.run(f"GRANT CONNECT ON DATABASE {quoted(database)} TO {names}", "postgres")
         for database, statements in what.within.items():
             self.run("\n".join(statements), database)
-        self.run("ANALYZE testbed.sys_query_history; ANALYZE testbed.sys_query_text;")
+        self.run(INDEXES_SQL)
 
     def _create(self, user: User) -> None:
         self._users[user.name] = user

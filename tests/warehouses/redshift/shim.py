@@ -20,7 +20,8 @@ from pathlib import Path
 SERVER_VERSION = b"8.0.2"
 ACCEPTED_PARAMETERS = {"user", "database", "application_name", "options", "client_encoding", "DateStyle"}
 SSL_REQUEST, GSS_REQUEST, CANCEL_REQUEST = 80877103, 80877104, 80877102
-PARSE, QUERY, PASSWORD, FLUSH, ERROR, READY, PARAMETER = b"P", b"Q", b"p", b"H", b"E", b"Z", b"S"
+PARSE, BIND, QUERY, PASSWORD, FLUSH = b"P", b"B", b"Q", b"p", b"H"
+ERROR, READY, PARAMETER = b"E", b"Z", b"S"
 OWNER = "postgres"  # fills the server over its own socket, without a password; nobody may come in by that name
 
 # https://docs.aws.amazon.com/redshift/latest/dg/r_SHOW_TABLES.html
@@ -89,7 +90,7 @@ class Shim:
         The driver sends a Flush after its password. A PostgreSQL that refuses the password ends without reading
         on, and the connection's reset would overtake its reason: that Flush stays here.
         """
-        last = b""
+        last, prepared = b"", {}
         while True:
             kind, body = await _read(reader)
             last, before = kind, last
@@ -97,19 +98,25 @@ class Shim:
                 continue
             if kind == PARSE:
                 name, sql, rest = body.split(b"\0", 2)
-                body = b"\0".join([name, self._statement(sql.decode(), database).encode(), rest])
+                prepared[name] = sql.decode()
+                body = b"\0".join([name, translate(sql.decode(), database).encode(), rest])
+            elif kind == BIND:  # the driver prepares a text once and binds it as often as it is run
+                _, name, _ = body.split(b"\0", 2)
+                self._run(prepared.get(name, ""), database)
             elif kind == QUERY:
-                body = self._statement(body[:-1].decode(), database).encode() + b"\0"
+                sql = body[:-1]
+                self._run(sql.decode(), database)
+                body = translate(sql.decode(), database).encode() + b"\0"
             back.write(_message(kind, body))
             await back.drain()
 
-    def _statement(self, sql: str, database: str) -> str:
+    def _run(self, sql: str, database: str) -> None:
+        """A statement is about to be run: tell the listener, or cut the connection."""
         self.listener({"event": "statement", "database": database, "sql": sql})
         if self.cut and self.cut.containing.lower() in sql.lower():
             if self.cut.after == 0:
                 raise ConnectionResetError("cut on request")
             self.cut.after -= 1
-        return translate(sql, database)
 
 
 def translate(sql: str, database: str) -> str:
