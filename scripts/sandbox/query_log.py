@@ -2,7 +2,7 @@
 
 A query log push leaves its queries in the push's body. The first question after it spreads them into rows, and
 parses those texts that name the table asked for, once per shape (a text without its literals): a million entries
-cost nothing until then, and about twenty seconds once.
+cost nothing until then, and about a minute once.
 """
 
 from __future__ import annotations

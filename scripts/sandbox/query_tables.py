@@ -40,14 +40,33 @@ _CATEGORIES: list[tuple[type[exp.Expr], str]] = [
 
 _COMMANDS = {"EXPLAIN": "explain", "UNLOAD": "unload", "PUT": "put"}
 
-# Quoted identifiers are kept; text in quotes, numbers and comments are what differs between runs of one query.
-_TOKENS = re.compile(
-    r"""("(?:[^"]|"")*"|`[^`]*`)|'(?:[^'\\]|\\.|'')*'|--[^\n]*|/\*.*?\*/|\b\d+(?:\.\d+)?\b""", re.DOTALL
+# What differs between runs of one query: text in quotes, numbers, comments. Quoted identifiers are matched too,
+# so that a digit in one is not taken for a number. A first character of a fixed set lets the search skip, and
+# what is never closed goes to the end, so that no text is gone over twice.
+_LITERAL = re.compile(
+    r"""["'`0-9](?:
+        (?<=')[^'\\]*(?:(?:\\.?|'')[^'\\]*)*(?:'|\Z)        # text
+      | (?<=[0-9])(?<!\w[0-9])[0-9]*(?:\.[0-9]+)?\b        # a number, not the end of a name
+      | (?<=")[^"]*(?:"|\Z)                                # an identifier
+      | (?<=`)[^`]*(?:`|\Z)
+    )""",
+    re.DOTALL | re.VERBOSE,
 )
-_SPACE = re.compile(r"\s+")
+_COMMENT = re.compile(
+    r"""["'`/-](?:
+        (?<=')[^'\\]*(?:(?:\\.?|'')[^'\\]*)*(?:'|\Z)
+      | (?<=")[^"]*(?:"|\Z)
+      | (?<=`)[^`]*(?:`|\Z)
+      | (?<=-)-[^\n]*                                      # comments
+      | (?<=/)\*.*?(?:\*/|\Z)
+    )""",
+    re.DOTALL | re.VERBOSE,
+)
 
 # Longer ones are generated, and cost seconds each.
 _LONGEST_PARSED = 500_000
+
+_QUOTES = '"`'
 
 TableName = tuple[str, ...]
 
@@ -69,8 +88,9 @@ NOTHING = Touched(None, frozenset(), frozenset())
 
 def shape_of(text: str) -> str:
     """Return a text with its literals, comments and spacing evened out: the same for runs of one query."""
-    evened = _TOKENS.sub(lambda token: token[1] or ("?" if token[0][0] not in "-/" else " "), text)
-    return _SPACE.sub(" ", evened).strip()
+    if "--" in text or "/*" in text:
+        text = _COMMENT.sub(lambda found: " " if found[0][0] in "-/" else found[0], text)
+    return " ".join(_LITERAL.sub(lambda found: found[0] if found[0][0] in _QUOTES else "?", text).split())
 
 
 def touched(text: str, log_type: str) -> Touched:
