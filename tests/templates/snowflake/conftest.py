@@ -122,7 +122,7 @@ def shop_templates(
 ) -> Iterator[Templates]:
     """The templates, connected to the shop."""
     server = shop_server[0]
-    yield _templates(server, template_folder, tmp_path)
+    yield connected(server, template_folder, tmp_path)
     server.deny()
     server.break_with()
 
@@ -131,10 +131,11 @@ def shop_templates(
 def templates(bare_server: EmbeddedSnowflake, template_folder: Path, tmp_path: Path) -> Templates:
     """The templates, connected to an account without anything in it."""
     bare_server.reset()
-    return _templates(bare_server, template_folder, tmp_path)
+    return connected(bare_server, template_folder, tmp_path)
 
 
-def _templates(server: EmbeddedSnowflake, folder: Path, tmp_path: Path) -> Templates:
+def connected(server: EmbeddedSnowflake, folder: Path, tmp_path: Path) -> Templates:
+    """The templates with a profile for this server, working in a folder of the test's own."""
     work = tmp_path / "work"
     work.mkdir()
     return Templates(folder, work, server, server.environment(home=tmp_path / "home"))

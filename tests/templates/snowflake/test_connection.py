@@ -1,0 +1,283 @@
+"""Signing in: every method the variables offer, through the real driver; and what is said when it goes wrong."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from tests.script_process import Run
+from tests.templates.snowflake.conftest import Templates
+from tests.warehouses.snowflake.faults import Fault
+
+PASSPHRASE = "open-sesame-" + secrets.token_hex(4)
+PASSCODE = "864209"
+ROLE = "MONTE_CARLO"
+
+
+@dataclass(frozen=True)
+class Account:
+    """A server with one user who has every credential, and the variables of each."""
+
+    templates: Templates
+    place: dict[str, str]
+    key: Path
+    encrypted_key: Path
+    token_file: Path
+    oauth: str
+    token: str
+    password: str
+
+    def run(self, **variables: str) -> Run:
+        return self.templates.run("metadata", env={**self.place, **variables})
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, str]:
+    """A private key, the same encrypted, and its public half as PEM."""
+    folder = tmp_path_factory.mktemp("keys")
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    paths = folder / "rsa_key.p8", folder / "rsa_key_encrypted.p8"
+    lock = serialization.BestAvailableEncryption(PASSPHRASE.encode())
+    for path, encryption in zip(paths, (serialization.NoEncryption(), lock), strict=True):
+        path.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption))
+    public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return (*paths, public.decode())
+
+
+@pytest.fixture
+def account(templates: Templates, keys: tuple[Path, Path, str], tmp_path: Path) -> Account:
+    key, encrypted, public = keys
+    password, oauth, token = (secrets.token_urlsafe(18) for _ in range(3))
+    templates.server.add_user(
+        "EVERYTHING",
+        password=password,
+        passcode=PASSCODE,
+        public_key_pem=public,
+        oauth_token=oauth,
+        programmatic_token=token,
+        roles=[ROLE],
+    )
+    token_file = tmp_path / "token"
+    token_file.write_text(token + "\n")
+    place = {
+        "SNOWFLAKE_ACCOUNT": "testbed",
+        "SNOWFLAKE_USER": "EVERYTHING",
+        "SNOWFLAKE_ROLE": ROLE,
+        "SNOWFLAKE_HOST": "127.0.0.1",
+        "SNOWFLAKE_PORT": str(templates.server.port),
+        "SNOWFLAKE_PROTOCOL": "http",
+        "SNOWFLAKE_HOME": str(tmp_path / "nothing"),
+    }
+    return Account(templates, place, key, encrypted, token_file, oauth, token, password)
+
+
+def variables_of(account: Account, method: str) -> dict[str, str]:
+    named = "SNOWFLAKE_AUTHENTICATOR"
+    return {
+        "password": {"SNOWFLAKE_PASSWORD": account.password},
+        "token as password": {"SNOWFLAKE_PASSWORD": account.token},
+        "password with MFA": {
+            "SNOWFLAKE_PASSWORD": account.password,
+            "SNOWFLAKE_PASSCODE": PASSCODE,
+            named: "username_password_mfa",
+        },
+        "key pair": {"SNOWFLAKE_PRIVATE_KEY_FILE": str(account.key)},
+        "encrypted key pair": {
+            "SNOWFLAKE_PRIVATE_KEY_FILE": str(account.encrypted_key),
+            "SNOWFLAKE_PRIVATE_KEY_PASSPHRASE": PASSPHRASE,
+        },
+        "OAuth token": {"SNOWFLAKE_TOKEN": account.oauth, named: "oauth"},
+        "programmatic access token": {"SNOWFLAKE_TOKEN": account.token, named: "PROGRAMMATIC_ACCESS_TOKEN"},
+        "token file": {
+            "SNOWFLAKE_TOKEN_FILE_PATH": str(account.token_file),
+            named: "PROGRAMMATIC_ACCESS_TOKEN",
+        },
+    }[method]
+
+
+@pytest.mark.parametrize(
+    ("method", "authenticator"),
+    [
+        ("password", "SNOWFLAKE"),
+        ("token as password", "SNOWFLAKE"),
+        ("password with MFA", "USERNAME_PASSWORD_MFA"),
+        ("key pair", "SNOWFLAKE_JWT"),
+        ("encrypted key pair", "SNOWFLAKE_JWT"),
+        ("OAuth token", "OAUTH"),
+        ("programmatic access token", "PROGRAMMATIC_ACCESS_TOKEN"),
+        ("token file", "PROGRAMMATIC_ACCESS_TOKEN"),
+    ],
+)
+def test_each_method_signs_in_and_shows_no_secret(account: Account, method: str, authenticator: str) -> None:
+    run = account.run(**variables_of(account, method)).check()
+    session = account.templates.server.sessions()[-1]
+    assert (session["user"], session["role"]) == ("EVERYTHING", ROLE)
+    assert session["authenticator"].upper() == authenticator
+    assert "connecting to Snowflake: " in run.stderr
+    assert_no_secret(account, run)
+
+
+def test_a_profile_signs_in_and_variables_may_choose_role_and_warehouse(templates: Templates) -> None:
+    env = templates.environment | {"SNOWFLAKE_ROLE": "PUBLIC", "SNOWFLAKE_WAREHOUSE": "OTHER_WH"}
+    templates.run("metadata", env=env).check()
+    session = templates.server.sessions()[-1]
+    assert (session["role"], session["warehouse"]) == ("PUBLIC", "OTHER_WH")
+
+
+def test_the_profile_called_default_needs_no_variable(templates: Templates) -> None:
+    home = Path(templates.environment["SNOWFLAKE_HOME"])
+    profile = home / "connections.toml"
+    profile.write_text(profile.read_text().replace("[testbed]", "[default]"))
+    templates.run("metadata", env={"SNOWFLAKE_HOME": str(home)}).check()
+
+
+def test_a_session_is_tagged_bounded_and_only_reads(shop_templates: Templates) -> None:
+    server = shop_templates.server
+    before = len(server.statements())
+    for flow in ("metadata", "lineage", "query_logs"):
+        shop_templates.run(flow).check()
+        parameters = server.sessions()[-1]["parameters"]
+        assert parameters["QUERY_TAG"].startswith("push-ingestion ")
+        assert parameters["TIMEZONE"] == "UTC"
+        assert int(parameters["CLIENT_PREFETCH_THREADS"]) == 1
+        assert int(parameters["STATEMENT_TIMEOUT_IN_SECONDS"]) == 3600
+    statements = server.statements()[before:]
+    assert len(statements) > 10
+    assert {text.split()[0].upper() for text in statements} == {"SELECT", "SHOW", "WITH"}
+    assert server.sessions()[-1]["closed"]
+
+
+@pytest.mark.parametrize(
+    ("method", "changed"),
+    [
+        ("password", "SNOWFLAKE_PASSWORD"),
+        ("OAuth token", "SNOWFLAKE_TOKEN"),
+        ("programmatic access token", "SNOWFLAKE_TOKEN"),
+        ("password with MFA", "SNOWFLAKE_PASSCODE"),
+        ("password", "SNOWFLAKE_ROLE"),
+        ("key pair", "SNOWFLAKE_USER"),
+    ],
+)
+def test_wrong_credentials_are_refused_with_a_remedy_and_without_showing_them(
+    account: Account, method: str, changed: str
+) -> None:
+    wrong = "WRONG" + secrets.token_hex(6)
+    run = account.run(**{**variables_of(account, method), changed: wrong}).check(3)
+    assert run.summary["error"]["remedy"]
+    assert "Traceback" not in run.stderr
+    assert account.templates.leftovers() == []
+    assert_no_secret(account, run)
+    if changed not in ("SNOWFLAKE_ROLE", "SNOWFLAKE_USER"):
+        assert wrong not in run.stdout + run.stderr
+
+
+def test_a_wrong_password_in_a_profile_is_refused_and_not_shown(templates: Templates, tmp_path: Path) -> None:
+    env = templates.server.environment(home=tmp_path / "wrong", password="WRONG-in-the-profile")
+    run = templates.run("metadata", env=env).check(3)
+    assert "WRONG-in-the-profile" not in run.stdout + run.stderr
+
+
+def test_a_wrong_key_is_refused(account: Account, tmp_path: Path) -> None:
+    stranger = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    path = tmp_path / "stranger.p8"
+    path.write_bytes(
+        stranger.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+    run = account.run(SNOWFLAKE_PRIVATE_KEY_FILE=str(path)).check(3)
+    assert "RSA_PUBLIC_KEY_FP" in run.summary["error"]["remedy"]
+
+
+@pytest.mark.parametrize(
+    ("variables", "named"),
+    [
+        ({}, "SNOWFLAKE_PRIVATE_KEY_FILE"),
+        ({"SNOWFLAKE_PASSWORD": "x" * 8, "SNOWFLAKE_ACCOUNT": ""}, "SNOWFLAKE_ACCOUNT"),
+        ({"SNOWFLAKE_PASSWORD": "x" * 8, "SNOWFLAKE_USER": ""}, "SNOWFLAKE_USER"),
+        ({"SNOWFLAKE_TOKEN": "x" * 8}, "SNOWFLAKE_AUTHENTICATOR"),
+        ({"SNOWFLAKE_AUTHENTICATOR": "oauth"}, "SNOWFLAKE_TOKEN"),
+        ({"SNOWFLAKE_AUTHENTICATOR": "kerberos", "SNOWFLAKE_TOKEN": "x" * 8}, "SNOWFLAKE_AUTHENTICATOR"),
+        ({"SNOWFLAKE_PASSWORD": "x" * 8, "SNOWFLAKE_PRIVATE_KEY_FILE": "key.p8"}, "SNOWFLAKE_PASSWORD"),
+        ({"SNOWFLAKE_PASSWORD": "x" * 8, "SNOWFLAKE_DEFAULT_CONNECTION_NAME": "prod"}, "SNOWFLAKE_PASSWORD"),
+        ({"SNOWFLAKE_PRIVATE_KEY_FILE": "not-there.p8"}, "not-there.p8"),
+        ({"SNOWFLAKE_PASSWORD": "x" * 8, "SNOWFLAKE_PORT": "https"}, "SNOWFLAKE_PORT"),
+        (
+            {
+                "SNOWFLAKE_AUTHENTICATOR": "oauth",
+                "SNOWFLAKE_TOKEN": "x" * 8,
+                "SNOWFLAKE_TOKEN_FILE_PATH": "t",
+            },
+            "SNOWFLAKE_TOKEN_FILE_PATH",
+        ),
+    ],
+)
+def test_missing_or_contradicting_variables_are_named(account: Account, variables: dict[str, str], named: str) -> None:
+    run = account.run(**variables).check(2)
+    error = run.summary["error"]
+    assert named in error["message"] + error["remedy"]
+    assert account.templates.server.sessions() == [], "nothing was attempted"
+
+
+def test_a_profile_that_is_not_there_names_those_that_are(templates: Templates) -> None:
+    env = templates.environment | {"SNOWFLAKE_DEFAULT_CONNECTION_NAME": "prod"}
+    message = templates.run("metadata", env=env).check(2).summary["error"]["message"]
+    assert "'prod'" in message
+    assert "testbed" in message
+
+
+def test_without_any_configuration_the_variables_are_named(templates: Templates, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    run = templates.run("metadata", env={"SNOWFLAKE_HOME": str(tmp_path / "empty")}).check(2)
+    assert "SNOWFLAKE_ACCOUNT" in run.summary["error"]["remedy"]
+
+
+def test_an_encrypted_key_needs_its_own_passphrase(account: Account) -> None:
+    path = str(account.encrypted_key)
+    run = account.run(SNOWFLAKE_PRIVATE_KEY_FILE=path).check(2)
+    assert "SNOWFLAKE_PRIVATE_KEY_PASSPHRASE" in run.summary["error"]["remedy"]
+    wrong = account.run(SNOWFLAKE_PRIVATE_KEY_FILE=path, SNOWFLAKE_PRIVATE_KEY_PASSPHRASE="not-the-one").check(2)
+    assert "not-the-one" not in wrong.stdout + wrong.stderr
+    assert wrong.summary["error"]["remedy"]
+
+
+def test_the_public_key_is_told_from_the_private_one(account: Account, tmp_path: Path) -> None:
+    path = tmp_path / "rsa_key.pub"
+    path.write_text("-----BEGIN PUBLIC KEY-----\nMIIB\n-----END PUBLIC KEY-----\n")
+    assert "public key" in account.run(SNOWFLAKE_PRIVATE_KEY_FILE=str(path)).check(2).summary["error"]["message"]
+
+
+def test_a_server_that_is_not_there_is_unavailable(account: Account) -> None:
+    with socket.socket() as taken:  # bound but not listening: connections are refused
+        taken.bind(("127.0.0.1", 0))
+        port = str(taken.getsockname()[1])
+        run = account.run(SNOWFLAKE_PASSWORD=account.password, SNOWFLAKE_PORT=port).check(4)
+    assert run.summary["error"]["remedy"]
+    assert_no_secret(account, run)
+
+
+def test_a_login_that_fails_in_the_service_is_unavailable(account: Account) -> None:
+    account.templates.server.break_with(Fault("status", at="login", status=503))
+    run = account.run(SNOWFLAKE_PASSWORD=account.password).check(4)
+    assert "Traceback" not in run.stderr
+
+
+def test_a_session_without_warehouse_is_told_which_variable_to_set(templates: Templates) -> None:
+    fault = Fault("error", contains="QUERY_HISTORY", code="000606", sqlstate="57P03", message="No active warehouse")
+    templates.server.break_with(fault)
+    run = templates.run("query_logs").check(2)
+    assert "SNOWFLAKE_WAREHOUSE" in run.summary["error"]["remedy"]
+
+
+def assert_no_secret(account: Account, run: Run) -> None:
+    output = run.stdout + run.stderr
+    assert json.loads(run.stdout)
+    for secret in (account.password, account.oauth, account.token, PASSPHRASE):
+        assert secret not in output
