@@ -16,7 +16,6 @@ stored. Needs `requests`.
 from __future__ import annotations
 
 import json
-import os
 import select
 import shlex
 import subprocess
@@ -92,7 +91,6 @@ class SandboxProcess:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
-                env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
             )
         self.url = self._announced_url()
         self.env = read_variables(self.data_dir / "sandbox.env")

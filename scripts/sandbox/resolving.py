@@ -21,12 +21,19 @@ _MISSING = object()
 
 def resolve(source: Any, info: GraphQLResolveInfo[Any], **arguments: Any) -> Any:
     """Answer one field; the default resolver of every type of the schema."""
-    where = f"{info.parent_type.name}.{info.field_name}"
     member = getattr(source, snake_case(info.field_name), _MISSING)
     if member is _MISSING:
-        raise GraphQLError(f"{where} is not in this sandbox")
+        raise GraphQLError(f"{info.parent_type.name}.{info.field_name} is not in this sandbox")
+    if not callable(member) and not arguments:  # what nearly every field is
+        return member
     kind: Any = type(source)
     known = _parameters(kind, snake_case(info.field_name)) if callable(member) else frozenset()
+    given = _understood(known, info, arguments)
+    return member(**given) if callable(member) else member
+
+
+def _understood(known: frozenset[str], info: GraphQLResolveInfo[Any], arguments: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments a method knows. Raises GraphQLError for one that was written and is not known."""
     # Not every argument that comes was written: some have defaults in the schema.
     written = {argument.name.value for node in info.field_nodes for argument in node.arguments or ()}
     given = {}
@@ -36,8 +43,9 @@ def resolve(source: Any, info: GraphQLResolveInfo[Any], **arguments: Any) -> Any
         if snake_case(name) in known:
             given[snake_case(name)] = value
         elif name in written:
+            where = f"{info.parent_type.name}.{info.field_name}"
             raise GraphQLError(f"{where}: the argument {name} is not in this sandbox")
-    return member(**given) if callable(member) else member
+    return given
 
 
 @lru_cache(maxsize=4096)
