@@ -1,0 +1,320 @@
+"""Lineage: the edges that ACCESS_HISTORY and OBJECT_DEPENDENCIES tell, or else the statements, each once."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+
+from tests.templates.snowflake.conftest import Collected, Record, Templates
+from tests.warehouses.snowflake.shop import DOTTED_NAME
+from tests.warehouses.snowflake.shop_model import Name, Shop
+
+Edge = tuple[Name, Name]
+ColumnEdge = tuple[Name, str, Name, str]
+
+OVERLAP = timedelta(hours=6)
+CUT = "names cut by Snowflake: record too large"
+FALLBACK = "ACCESS_HISTORY not readable: lineage read from query text, less certain"
+EMPTY = "ACCESS_HISTORY without a row: lineage read from query text, less certain"
+NO_ASSET = "source or target that is neither table, view nor named stage"
+
+
+def name_of(reference: Record) -> Name:
+    return reference["database"], reference["schema"], reference["name"]
+
+
+def edges(collected: Collected, *, external: bool = False) -> set[Edge]:
+    """(source, destination) of all records; stages only when asked for."""
+    return {
+        (name_of(source), name_of(record["destination"]))
+        for record in collected.records
+        for source in record["sources"]
+        if external or source["type"] != "EXTERNAL"
+    }
+
+
+def column_edges(collected: Collected) -> set[ColumnEdge]:
+    return {
+        (name_of(record["sources"][source["source"]]), source["name"], name_of(record["destination"]), column["name"])
+        for record in collected.records
+        for column in record["columns"]
+        for source in column["sources"]
+    }
+
+
+def by_destination(collected: Collected) -> dict[Name, Record]:
+    found = {name_of(record["destination"]): record for record in collected.records}
+    assert len(found) == len(collected.records), "a destination came twice"
+    return found
+
+
+def iso(moment: datetime) -> str:
+    return moment.isoformat().replace("+00:00", "Z")
+
+
+@pytest.fixture
+def window(shop: Shop) -> tuple[datetime, datetime]:
+    return shop.now - timedelta(hours=18), shop.now - timedelta(hours=4)
+
+
+def span(window: tuple[datetime, datetime]) -> tuple[str, ...]:
+    return "--since", iso(window[0]), "--until", iso(window[1])
+
+
+def test_edges_of_tables_and_columns_are_those_that_were_written(
+    shop_templates: Templates, shop: Shop, window: tuple[datetime, datetime]
+) -> None:
+    collected = shop_templates.collect("lineage", *span(window))
+    seen = window[0] - OVERLAP, window[1]
+    written = shop.table_lineage(*seen)
+    assert len(written) > 50
+    assert edges(collected) == written | shop.dependencies()
+    flows = {
+        (source, column, target, target_column)
+        for target, found in shop.column_lineage(*seen).items()
+        for target_column, source, column in found
+        if source != target
+    }
+    assert flows
+    assert column_edges(collected) == flows
+    found = by_destination(collected)
+    for name, record in found.items():
+        assert record["destination"]["type"] == ("VIEW" if shop.relations[name].is_view else "TABLE")
+        assert record["certainty"] == "exact"
+        assert name not in [name_of(source) for source in record["sources"]], "an edge to itself"
+    assert DOTTED_NAME in found
+    assert {record["origin"] for record in collected.records} == {"access_history", "object_dependencies"}
+
+
+def test_what_was_loaded_from_a_stage_names_the_stage(
+    shop_templates: Templates, shop: Shop, window: tuple[datetime, datetime]
+) -> None:
+    collected = shop_templates.collect("lineage", *span(window))
+    loaded = edges(collected, external=True) - edges(collected)
+    assert loaded
+    assert {source[2] for source, _ in loaded} == {"LANDING"}
+
+
+def test_a_record_that_snowflake_cut_is_counted(shop_templates: Templates, shop: Shop) -> None:
+    collected = shop_templates.collect(
+        "lineage", *span((shop.now - timedelta(hours=20), shop.now - timedelta(hours=4)))
+    )
+    assert shop.truncated_query_ids
+    assert collected.skipped[CUT] > 0
+    assert "TRUNCATED" not in json.dumps(collected.records)
+
+
+def test_filters_take_the_destination_and_the_list_shows_it(
+    shop_templates: Templates, shop: Shop, window: tuple[datetime, datetime]
+) -> None:
+    options = (*span(window), "--include", "ANALYTICS.MARTS.*")
+    listed = shop_templates.run("lineage", "--list", *options).check()
+    assert shop_templates.leftovers() == []
+    collected = shop_templates.collect("lineage", *options)
+    names = {".".join(name) for name in by_destination(collected)}
+    assert names
+    assert all(name.startswith("ANALYTICS.MARTS.") for name in names)
+    assert {line.partition(" <- ")[0] for line in listed.stdout.splitlines()} == names
+
+
+@pytest.mark.parametrize("reason", [FALLBACK, EMPTY])
+def test_without_access_history_the_statements_tell(
+    shop_templates: Templates, shop: Shop, window: tuple[datetime, datetime], reason: str
+) -> None:
+    server = shop_templates.server
+    if reason == FALLBACK:
+        server.deny("SNOWFLAKE.ACCOUNT_USAGE.ACCESS_HISTORY")
+    else:
+        server.sql('CREATE TABLE facts.kept AS FROM facts."SNOWFLAKE.ACCOUNT_USAGE.ACCESS_HISTORY"')
+        server.sql('DELETE FROM facts."SNOWFLAKE.ACCOUNT_USAGE.ACCESS_HISTORY"')
+    try:
+        run = shop_templates.run("lineage", *span(window)).check()
+    finally:
+        if reason == EMPTY:
+            server.sql('INSERT INTO facts."SNOWFLAKE.ACCOUNT_USAGE.ACCESS_HISTORY" FROM facts.kept')
+            server.sql("DROP TABLE facts.kept")
+    assert f"warning: {reason}" in run.stderr
+    collected = Collected.read(shop_templates.manifest("lineage"))
+    assert collected.skipped[reason] == 1
+    written = shop.table_lineage(window[0] - OVERLAP, window[1])
+    assert edges(collected) >= written | shop.dependencies()
+    found = by_destination(collected)
+    targets = {target for _, target in written}
+    assert {found[target]["origin"] for target in targets} == {"query_text"}
+    assert {found[target]["certainty"] for target in targets} <= {"parsed", "partial"}
+
+
+def test_without_dependencies_the_written_edges_remain(
+    shop_templates: Templates, shop: Shop, window: tuple[datetime, datetime]
+) -> None:
+    shop_templates.server.deny("SNOWFLAKE.ACCOUNT_USAGE.OBJECT_DEPENDENCIES")
+    collected = shop_templates.collect("lineage", *span(window))
+    assert edges(collected) == shop.table_lineage(window[0] - OVERLAP, window[1])
+    assert collected.skipped["view lineage not readable (SNOWFLAKE.ACCOUNT_USAGE.OBJECT_DEPENDENCIES)"] == 1
+
+
+def test_a_role_that_may_read_nothing_gets_nothing_and_hears_of_each(shop_templates: Templates) -> None:
+    views = ("ACCESS_HISTORY", "OBJECT_DEPENDENCIES", "QUERY_HISTORY")
+    shop_templates.server.deny(*(f"SNOWFLAKE.ACCOUNT_USAGE.{view}" for view in views))
+    run = shop_templates.run("lineage")
+    assert run.exit_code == 3, "an empty manifest would pass for an account without lineage"
+    assert shop_templates.leftovers() == []
+
+
+def test_an_account_without_history_is_a_success(templates: Templates) -> None:
+    assert templates.collect("lineage").records == []
+
+
+def test_a_schema_manifest_tells_what_a_star_stands_for(templates: Templates) -> None:
+    add_statement(templates, "CREATE TABLE D.S.COPY AS SELECT * FROM D.S.T", 1)
+    schema = templates.work / "metadata.jsonl"
+    records = [
+        {"manifest": "metadata", "version": 1, "warehouse": "snowflake", "resource_type": "snowflake",
+         "collected_at": "2026-01-01T00:00:00Z", "window": None, "options": {}},
+        {"type": "TABLE", "database": "D", "schema": "S", "name": "T", "fields": [{"name": "A", "type": "DATE"}]},
+        {"end": True, "records": 1, "skipped": {}, "skipped_examples": {}},
+    ]  # fmt: skip
+    schema.write_text("".join(json.dumps(record) + "\n" for record in records))
+    collected = templates.collect("lineage", "--from-query-text", "--schema-manifest", str(schema))
+    assert column_edges(collected) == {(("D", "S", "T"), "A", ("D", "S", "COPY"), "A")}
+
+
+def test_temporary_tables_of_a_session_lead_to_their_sources(templates: Templates) -> None:
+    add_statement(templates, "CREATE TEMPORARY TABLE STEP AS SELECT A FROM T", 1)
+    add_statement(templates, "INSERT INTO RESULT SELECT A FROM STEP", 2)
+    add_statement(templates, "<redacted>", 3)
+    collected = templates.collect("lineage", "--from-query-text")
+    assert edges(collected) == {(("D", "S", "T"), ("D", "S", "RESULT"))}
+    assert collected.skipped["query text redacted by Snowflake"] == 1
+
+
+def test_names_are_taken_apart_by_the_quoting_rule(templates: Templates) -> None:
+    add_access(
+        templates,
+        modified=[table('"we""ird.db"."a b"."x.""y"".z"', columns={"c": [("RAW.S.T", "d")]})],
+        accessed=[table("RAW.S.T")],
+    )
+    collected = templates.collect("lineage")
+    assert [name_of(record["destination"]) for record in collected.records] == [('we"ird.db', "a b", 'x."y".z')]
+    assert collected.records[0]["columns"] == [{"name": "c", "sources": [{"source": 0, "name": "d"}]}]
+
+
+def test_a_stream_is_replaced_by_the_table_beneath_it(templates: Templates) -> None:
+    target = table("D.S.TARGET", columns={"A": [("D.S.STREAM", "B")]}, source_domain="Stream", base=("D.S.T", "B"))
+    add_access(templates, modified=[target], accessed=[table("D.S.STREAM", "Stream")], base=[table("D.S.T")])
+    collected = templates.collect("lineage")
+    assert edges(collected) == {(("D", "S", "T"), ("D", "S", "TARGET"))}
+    assert column_edges(collected) == {(("D", "S", "T"), "B", ("D", "S", "TARGET"), "A")}
+    assert collected.skipped == {}
+
+
+def test_unnamed_stages_are_counted_and_functions_and_the_table_itself_are_left_out(templates: Templates) -> None:
+    target = table("D.S.TARGET", columns={"A": [("D.S.TARGET", "A"), ("D.S.T", "B")]})
+    accessed = [
+        table("D.S.TARGET"),
+        table("D.S.T", "TABLE"),
+        table("D.S.F(NUMBER)", "Function"),
+        {"objectDomain": "Stage", "location": "s3://somewhere/", "stageKind": "External Unnamed"},
+    ]
+    add_access(templates, modified=[target], accessed=accessed)
+    collected = templates.collect("lineage")
+    assert edges(collected, external=True) == {(("D", "S", "T"), ("D", "S", "TARGET"))}
+    assert collected.skipped == {NO_ASSET: 1}
+
+
+def test_what_wrote_into_a_dynamic_table_and_what_defines_it_make_one_record(templates: Templates) -> None:
+    add_access(templates, modified=[table("D.S.DYN")], accessed=[table("D.S.T")])
+    templates.server.insert(
+        "SNOWFLAKE.ACCOUNT_USAGE.OBJECT_DEPENDENCIES",
+        [
+            {
+                "REFERENCED_DATABASE": "D",
+                "REFERENCED_SCHEMA": "S",
+                "REFERENCED_OBJECT_NAME": name,
+                "REFERENCED_OBJECT_DOMAIN": "TABLE",
+                "REFERENCING_DATABASE": "D",
+                "REFERENCING_SCHEMA": "S",
+                "REFERENCING_OBJECT_NAME": "DYN",
+                "REFERENCING_OBJECT_DOMAIN": "DYNAMIC TABLE",
+            }
+            for name in ("T", "U")
+        ],
+    )
+    (record,) = templates.collect("lineage").records
+    assert [name_of(source)[2] for source in record["sources"]] == ["T", "U"]
+
+
+def test_a_statement_still_running_at_the_last_windows_end_is_found_later(templates: Templates) -> None:
+    state = templates.work / "state.json"
+    first = templates.collect("lineage", "--state", str(state))
+    assert first.records == []
+    started = datetime.now(timezone.utc) - timedelta(hours=5)  # before that window's end, shown only now
+    add_access(templates, modified=[table("D.S.B")], accessed=[table("D.S.A")], at=started)
+    assert edges(templates.collect("lineage", "--state", str(state))) == {(("D", "S", "A"), ("D", "S", "B"))}
+
+
+def table(
+    name: str,
+    domain: str = "Table",
+    columns: dict[str, list[tuple[str, str]]] | None = None,
+    source_domain: str = "Table",
+    base: tuple[str, str] | None = None,
+) -> Record:
+    """An object as ACCESS_HISTORY's JSON shows it; ``columns`` maps its columns to (source, source column)."""
+
+    def source(domain: str, name: str, column: str) -> Record:
+        return {"objectDomain": domain, "objectName": name, "columnName": column}
+
+    return {
+        "objectDomain": domain,
+        "objectName": name,
+        "columns": [
+            {
+                "columnName": column,
+                "directSources": [source(source_domain, *each) for each in sources],
+                "baseSources": [source("Table", *(base or each)) for each in sources],
+            }
+            for column, sources in (columns or {}).items()
+        ],
+    }
+
+
+def add_access(
+    templates: Templates,
+    modified: list[Record],
+    accessed: list[Record],
+    base: list[Record] | None = None,
+    at: datetime | None = None,
+) -> None:
+    row: dict[str, Any] = {
+        "QUERY_ID": "q1",
+        "QUERY_START_TIME": (at or datetime.now(timezone.utc) - timedelta(hours=5)).isoformat(),
+        "DIRECT_OBJECTS_ACCESSED": json.dumps(accessed),
+        "BASE_OBJECTS_ACCESSED": json.dumps(accessed if base is None else base),
+        "OBJECTS_MODIFIED": json.dumps(modified),
+    }
+    templates.server.insert("SNOWFLAKE.ACCOUNT_USAGE.ACCESS_HISTORY", [row])
+
+
+def add_statement(templates: Templates, text: str, number: int) -> None:
+    """A statement of one session, in D.S, a few hours ago; numbers give the order."""
+    start = datetime.now(timezone.utc) - timedelta(hours=5) + timedelta(minutes=number)
+    templates.server.insert(
+        "SNOWFLAKE.ACCOUNT_USAGE.QUERY_HISTORY",
+        [
+            {
+                "QUERY_ID": f"q{number}",
+                "QUERY_TEXT": text,
+                "QUERY_TYPE": "UNKNOWN",
+                "SESSION_ID": 7,
+                "DATABASE_NAME": "D",
+                "SCHEMA_NAME": "S",
+                "EXECUTION_STATUS": "success",
+                "START_TIME": start.isoformat(),
+                "END_TIME": (start + timedelta(seconds=1)).isoformat(),
+            }
+        ],
+    )
