@@ -1,0 +1,134 @@
+"""Local Redshifts for the tests of the Redshift templates, and scripts run from a copy of their folder."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.sandbox_process import SandboxProcess
+from tests.script_process import Run, copy_folder, run_script, start_script
+from tests.warehouses.redshift import shop as shop_module
+from tests.warehouses.redshift.launch import RedshiftServer
+from tests.warehouses.redshift.shop import Shop
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Collected:
+    """A whole manifest, read line by line and not by the code under test."""
+
+    header: Record
+    records: list[Record]
+    trailer: Record
+
+    @property
+    def skipped(self) -> dict[str, int]:
+        found: dict[str, int] = self.trailer["skipped"]
+        return found
+
+    @classmethod
+    def read(cls, path: Path) -> Collected:
+        header, *records, trailer = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        assert trailer["end"] is True
+        assert trailer["records"] == len(records)
+        return cls(header, records, trailer)
+
+
+@dataclass
+class Templates:
+    """A copy of the template folder, connected to a filled Redshift and to a sandbox."""
+
+    folder: Path
+    work: Path
+    server: RedshiftServer
+    sandbox: SandboxProcess
+
+    def environment(self, user: str = "admin", **changes: str) -> dict[str, str]:
+        resource = {"MCD_RESOURCE_UUID": self.sandbox.resource("redshift")}
+        return {**self.server.environment(user), **self.sandbox.env, **resource, **changes}
+
+    def manifest(self, flow: str) -> Path:
+        return self.work / f"{flow}.jsonl"
+
+    def run(self, script: str, flow: str, *arguments: str, user: str = "admin", **changes: str) -> Run:
+        command = ("--manifest", str(self.manifest(flow)), *arguments)
+        return run_script(self.folder, f"{script}_{flow}.py", *command, env=self.environment(user, **changes))
+
+    def collect(self, flow: str, *arguments: str, user: str = "admin") -> Collected:
+        """Run a collect script that has to succeed, and read what it wrote."""
+        run = self.run("collect", flow, *arguments, user=user).check()
+        collected = Collected.read(self.manifest(flow))
+        assert run.summary["records"] == len(collected.records)
+        assert run.summary["skipped"] == collected.skipped
+        return collected
+
+    def received(self, run: Run, flow: str) -> list[Record]:
+        """What the sandbox got of the pushes of this run."""
+        return [
+            event for invocation in run.summary["invocation_ids"] for event in self.sandbox.received(flow, invocation)
+        ]
+
+    def leftovers(self) -> list[str]:
+        """Names of all files that runs left where the manifests go."""
+        return sorted(path.name for path in self.work.iterdir())
+
+    def peak_memory(self, flow: str, *arguments: str) -> int:
+        """Run a collect script that has to succeed; the most memory it held, in bytes."""
+        command = ("--manifest", str(self.manifest(flow)), *arguments)
+        process = start_script(self.folder, f"collect_{flow}.py", *command, env=self.environment())
+        watched, most = psutil.Process(process.pid), 0
+        while process.poll() is None:
+            try:
+                most = max(most, watched.memory_info().rss)
+            except psutil.Error:
+                break  # it ended between the two calls
+            time.sleep(0.01)
+        stdout, stderr = process.communicate()
+        assert process.returncode == 0, f"{stdout}\n{stderr}"
+        return most
+
+
+@pytest.fixture(scope="session")
+def template_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """``cp -r scripts/templates/redshift my-push``."""
+    return copy_folder("redshift", tmp_path_factory.mktemp("copied") / "my-push")
+
+
+@pytest.fixture(scope="session")
+def shop_server() -> Iterator[tuple[RedshiftServer, Shop]]:
+    """A server with the shop, filled once: tests only read it, and mend what they break."""
+    truth = shop_module.shop(datetime.now(timezone.utc))
+    with RedshiftServer() as server:
+        server.load(truth.load())
+        yield server, truth
+
+
+@pytest.fixture
+def shop(shop_server: tuple[RedshiftServer, Shop]) -> Shop:
+    """The truth about the shop."""
+    return shop_server[1]
+
+
+@pytest.fixture
+def templates(
+    shop_server: tuple[RedshiftServer, Shop], template_folder: Path, sandbox: SandboxProcess, tmp_path: Path
+) -> Iterator[Templates]:
+    """The templates, connected to the shop."""
+    yield connected(shop_server[0], template_folder, sandbox, tmp_path)
+    shop_server[0].mend()
+
+
+def connected(server: RedshiftServer, folder: Path, sandbox: SandboxProcess, tmp_path: Path) -> Templates:
+    """The templates, working in a folder of the test's own."""
+    work = tmp_path / "work"
+    work.mkdir()
+    return Templates(folder, work, server, sandbox)

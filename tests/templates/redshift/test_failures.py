@@ -1,0 +1,107 @@
+"""What goes wrong: each kind of trouble has its exit code, leaves nothing half-written, and tells no secret."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.templates.redshift.conftest import Templates
+from tests.warehouses.redshift.shop import MONITOR
+
+FLOWS = ("metadata", "lineage", "query_logs")
+WRONG = "Wr0ng-secret"
+
+
+def test_a_wrong_password_is_refused(templates: Templates) -> None:
+    for flow in FLOWS:
+        run = templates.run("collect", flow, REDSHIFT_PASSWORD=WRONG).check(3)
+        assert "password authentication failed" in run.stderr
+        assert "what to do" in run.stderr
+        assert WRONG not in run.stdout + run.stderr
+    assert templates.leftovers() == []
+
+
+def test_a_database_the_user_may_not_enter_is_refused(templates: Templates) -> None:
+    run = templates.run("collect", "metadata", user="monitor", REDSHIFT_DATABASE="finance").check(3)
+    assert "permission denied for database" in run.stderr
+    assert MONITOR.password not in run.stdout + run.stderr
+
+
+def test_a_database_that_does_not_exist_is_a_wrong_configuration(templates: Templates) -> None:
+    run = templates.run("collect", "metadata", REDSHIFT_DATABASE="nowhere").check(2)
+    assert "REDSHIFT_DATABASE" in run.stderr
+
+
+def test_a_server_that_is_not_there_is_unavailable(templates: Templates) -> None:
+    templates.run("collect", "metadata", REDSHIFT_PORT="1").check(4)
+
+
+def test_a_server_without_tls_is_not_spoken_to_unless_told(templates: Templates) -> None:
+    run = templates.run("collect", "metadata", REDSHIFT_SSL="").check(2)
+    assert "REDSHIFT_SSL" in run.stderr
+    sessions = templates.server.events("session")
+    assert all(session["parameters"]["user"] for session in sessions)
+
+
+@pytest.mark.parametrize(
+    ("flow", "statement", "after"),
+    [
+        ("metadata", "svv_all_columns", 1),
+        ("metadata", "SHOW TABLES", 3),
+        ("lineage", "pg_depend", 0),
+        ("lineage", "sys_query_text", 2),
+        ("query_logs", "sys_query_text", 2),
+    ],
+)
+def test_a_server_gone_midway_is_unavailable_and_leaves_nothing(
+    templates: Templates, flow: str, statement: str, after: int
+) -> None:
+    templates.server.cut(statement, after)
+    state = str(templates.work / "state")
+    arguments = () if flow == "metadata" else ("--state", state)
+    run = templates.run("collect", flow, *arguments).check(4)
+    assert run.summary["status"] == "failed"
+    assert "run the same command again" in run.stderr
+    assert templates.leftovers() == []
+    templates.server.mend()
+    templates.run("collect", flow, *arguments).check()
+
+
+def test_collect_and_push_sends_nothing_of_what_was_cut_off(templates: Templates) -> None:
+    before = len(templates.sandbox.pushes())
+    templates.server.cut("sys_query_text", 2)
+    templates.run("collect_and_push", "query_logs").check(4)
+    assert len(templates.sandbox.pushes()) == before
+    assert templates.leftovers() == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"REDSHIFT_USER": "", "REDSHIFT_PASSWORD": ""}, "no credential is set"),
+        ({"REDSHIFT_USER": ""}, "REDSHIFT_USER"),
+        ({"REDSHIFT_HOST": ""}, "REDSHIFT_HOST"),
+        ({"REDSHIFT_SECRET_ARN": "arn:aws:secretsmanager:eu-west-1:1:secret:x"}, "several ways to sign in"),
+        ({"REDSHIFT_IAM": "true"}, "several ways to sign in"),
+        ({"REDSHIFT_PORT": "many"}, "REDSHIFT_PORT"),
+        ({"REDSHIFT_SSL": "perhaps"}, "REDSHIFT_SSL"),
+        ({"REDSHIFT_STATEMENT_TIMEOUT": "-1"}, "REDSHIFT_STATEMENT_TIMEOUT"),
+        ({"REDSHIFT_PASSWORD": "", "REDSHIFT_CLUSTER_IDENTIFIER": "c1"}, "REDSHIFT_DB_USER"),
+    ],
+)
+def test_variables_that_cannot_be_meant_are_named(templates: Templates, changes: dict[str, str], says: str) -> None:
+    before = len(templates.server.events("session"))
+    run = templates.run("collect", "metadata", **changes).check(2)
+    assert says in run.stderr
+    assert len(templates.server.events("session")) == before
+
+
+def test_the_session_names_itself_and_limits_its_statements(templates: Templates) -> None:
+    before = len(templates.server.events("session"))
+    statements = len(templates.server.events("statement"))
+    templates.run("collect", "query_logs", REDSHIFT_STATEMENT_TIMEOUT="77").check()
+    session = templates.server.events("session")[before]
+    assert session["parameters"]["application_name"].startswith("push-ingestion/")
+    texts = [event["sql"] for event in templates.server.events("statement")[statements:]]
+    assert "SET statement_timeout TO 77000" in texts
+    assert "SET query_group TO 'push-ingestion'" in texts
+    assert all(text.lstrip().startswith(("SELECT", "SET", "SHOW")) for text in texts)

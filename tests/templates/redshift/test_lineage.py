@@ -1,0 +1,130 @@
+"""Lineage: what statements moved, read from their text within their sessions, and what views are made of."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from tests.templates.redshift.conftest import Collected, Record, Templates
+from tests.warehouses.redshift.shop import ANALYTICS, DEV, Shop
+
+ORDERS = ("TABLE", DEV, "sales", "orders")
+CUSTOMERS = ("TABLE", DEV, "sales", "customers")
+FCT_ORDERS = ("TABLE", ANALYTICS, "marts", "fct_orders")
+CLICKS = ("TABLE", DEV, "spectrum", "clicks")
+LOADED = ("EXTERNAL", "s3", "lake", "s3://lake/orders/2026/")
+UNLOADED = ("EXTERNAL", "s3", "lake", "s3://lake/export/orders_")
+
+Edge = tuple[tuple[str, ...], tuple[str, ...]]
+
+FROM_STATEMENTS: set[Edge] = {
+    (LOADED, ORDERS),
+    (ORDERS, UNLOADED),
+    (ORDERS, ("TABLE", DEV, "sales", "order_items")),
+    (ORDERS, FCT_ORDERS),  # through a temporary table, and across databases
+    (CUSTOMERS, ("TABLE", ANALYTICS, "marts", "dim_customer")),
+    (ORDERS, ("TABLE", DEV, "sales", "returns")),  # both named without a schema, after SET search_path
+}
+FROM_VIEWS: set[Edge] = {
+    (FCT_ORDERS, ("VIEW", ANALYTICS, "marts", "revenue")),
+    (ORDERS, ("VIEW", DEV, "sales", "daily_revenue")),
+    (ORDERS, ("VIEW", DEV, "sales", "orders_by_country")),
+    (CUSTOMERS, ("VIEW", DEV, "sales", "orders_by_country")),
+    (CLICKS, ("VIEW", DEV, "sales", "clicks_late")),
+    (ORDERS, ("VIEW", DEV, "sales", "best_customers")),
+}
+
+
+def asset(reference: Record) -> tuple[str, ...]:
+    return tuple(reference[part] for part in ("type", "database", "schema", "name"))
+
+
+def edges(records: list[Record]) -> list[Edge]:
+    return [(asset(source), asset(record["destination"])) for record in records for source in record["sources"]]
+
+
+def columns(records: list[Record], *destination: str) -> set[tuple[str, str, str]]:
+    """(column, source table, source column) of a destination."""
+    (record,) = [each for each in records if asset(each["destination"])[1:] == destination]
+    return {
+        (column["name"], record["sources"][mapping["source"]]["name"], mapping["name"])
+        for column in record["columns"]
+        for mapping in column["sources"]
+    }
+
+
+def of_origin(collected: Collected, origin: str) -> list[Record]:
+    return [record for record in collected.records if record["origin"] == origin]
+
+
+def test_every_edge_is_found_and_no_other(templates: Templates) -> None:
+    collected = templates.collect("lineage")
+    found = edges(collected.records)
+    assert set(found) == FROM_STATEMENTS | FROM_VIEWS
+    assert len(found) == len(set(found))
+    assert collected.skipped == {}
+    assert all(part for edge in found for reference in edge for part in reference)
+
+
+def test_columns_follow_their_data(templates: Templates) -> None:
+    records = templates.collect("lineage").records
+    assert columns(records, DEV, "sales", "order_items") == {
+        ("order_id", "orders", "order_id"),
+        ("price", "orders", "amount"),
+    }
+    assert ("amount", "orders", "amount") in columns(records, ANALYTICS, "marts", "fct_orders")
+    assert columns(records, DEV, "sales", "orders_by_country") == {
+        ("country", "customers", "country"),
+        ("orders", "orders", "order_id"),
+    }
+    assert columns(records, DEV, "sales", "best_customers") == {
+        ("customer_id", "orders", "customer_id"),
+        ("spent", "orders", "amount"),
+    }
+
+
+def test_it_says_how_it_knows(templates: Templates) -> None:
+    collected = templates.collect("lineage")
+    exact = {record["destination"]["name"] for record in of_origin(collected, "pg_depend")}
+    assert exact == {"revenue", "daily_revenue", "orders_by_country"}
+    assert {record["certainty"] for record in of_origin(collected, "pg_depend")} == {"exact"}
+    read = {record["destination"]["name"] for record in of_origin(collected, "view_definition")}
+    assert read == {"clicks_late", "best_customers"}
+    assert {record["certainty"] for record in of_origin(collected, "query_text")} == {"parsed"}
+
+
+def test_it_arrives_in_monte_carlo(templates: Templates) -> None:
+    templates.run("collect", "lineage").check()
+    run = templates.run("push", "lineage").check()
+    assert set(edges(templates.received(run, "lineage"))) == FROM_STATEMENTS | FROM_VIEWS
+
+
+def test_one_command_collects_and_pushes_a_window(templates: Templates, shop: Shop) -> None:
+    """Views are what they are; of the statements only those of the window."""
+    since = (shop.now - timedelta(hours=5, minutes=30)).isoformat()
+    run = templates.run("collect_and_push", "lineage", "--since", since).check()
+    found = set(edges(templates.received(run, "lineage")))
+    assert found == (FROM_STATEMENTS | FROM_VIEWS) - {(LOADED, ORDERS), (ORDERS, UNLOADED)}
+
+
+def test_filters_choose_destinations_and_leave_their_sources(templates: Templates) -> None:
+    collected = templates.collect("lineage", "--include", "analytics.*")
+    found = set(edges(collected.records))
+    assert found == {edge for edge in FROM_STATEMENTS | FROM_VIEWS if edge[1][1] == ANALYTICS}
+    assert (ORDERS, FCT_ORDERS) in found
+    listed = templates.run("collect", "lineage", "--include", "analytics.*", "--list").check().stdout.splitlines()
+    assert len(listed) == len(collected.records)
+
+
+def test_star_columns_come_from_a_metadata_manifest(templates: Templates) -> None:
+    templates.run("collect", "metadata").check()
+    collected = templates.collect("lineage", "--schema-manifest", str(templates.manifest("metadata")))
+    assert set(edges(collected.records)) == FROM_STATEMENTS | FROM_VIEWS
+
+
+def test_a_role_without_rights_gets_its_views_and_hears_of_the_rest(templates: Templates) -> None:
+    collected = templates.collect("lineage", user="monitor")
+    assert set(edges(collected.records)) == FROM_VIEWS
+    assert set(collected.skipped) == {
+        "database dropped meanwhile or not authorised",
+        "other users' queries not visible: this user has no SYSLOG ACCESS UNRESTRICTED",
+    }

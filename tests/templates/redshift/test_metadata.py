@@ -1,0 +1,150 @@
+"""Metadata: every table and view the user sees, as the catalog has it, and a count of what the user does not see."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from tests.templates.redshift.conftest import Record, Templates
+from tests.warehouses.redshift.launch import MAIN_DATABASE
+from tests.warehouses.redshift.shop import ANALYTICS, DEV, DOTTED, FINANCE, SHARE_NAME, Relation, Shop
+
+MEGABYTE = 2**20
+REFUSED = "database dropped meanwhile or not authorised"
+NO_VOLUME = "volume not readable (svv_table_info)"
+UNKNOWN_VOLUME = "volume unknown: not in svv_table_info, and only a superuser can tell an empty table from a hidden one"
+
+
+def iso(moment: datetime) -> str:
+    return moment.isoformat().replace("+00:00", "Z")
+
+
+def name_of(record: Record) -> str:
+    return f"{record['database']}.{record['schema']}.{record['name']}"
+
+
+def expected_volume(relation: Relation) -> Record:
+    """As a superuser learns it: the visible rows where they are known, and a table without blocks is empty."""
+    if relation.kind not in ("table", "materialized view"):
+        return {}
+    if relation.size_mb is None:
+        return {"row_count": 0, "byte_count": 0}
+    rows = relation.visible_rows if relation.visible_rows is not None else relation.all_rows
+    volume = {"row_count": rows, "byte_count": relation.size_mb * MEGABYTE}
+    return {name: value for name, value in volume.items() if value is not None}
+
+
+def expected(relation: Relation) -> Record:
+    """Everything but the text of a view, which PostgreSQL words anew."""
+    record: Record = {
+        "type": "VIEW" if relation.is_view else "TABLE",
+        "kind": relation.kind,
+        "database": relation.database,
+        "schema": relation.schema,
+        "name": relation.name,
+        "fields": [
+            {"name": c.name, "type": c.full_type} | ({"description": c.comment} if c.comment else {})
+            for c in relation.columns
+        ],
+        **expected_volume(relation),
+    }
+    if relation.comment:
+        record["description"] = relation.comment
+    if relation.created:
+        record["created_on"] = iso(relation.created)
+    if relation.modified:
+        record["last_update_time"] = iso(relation.modified)
+    if relation.kind.startswith("datashare"):
+        record["tags"] = [{"key": "datashare", "value": SHARE_NAME}]
+    if relation.location:
+        record["tags"] = [{"key": "external_location", "value": relation.location}]
+    return record
+
+
+def test_a_superuser_gets_everything_as_it_is(templates: Templates, shop: Shop) -> None:
+    collected = templates.collect("metadata")
+    truth = {relation.full_name: relation for relation in shop.relations}
+    records = {name_of(record): record for record in collected.records}
+    assert len(records) == len(collected.records)
+    assert records.keys() == truth.keys()
+    for name, record in records.items():
+        text = record.pop("view_query", None)
+        assert record == expected(truth[name])
+        assert (text is not None) == truth[name].is_view
+        if text and truth[name].kind == "view":
+            assert all(source in text for source in truth[name].sources)
+        elif text:
+            assert text == truth[name].definition
+    assert collected.skipped == {}
+
+
+def test_what_was_collected_arrives_in_monte_carlo(templates: Templates, shop: Shop) -> None:
+    templates.run("collect", "metadata").check()
+    run = templates.run("push", "metadata").check()
+    events = [event["relational_asset"] for event in templates.received(run, "metadata")]
+    arrived = {name_of(event["metadata"]): event for event in events}
+    assert arrived.keys() == {relation.full_name for relation in shop.relations}
+    orders = arrived["dev.sales.orders"]
+    truth = shop.relation("sales", "orders")
+    assert orders["volume"] == {"row_count": 120_000, "byte_count": 64 * MEGABYTE}
+    assert orders["freshness"] == {"last_update_time": iso(truth.modified)} if truth.modified else False
+    assert [field["type"] for field in orders["fields"]][2] == "numeric(18,2)"
+    assert arrived["dev.sales.customers"]["volume"] == {"byte_count": 12 * MEGABYTE}  # rows: no statistics
+    assert "freshness" not in arrived["dev.sales.returns"]
+
+
+def test_one_command_collects_and_pushes(templates: Templates, shop: Shop) -> None:
+    run = templates.run("collect_and_push", "metadata", "--include", f"{DEV}.sales.*").check()
+    arrived = [name_of(event["relational_asset"]["metadata"]) for event in templates.received(run, "metadata")]
+    wanted = [relation.full_name for relation in shop.relations if relation.full_name.startswith("dev.sales.")]
+    assert sorted(arrived) == sorted(wanted)
+
+
+def test_freshness_and_volume_come_without_the_rest(templates: Templates, shop: Shop) -> None:
+    collected = templates.collect("metadata", "--only-freshness-and-volume")
+    assert len(collected.records) == len(shop.relations)
+    for record in collected.records:
+        assert not record.keys() & {"fields", "description", "view_query", "tags"}
+    orders = next(record for record in collected.records if name_of(record) == "dev.sales.orders")
+    assert orders["row_count"] == 120_000
+    assert orders["last_update_time"]
+
+
+def test_filters_choose_and_list_shows_the_choice(templates: Templates) -> None:
+    arguments = ("--include", "dev.sales.*", "--include", "analytics.*", "--exclude", "*.customers")
+    collected = templates.collect("metadata", *arguments)
+    run = templates.run("collect", "metadata", *arguments, "--list").check()
+    listed = [line.rsplit(" (", 1)[0] for line in run.stdout.splitlines()]
+    names = [name_of(record) for record in collected.records]
+    assert sorted(listed) == sorted(names)
+    assert "dev.sales.orders" in names
+    assert "analytics.marts.fct_orders" in names
+    assert "dev.sales.customers" not in names
+    assert not any(name.startswith(("finance.", "dev.public.")) for name in names)
+
+
+def test_databases_nobody_asked_for_are_not_entered(templates: Templates) -> None:
+    before = len(templates.server.events("session"))
+    templates.collect("metadata", "--include", "analytics.*")
+    entered = [event["parameters"]["database"] for event in templates.server.events("session")[before:]]
+    assert sorted(entered) == [ANALYTICS, MAIN_DATABASE]
+
+
+def test_a_role_without_superuser_rights_gets_its_own_and_hears_of_the_rest(templates: Templates, shop: Shop) -> None:
+    collected = templates.collect("metadata", user="monitor")
+    granted = {"dev.sales", "dev.spectrum", "analytics.marts"}
+    wanted = {r.full_name for r in shop.relations if f"{r.database}.{r.schema}" in granted}
+    assert {name_of(record) for record in collected.records} == wanted
+    assert collected.skipped == {REFUSED: 2, NO_VOLUME: 2}
+    assert FINANCE in str(collected.trailer["skipped_examples"]) or DOTTED in str(collected.trailer["skipped_examples"])
+    assert not any("row_count" in record for record in collected.records)  # unknown, and not 0
+    orders = next(record for record in collected.records if record["name"] == "orders")
+    assert orders["last_update_time"] == expected(shop.relation("sales", "orders"))["last_update_time"]
+
+
+def test_who_is_no_superuser_cannot_tell_an_empty_table_from_a_hidden_one(templates: Templates) -> None:
+    collected = templates.collect("metadata", "--include", "dev.*", user="auditor")
+    returns = next(record for record in collected.records if record["name"] == "returns")
+    assert "row_count" not in returns
+    assert collected.skipped == {UNKNOWN_VOLUME: 1}
+    orders = next(record for record in collected.records if record["name"] == "orders")
+    assert orders["row_count"] == 120_000

@@ -1,0 +1,127 @@
+"""Query logs: each query that ended in the window, once, with its whole text, its user, its error and its cost."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+
+from tests.script_process import run_script
+from tests.templates.redshift.conftest import Record, Templates
+from tests.warehouses.redshift.shop import SYSTEM_USER_ID, Query, Shop
+
+NO_USER = "user unknown: the name is neither in sys_query_history nor in svv_user_info"
+OWN_ONLY = "other users' queries not visible: this user has no SYSLOG ACCESS UNRESTRICTED"
+
+
+def iso(moment: datetime) -> str:
+    return moment.isoformat().replace("+00:00", "Z")
+
+
+def ended(shop: Shop) -> dict[str, Query]:
+    return {str(q.query_id): q for q in shop.queries if q.is_over and q.user_id != SYSTEM_USER_ID}
+
+
+def expected(query: Query) -> Record:
+    record = {
+        "query_id": str(query.query_id),
+        "start_time": iso(query.start),
+        "end_time": iso(query.end),
+        "query_text": query.text,
+        "user": query.user.name if query.user else None,
+        "returned_rows": query.returned_rows,
+        "error_code": query.status if query.error else None,
+        "error_text": query.error,
+    }
+    return {name: value for name, value in record.items() if value is not None}
+
+
+def check(records: list[Record], truth: dict[str, Query]) -> None:
+    assert len(records) == len(truth)
+    for record in records:
+        query = truth[record["query_id"]]
+        extra = record.pop("extra")
+        assert record == expected(query)
+        assert extra["database"] == query.database
+        assert extra["elapsed_time_us"] == int(query.seconds * 1_000_000)
+        assert extra["user_id"] == query.user_id
+        assert extra["queue"] == "Default queue"
+
+
+def test_every_query_that_ended_is_there_as_it_was(templates: Templates, shop: Shop) -> None:
+    collected = templates.collect("query_logs")
+    truth = ended(shop)
+    assert any(query.status == "failed" for query in truth.values())
+    assert any(query.status == "canceled" for query in truth.values())
+    assert any("\n" in query.text for query in truth.values())
+    check(collected.records, truth)
+    assert collected.skipped == {NO_USER: 1}
+    assert collected.header["log_type"] == "redshift"
+    ends = [record["end_time"] for record in collected.records]
+    assert ends == sorted(ends)
+
+
+def test_what_was_collected_arrives_in_monte_carlo(templates: Templates, shop: Shop) -> None:
+    templates.run("collect", "query_logs").check()
+    run = templates.run("push", "query_logs").check()
+    check(templates.received(run, "querylogs"), ended(shop))
+
+
+def test_runs_with_a_state_file_neither_miss_nor_repeat(templates: Templates, shop: Shop) -> None:
+    """Three windows of one command, collecting and pushing: together every query, each one once."""
+    state = str(templates.work / "query_logs.state")
+    cuts = [shop.now - timedelta(hours=hours) for hours in (4.9, 4, 1)]
+    arrived: list[Record] = []
+    for place, cut in enumerate(cuts):
+        start = ("--since", iso(shop.now - timedelta(hours=20))) if place == 0 else ()
+        run = templates.run("collect_and_push", "query_logs", "--state", state, *start, "--until", iso(cut)).check()
+        arrived += templates.received(run, "querylogs")
+    check(arrived, ended(shop))
+
+
+def test_a_query_is_in_the_window_in_which_it_ended(templates: Templates, shop: Shop) -> None:
+    canceled = next(query for query in shop.queries if query.status == "canceled")
+    middle = canceled.start + timedelta(seconds=canceled.seconds / 2)
+    before = templates.collect("query_logs", "--since", iso(canceled.start), "--until", iso(middle))
+    after = templates.collect("query_logs", "--since", iso(middle), "--until", iso(canceled.end + timedelta(seconds=1)))
+    assert str(canceled.query_id) not in [record["query_id"] for record in before.records]
+    assert str(canceled.query_id) in [record["query_id"] for record in after.records]
+
+
+def test_a_role_that_sees_its_own_queries_only_is_told_so(templates: Templates, shop: Shop) -> None:
+    collected = templates.collect("query_logs", user="monitor")
+    own = {key: query for key, query in ended(shop).items() if query.user and query.user.name == "monitor"}
+    check(collected.records, own)
+    assert collected.skipped == {OWN_ONLY: 1}
+
+
+def test_unrestricted_access_to_the_log_shows_all_users(templates: Templates, shop: Shop) -> None:
+    collected = templates.collect("query_logs", user="auditor")
+    check(collected.records, ended(shop))
+    assert OWN_ONLY not in collected.skipped
+
+
+def test_a_long_text_is_cut_only_on_request_and_counted(templates: Templates) -> None:
+    collected = templates.collect("query_logs", "--max-query-text", "30")
+    cut = [record for record in collected.records if record["query_text"].endswith("/* cut at 30 characters */")]
+    assert len(cut) == collected.skipped["query text cut at 30 characters"] > 3
+    assert all(len(record["query_text"].split("\n/* cut")[0]) == 30 for record in cut)
+
+
+def test_list_counts_by_database(templates: Templates, shop: Shop) -> None:
+    run = templates.run("collect", "query_logs", "--include", "analytics.*", "--list").check()
+    count = sum(query.database == "analytics" for query in ended(shop).values())
+    assert run.stdout.splitlines() == [f"analytics {count}"]
+
+
+def test_an_empty_window_is_a_success_that_sends_nothing(templates: Templates) -> None:
+    future = (datetime.now(timezone.utc) - timedelta(days=5)).date().isoformat()
+    window = ("--since", f"{future}T00:00:00Z", "--until", f"{future}T01:00:00Z")
+    run = run_script(
+        templates.folder,
+        "collect_and_push_query_logs.py",
+        "--manifest",
+        str(templates.manifest("query_logs")),
+        *window,
+        env=templates.environment(),
+    ).check()
+    assert run.summary["records"] == 0
+    assert run.summary["invocation_ids"] == []

@@ -1,0 +1,96 @@
+"""Size: 2,000 tables, 100,000 queries of which some have 40 pieces of text, in few statements and little memory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+
+import pytest
+
+from tests.sandbox_process import SandboxProcess
+from tests.templates.redshift.conftest import Record, Templates, connected
+from tests.warehouses.redshift import shop as shop_module
+from tests.warehouses.redshift.launch import RedshiftServer
+from tests.warehouses.redshift.shop import CHUNK, Shop, pieces
+
+TABLES, QUERIES, LONG_QUERIES = 2_000, 100_000, 50
+MEGABYTES = 2**20
+
+pytestmark = pytest.mark.scale
+
+
+@pytest.fixture(scope="module")
+def large() -> Iterator[tuple[RedshiftServer, Shop]]:
+    now = datetime.now(timezone.utc)
+    truth = shop_module.shop(now)
+    truth.bulk_relations = shop_module.many_tables(TABLES, now)
+    truth.bulk_queries = list(shop_module.many_queries(QUERIES, now, LONG_QUERIES))
+    with RedshiftServer() as server:
+        server.load(truth.load())
+        yield server, truth
+
+
+@pytest.fixture
+def templates(
+    large: tuple[RedshiftServer, Shop], template_folder: Path, sandbox: SandboxProcess, tmp_path: Path
+) -> Templates:
+    return connected(large[0], template_folder, sandbox, tmp_path)
+
+
+def records_of(path: Path) -> Iterator[Record]:
+    with path.open(encoding="utf-8") as lines:
+        yield from (json.loads(line) for line in lines if not line.startswith(('{"manifest"', '{"end"')))
+
+
+def test_two_thousand_tables_cost_a_few_statements(templates: Templates, large: tuple[RedshiftServer, Shop]) -> None:
+    server, truth = large
+    before = len(server.events("statement"))
+    run = templates.run("collect_and_push", "metadata", "--include", "dev.bulk.*").check()
+    asked = len(server.events("statement")) - before
+    arrived = {event["relational_asset"]["metadata"]["name"]: event for event in templates.received(run, "metadata")}
+    assert arrived.keys() == {relation.name for relation in truth.bulk_relations}
+    assert asked < 25  # a constant for the database and its one schema
+    some = arrived["t01234"]["relational_asset"]
+    assert len(some["fields"]) == 10
+    assert some["volume"] == {"row_count": 1234, "byte_count": MEGABYTES}
+
+
+def test_a_hundred_thousand_queries_arrive_whole(templates: Templates, large: tuple[RedshiftServer, Shop]) -> None:
+    truth = {str(query.query_id): query for query in large[1].bulk_queries}
+    longest = max(truth.values(), key=lambda query: len(query.text))
+    assert len(pieces(longest.text)) == 40
+    assert len(longest.text) > 65_535
+    templates.run("collect_and_push", "query_logs").check()
+    seen = 0
+    for record in records_of(templates.manifest("query_logs")):
+        query = truth.get(record["query_id"])
+        if query is not None:
+            seen += 1
+            assert record["query_text"] == query.text
+            assert record["user"] == "Loader-Ünit"
+    assert seen == QUERIES
+    assert sum(push["events"] for push in templates.sandbox.pushes("querylogs")) == seen + 12
+
+
+def test_lineage_reads_the_long_texts(templates: Templates) -> None:
+    run = templates.run("collect", "lineage").check()
+    assert run.summary["skipped"] == {}
+    found = [each["destination"]["name"] for each in records_of(templates.manifest("lineage"))]
+    assert "order_items" in found
+
+
+def test_memory_does_not_grow_with_the_window(templates: Templates) -> None:
+    little = templates.peak_memory("query_logs", "--lookback-hours", "2")
+    collected = sum(1 for _ in records_of(templates.manifest("query_logs")))
+    much = templates.peak_memory("query_logs", "--lookback-hours", "24")
+    assert sum(1 for _ in records_of(templates.manifest("query_logs"))) > 8 * collected > 0
+    assert much - little < 64 * MEGABYTES
+
+
+def test_pieces_that_split_signs_and_blanks_come_together(large: tuple[RedshiftServer, Shop]) -> None:
+    """The truth itself: the long texts of this module do end pieces in blanks and in the middle of signs."""
+    texts = [pieces(query.text) for query in large[1].bulk_queries[:LONG_QUERIES]]
+    assert all(len(piece) == CHUNK for each in texts for piece in each[:-1])
+    assert any(piece.endswith(" ") for each in texts for piece in each[:-1])
