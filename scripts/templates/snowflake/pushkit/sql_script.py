@@ -20,6 +20,8 @@ def _words(text: str) -> frozenset[str]:
 
 # Texts inside texts (a procedure that executes a string that defines a task …): deeper ones are left unread.
 MAX_NESTED_TEXTS = 6
+# Words of a procedural language before one statement (IF … THEN IF … THEN …).
+MAX_WRAPPINGS = 100
 
 STARTERS = _words(
     """
@@ -94,7 +96,8 @@ def pieces(sql: str, dialect: Dialect, depth: int = 0) -> Iterator[Piece]:
     start = 0
     for position, token in enumerate(tokens):
         if token.token_type is TokenType.SEMICOLON:
-            yield from _unwrapped(Piece(tokens[start:position], sql), dialect, depth)
+            if position > start:
+                yield from _unwrapped(Piece(tokens[start:position], sql), dialect, depth)
             start = position + 1
     yield from _unwrapped(Piece(tokens[start:], sql), dialect, depth)
 
@@ -119,7 +122,9 @@ def nesting(tokens: Sequence[Token]) -> int:
 
 def _unwrapped(piece: Piece, dialect: Dialect, depth: int) -> Iterator[Piece]:
     """Takes off what the procedural language puts before a statement."""
-    while piece.tokens:
+    for _ in range(MAX_WRAPPINGS):
+        if not piece.tokens:
+            return
         word = piece.word(0)
         payload = _payload(piece)
         if payload is not None and word == "UNLOAD":
@@ -149,6 +154,7 @@ def _unwrapped(piece: Piece, dialect: Dialect, depth: int) -> Iterator[Piece]:
             yield piece
             return
         piece = Piece(piece.tokens[rest:], piece.text)
+    yield piece
 
 
 def _payload(piece: Piece) -> str | None:
