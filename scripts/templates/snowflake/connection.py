@@ -317,14 +317,7 @@ def connect() -> Iterator[SnowflakeConnection]:
     """
     about, arguments = _arguments()
     say(f"connecting to Snowflake: {about}")
-    connection = snowflake.connector.connect(
-        **arguments,
-        **_timeouts(),
-        application="push_ingestion",
-        paramstyle="qmark",  # values travel apart from the SQL text
-        client_session_keep_alive=True,  # a slow reader must not lose its session
-        session_parameters=SESSION_PARAMETERS,
-    )
+    connection = _open(arguments)
     try:
         yield connection
     finally:
@@ -332,6 +325,20 @@ def connect() -> Iterator[SnowflakeConnection]:
             connection.close()
         except Exception as error:  # the work is done or has failed already: its own outcome is what counts
             say(f"note: closing the session failed: {error}")
+
+
+def _open(arguments: dict[str, Any]) -> SnowflakeConnection:
+    try:
+        return snowflake.connector.connect(
+            **arguments,
+            **_timeouts(),
+            application="push_ingestion",
+            paramstyle="qmark",  # values travel apart from the SQL text
+            client_session_keep_alive=True,  # a slow reader must not lose its session
+            session_parameters=SESSION_PARAMETERS,
+        )
+    except (ValueError, TypeError) as error:  # version 4 lets through what its cryptography library says of a key
+        raise ConfigurationError(f"Snowflake's driver: {error}", WRONG_LOCALLY) from None
 
 
 def _timeouts() -> dict[str, Any]:
@@ -394,8 +401,13 @@ NO_WAREHOUSE = {606}
 # https://docs.snowflake.com/en/sql-reference/info-schema
 TOO_MUCH = ("too much data", "exceeded the max number of rows")
 SIGN_IN_ERRORS = range(390_000, 396_000)
+HTTP_ERRORS = range(290_000, 291_000)  # version 4: 290000 and the HTTP status of an answer that is no answer
+VENDORED = "snowflake.connector.vendored."  # version 4 lets through what its copy of requests says of the network
 # The session ended (idle, closed by an administrator, token run out): signing in anew helps.
 SESSION_ENDED = {390_111, 390_112, 390_113, 390_114, 390_115}
+WRONG_LOCALLY = "Correct the key file, its passphrase or the profile (see README.md)."
+CHECK_ADDRESS = "Check SNOWFLAKE_ACCOUNT; a network policy may refuse this machine's address."
+TRY_AGAIN = "Check the network and status.snowflake.com, then run the same command again."
 SIGN_IN_REMEDIES = {
     390_100: "Check user and password; password-only sign-in may be switched off: use a key pair or a token.",
     390_102: "The user is disabled or locked: ask an administrator (DESCRIBE USER).",
@@ -420,10 +432,16 @@ def is_too_much(error: BaseException) -> bool:
 
 def explain(error: BaseException) -> PushIngestionError | None:
     """The driver's error as one of ours, with a remedy; None when it is not the driver's."""
+    text = f"Snowflake: {str(error).strip()}"
+    if type(error).__module__.startswith(VENDORED):
+        return UnavailableError(text, TRY_AGAIN)
     if not isinstance(error, Error):
         return None
-    text = f"Snowflake: {str(error).strip()}"
     number = error.errno if isinstance(error.errno, int) else -1
+    return _by_number(number, text) or _by_kind(error, number, text)
+
+
+def _by_number(number: int, text: str) -> PushIngestionError | None:
     if number in SESSION_ENDED:
         return UnavailableError(text, "The session ended meanwhile: run the same command again.")
     if number in SIGN_IN_ERRORS:
@@ -432,12 +450,18 @@ def explain(error: BaseException) -> PushIngestionError | None:
         return ConfigurationError(text, "Set SNOWFLAKE_WAREHOUSE and grant USAGE on it to the role.")
     if number in MISSING_OR_DENIED | NOT_GRANTED:
         return RefusedError(text, "Grant what README.md lists to the role, or correct SNOWFLAKE_ROLE.")
+    return None
+
+
+def _by_kind(error: Error, number: int, text: str) -> PushIngestionError | None:
     if _is_http_refusal(text):
-        return RefusedError(text, "Check SNOWFLAKE_ACCOUNT; a network policy may refuse this machine's address.")
+        return RefusedError(text, CHECK_ADDRESS)
+    if number in HTTP_ERRORS:
+        return UnavailableError(text, TRY_AGAIN)
     if _is_local(error, text):
-        return ConfigurationError(text, "Correct the key file, its passphrase or the profile (see README.md).")
+        return ConfigurationError(text, WRONG_LOCALLY)
     if isinstance(error, (OperationalError, InterfaceError, InternalError)) or "http request" in text.lower():
-        return UnavailableError(text, "Check the network and status.snowflake.com, then run the same command again.")
+        return UnavailableError(text, TRY_AGAIN)
     return None
 
 
