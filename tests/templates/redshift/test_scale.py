@@ -89,8 +89,9 @@ def test_memory_does_not_grow_with_the_window(templates: Templates) -> None:
     assert much - little < 64 * MEGABYTES
 
 
-def test_pieces_that_split_signs_and_blanks_come_together(large: tuple[RedshiftServer, Shop]) -> None:
-    """The truth itself: the long texts of this module do end pieces in blanks and in the middle of signs."""
+def test_the_long_texts_are_hard_to_put_together(large: tuple[RedshiftServer, Shop]) -> None:
+    """The truth itself: pieces do end in blanks, which CHAR loses, and in the middle of the sign for a new line."""
     texts = [pieces(query.text) for query in large[1].bulk_queries[:LONG_QUERIES]]
     assert all(len(piece) == CHUNK for each in texts for piece in each[:-1])
     assert any(piece.endswith(" ") for each in texts for piece in each[:-1])
+    assert any(piece.endswith("\\") for each in texts for piece in each[:-1])

@@ -91,11 +91,17 @@ def copy_block(table: str, columns: list[str], rows: Iterator[tuple[object, ...]
 
 
 class RedshiftServer:
-    """A running server; leaving the block ends it and removes its files."""
+    """A running server; leaving the block ends it and removes its files.
 
-    def __init__(self) -> None:
+    ``tls``: a PEM text of a certificate for localhost and its key. The server then speaks TLS when it is asked to
+    (Python 3.11 and later).
+    """
+
+    def __init__(self, tls: str | None = None) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="redshift-"))
         self._users: dict[str, User] = {}
+        if tls:
+            (self._folder / "server.pem").write_text(tls, encoding="utf-8")
 
     def __enter__(self) -> RedshiftServer:
         command = [str(environment_python("redshift")), "-m", "tests.warehouses.redshift.server"]

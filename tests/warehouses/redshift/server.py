@@ -8,6 +8,8 @@ Prints one JSON line when it is ready: the port the driver connects to, and how 
 filling it. Then it obeys lines on its standard input, and ends when that closes:
 
     {"cut": {"containing": "sys_query_text", "after": 3}}    cut the connection at such a statement; null: no more
+
+With a file ``server.pem`` (certificate and key) in DIR it offers TLS, as Redshift does; without one it refuses it.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import argparse
 import asyncio
 import json
 import shutil
+import ssl
 import subprocess
 import sys
 from pathlib import Path
@@ -85,6 +88,15 @@ def prepare(data: Path) -> Postgres:
     return postgres
 
 
+def certificate(folder: Path) -> ssl.SSLContext | None:
+    path = folder / "server.pem"
+    if not path.exists():
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path)
+    return context
+
+
 async def obey(shim: Shim, commands: IO[str]) -> None:
     """Carry out the lines of the standard input until it closes."""
     loop = asyncio.get_running_loop()
@@ -96,7 +108,7 @@ async def obey(shim: Shim, commands: IO[str]) -> None:
 
 async def serve(postgres: Postgres, port: int, log: Path) -> None:
     with log.open("a", encoding="utf-8", buffering=1) as file:
-        shim = Shim(postgres.backend, lambda event: print(json.dumps(event), file=file))
+        shim = Shim(postgres.backend, lambda event: print(json.dumps(event), file=file), tls=certificate(log.parent))
         server = await shim.serve(port)
         listening = server.sockets[0].getsockname()[1]
         print(json.dumps({"port": listening, "psql": postgres.psql, "log": str(log)}), flush=True)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+import ssl
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -49,17 +50,19 @@ class Shim:
     backend: Path | tuple[str, int]
     listener: Callable[[dict[str, object]], None]
     cut: Cut | None = None
+    tls: ssl.SSLContext | None = None  # None: the question about encryption is answered with no
 
     async def serve(self, port: int) -> asyncio.Server:
         return await asyncio.start_server(self._client, "127.0.0.1", port)
 
     async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+        gone = (asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError, ssl.SSLError)
+        with contextlib.suppress(*gone):
             await self._session(reader, writer)
         writer.close()
 
     async def _session(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        code, body = await _start_up(reader, writer)
+        code, body = await _start_up(reader, writer, self.tls)
         parameters = _parameters(body) if code != CANCEL_REQUEST else {}
         if parameters.get("user") == OWNER:
             writer.write(_message(ERROR, b"SFATAL\0C28000\0Mthis user cannot connect over the network\0\0"))
@@ -147,16 +150,21 @@ async def _read(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
     return head[:1], await reader.readexactly(struct.unpack("!i", head[1:])[0] - 4)
 
 
-async def _start_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> tuple[int, bytes]:
-    """The first message that is no question about encryption, which is always answered with no."""
+async def _start_up(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, tls: ssl.SSLContext | None
+) -> tuple[int, bytes]:
+    """The first message that is no question about encryption; TLS is taken up when there is a certificate."""
     while True:
         (length,) = struct.unpack("!i", await reader.readexactly(4))
         body = await reader.readexactly(length - 4)
         (code,) = struct.unpack("!i", body[:4])
         if code not in (SSL_REQUEST, GSS_REQUEST):
             return code, body
-        writer.write(b"N")
+        accepted = code == SSL_REQUEST and tls is not None
+        writer.write(b"S" if accepted else b"N")
         await writer.drain()
+        if accepted:
+            await writer.start_tls(tls)  # type: ignore[attr-defined,unused-ignore]  # Python 3.11
 
 
 def _parameters(body: bytes) -> dict[str, str]:

@@ -688,23 +688,17 @@ def many_tables(count: int, now: datetime, columns: int = 10) -> list[Relation]:
 
 
 def many_queries(count: int, now: datetime, long_ones: int = 50, first_id: int = 1_000_000) -> Iterator[Query]:
-    """Queries spread over the hours before ``now``; the first ``long_ones`` have 40 pieces of text."""
+    """For ``Shop.bulk_queries``: spread over half a day; the first ``long_ones`` have 40 pieces of text."""
     step = timedelta(hours=12) / max(count, 1)
     start = now - timedelta(hours=13)
     for number in range(count):
-        text = (
-            f"SELECT /* {number} */ o.order_id,\n  'c:\\dir' AS path FROM sales.orders AS o WHERE o.order_id = {number}"
-        )
-        if number < long_ones:
-            listed = ", ".join(str(each) for each in range(100_000, 119_600))
-            text = f"INSERT INTO sales.order_items (order_id) SELECT o.order_id FROM sales.orders AS o WHERE o.order_id IN ({listed}, {number})"
-            text = text.ljust(39 * CHUNK + 17, " ") + f"/* {number} */"
+        is_long = number < long_ones
         yield Query(
             query_id=first_id + number,
             user=LOADER,
             database=DEV,
-            query_type="SELECT" if number >= long_ones else "INSERT",
-            text=text,
+            query_type="INSERT" if is_long else "SELECT",
+            text=_long_statement(number) if is_long else _short_statement(number),
             start=start + step * number,
             seconds=0.5,
             session_id=2_000_000 + number % 50,
@@ -712,6 +706,18 @@ def many_queries(count: int, now: datetime, long_ones: int = 50, first_id: int =
             returned_rows=number % 97,
             returned_bytes=number % 97 * 40,
         )
+
+
+def _short_statement(number: int) -> str:
+    return f"SELECT /* {number} */ order_id,\n  'c:\\dir' AS path FROM sales.orders WHERE order_id = {number}"
+
+
+def _long_statement(number: int) -> str:
+    """Its pieces end in blanks and in the middle of the sign for a new line, now and then."""
+    separators = (", ", ",  ", ",\n")
+    listed = "".join(f"{each}{separators[each % 3]}" for each in range(100_000, 118_000))
+    head = "INSERT INTO sales.order_items (order_id) SELECT o.order_id FROM sales.orders AS o WHERE o.order_id IN"
+    return f"{head} ({listed}{number})"
 
 
 def day_of_queries(now: datetime) -> list[Query]:
@@ -751,7 +757,8 @@ def _transformations(now: datetime) -> Iterator[Query]:
         LOADER,
         DEV,
         "INSERT",
-        "INSERT INTO sales.order_items (order_id, price)\n-- prices of today\nSELECT o.order_id, o.amount\nFROM sales.orders o",
+        "INSERT INTO sales.order_items (order_id, price)\n-- prices of today\n"
+        "SELECT o.order_id, o.amount\nFROM sales.orders o",
         at,
         4,
         session_id=12,
@@ -781,7 +788,8 @@ def _transformations(now: datetime) -> Iterator[Query]:
         LOADER,
         ANALYTICS,
         "UPDATE",
-        "UPDATE marts.dim_customer SET amount = c.customer_id FROM dev.sales.customers c WHERE c.customer_id = order_id",
+        "UPDATE marts.dim_customer SET amount = c.customer_id FROM dev.sales.customers c "
+        "WHERE c.customer_id = order_id",
         at + 3 * minute,
         3,
         session_id=13,
