@@ -41,6 +41,7 @@ from snowflake.connector import SnowflakeConnection
 
 # One row for each pair of written and read object, and one for each pair of their columns. A statement that reads a
 # stream names the stream, which is no asset: the table beneath it stands in (base instead of direct objects).
+# An unnamed stage has a location only.
 # The columns' JSON: https://docs.snowflake.com/en/user-guide/access-history
 # https://docs.snowflake.com/en/sql-reference/account-usage/access_history
 ACCESS_SQL = """
@@ -95,9 +96,9 @@ edges AS (
 )
 SELECT
     UPPER(edges.target:objectDomain::VARCHAR) AS target_domain,
-    edges.target:objectName::VARCHAR AS target_name,
+    COALESCE(edges.target:objectName::VARCHAR, edges.target:location::VARCHAR) AS target_name,
     UPPER(edges.source:objectDomain::VARCHAR) AS source_domain,
-    edges.source:objectName::VARCHAR AS source_name,
+    COALESCE(edges.source:objectName::VARCHAR, edges.source:location::VARCHAR) AS source_name,
     edges.target_column AS target_column,
     edges.source_column AS source_column
 FROM edges
@@ -174,7 +175,7 @@ EMPTY_ACCESS_HISTORY = "ACCESS_HISTORY without a row: lineage read from query te
 NO_DEPENDENCIES = "view lineage not readable (SNOWFLAKE.ACCOUNT_USAGE.OBJECT_DEPENDENCIES)"
 NO_TEXTS = "query text not readable (SNOWFLAKE.ACCOUNT_USAGE.QUERY_HISTORY)"
 CUT_BY_SNOWFLAKE = "names cut by Snowflake: record too large"
-NOT_AN_ASSET = "source or target that is neither table, view nor named stage"
+NOT_AN_ASSET = "source or target that is neither table, view, stage nor path"
 REDACTED_TEXT = "query text redacted by Snowflake"
 
 UNSUPPORTED_FEATURE = 2  # 000002: what this edition of Snowflake does not have
@@ -250,6 +251,8 @@ def asset_of(domain: str | None, name: str | None, options: Options) -> Asset | 
     if name is None or name in CUT_MARKS or domain in CUT_MARKS:
         options.skip(CUT_BY_SNOWFLAKE if name else NOT_AN_ASSET, f"{domain} {name}")
         return None
+    if "://" in name:
+        return external(name)
     kind = asset_type(domain or "")
     try:
         parts = split_name(name)
@@ -261,6 +264,12 @@ def asset_of(domain: str | None, name: str | None, options: Options) -> Asset | 
             options.skip(NOT_AN_ASSET, f"{domain} {name}")
         return None
     return Asset(kind, *parts)
+
+
+def external(path: str) -> Asset:
+    """A path outside Snowflake. Monte Carlo wants a database and a schema: the scheme and the bucket are its own."""
+    scheme, _, rest = path.partition("://")
+    return Asset("EXTERNAL", scheme, rest.partition("/")[0] or scheme, path)
 
 
 @dataclass
@@ -391,7 +400,7 @@ def _schema(path: Path | None) -> Schema | None:
 
 
 def _parsed(record: Record, options: Options) -> Destination | None:
-    """The log's record as a destination. What has no full name, such as a bare URL, the API does not take."""
+    """The log's record as a destination. What has no full name, the API does not take."""
     asset = _full(record["destination"], options)
     if asset is None:
         return None
@@ -409,6 +418,8 @@ def _parsed(record: Record, options: Options) -> Destination | None:
 
 def _full(reference: Record, options: Options) -> Asset | None:
     kind, name = reference["type"], reference["name"]
+    if kind == "EXTERNAL" and "://" in name:
+        return external(name)
     if kind == "EXTERNAL" and name.startswith("@"):  # @DB.SCHEMA.STAGE/path: the stage, as ACCESS_HISTORY names it
         parts = [part.upper() for part in name[1:].partition("/")[0].split(".")]
         if len(parts) == 3 and '"' not in name:

@@ -19,7 +19,7 @@ OVERLAP = timedelta(hours=6)
 CUT = "names cut by Snowflake: record too large"
 FALLBACK = "ACCESS_HISTORY not readable: lineage read from query text, less certain"
 EMPTY = "ACCESS_HISTORY without a row: lineage read from query text, less certain"
-NO_ASSET = "source or target that is neither table, view nor named stage"
+NO_ASSET = "source or target that is neither table, view, stage nor path"
 
 
 def name_of(reference: Record) -> Name:
@@ -211,18 +211,34 @@ def test_a_stream_is_replaced_by_the_table_beneath_it(templates: Templates) -> N
     assert collected.skipped == {}
 
 
-def test_unnamed_stages_are_counted_and_functions_and_the_table_itself_are_left_out(templates: Templates) -> None:
+def test_functions_and_the_table_itself_are_left_out_and_unknown_things_counted(templates: Templates) -> None:
     target = table("D.S.TARGET", columns={"A": [("D.S.TARGET", "A"), ("D.S.T", "B")]})
     accessed = [
         table("D.S.TARGET"),
         table("D.S.T", "TABLE"),
         table("D.S.F(NUMBER)", "Function"),
-        {"objectDomain": "Stage", "location": "s3://somewhere/", "stageKind": "External Unnamed"},
+        table("D.S.SOMETHING", "Novelty"),
     ]
     add_access(templates, modified=[target], accessed=accessed)
     collected = templates.collect("lineage")
     assert edges(collected, external=True) == {(("D", "S", "T"), ("D", "S", "TARGET"))}
+    assert column_edges(collected) == {(("D", "S", "T"), "B", ("D", "S", "TARGET"), "A")}
     assert collected.skipped == {NO_ASSET: 1}
+
+
+@pytest.mark.parametrize("options", [(), ("--from-query-text",)])
+def test_paths_outside_are_named_alike_whoever_tells_of_them(templates: Templates, options: tuple[str, ...]) -> None:
+    path = {"objectDomain": "Stage", "location": "s3://lake/orders/", "stageKind": "External Unnamed"}
+    stage = {"objectDomain": "Stage", "objectName": "D.S.LANDING", "stageKind": "Internal Named"}
+    add_access(templates, modified=[table("D.S.T")], accessed=[stage])
+    add_access(templates, modified=[path], accessed=[table("D.S.T")])
+    add_statement(templates, "COPY INTO D.S.T FROM @D.S.LANDING/2026/", 1)
+    add_statement(templates, "COPY INTO 's3://lake/orders/' FROM D.S.T", 2)
+    collected = templates.collect("lineage", *options)
+    assert edges(collected, external=True) == {
+        (("D", "S", "LANDING"), ("D", "S", "T")),
+        (("D", "S", "T"), ("s3", "lake", "s3://lake/orders/")),
+    }
 
 
 def test_what_wrote_into_a_dynamic_table_and_what_defines_it_make_one_record(templates: Templates) -> None:

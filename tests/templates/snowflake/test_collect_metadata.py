@@ -193,6 +193,24 @@ def test_names_with_quotes_dots_and_blanks_in_every_part(templates: Templates) -
     assert collected.records[0]["fields"] == [{"name": 'c."d"', "type": "VECTOR(FLOAT, 256)"}]
 
 
+def test_of_what_lies_outside_only_the_last_refresh_is_known(templates: Templates) -> None:
+    add_database(templates, "D", [("S", "LAKE", "EXTERNAL TABLE"), ("S", "NEVER", "EXTERNAL TABLE")])
+    templates.server.sql(
+        """
+        UPDATE facts."INFORMATION_SCHEMA.TABLES"
+        SET ROW_COUNT = 0, BYTES = 0, LAST_ALTERED = TIMESTAMPTZ '2026-02-02 00:00:00+00'
+        """
+    )
+    shown = {"database_name": "D", "schema_name": "S", "name": "LAKE"}
+    templates.server.insert("SHOW EXTERNAL TABLES", [{**shown, "last_refreshed_on": "2026-01-01T00:00:00+00:00"}])
+    records = templates.collect("metadata").records
+    known = ("row_count", "byte_count", "last_update_time")
+    assert {record["name"]: {key: record[key] for key in known if key in record} for record in records} == {
+        "LAKE": {"last_update_time": "2026-01-01T00:00:00Z"},
+        "NEVER": {},
+    }
+
+
 def test_temporary_tables_are_left_out(templates: Templates) -> None:
     tables = [("S", "T", "BASE TABLE"), ("S", "U", "TEMPORARY TABLE"), ("S", "W", "BASE TABLE")]
     add_database(templates, "D", tables)
