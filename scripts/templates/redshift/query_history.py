@@ -215,12 +215,14 @@ def assembled(pieces: list[str]) -> str:
     done before, as the two may stand in two pieces.
     """
     parts = [piece if _is_full(piece) else piece.ljust(PIECE) for piece in pieces[:-1]]
-    return unescaped("".join([*parts, pieces[-1] if pieces else ""]))
+    return unescaped("".join([*parts, *pieces[-1:]]).rstrip(" "))
 
 
 def _is_full(piece: str) -> bool:
-    """Whether nothing was cut off. A piece with letters of several bytes may be full with fewer characters."""
-    return len(piece) >= PIECE or len(piece.encode("utf-8", errors="replace")) >= PIECE - 3
+    """Whether nothing was cut off. One with letters of several bytes may be full with fewer characters."""
+    if piece.isascii():
+        return len(piece) >= PIECE
+    return len(piece.encode("utf-8", errors="replace")) >= PIECE - 3
 
 
 ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "\\": "\\"}

@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import shutil
 import ssl
 import subprocess
@@ -73,7 +74,7 @@ class Postgres:
         return [program, *options, "--host", host, "--port", str(self.info.port)]
 
     def run(self, sql: str, database: str) -> None:
-        command = [*self.psql, "--dbname", database, "--output", "-"]
+        command = [*self.psql, "--dbname", database, "--output", os.devnull]
         done = subprocess.run(command, input=sql.encode(), capture_output=True, check=False)
         if done.returncode:
             raise RuntimeError(done.stderr.decode())

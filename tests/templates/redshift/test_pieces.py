@@ -1,0 +1,129 @@
+"""The small rules the Redshift collectors go by, each by itself: texts from pieces, types, patterns, paths."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.script_process import TEMPLATES
+from tests.warehouses.redshift.shop import CHUNK, pieces
+
+FOLDER = TEMPLATES / "redshift"
+OWN = sorted(path.stem for path in FOLDER.glob("*.py"))
+
+
+@dataclass(frozen=True)
+class Modules:
+    history: ModuleType
+    metadata: ModuleType
+    lineage: ModuleType
+
+
+@pytest.fixture(scope="module")
+def modules() -> Iterator[Modules]:
+    """The folder's modules. The other folders' have the same names: theirs are put aside meanwhile."""
+    aside = {name: sys.modules.pop(name) for name in list(sys.modules) if name in OWN}
+    sys.path.insert(0, str(FOLDER))
+    try:
+        names = ("query_history", "collect_metadata", "collect_lineage")
+        found = Modules(*(importlib.import_module(name) for name in names))
+        assert Path(str(found.history.__file__)).parent == FOLDER
+        yield found
+    finally:
+        sys.path.remove(str(FOLDER))
+        for name in OWN:
+            sys.modules.pop(name, None)
+        sys.modules.update(aside)
+
+
+# Long texts of short units: the ends of pieces then fall on every place of the unit.
+UNITS = st.text(st.sampled_from(list("ab \\\n\r'\"n")), min_size=1, max_size=40)
+
+
+@given(UNITS.map(lambda unit: unit * (3 * CHUNK // len(unit))))
+def test_a_statement_comes_back_as_it_was_sent(modules: Modules, text: str) -> None:
+    kept = [piece.rstrip(" ") for piece in pieces(text)]  # as CHAR gives them back
+    assert modules.history.assembled(kept) == text.rstrip(" ")
+
+
+@pytest.mark.parametrize(
+    ("logged", "sent"),
+    [
+        (r"a\nb", "a\nb"),
+        (r"a\\nb", r"a\nb"),
+        (r"'c:\\dir'", r"'c:\dir'"),
+        (r"\d+ \% \\\n", "\\d+ \\% \\\n"),
+        ("ends in \\", "ends in \\"),
+        ("", ""),
+    ],
+)
+def test_signs_are_read_from_the_left(modules: Modules, logged: str, sent: str) -> None:
+    assert modules.history.unescaped(logged) == sent
+
+
+def test_a_full_piece_with_letters_of_two_bytes_gets_no_blanks(modules: Modules) -> None:
+    first = "é" * (CHUNK // 2)
+    assert modules.history.assembled([first, "rest"]) == first + "rest"
+
+
+@pytest.mark.parametrize(
+    ("parts", "declared"),
+    [
+        (("numeric", None, 18, 2), "numeric(18,2)"),
+        (("integer", None, 32, 0), "integer"),
+        (("character varying", 256, None, None), "character varying(256)"),
+        (("character varying(256)", 256, None, None), "character varying(256)"),
+        (("timestamp without time zone", None, None, None), "timestamp without time zone"),
+        (("super", None, None, None), "super"),
+    ],
+)
+def test_types_are_put_together(modules: Modules, parts: tuple[object, ...], declared: str) -> None:
+    assert modules.metadata.full_type(*parts) == declared
+
+
+def test_patterns_cover_every_name_in_small_parts(modules: Modules) -> None:
+    names = [f"{start}{number}" for start in ("sales_", "stage_", "x") for number in range(300)] + ["s", "sa"]
+    patterns = list(modules.metadata.name_patterns(names, 120))
+    assert len(patterns) > 3
+
+    def matches(pattern: str) -> list[str]:
+        exact = not pattern.endswith("%")
+        return [n for n in names if (n == pattern if exact else n.startswith(pattern[:-1]))]
+
+    assert all(0 < len(matches(pattern)) <= 120 for pattern in patterns)
+    assert {name for pattern in patterns for name in matches(pattern)} == set(names)
+
+
+def test_schemas_stay_together_in_groups(modules: Modules) -> None:
+    sizes = {"a": 3, "b": 4, "c": 20, "d": 1, "e": 2}
+    tables = [modules.metadata.Table(s, f"t{n}", "TABLE", None) for s, size in sizes.items() for n in range(size)]
+    groups = list(modules.metadata.grouped_by_schema(tables, 8))
+    assert [sorted({table.schema for table in group}) for group in groups] == [["a", "b"], ["c"], ["d", "e"]]
+    assert [table for group in groups for table in group] == tables
+    assert list(modules.metadata.grouped_by_schema([], 8)) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("SET search_path TO sales", ["sales"]),
+        ("set search_path = 'sales', \"Odd Name\";", ["sales", "Odd Name"]),
+        ("SET SESSION search_path TO '$user', public", ["public"]),
+        ("RESET search_path", []),
+        ("SET search_path TO DEFAULT", []),
+        ("SELECT 'search_path' FROM t", None),
+        ("SET query_group TO 'search_path'", None),
+        ("SET search_path TO 'unfinished", None),
+        ("INSERT INTO a SELECT b FROM c", None),
+    ],
+)
+def test_search_paths(modules: Modules, text: str, path: list[str] | None) -> None:
+    assert modules.lineage.search_path(text) == path
