@@ -16,10 +16,12 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "scripts" / "templates" / "snowflake"))
+ROOT = Path(__file__).parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "scripts" / "templates" / "snowflake")]
 
-from lineage_adapter import schema_of
-from pushkit.sql_lineage import Defaults, LineageLog, TableName
+from pushkit.sql_lineage import Defaults, LineageLog, TableName  # noqa: E402
+
+from benchmarks.lineage_adapter import schema_of  # noqa: E402
 
 Found = dict[str, tuple[frozenset[str], frozenset[tuple[str, str, str]]]]
 

@@ -8,6 +8,7 @@ least 8); and the memory a log of many statements adds. Statements are generated
 INSERT, MERGE, views, windows, CTEs) and analytical queries in the manner of TPC-DS. Ends with 1 when a bound is missed.
 """
 
+# ruff: noqa: E501  a generated statement is read best with its clauses unbroken
 from __future__ import annotations
 
 import argparse
@@ -18,10 +19,12 @@ import random
 import sys
 import time
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from pathlib import Path
 
 import psutil
 import sqlglot
+import sqlglot.parser
 
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "scripts" / "templates" / "snowflake")]
@@ -36,7 +39,9 @@ REPEATED_SHARE = 0.95
 MAX_GROWTH_MB = 64
 
 AREAS = ("orders", "customers", "payments", "shipments", "returns", "stock", "prices", "sessions")
-COLUMNS = tuple(f"{stem}_{kind}" for stem in ("order", "customer", "net", "tax", "ship") for kind in ("id", "at", "amt"))
+COLUMNS = tuple(
+    f"{stem}_{kind}" for stem in ("order", "customer", "net", "tax", "ship") for kind in ("id", "at", "amt")
+)
 
 
 def etl(seed: int) -> str:
@@ -159,7 +164,9 @@ def cached_ratio(schema: Schema, count: int) -> float:
 def cores_used(schema: Schema) -> None:
     statements = [etl(seed) for seed in range(6000)]
     one = log_rate(statements, schema, workers=1)
-    every = log_rate(statements, schema, workers=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2)
+    every = log_rate(
+        statements, schema, workers=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2
+    )
     print(f"{'workers':12s} one {one:7.0f}/s   one for each core {every:7.0f}/s   ratio {every / one:.2f}")
 
 
@@ -189,7 +196,7 @@ def machine() -> str:
         model = lines[0].split(":", 1)[1].strip() if lines else model
     return (
         f"{os.cpu_count()} cores, {model}, {platform.system()}, Python {platform.python_version()}, "
-        f"sqlglot {sqlglot.__version__}{' (compiled)' if sqlglot.parser.__file__.endswith(('.so', '.pyd')) else ''}"
+        f"sqlglot {version('sqlglot')}{' (compiled)' if sqlglot.parser.__file__.endswith(('.so', '.pyd')) else ''}"
     )
 
 

@@ -1,4 +1,4 @@
-"""Lineage of statements: every form by its fixture, names by session and catalog, and what is said when it cannot be read.
+"""Lineage of statements: every form by its fixture, names by session and catalog, and what cannot be read said so.
 
 The fixtures in fixtures/lineage/*.sql are this project's own: a statement with the exact edges and columns it has.
 """

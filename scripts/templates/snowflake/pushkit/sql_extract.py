@@ -241,9 +241,7 @@ class _Script:
         """INSERT … VALUES reads no table, however long it is."""
         target, _ = sql_fallback.table_names(Piece(piece.tokens[:40], piece.text), is_cut=False)
         if target:
-            self.lineages.append(
-                StatementLineage(self._namer.table(target), (), (), "insert", moves_data=False)
-            )
+            self.lineages.append(StatementLineage(self._namer.table(target), (), (), "insert", moves_data=False))
 
     # -- the session -----------------------------------------------------------------------------------------
 

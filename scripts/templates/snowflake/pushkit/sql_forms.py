@@ -57,8 +57,7 @@ def rewritten(piece: Piece) -> Piece:
             drop |= {position, position + 1}
         elif word in ("LIVE", "PRIVATE") and following in ("TABLE", "VIEW", "STREAMING", "MATERIALIZED"):
             drop.add(position)
-        # https://cloud.google.com/bigquery/docs/table-snapshots-create
-        elif word == "SNAPSHOT" and following == "TABLE":
+        if (word, following) == ("SNAPSHOT", "TABLE"):  # https://cloud.google.com/bigquery/docs/table-snapshots-create
             drop.add(position)
     for position in range(2, len(piece.tokens) - 1):
         # https://docs.databricks.com/aws/en/sql/language-manual/delta-clone

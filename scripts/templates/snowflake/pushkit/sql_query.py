@@ -105,7 +105,9 @@ class Scope:
             self.own.add(key)
             return (explicit or opened)[0].lookup(name, path)
         if not opened:
-            elements = [relation for relation in self.sources.values() if isinstance(relation, Rows) and relation.is_struct]
+            elements = [
+                relation for relation in self.sources.values() if isinstance(relation, Rows) and relation.is_struct
+            ]
             if len(elements) == 1:
                 return elements[0].qualified(name, path)
         # Any of several unknown tables could have it: unresolved, and not the outer query's.
@@ -325,9 +327,10 @@ class Reader:
     def _is_join_group(node: exp.Expr) -> bool:
         """Parentheses around joins, which hide no alias inside them: FROM ((a JOIN b ON …) JOIN c ON …)."""
         while isinstance(node, exp.Subquery):
-            if isinstance(node.this, exp.Table) or node.this.args.get("joins") and isinstance(node.this, exp.Subquery):
+            inner = node.this
+            if isinstance(inner, exp.Table) or (isinstance(inner, exp.Subquery) and inner.args.get("joins")):
                 return True
-            node = node.this
+            node = inner
             if node.alias:
                 return False
         return False
@@ -554,7 +557,9 @@ class Reader:
             sources = frozenset().union(*(self.value(argument, scope) for argument in item.expressions))
             schema = item.args.get("schema")
             names = schema.expressions if schema is not None else ()
-            outputs.extend((self._fold(name.this if isinstance(name, exp.ColumnDef) else name), sources) for name in names)
+            outputs.extend(
+                (self._fold(name.this if isinstance(name, exp.ColumnDef) else name), sources) for name in names
+            )
         else:
             outputs.append((self._implied_name(item), self.value(item, scope)))
 

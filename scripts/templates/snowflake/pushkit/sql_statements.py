@@ -268,7 +268,9 @@ class StatementReader:
         # In Hive and Spark a LOCATION is where the table keeps its own data; elsewhere it is what it reads.
         own = isinstance(self.namer.dialect, Hive)
         location = None if own else properties.get(exp.LocationProperty)
-        paths = [location.this.name] if location is not None and isinstance(location.this, (exp.Literal, exp.Var)) else []
+        paths = (
+            [location.this.name] if location is not None and isinstance(location.this, (exp.Literal, exp.Var)) else []
+        )
         for item in _generic_properties(properties):
             if item.this.name.lower() in ("uris", "location") and item.args.get("value") is not None:
                 paths.extend(literal.name for literal in item.args["value"].find_all(exp.Literal))
@@ -549,9 +551,10 @@ class StatementReader:
         if len(parts) == 1:
             # A new name without a schema stays in the old one's.
             new = TableName(old.database, old.schema, new.name, old.kind)
-        if old in self.temporaries:
+        temporary = old in self.temporaries
+        if temporary:
             self.effects.append(Effect("rename", old, to=new))
-        self._copied(new, node, "rename")
+        self._copied(new, node, "rename", temporary)
 
     def _swap(self, node: exp.Expr, one: TableName, other_node: exp.Expr) -> None:
         other = self.name_of(other_node)
@@ -586,7 +589,19 @@ class StatementReader:
 
     def _command(self, node: exp.Expr) -> None:
         verb = str(node.this).upper()
-        if verb in ("CREATE", "INSERT", "MERGE", "UPDATE", "DELETE", "COPY", "LOAD", "REPLACE", "WITH", "SELECT", "UNLOAD"):
+        if verb in (
+            "CREATE",
+            "INSERT",
+            "MERGE",
+            "UPDATE",
+            "DELETE",
+            "COPY",
+            "LOAD",
+            "REPLACE",
+            "WITH",
+            "SELECT",
+            "UNLOAD",
+        ):
             self.unread = f"unsupported statement: {verb}"
 
 
