@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from connection import Session, Warehouse, is_unreadable, message
+from connection import Session, Warehouse, is_statements_own, is_unreadable, message
 from pushkit.collection import Options
 
 # https://docs.aws.amazon.com/redshift/latest/dg/r_SVV_REDSHIFT_DATABASES.html
@@ -47,6 +47,8 @@ WHERE v.schemaname NOT IN ('pg_catalog', 'information_schema')
 # Databases of the service itself, which hold nothing of the customer's.
 SYSTEM_DATABASES = {"padb_harvest", "template0", "template1", "sys:internal"}
 SHARED = "shared"
+UNREADABLE_TABLES = "tables of a database not readable (svv_all_tables)"
+UNREADABLE_VIEWS = "view texts not readable (pg_views)"
 UNREADABLE_DATABASE = "database dropped meanwhile or not authorised"
 
 Key = tuple[str, str]  # schema and name, as the catalog spells them
@@ -88,27 +90,27 @@ def databases(warehouse: Warehouse, options: Options) -> Iterator[Database]:
             context.__exit__(None, None, None)
 
 
-def tables(database: Database) -> Iterator[tuple[str, str, str, str | None]]:
+def tables(database: Database, options: Options) -> Iterator[tuple[str, str, str, str | None]]:
     """Schema, name, type and remarks of every table and view, by schema and name."""
-    for row in database.session.rows(TABLES_SQL, database=database.name):
+    for row in readable(database, options, UNREADABLE_TABLES, TABLES_SQL, database=database.name) or []:
         if not is_system_schema(row[0]):
             yield row[0], row[1], row[2] or "", row[3]
 
 
-def view_texts(database: Database) -> dict[Key, str]:
+def view_texts(database: Database, options: Options) -> dict[Key, str]:
     """The definition of each view: a SELECT, or the whole CREATE of a late-binding or materialised one."""
-    rows = database.session.rows(VIEWS_SQL)
+    rows = readable(database, options, UNREADABLE_VIEWS, VIEWS_SQL) or []
     return {(schema, name): text.strip() for schema, name, text in rows if text and not is_system_schema(schema)}
 
 
 def readable(
     place: Database, options: Options, reason: str, sql: str, /, **values: Any
 ) -> list[tuple[Any, ...]] | None:
-    """The rows, or None (counted under the reason) when this user may not ask."""
+    """The rows, or None (counted under the reason) when it cannot be read."""
     try:
         return list(place.session.rows(sql, **values))
     except Exception as error:
-        if not is_unreadable(error):
+        if not is_statements_own(error):
             raise
         options.skip(reason, f"{place.name}: {message(error)}")
         return None

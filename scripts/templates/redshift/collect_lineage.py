@@ -59,6 +59,8 @@ ORDER BY view_schema.nspname, dependent.relname, source_schema.nspname, source.r
 
 NO_DEPENDENCIES = "dependencies of views not readable (pg_depend)"
 NO_FULL_NAME = "name without a schema, which no table or several tables of that database have"
+# https://docs.aws.amazon.com/redshift/latest/dg/cm_chap_system-tables.html: they are found without a schema.
+SYSTEM_VIEWS = ("pg_", "stl_", "stv_", "svl_", "svv_", "svcs_", "sys_")
 FROM_TEXT, FROM_VIEW, FROM_CATALOG = "query_text", "view_definition", "pg_depend"
 
 
@@ -143,6 +145,8 @@ class Names:
             schema = next(iter(schemas)) if len(schemas) == 1 else None
             found = self.schema.find((database, schema, name)) if schema else None
             kind = found[0].kind if found else kind
+        if not schema and name.startswith(SYSTEM_VIEWS):
+            return None  # no asset, and no loss
         if not (database and schema):
             options.skip(NO_FULL_NAME, f"{database or '?'}.?.{name}")
             return None
@@ -167,7 +171,7 @@ def views_of(database: Database, names: Names, options: Options) -> Iterator[Des
         if source and known and not is_system_schema(schema):
             depends.setdefault((view_schema, view), []).append(source._replace(type=known[0].kind))
     with LineageLog("redshift", schema=names.schema) as log:
-        for key, text in view_texts(database).items():
+        for key, text in view_texts(database, options).items():
             log.add(definition(key, text), defaults=Defaults(database.name, None))
         parsed = {each.asset.key: each for each in read_log(log, names, FROM_VIEW, options)}
     for key, sources in depends.items():
@@ -272,8 +276,9 @@ def collect(warehouse: Warehouse, options: Options) -> Iterator[Record]:
     """One record for each destination that has a source and that the filters let through."""
     names = Names(_schema(options.arguments.schema_manifest))
     found: dict[tuple[str, str, str], Destination] = {}
-    for database in databases(warehouse, _unfiltered(options)):
-        for schema, name, kind, _ in tables(database):
+    everything = _unfiltered(options)
+    for database in databases(warehouse, everything):
+        for schema, name, kind, _ in tables(database, everything):
             names.add(database.name, schema, name, kind)
     for database in databases(warehouse, options):
         if not database.is_shared:

@@ -27,7 +27,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from catalog import Database, Key, databases, readable, tables, view_texts
-from connection import Warehouse, connect, explain, message, quote, sql_state
+from connection import Warehouse, connect, explain, is_statements_own, message, quote
 from pushkit.collection import Collector, Options, run_collect
 from pushkit.manifest import Record
 
@@ -170,6 +170,7 @@ NO_EXTERNAL = "external locations not readable (svv_external_tables)"
 NO_LATE_BINDING = "columns of late-binding views not readable"
 NO_FRESHNESS = "freshness not readable (SHOW TABLES)"
 NO_MODIFIED_TIME = "freshness not offered: SHOW TABLES of this patch level has no last_modified_time"
+UNREADABLE_COLUMNS = "columns not readable (svv_all_columns)"
 NO_COLUMNS = "columns not visible"
 NO_VIEW_TEXT = "view text not visible"
 
@@ -229,7 +230,7 @@ def facts_of(database: Database, options: Options) -> Facts:
         facts.volumes = {_owner(schema, table, materialized): Volume(*rest) for schema, table, *rest in volumes}
     facts.created = {(schema, name): moment for schema, name, moment in rows(NO_CREATION, CREATED_SQL) or []}
     if not options.only_freshness_and_volume:
-        facts.view_texts = view_texts(database)
+        facts.view_texts = view_texts(database, options)
         facts.comments = {(s, t, column): text for s, t, column, text in rows(NO_COMMENTS, COMMENTS_SQL) or []}
         facts.locations = {(s, t): path for s, t, path in rows(NO_EXTERNAL, EXTERNAL_TABLES_SQL, **here) or [] if path}
         for schema, view, name, kind in rows(NO_LATE_BINDING, LATE_BINDING_COLUMNS_SQL) or []:
@@ -263,7 +264,7 @@ def shown_tables(database: Database, schema: str, names: Sequence[str], options:
         try:
             rows = list(database.session.named_rows(sql.format(**names_in_sql, pattern=literal)))
         except Exception as error:
-            if not sql_state(error):  # the driver's own trouble, not the server's word
+            if not is_statements_own(error):
                 raise
             options.skip(NO_FRESHNESS, f"{database.name}.{schema}: {message(error)}")
             continue
@@ -329,7 +330,7 @@ class _Collection:
         self._facts = facts_of(database, options)
 
     def wanted(self) -> list[Table]:
-        found = (Table(*row) for row in tables(self._database))
+        found = (Table(*row) for row in tables(self._database, self._options))
         allows = self._options.filters.allows
         return [
             each for each in found if allows(self._database.name, *each.key) and not self._facts.is_backing(each.key)
@@ -350,7 +351,10 @@ class _Collection:
         wanted = {table.key for table in group}
         bounds = {"first_schema": group[0].schema, "last_schema": group[-1].schema}
         columns: dict[Key, list[Record]] = {}
-        for schema, table, *rest in self._database.session.rows(COLUMNS_SQL, database=self._database.name, **bounds):
+        values = {"database": self._database.name, **bounds}
+        for schema, table, *rest in (
+            readable(self._database, self._options, UNREADABLE_COLUMNS, COLUMNS_SQL, **values) or []
+        ):
             if (schema, table) in wanted:
                 columns.setdefault((schema, table), []).append(self._field((schema, table), *rest))
         return columns
@@ -449,7 +453,7 @@ def targets(warehouse: Warehouse, options: Options) -> Iterator[str]:
     for database in databases(warehouse, options):
         found = readable(database, options, NO_VIEWS, MATERIALIZED_VIEWS_SQL, database=database.name) or []
         facts = Facts(None, {}, materialized={(schema, name) for schema, name in found})
-        for schema, name, kind, _ in tables(database):
+        for schema, name, kind, _ in tables(database, options):
             if options.filters.allows(database.name, schema, name) and not facts.is_backing((schema, name)):
                 yield f"{database.name}.{schema}.{name} ({kind.lower()})"
 

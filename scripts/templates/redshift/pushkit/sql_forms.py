@@ -37,12 +37,17 @@ def read_form(piece: Piece) -> Form | None:
         return _create(piece)
     if first == "EXPORT":
         return _hive_export(piece)
+    if first == "MERGE":
+        return _merge_duplicates(piece)
     return None
 
 
 def rewritten(piece: Piece) -> Piece:
     """The statement without words that only sqlglot stumbles over; the same piece when there are none."""
-    if piece.word(0) != "CREATE":
+    first = piece.word(0)
+    if first == "INSERT":
+        return _without_directory_format(piece)
+    if first != "CREATE":
         return _without_compound_assignment(piece)
     drop: set[int] = set()
     for position in range(1, min(len(piece.tokens), 8)):
@@ -50,17 +55,46 @@ def rewritten(piece: Piece) -> Piece:
         # https://docs.databricks.com/aws/en/ldp/developer/sql-ref: CREATE OR REFRESH STREAMING TABLE
         if word == "OR" and following == "REFRESH":
             drop |= {position, position + 1}
-        elif (word in ("LIVE", "PRIVATE") and following in ("TABLE", "VIEW", "STREAMING", "MATERIALIZED")) or (
-            word == "SNAPSHOT" and following == "TABLE"
-        ):
+        elif word in ("LIVE", "PRIVATE") and following in ("TABLE", "VIEW", "STREAMING", "MATERIALIZED"):
+            drop.add(position)
+        if (word, following) == ("SNAPSHOT", "TABLE"):  # https://cloud.google.com/bigquery/docs/table-snapshots-create
             drop.add(position)
     for position in range(2, len(piece.tokens) - 1):
         # https://docs.databricks.com/aws/en/sql/language-manual/delta-clone
         if piece.word(position) in ("DEEP", "SHALLOW") and piece.word(position + 1) == "CLONE":
             drop.add(position)
-    if not drop:
+            drop.update(range(name_at(piece, position + 2)[1], len(piece.tokens)))
+            break
+    return _without(piece, drop)
+
+
+def _without(piece: Piece, places: set[int]) -> Piece:
+    if not places:
         return piece
-    return Piece([token for place, token in enumerate(piece.tokens) if place not in drop], piece.text)
+    kept = [token for place, token in enumerate(piece.tokens) if place not in places]
+    return Piece(kept, piece.text, piece.written)
+
+
+def _without_directory_format(piece: Piece) -> Piece:
+    """https://spark.apache.org/docs/latest/sql-ref-syntax-dml-insert-overwrite-directory.html: USING parquet."""
+    directory = _find(piece, "DIRECTORY")
+    if directory is None or directory > 3 or piece.word(directory + 2) != "USING":
+        return piece
+    for position in range(directory + 3, len(piece.tokens)):
+        if piece.word(position) in ("SELECT", "WITH", "FROM", "TABLE"):
+            return _without(piece, set(range(directory + 2, position)))
+    return piece
+
+
+def _merge_duplicates(piece: Piece) -> Form | None:
+    """https://docs.aws.amazon.com/redshift/latest/dg/r_MERGE.html: MERGE INTO t USING s ON … REMOVE DUPLICATES."""
+    if piece.word(len(piece.tokens) - 2) != "REMOVE" or piece.word(len(piece.tokens) - 1) != "DUPLICATES":
+        return None
+    target, _ = name_at(piece, _skip(piece, 1, "INTO"))
+    using = _find(piece, "USING")
+    if using is None or piece.word(using + 1) == "(":
+        return None
+    return Form("merge", target, name_at(piece, using + 1)[0])
 
 
 def _without_compound_assignment(piece: Piece) -> Piece:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Generic, TypeVar
@@ -26,6 +26,7 @@ from pushkit.sql_fingerprint import Fingerprint, digest
 from pushkit.sql_graph import LineageGraph
 from pushkit.sql_names import Defaults, Schema, TableName, dialect_of
 from pushkit.sql_query import Temporary
+from pushkit.sql_statements import StatementLineage
 from pushkit.sql_workers import Job, Pool, cores
 
 # Distinct statements whose lineage is kept for their repeats (about 2 KB each).
@@ -313,7 +314,7 @@ class LineageLog:
             result.merged = True
             for lineage in found.lineages:
                 if item.loose or not lineage.temporary:
-                    self._graph.add(lineage)
+                    self._graph.add(self._catalogued(lineage))
         if item.loose:
             self._loose.update(effect.table for effect in found.effects if effect.action == "create")
             return
@@ -322,6 +323,20 @@ class LineageLog:
             state.temporaries = applied(before, effect)
             if state.temporaries is not before:
                 state.signature = digest(f"{state.signature.hex()} {item.key[0].hex()} {item.key[1]}")
+
+    def _catalogued(self, lineage: StatementLineage) -> StatementLineage:
+        """Fields of structs that the catalog does not list become the column that holds them."""
+        schema = self.schema
+        if schema is None or not any("." in edge.source_column for edge in lineage.columns):
+            return lineage
+        edges = []
+        for edge in lineage.columns:
+            entry = schema.find(edge.source.parts)
+            columns = entry[1] if entry is not None else ()
+            top = edge.source_column.partition(".")[0]
+            is_field = columns and edge.source_column not in columns and top in columns
+            edges.append(replace(edge, source_column=top) if is_field else edge)
+        return replace(lineage, columns=tuple(dict.fromkeys(edges)))
 
     def _forget(self, session: str | None, state: _Session) -> None:
         if not state.temporaries and state.chosen is None and not state.waiting:

@@ -104,6 +104,12 @@ class Scope:
         if len(explicit) == 1 or len(opened) == 1:
             self.own.add(key)
             return (explicit or opened)[0].lookup(name, path)
+        if not opened:
+            elements = [
+                relation for relation in self.sources.values() if isinstance(relation, Rows) and relation.is_struct
+            ]
+            if len(elements) == 1:
+                return elements[0].qualified(name, path)
         # Any of several unknown tables could have it: unresolved, and not the outer query's.
         return NOTHING if opened else None
 
@@ -209,6 +215,7 @@ class Reader:
     def select_in(self, node: exp.Select, scope: Scope) -> Relation:
         """A SELECT whose scope may already hold relations (Hive: FROM t INSERT … SELECT …)."""
         self.add_from(node, scope)
+        self._match_recognize(node, scope)
         self._scan_modifiers(node, scope)
         outputs: list[Output] = []
         rest: list[Rest] = []
@@ -253,6 +260,20 @@ class Reader:
                 if condition is not None:
                     self.scan(condition, scope)
 
+    def _match_recognize(self, node: exp.Expr, scope: Scope) -> None:
+        """MATCH_RECOGNIZE stands for the relation before it: its partition columns and what it measures."""
+        match = node.args.get("match")
+        if match is None:
+            return
+        measures = [item.this for item in match.args.get("measures") or ()]
+        kept = [(self._implied_name(item), self.value(item, scope)) for item in match.args.get("partition_by") or ()]
+        outputs = [(self._fold(item.args["alias"]), self.value(item.this, scope)) for item in measures if item.alias]
+        every_row = "ALL ROWS" in str(match.args.get("rows") or "").upper()
+        rest = [Rest(self._star_of(scope), frozenset(), {})] if every_row else []
+        scope.sources.clear()
+        scope.tables.clear()
+        scope.add(match.alias, Derived([*kept, *outputs], rest))
+
     def _natural(self, scope: Scope, added: Iterable[str]) -> None:
         right = {name.lower(): name for alias in added for name, _ in scope.sources[alias].outputs}
         added = set(added)
@@ -268,14 +289,8 @@ class Reader:
         """One item of a FROM clause, with the joins and laterals that hang on it."""
         if isinstance(node, exp.Table):
             self._add_table(node, scope)
-        elif isinstance(node, exp.Subquery) and not node.alias and self._is_join_group(node):
-            self.add_source(node.this, scope)
-            self._add_joins(node, scope)
-            return
         elif isinstance(node, exp.Subquery):
-            env = self.with_env(node, scope.env)
-            relation = renamed(self._subquery(node, env, scope.outer), self._alias_columns(node))
-            scope.add(node.alias, relation)
+            self._add_subquery(node, scope)
         elif isinstance(node, exp.Lateral):
             self._add_lateral(node, scope)
         elif isinstance(node, exp.Unnest):
@@ -284,22 +299,40 @@ class Reader:
             self._add_values(node, scope)
         elif isinstance(node, exp.Query):
             scope.add(node.alias, self.query(node, scope.env, scope.outer))
+            return
         elif isinstance(node, exp.Stream):
             self.add_source(node.this, scope)
         else:
             self._add_function(node, node, scope)
-        if not isinstance(node, exp.Query):
-            self._add_joins(node, scope)
-            for lateral in node.args.get("laterals") or ():
-                self.add_source(lateral, scope)
+        self._add_joins(node, scope)
+        for lateral in node.args.get("laterals") or ():
+            self.add_source(lateral, scope)
+
+    def _add_subquery(self, node: exp.Subquery, scope: Scope) -> None:
+        if not node.alias and self._is_join_group(node):
+            self.add_source(node.this, scope)
+            return
+        inner = Scope(self.with_env(node, scope.env), scope.outer)
+        if isinstance(node.this, exp.Query) and not self._is_join_group(node):
+            relation = self.query(node.this, inner.env, scope.outer)
+        else:
+            self.add_source(node.this, inner)
+            relation = self._star_of(inner)
+        self._scan_modifiers(node, inner)
+        relation = self._pivoted(node, relation, inner)
+        pivot_alias = next((pivot.alias for pivot in node.args.get("pivots") or () if pivot.alias), "")
+        scope.add(pivot_alias or node.alias, renamed(relation, self._alias_columns(node)))
 
     @staticmethod
     def _is_join_group(node: exp.Expr) -> bool:
         """Parentheses around joins, which hide no alias inside them: FROM ((a JOIN b ON …) JOIN c ON …)."""
-        while isinstance(node, exp.Subquery) and not node.alias:
-            if isinstance(node.this, exp.Table) or node.args.get("joins"):
+        while isinstance(node, exp.Subquery):
+            inner = node.this
+            if isinstance(inner, exp.Table) or (isinstance(inner, exp.Subquery) and inner.args.get("joins")):
                 return True
-            node = node.this
+            node = inner
+            if node.alias:
+                return False
         return False
 
     def _add_table(self, node: exp.Table, scope: Scope) -> None:
@@ -375,7 +408,7 @@ class Reader:
             names = [alias]
         element = names[0].lower() if len(names) == 1 and self.namer.is_bigquery else None
         offset = node.args.get("offset")
-        rows = Rows(names, sources, element)
+        rows = Rows(names, sources, element, is_struct=self.namer.is_bigquery)
         if isinstance(offset, exp.Identifier):
             rows.outputs = [*rows.outputs, (self._fold(offset), NOTHING)]
         scope.add(alias or (names[0] if names else ""), rows)
@@ -404,20 +437,33 @@ class Reader:
             self.reads.setdefault(external)
             relation = Base(external)
         else:
-            before = len(self.reads)
-            relation = self._function_rows(node, inner, scope, before)
-        alias = node.alias or ""
-        scope.add(alias, relation)
+            relation = self._function_rows(node, inner, scope)
+        scope.add(node.alias or "", relation)
 
-    def _function_rows(self, node: exp.Expr, inner: exp.Expr, scope: Scope, before: int) -> Relation:
-        sources = self._arguments(inner, scope)
+    def _function_rows(self, node: exp.Expr, inner: exp.Expr, scope: Scope) -> Relation:
+        passed = self._passed_relations(node, inner, scope)
+        if len(passed) == 1:
+            # ML.PREDICT(MODEL m, (SELECT …)), f(TABLE t): the rows go through under their own names.
+            return renamed(passed[0], self._alias_columns(node))
         columns = self._alias_columns(node)
-        tables = list(self.reads)[before:]
-        if len(tables) == 1 and not sources and not columns:
-            return Base(tables[0], self.namer.columns(tables[0]))
         if isinstance(inner, exp.Explode) and not columns:
             columns = list(FLATTEN_COLUMNS)
-        return Rows(columns or ([node.alias] if node.alias else ()), sources)
+        return Rows(columns or ([node.alias] if node.alias else ()), self._arguments(inner, scope))
+
+    def _passed_relations(self, node: exp.Expr, inner: exp.Expr, scope: Scope) -> list[Relation]:
+        schema = node.args.get("db")
+        model = inner.args.get("this") if schema is not None and schema.name.upper() in ("ML", "AI") else None
+        passed: list[Relation] = []
+        for argument in inner.iter_expressions():
+            if argument is model:
+                continue
+            if isinstance(argument, exp.Query):
+                passed.append(self.query(argument, scope.env, scope))
+            elif isinstance(argument, exp.Table):
+                held = Scope(scope.env, scope)
+                self._add_table(argument, held)
+                passed.extend(held.sources.values())
+        return passed
 
     def _arguments(self, call: exp.Expr, scope: Scope) -> Sources:
         return frozenset().union(*(self.value(item, scope) for item in call.iter_expressions()))
@@ -482,7 +528,8 @@ class Reader:
         columns = list(_columns(group))
         if width > 1 and position < len(columns):
             columns = [columns[position]]
-        return frozenset().union(*(self.column(column, (), inner) for column in columns))
+        names = [self._fold(column.this if isinstance(column, exp.Column) else column) for column in columns]
+        return frozenset().union(*(self._unqualified(name, (), inner) for name in names))
 
     # -- the SELECT list -------------------------------------------------------------------------------------
 
@@ -505,6 +552,14 @@ class Reader:
             outputs.extend((self._fold(name), sources) for name in item.args.get("expressions") or ())
         elif isinstance(item, exp.Dot) and isinstance(item.expression, exp.Star):
             self.scan(item.this, scope)
+        elif kind is exp.QueryTransform:
+            # Hive: a script between; any of its outputs may come from any of its inputs.
+            sources = frozenset().union(*(self.value(argument, scope) for argument in item.expressions))
+            schema = item.args.get("schema")
+            names = schema.expressions if schema is not None else ()
+            outputs.extend(
+                (self._fold(name.this if isinstance(name, exp.ColumnDef) else name), sources) for name in names
+            )
         else:
             outputs.append((self._implied_name(item), self.value(item, scope)))
 
@@ -574,7 +629,7 @@ class Reader:
     def value(self, node: exp.Expr, scope: Scope) -> Sources:
         """The real columns an expression is computed from."""
         if type(node) is exp.Column:
-            return self.column(cast(exp.Column, node), (), scope)
+            return self.column(node, (), scope)
         found: set[Sources] = set()
         self._walk(node, scope, found)
         if len(found) == 1:
@@ -805,6 +860,8 @@ def _branches(node: exp.SetOperation) -> Iterable[exp.Expr]:
 
 
 def _columns(node: exp.Expr) -> Iterable[exp.Expr]:
+    if isinstance(node, exp.PivotAlias):
+        node = node.this
     return (
         found
         for found in node.find_all(exp.Column, exp.Identifier)

@@ -85,13 +85,17 @@ class Base(Relation):
 class Rows(Relation):
     """What a table function yields (UNNEST, FLATTEN, explode, …): every column comes from its arguments."""
 
-    __slots__ = ("element", "sources")
+    __slots__ = ("element", "is_struct", "sources")
 
-    def __init__(self, names: Iterable[str], sources: Sources, element: str | None = None) -> None:
+    def __init__(
+        self, names: Iterable[str], sources: Sources, element: str | None = None, *, is_struct: bool = False
+    ) -> None:
         super().__init__([(name, sources) for name in names])
         self.sources = sources
         # The name that stands for one element of the array, whose fields extend the source column's path.
         self.element = element
+        # Whether fields of the element can be named without it (BigQuery).
+        self.is_struct = is_struct
 
     def lookup(self, name: str, path: Sequence[str] = ()) -> Sources | None:
         sources = super().lookup(name)
@@ -100,7 +104,7 @@ class Rows(Relation):
         return sources
 
     def qualified(self, name: str, path: Sequence[str] = ()) -> Sources:
-        return self.sources if self.element is None else self._within((name, *path))
+        return self._within((name, *path)) if self.is_struct else self.sources
 
     def _within(self, path: Sequence[str]) -> Sources:
         return frozenset((table, ".".join((column, *path))) for table, column in self.sources)

@@ -20,6 +20,8 @@ def _words(text: str) -> frozenset[str]:
 
 # Texts inside texts (a procedure that executes a string that defines a task …): deeper ones are left unread.
 MAX_NESTED_TEXTS = 6
+# Words of a procedural language before one statement (IF … THEN IF … THEN …).
+MAX_WRAPPINGS = 100
 
 STARTERS = _words(
     """
@@ -94,7 +96,8 @@ def pieces(sql: str, dialect: Dialect, depth: int = 0) -> Iterator[Piece]:
     start = 0
     for position, token in enumerate(tokens):
         if token.token_type is TokenType.SEMICOLON:
-            yield from _unwrapped(Piece(tokens[start:position], sql), dialect, depth)
+            if position > start:
+                yield from _unwrapped(Piece(tokens[start:position], sql), dialect, depth)
             start = position + 1
     yield from _unwrapped(Piece(tokens[start:], sql), dialect, depth)
 
@@ -119,7 +122,9 @@ def nesting(tokens: Sequence[Token]) -> int:
 
 def _unwrapped(piece: Piece, dialect: Dialect, depth: int) -> Iterator[Piece]:
     """Takes off what the procedural language puts before a statement."""
-    while piece.tokens:
+    for _ in range(MAX_WRAPPINGS):
+        if not piece.tokens:
+            return
         word = piece.word(0)
         payload = _payload(piece)
         if payload is not None and word == "UNLOAD":
@@ -133,8 +138,10 @@ def _unwrapped(piece: Piece, dialect: Dialect, depth: int) -> Iterator[Piece]:
             return
         if word in ("EXECUTE", "EXEC"):
             text = _executed(piece, dialect)
-            if text is not None:
+            if text:
                 yield from pieces(text, dialect, depth + 1)
+            elif text is None:
+                yield piece  # computed at run time: for the reader to report
             return
         if word == "DO" and len(piece.tokens) > 1 and piece.tokens[1].token_type in _STRINGS:
             yield from pieces(piece.tokens[1].text, dialect, depth + 1)
@@ -147,6 +154,7 @@ def _unwrapped(piece: Piece, dialect: Dialect, depth: int) -> Iterator[Piece]:
             yield piece
             return
         piece = Piece(piece.tokens[rest:], piece.text)
+    yield piece
 
 
 def _payload(piece: Piece) -> str | None:
@@ -242,18 +250,18 @@ def line_starts(piece: Piece) -> list[int]:
 
 
 def _executed(piece: Piece, dialect: Dialect) -> str | None:
-    """The text of EXECUTE IMMEDIATE '…', EXEC('…') and sp_executesql N'…'; None when it is computed."""
+    """The text of EXECUTE IMMEDIATE '…', EXECUTE '…', EXEC('…') and sp_executesql N'…'.
+
+    None when the text is computed; empty when the statement executes a procedure or a task, not a text.
+    """
     payload = _payload(piece)
     tokens = list(dialect.tokenize(payload)) if payload is not None else list(piece.tokens[1:])
-    head = tokens[0].text.upper() if tokens else ""
-    if head not in ("IMMEDIATE", "(", "SP_EXECUTESQL"):
-        return None
-    for position, token in enumerate(tokens[1:3], start=1):
-        if token.token_type in _STRINGS:
-            follower = tokens[position + 1].text.upper() if position + 1 < len(tokens) else ""
-            # A string that is only the beginning of a concatenation is no statement.
-            return None if follower in ("||", "+") else token.text
-    return None
+    start = 1 if tokens and tokens[0].text.upper() in ("IMMEDIATE", "(", "SP_EXECUTESQL") else 0
+    if start < len(tokens) and tokens[start].token_type in _STRINGS:
+        follower = tokens[start + 1].text.upper() if start + 1 < len(tokens) else ""
+        # A string that is only the beginning of a concatenation is no statement.
+        return None if follower in ("||", "+") else tokens[start].text
+    return None if start else ""
 
 
 def _created(piece: Piece, dialect: Dialect, depth: int) -> Iterator[Piece]:

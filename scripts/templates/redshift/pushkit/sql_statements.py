@@ -268,7 +268,9 @@ class StatementReader:
         # In Hive and Spark a LOCATION is where the table keeps its own data; elsewhere it is what it reads.
         own = isinstance(self.namer.dialect, Hive)
         location = None if own else properties.get(exp.LocationProperty)
-        paths = [location.this.name] if location is not None and isinstance(location.this, exp.Literal) else []
+        paths = (
+            [location.this.name] if location is not None and isinstance(location.this, (exp.Literal, exp.Var)) else []
+        )
         for item in _generic_properties(properties):
             if item.this.name.lower() in ("uris", "location") and item.args.get("value") is not None:
                 paths.extend(literal.name for literal in item.args["value"].find_all(exp.Literal))
@@ -307,12 +309,12 @@ class StatementReader:
             self.unread = "the target of an INSERT is computed at run time"
 
     def _multi_insert(self, node: exp.Expr) -> None:
-        env = self._reader.with_env(node, {})
         source = node.args.get("source")
         hive = all(isinstance(item, exp.Insert) for item in node.expressions)
         if hive and source is not None:
-            self._hive_inserts(node.expressions, source, env)
+            self._hive_inserts(node, source)
             return
+        env = self._reader.with_env(node, {})
         relation = self._reader.query(source, env) if source is not None else Relation()
         scope = Scope(env, None)
         scope.add("", relation)
@@ -328,9 +330,10 @@ class StatementReader:
             outputs, content = self.placed(chosen, _column_list(insert.this, self.namer), target)
             self.emit(target, "insert all", outputs, content=content)
 
-    def _hive_inserts(self, inserts: Sequence[exp.Expr], source: exp.Expr, env: Env) -> None:
-        for insert in inserts:
-            self._reader.reads.clear()
+    def _hive_inserts(self, node: exp.Expr, source: exp.Expr) -> None:
+        for insert in node.expressions:
+            self._reader = self._new_reader()  # each INSERT has the tables of the FROM clause, and its own
+            env = self._reader.with_env(node, {})
             scope = Scope(env, None)
             self._reader.add_source(source, scope)
             query = insert.args.get("expression")
@@ -367,13 +370,25 @@ class StatementReader:
         self.emit(target, "merge", outputs, content=_merged_by_name(outputs))
 
     def _merged_insert(self, then: exp.Expr, incoming: Scope, target: TableName) -> list[Output]:
-        values = then.args.get("expression")
-        if isinstance(then.this, exp.Star) or values is None or _is_row(then):
+        names, cells = self._insert_lists(then)
+        if isinstance(then.this, exp.Star) or not cells or _is_row(then):
             return self._by_name(incoming, target)
-        names = [self._fold_column(item) for item in then.this.expressions] if isinstance(then.this, exp.Tuple) else []
-        names = names or list(self.namer.columns(target))
-        cells = values.expressions if isinstance(values, exp.Tuple) else [values]
+        names = names or list(self._columns_of(target)) or [self._implied(cell) for cell in cells]
         return [(name, self._reader.value(cell, incoming)) for name, cell in zip(names, cells, strict=False)]
+
+    def _insert_lists(self, then: exp.Expr) -> tuple[list[str], list[exp.Expr]]:
+        """The columns and the values of a MERGE's INSERT; INSERT VALUES (…) has no columns."""
+        listed = then.this.expressions if isinstance(then.this, exp.Tuple) else []
+        values = then.args.get("expression")
+        if len(listed) == 1 and isinstance(listed[0], exp.Anonymous) and str(listed[0].this).upper() == "VALUES":
+            return [], list(listed[0].expressions)
+        names = [self._fold_column(item) for item in listed]
+        if not isinstance(values, exp.Expr):
+            return names, []
+        return names, list(values.expressions) if isinstance(values, exp.Tuple) else [values]
+
+    def _implied(self, cell: exp.Expr) -> str:
+        return self.namer.fold(cell.output_name) if cell.output_name else ""
 
     def _by_name(self, incoming: Scope, target: TableName) -> list[Output]:
         """UPDATE SET *, INSERT *, INSERT ROW: every column from the source column of the same name."""
@@ -536,9 +551,10 @@ class StatementReader:
         if len(parts) == 1:
             # A new name without a schema stays in the old one's.
             new = TableName(old.database, old.schema, new.name, old.kind)
-        if old in self.temporaries:
+        temporary = old in self.temporaries
+        if temporary:
             self.effects.append(Effect("rename", old, to=new))
-        self._copied(new, node, "rename")
+        self._copied(new, node, "rename", temporary)
 
     def _swap(self, node: exp.Expr, one: TableName, other_node: exp.Expr) -> None:
         other = self.name_of(other_node)
@@ -572,7 +588,21 @@ class StatementReader:
             self.emit(target, "cache", relation.outputs, temporary=True, content=relation, action="create")
 
     def _command(self, node: exp.Expr) -> None:
-        self.unread = f"unsupported statement: {str(node.this).upper()}"
+        verb = str(node.this).upper()
+        if verb in (
+            "CREATE",
+            "INSERT",
+            "MERGE",
+            "UPDATE",
+            "DELETE",
+            "COPY",
+            "LOAD",
+            "REPLACE",
+            "WITH",
+            "SELECT",
+            "UNLOAD",
+        ):
+            self.unread = f"unsupported statement: {verb}"
 
 
 Handler = Callable[[StatementReader, exp.Expr], None]
