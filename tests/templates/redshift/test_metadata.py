@@ -6,7 +6,8 @@ from datetime import datetime
 
 from tests.templates.redshift.conftest import Record, Templates
 from tests.warehouses.redshift.launch import MAIN_DATABASE
-from tests.warehouses.redshift.shop import ANALYTICS, DEV, DOTTED, FINANCE, SHARE_NAME, Relation, Shop
+from tests.warehouses.redshift.shop import ANALYTICS, DEV, DOTTED, FINANCE, SHARE_NAME, Shop
+from tests.warehouses.redshift.truth import Relation
 
 MEGABYTE = 2**20
 REFUSED = "database dropped meanwhile or not authorised"

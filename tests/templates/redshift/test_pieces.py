@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.script_process import TEMPLATES
-from tests.warehouses.redshift.shop import CHUNK, pieces
+from tests.warehouses.redshift.truth import CHUNK, pieces
 
 FOLDER = TEMPLATES / "redshift"
 OWN = sorted(path.stem for path in FOLDER.glob("*.py"))

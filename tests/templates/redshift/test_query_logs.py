@@ -6,7 +6,8 @@ from datetime import datetime, timedelta, timezone
 
 from tests.script_process import run_script
 from tests.templates.redshift.conftest import Record, Templates
-from tests.warehouses.redshift.shop import SYSTEM_USER_ID, Query, Shop
+from tests.warehouses.redshift.shop import SYSTEM_USER_ID, Shop
+from tests.warehouses.redshift.truth import Query
 
 NO_USER = "user unknown: the name is neither in sys_query_history nor in svv_user_info"
 OWN_ONLY = "other users' queries not visible: this user has no SYSLOG ACCESS UNRESTRICTED"

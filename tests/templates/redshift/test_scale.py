@@ -13,7 +13,8 @@ from tests.sandbox_process import SandboxProcess
 from tests.templates.redshift.conftest import Record, Templates, connected
 from tests.warehouses.redshift import shop as shop_module
 from tests.warehouses.redshift.launch import RedshiftServer
-from tests.warehouses.redshift.shop import CHUNK, Shop, pieces
+from tests.warehouses.redshift.shop import Shop
+from tests.warehouses.redshift.truth import CHUNK, pieces
 
 TABLES, QUERIES, LONG_QUERIES = 2_000, 100_000, 50
 MEGABYTES = 2**20

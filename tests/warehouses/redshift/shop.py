@@ -1,6 +1,6 @@
 """A believable shop in the local Redshift, and the truth about it: what every test compares with.
 
-From Python dataclasses to the SQL that fills the server (``Shop.load``). Four local databases (one closed to
+``Shop.load`` is the SQL that fills the server with it. Four local databases (one closed to
 most users, one with a dot in its name), a database from a datashare, a Spectrum schema, views of all three sorts,
 names with dots, quotes, spaces and letters of other alphabets, tables without statistics and without rows, and a
 day of queries. Needs no server: the same call with the same ``now`` makes the same shop.
@@ -8,14 +8,14 @@ day of queries. Needs no server: the same call with the same ``now`` makes the s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 
-from tests.warehouses.redshift.launch import Load, User, copy_block, literal, quoted
+from tests.warehouses.redshift.filling import backing_name, class_info, own_statements, query_blocks, relation_blocks
+from tests.warehouses.redshift.launch import Load, User, copy_block, quoted
+from tests.warehouses.redshift.truth import Column, Query, Relation
 
-CHUNK = 4000  # characters of text a row of SYS_QUERY_TEXT holds
-LONGEST_REMARK = 256  # characters a remark has in the SVV views
 SYSTEM_USER_ID = 1
 
 ADMIN = User(100, "admin", "Adm1n!'secret", superuser=True)
@@ -30,7 +30,6 @@ AUDITOR = User(
 )
 LOADER = User(103, "Loader-Ünit", "l0ader-secret", grants=(("dev", None), ("analytics", None)))
 USERS = [ADMIN, MONITOR, AUDITOR, LOADER]
-DROPPED_USER_ID = 177  # ran queries, is gone since
 
 DEV, ANALYTICS, FINANCE, DOTTED, SHARED = "dev", "analytics", "finance", "emea.ops", "partner_share"
 LOCAL_DATABASES = [DEV, ANALYTICS, FINANCE, DOTTED]
@@ -38,335 +37,6 @@ SHARE_NAME = "salesshare"
 ODD_SCHEMA = 'odd. "schema"'
 ODD_TABLE = 'order details.v2 "final"'
 LONG_COMMENT = "Orders as the shop's till books them. " * 20 + "Ends here."
-
-# PostgreSQL's names of Redshift's types, where it has not the same.
-TYPES_IN_POSTGRESQL = {"super": "jsonb", "geometry": "text", "hllsketch": "text", "binary varying": "bytea"}
-
-
-@dataclass(frozen=True)
-class Column:
-    name: str
-    data_type: str
-    length: int | None = None
-    precision: int | None = None
-    scale: int | None = None
-    comment: str | None = None
-
-    @property
-    def full_type(self) -> str:
-        """The type as a person would declare it."""
-        if self.data_type == "numeric":
-            return f"numeric({self.precision},{self.scale})"
-        return f"{self.data_type}({self.length})" if self.length else self.data_type
-
-
-@dataclass(frozen=True)
-class Relation:
-    """``kind`` is what the collector should call it. None means unknown to the warehouse itself."""
-
-    database: str
-    schema: str
-    name: str
-    kind: str
-    columns: tuple[Column, ...]
-    comment: str | None = None
-    visible_rows: int | None = None
-    all_rows: int | None = None  # with the deleted ones
-    size_mb: int | None = None
-    created: datetime | None = None
-    modified: datetime | None = None
-    definition: str | None = None  # of views: what PG_VIEWS shows
-    sources: tuple[str, ...] = ()  # of views: schema.table they read
-    location: str | None = None
-
-    @property
-    def full_name(self) -> str:
-        return f"{self.database}.{self.schema}.{self.name}"
-
-    @property
-    def is_view(self) -> bool:
-        return "view" in self.kind
-
-    @property
-    def table_type(self) -> str:
-        """As SVV_ALL_TABLES has it."""
-        if self.is_view:
-            return "VIEW"
-        return {"external table": "EXTERNAL TABLE", "datashare table": "SHARED TABLE"}.get(self.kind, "TABLE")
-
-    @property
-    def subtype(self) -> str | None:
-        """As SHOW TABLES has it."""
-        names = {"table": "REGULAR TABLE", "view": "REGULAR VIEW", "external table": None, "datashare table": None}
-        return names.get(self.kind, self.kind.upper())
-
-
-@dataclass(frozen=True)
-class Query:
-    query_id: int
-    user: User | None  # None: dropped since
-    database: str
-    query_type: str
-    text: str
-    start: datetime
-    seconds: float = 2.0
-    session_id: int = 1_073_741_824
-    transaction_id: int = 5000
-    status: str = "success"
-    error: str | None = None
-    returned_rows: int | None = None
-    returned_bytes: int | None = None
-    user_id_override: int | None = None
-    extra: dict[str, object] = field(default_factory=dict)
-
-    @property
-    def end(self) -> datetime:
-        return self.start + timedelta(seconds=self.seconds)
-
-    @property
-    def user_id(self) -> int:
-        if self.user_id_override is not None:
-            return self.user_id_override
-        return self.user.user_id if self.user else DROPPED_USER_ID
-
-    @property
-    def is_over(self) -> bool:
-        return self.status in ("success", "failed", "canceled")
-
-
-def logged(text: str) -> str:
-    """A statement as the log writes it: backslash and new line as two characters each."""
-    return text.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
-
-
-def pieces(text: str) -> list[str]:
-    written = logged(text)
-    return [written[at : at + CHUNK] for at in range(0, len(written), CHUNK)] or [""]
-
-
-def stamp(moment: datetime | None) -> str | None:
-    """A moment as the warehouse keeps it: UTC, without a zone."""
-    return moment.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M:%S.%f") if moment else None
-
-
-# --- writing it into the server ------------------------------------------------------------------------
-
-
-HISTORY_COLUMNS = [
-    "user_id",
-    "query_id",
-    "query_label",
-    "transaction_id",
-    "session_id",
-    "database_name",
-    "query_type",
-    "status",
-    "result_cache_hit",
-    "start_time",
-    "end_time",
-    "elapsed_time",
-    "queue_time",
-    "execution_time",
-    "error_message",
-    "returned_rows",
-    "returned_bytes",
-    "query_text",
-    "redshift_version",
-    "compute_type",
-    "compile_time",
-    "planning_time",
-    "lock_wait_time",
-    "service_class_id",
-    "service_class_name",
-    "query_priority",
-    "generic_query_hash",
-    "username",
-]
-
-
-def _history_row(query: Query) -> tuple[object, ...]:
-    microseconds = int(query.seconds * 1_000_000)
-    hashed = f"h{hash((query.query_type, len(query.text))) & 0xFFFFFFFF:x}"
-    return (
-        query.user_id,
-        query.query_id,
-        query.extra.get("label", "default"),
-        query.transaction_id,
-        query.session_id,
-        query.database,
-        query.query_type,
-        query.status,
-        "f",
-        stamp(query.start),
-        stamp(query.end),
-        microseconds,
-        1200,
-        microseconds - 1200,
-        query.error,
-        query.returned_rows,
-        query.returned_bytes,
-        pieces(query.text)[0],
-        "1.0.98765",
-        "primary",
-        350,
-        90,
-        0,
-        100,
-        "Default queue",
-        "normal",
-        hashed,
-        query.user.name if query.user else None,
-    )
-
-
-def query_blocks(queries: Iterable[Query]) -> Iterator[str]:
-    """COPY statements for SYS_QUERY_HISTORY and SYS_QUERY_TEXT, a few thousand queries each."""
-    batch: list[Query] = []
-    for query in queries:
-        batch.append(query)
-        if len(batch) == 5000:
-            yield from _query_batch(batch)
-            batch = []
-    if batch:
-        yield from _query_batch(batch)
-
-
-def _query_batch(queries: list[Query]) -> Iterator[str]:
-    yield copy_block("testbed.sys_query_history", HISTORY_COLUMNS, (_history_row(query) for query in queries))
-    names = ["user_id", "query_id", "transaction_id", "session_id", "start_time", "sequence", "text"]
-    yield copy_block(
-        "testbed.sys_query_text",
-        names,
-        (
-            (q.user_id, q.query_id, q.transaction_id, q.session_id, stamp(q.start), sequence, piece)
-            for q in queries
-            # a statement's pieces are not written in order
-            for sequence, piece in reversed(list(enumerate(pieces(q.text))))
-        ),
-    )
-
-
-def relation_blocks(relations: list[Relation]) -> Iterator[str]:
-    """COPY statements for what the SVV views and SHOW TABLES say of these relations."""
-    yield copy_block(
-        "testbed.svv_all_tables",
-        ["database_name", "schema_name", "table_name", "table_type", "remarks"],
-        ((r.database, r.schema, r.name, r.table_type, _remark(r.comment)) for r in relations),
-    )
-    yield copy_block(
-        "testbed.svv_all_columns",
-        [
-            "database_name",
-            "schema_name",
-            "table_name",
-            "column_name",
-            "ordinal_position",
-            "is_nullable",
-            "data_type",
-            "character_maximum_length",
-            "numeric_precision",
-            "numeric_scale",
-            "remarks",
-        ],
-        (
-            (
-                r.database,
-                r.schema,
-                r.name,
-                c.name,
-                number,
-                "YES",
-                c.data_type,
-                c.length,
-                c.precision,
-                c.scale,
-                _remark(c.comment),
-            )
-            for r in relations
-            if r.kind != "late binding view"
-            for number, c in enumerate(r.columns, start=1)
-        ),
-    )
-    yield copy_block(
-        "testbed.show_tables",
-        ["database_name", "schema_name", "table_name", "table_type", "last_modified_time", "table_subtype", "owner"],
-        ((r.database, r.schema, r.name, r.table_type, stamp(r.modified), r.subtype, "admin") for r in relations),
-    )
-    yield copy_block(
-        "testbed.svv_table_info",
-        ["database", "schema", "table_id", "table", "size", "tbl_rows", "estimated_visible_rows", "create_time"],
-        (
-            (r.database, r.schema, number, _backing(r), r.size_mb, r.all_rows, r.visible_rows, stamp(r.created))
-            for number, r in enumerate(relations, start=200_000)
-            if r.size_mb is not None
-        ),
-    )
-    yield copy_block(
-        "testbed.svv_external_tables",
-        ["redshift_database_name", "schemaname", "tablename", "tabletype", "location"],
-        ((r.database, r.schema, r.name, "TABLE", r.location) for r in relations if r.location),
-    )
-    yield copy_block(
-        "testbed.svv_mv_info",
-        ["database_name", "schema_name", "user_name", "name", "is_stale", "state"],
-        ((r.database, r.schema, "admin", r.name, "f", 1) for r in relations if r.kind == "materialized view"),
-    )
-
-
-def _remark(comment: str | None) -> str | None:
-    return comment[:LONGEST_REMARK] if comment else None
-
-
-def _backing(relation: Relation) -> str:
-    """The table that holds the rows: a materialised view keeps them in one of its own."""
-    return f"mv_tbl__{relation.name}__0" if relation.kind == "materialized view" else relation.name
-
-
-def own_statements(relations: list[Relation]) -> list[str]:
-    """What one database holds itself: schemas, tables and views, comments, creation times."""
-    statements = [f"CREATE SCHEMA IF NOT EXISTS {quoted(name)};" for name in sorted({r.schema for r in relations})]
-    for relation in relations:
-        statements.extend(_own(relation))
-    statements.append(class_info(relations))
-    return statements
-
-
-def class_info(relations: list[Relation]) -> str:
-    """The rows of PG_CLASS_INFO: when each relation was created."""
-    rows = [f"({literal(r.schema)}, {literal(r.name)}, {literal(stamp(r.created))}::timestamp)" for r in relations]
-    return (
-        "INSERT INTO testbed.pg_class_info (reloid, relname, relnamespace, relcreationtime) "
-        f"SELECT 1, v.name, n.oid, v.created FROM (VALUES {', '.join(rows)}) AS v (schema, name, created) "
-        "JOIN pg_namespace AS n ON n.nspname = v.schema;"
-    )
-
-
-def _own(relation: Relation) -> Iterator[str]:
-    name = f"{quoted(relation.schema)}.{quoted(relation.name)}"
-    if relation.kind == "table":
-        columns = ", ".join(f"{quoted(c.name)} {_postgresql_type(c)}" for c in relation.columns)
-        yield f"CREATE TABLE {name} ({columns});"
-        if relation.comment:
-            yield f"COMMENT ON TABLE {name} IS {literal(relation.comment)};"
-        for column in relation.columns:
-            if column.comment:
-                yield f"COMMENT ON COLUMN {name}.{quoted(column.name)} IS {literal(column.comment)};"
-    elif relation.kind == "view":
-        yield f"CREATE VIEW {name} AS {relation.definition}"
-    elif relation.is_view:
-        texts = (relation.schema, relation.name, "admin", relation.definition)
-        yield f"INSERT INTO testbed.view_texts VALUES ({', '.join(literal(text) for text in texts)});"
-    if relation.kind == "late binding view":
-        for number, c in enumerate(relation.columns, start=1):
-            row = (relation.schema, relation.name, c.name, c.full_type, number)
-            yield f"INSERT INTO testbed.late_binding_columns VALUES ({', '.join(literal(v) for v in row)});"
-
-
-def _postgresql_type(column: Column) -> str:
-    return TYPES_IN_POSTGRESQL.get(column.data_type, column.full_type)
-
-
-# --- the shop ------------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -382,7 +52,7 @@ class Shop:
     def load(self) -> Load:
         local = [relation for relation in self.relations if relation.database in LOCAL_DATABASES]
         backing = [
-            Relation(r.database, r.schema, _backing(r), "table", r.columns)
+            Relation(r.database, r.schema, backing_name(r), "table", r.columns)
             for r in self.relations
             if r.kind == "materialized view"
         ]

@@ -1,0 +1,115 @@
+"""The truth about what the local Redshift holds, in Python: what tests compare with.
+
+Plain dataclasses, in the warehouse's own words. filling.py turns them into rows, shop.py makes a shop of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from tests.warehouses.redshift.launch import User
+
+CHUNK = 4000  # characters of text a row of SYS_QUERY_TEXT holds
+DROPPED_USER_ID = 177  # ran queries, is gone since
+
+
+@dataclass(frozen=True)
+class Column:
+    name: str
+    data_type: str
+    length: int | None = None
+    precision: int | None = None
+    scale: int | None = None
+    comment: str | None = None
+
+    @property
+    def full_type(self) -> str:
+        """The type as a person would declare it."""
+        if self.data_type == "numeric":
+            return f"numeric({self.precision},{self.scale})"
+        return f"{self.data_type}({self.length})" if self.length else self.data_type
+
+
+@dataclass(frozen=True)
+class Relation:
+    """``kind`` is what the collector should call it. None means unknown to the warehouse itself."""
+
+    database: str
+    schema: str
+    name: str
+    kind: str
+    columns: tuple[Column, ...]
+    comment: str | None = None
+    visible_rows: int | None = None
+    all_rows: int | None = None  # with the deleted ones
+    size_mb: int | None = None
+    created: datetime | None = None
+    modified: datetime | None = None
+    definition: str | None = None  # of views: what PG_VIEWS shows
+    sources: tuple[str, ...] = ()  # of views: schema.table they read
+    location: str | None = None
+
+    @property
+    def full_name(self) -> str:
+        return f"{self.database}.{self.schema}.{self.name}"
+
+    @property
+    def is_view(self) -> bool:
+        return "view" in self.kind
+
+    @property
+    def table_type(self) -> str:
+        """As SVV_ALL_TABLES has it."""
+        if self.is_view:
+            return "VIEW"
+        return {"external table": "EXTERNAL TABLE", "datashare table": "SHARED TABLE"}.get(self.kind, "TABLE")
+
+    @property
+    def subtype(self) -> str | None:
+        """As SHOW TABLES has it."""
+        names = {"table": "REGULAR TABLE", "view": "REGULAR VIEW", "external table": None, "datashare table": None}
+        return names.get(self.kind, self.kind.upper())
+
+
+@dataclass(frozen=True)
+class Query:
+    query_id: int
+    user: User | None  # None: dropped since
+    database: str
+    query_type: str
+    text: str
+    start: datetime
+    seconds: float = 2.0
+    session_id: int = 1_073_741_824
+    transaction_id: int = 5000
+    status: str = "success"
+    error: str | None = None
+    returned_rows: int | None = None
+    returned_bytes: int | None = None
+    user_id_override: int | None = None
+    extra: dict[str, object] = field(default_factory=dict)
+
+    @property
+    def end(self) -> datetime:
+        return self.start + timedelta(seconds=self.seconds)
+
+    @property
+    def user_id(self) -> int:
+        if self.user_id_override is not None:
+            return self.user_id_override
+        return self.user.user_id if self.user else DROPPED_USER_ID
+
+    @property
+    def is_over(self) -> bool:
+        return self.status in ("success", "failed", "canceled")
+
+
+def logged(text: str) -> str:
+    """A statement as the log writes it: backslash and new line as two characters each."""
+    return text.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
+
+
+def pieces(text: str) -> list[str]:
+    written = logged(text)
+    return [written[at : at + CHUNK] for at in range(0, len(written), CHUNK)] or [""]
