@@ -303,6 +303,7 @@ def test_a_log_can_be_read_on_after_its_records_were_taken() -> None:
         ("bigquery", "SELECT a FROM EXTERNAL_QUERY('c', 'q1')", "SELECT a FROM EXTERNAL_QUERY('c', 'q2')", False),
         ("bigquery", r"SELECT r'\' , a, 'x' FROM t", r"SELECT r'\' , b, 'x' FROM t", False),
         ("postgres", r"SELECT '\' , a, 'x' FROM t", r"SELECT '\' , b, 'x' FROM t", False),
+        ("bigquery", "SELECT a AS\t'x' FROM t", "SELECT a AS\t'y' FROM t", False),
         ("mysql", "SELECT a 'x' FROM t", "SELECT a 'y' FROM t", False),
     ],
 )

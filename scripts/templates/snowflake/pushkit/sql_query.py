@@ -172,10 +172,11 @@ class Reader:
         if with_ is None:
             return env
         inner = dict(env)
-        recursive = bool(with_.args.get("recursive")) or self.implicit_recursion
+        said = bool(with_.args.get("recursive"))
         for cte in with_.expressions:
             name = cte.alias.lower()
             columns = self._alias_columns(cte)
+            recursive = said or (self.implicit_recursion and _reads_itself(cte.this, name))
             inner[name] = self._cte(cte.this, name, columns, inner, recursive)
         return inner
 
@@ -857,6 +858,15 @@ def _branches(node: exp.SetOperation) -> Iterable[exp.Expr]:
         current = current.this
     found.append(current)
     return reversed(found)
+
+
+def _reads_itself(body: exp.Expr, name: str) -> bool:
+    """Whether a set operation reads `name` in a later branch only: in its first, that is a table of the same name."""
+    query = body.unnest() if isinstance(body, exp.Subquery) else body
+    if not isinstance(query, exp.SetOperation):
+        return False
+    first = next(iter(_branches(query)))
+    return not any(table.name.lower() == name and not table.db for table in first.find_all(exp.Table))
 
 
 def _columns(node: exp.Expr) -> Iterable[exp.Expr]:
