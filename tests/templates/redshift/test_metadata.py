@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
+
+import pytest
 
 from tests.templates.redshift.conftest import Record, Templates
 from tests.warehouses.redshift.launch import MAIN_DATABASE
@@ -149,3 +152,44 @@ def test_who_is_no_superuser_cannot_tell_an_empty_table_from_a_hidden_one(templa
     assert collected.skipped == {UNKNOWN_VOLUME: 1}
     orders = next(record for record in collected.records if record["name"] == "orders")
     assert orders["row_count"] == 120_000
+
+
+# An external schema whose catalog does not answer makes the views that list it fail as a whole.
+BREAK_SQL = """
+CREATE OR REPLACE FUNCTION testbed.catalog_answers() RETURNS boolean LANGUAGE plpgsql AS
+$$ BEGIN RAISE EXCEPTION 'External Catalog Error' USING ERRCODE = 'XX000'; END $$;
+CREATE TABLE testbed.kept AS SELECT pg_get_viewdef('pg_catalog.{view}') AS definition;
+DO $$ BEGIN EXECUTE format(
+    'CREATE OR REPLACE VIEW pg_catalog.{view} AS SELECT * FROM (%s) AS v WHERE testbed.catalog_answers()',
+    (SELECT rtrim(definition, ';') FROM testbed.kept)
+); END $$;
+"""
+MEND_SQL = """
+DO $$ BEGIN EXECUTE format(
+    'CREATE OR REPLACE VIEW pg_catalog.{view} AS %s', (SELECT definition FROM testbed.kept)
+); END $$;
+DROP TABLE testbed.kept;
+"""
+
+
+@pytest.mark.parametrize(
+    ("view", "reason", "lost"),
+    [
+        ("svv_external_tables", "external locations not readable (svv_external_tables)", "external_location"),
+        ("svv_all_columns", "columns not readable (svv_all_columns)", '"fields"'),
+    ],
+)
+def test_a_view_that_fails_costs_only_what_it_tells(
+    templates: Templates, shop: Shop, view: str, reason: str, lost: str
+) -> None:
+    whole = templates.collect("metadata", "--include", "dev.spectrum.*")
+    assert lost in json.dumps(whole.records)
+    templates.server.run(BREAK_SQL.format(view=view))
+    try:
+        partial = templates.collect("metadata", "--include", "dev.spectrum.*")
+    finally:
+        templates.server.run(MEND_SQL.format(view=view))
+    assert [name_of(record) for record in partial.records] == [name_of(record) for record in whole.records]
+    assert lost not in json.dumps(partial.records)
+    assert partial.skipped[reason] == 1
+    assert "External Catalog Error" in partial.trailer["skipped_examples"][reason]
