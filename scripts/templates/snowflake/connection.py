@@ -216,7 +216,8 @@ def _variable_arguments() -> tuple[str, dict[str, Any]]:
         raise ConfigurationError(
             f"signing in with {method.name} needs {', '.join(missing)}", "Set what is missing; README.md lists all."
         )
-    _check_key_file(values.get("SNOWFLAKE_PRIVATE_KEY_FILE"))
+    if key_file := values.get("SNOWFLAKE_PRIVATE_KEY_FILE"):
+        values["SNOWFLAKE_PRIVATE_KEY_FILE"] = _checked_key_file(key_file)
     names = {**ACCOUNT_VARIABLES, **method.required, **method.optional}
     arguments: dict[str, Any] = {names[name]: value for name, value in values.items()}
     if "port" in arguments:
@@ -273,7 +274,7 @@ def _check_credentials(method: Method) -> None:
 def _token_from_file() -> str:
     if _set([*TOKEN]):
         raise ConfigurationError(f"SNOWFLAKE_TOKEN and {TOKEN_FILE_VARIABLE} both give a token", "Unset one of them.")
-    path = Path(os.environ[TOKEN_FILE_VARIABLE])
+    path = Path(os.environ[TOKEN_FILE_VARIABLE]).expanduser()
     try:
         token = path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
@@ -284,9 +285,9 @@ def _token_from_file() -> str:
     return token
 
 
-def _check_key_file(path: str | None) -> None:
-    if path is None:
-        return
+def _checked_key_file(path: str) -> str:
+    """The path with ``~`` written out, once the file is found to be a private key that can be opened."""
+    path = str(Path(path).expanduser())
     try:
         start = Path(path).read_bytes()[:64]
     except OSError as error:
@@ -297,6 +298,7 @@ def _check_key_file(path: str | None) -> None:
         raise ConfigurationError(f"{path} holds the public key", "Sign in with the private one, rsa_key.p8.")
     if b"ENCRYPTED" in start and not _set(["SNOWFLAKE_PRIVATE_KEY_PASSPHRASE"]):
         raise ConfigurationError(f"the private key in {path} is encrypted", "Set SNOWFLAKE_PRIVATE_KEY_PASSPHRASE.")
+    return path
 
 
 def _port(text: str) -> int:
@@ -401,6 +403,8 @@ NO_WAREHOUSE = {606}
 # https://docs.snowflake.com/en/sql-reference/info-schema
 TOO_MUCH = ("too much data", "exceeded the max number of rows")
 SIGN_IN_ERRORS = range(390_000, 396_000)
+# No account, user, password or a value the driver does not take; 250001 also stands for a key it cannot use.
+LOCAL_ERRORS = {250_001, 251_001, 251_005, 251_006, 251_007}
 HTTP_ERRORS = range(290_000, 291_000)  # version 4: 290000 and the HTTP status of an answer that is no answer
 VENDORED = "snowflake.connector.vendored."  # version 4 lets through what its copy of requests says of the network
 # The session ended (idle, closed by an administrator, token run out): signing in anew helps.
@@ -472,5 +476,6 @@ def _is_http_refusal(text: str) -> bool:
 
 def _is_local(error: Error, text: str) -> bool:
     """Whether the driver gave up before asking anyone: an unreadable key, a wrong passphrase, a bad argument."""
-    asked = "http" in text.lower() or "could not connect" in text.lower()
-    return not asked and error.errno in {250_001, 251_001, 251_005, 251_006, 251_007, 251_008}
+    lowered = text.lower()
+    asked = "http" in lowered or "could not connect" in lowered
+    return "configuration error" in lowered or (not asked and error.errno in LOCAL_ERRORS)

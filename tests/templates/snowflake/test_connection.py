@@ -234,6 +234,16 @@ def test_a_profile_that_is_not_there_names_those_that_are(templates: Templates) 
     assert "testbed" in message
 
 
+@pytest.mark.parametrize("missing", ["user", "password"])
+def test_a_profile_that_lacks_something_is_a_matter_of_configuration(
+    templates: Templates, tmp_path: Path, missing: str
+) -> None:
+    env = templates.server.environment(home=tmp_path / "partial", **{missing: None})
+    run = templates.run("metadata", env=env).check(2)
+    assert missing in run.summary["error"]["message"].lower()
+    assert "Traceback" not in run.stderr
+
+
 def test_without_any_configuration_the_variables_are_named(templates: Templates, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     run = templates.run("metadata", env={"SNOWFLAKE_HOME": str(tmp_path / "empty")}).check(2)
