@@ -4,6 +4,7 @@
 #     "snowflake-connector-python>=4,<6",
 #     "tqdm>=4.67,<5",
 #     "psutil>=7,<8",
+#     "filelock>=3.16,<4",
 # ]
 # ///
 """Collects metadata: tables and views of every database the role sees, their columns, volume and freshness.
@@ -304,6 +305,7 @@ def databases(connection: SnowflakeConnection, options: Options) -> Iterator[str
 
 def _is_shared(row: Record) -> bool:
     """Another account's data, seen through a share or an installed application, and Snowflake's samples."""
+    # ADAPT: name databases here that must never leave the account, whatever --include says (a clone, a sandbox).
     return (
         row["name"] == SAMPLE_DATABASE
         or row.get("kind") in ("IMPORTED DATABASE", "APPLICATION")
