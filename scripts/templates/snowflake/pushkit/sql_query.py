@@ -37,6 +37,13 @@ CLOCK_EVERY = 2048
 LATERAL_ALIASES = frozenset(
     {"Snowflake", "Redshift", "Databricks", "Spark", "Teradata", "ClickHouse", "DuckDB", "Presto", "Athena", "Trino"}
 )
+# A dot after a column reaches into a struct in these; elsewhere an unknown qualifier is a variable of a script.
+STRUCT_DOTS = frozenset(
+    {
+        "Athena", "BigQuery", "ClickHouse", "Databricks", "Dialect", "DuckDB", "Hive", "Presto", "Redshift", "Spark",
+        "Spark2", "Trino",
+    }
+)  # fmt: skip
 # A CTE may read itself without the word RECURSIVE in these.
 IMPLICIT_RECURSION = frozenset({"Snowflake", "TSQL", "Oracle", "Teradata", "Fabric"})
 
@@ -146,6 +153,7 @@ class Reader:
         dialect = type(namer.dialect).__name__
         self.lateral_aliases = dialect in LATERAL_ALIASES
         self.implicit_recursion = dialect in IMPLICIT_RECURSION
+        self.struct_dots = dialect in STRUCT_DOTS
         self._steps = 0
 
     # -- queries ---------------------------------------------------------------------------------------------
@@ -746,6 +754,8 @@ class Reader:
                 chain = [*(self._fold(part) for part in parts[taken:-1]), name]
                 return relation.qualified(chain[0], (*chain[1:], *path))
             around = around.outer
+        if not self.struct_dots:
+            return NOTHING
         chain = [*(self._fold(part) for part in parts[:-1]), name]
         return self._unqualified(chain[0], (*chain[1:], *path), scope)
 
