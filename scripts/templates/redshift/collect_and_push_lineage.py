@@ -3,9 +3,11 @@
 # requires-python = ">=3.10"
 # dependencies = [
 #     "redshift-connector>=2.2,<3",
+#     "boto3>=1.42,<2",
 #     "sqlglot[c]==30.30.0",
 #     "tqdm>=4.67,<5",
 #     "psutil>=7,<8",
+#     "filelock>=3.16,<4",
 #     "pycarlo>=0.15.500,<0.16",
 #     "tenacity>=9.1,<10",
 # ]

@@ -2,9 +2,11 @@
 # requires-python = ">=3.10"
 # dependencies = [
 #     "redshift-connector>=2.2,<3",
+#     "boto3>=1.42,<2",
 #     "sqlglot[c]==30.30.0",
 #     "tqdm>=4.67,<5",
 #     "psutil>=7,<8",
+#     "filelock>=3.16,<4",
 # ]
 # ///
 """Collects lineage: which tables and columns were written from which, and what views are made of.

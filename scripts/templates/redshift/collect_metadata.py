@@ -2,6 +2,7 @@
 # requires-python = ">=3.10"
 # dependencies = [
 #     "redshift-connector>=2.2,<3",
+#     "boto3>=1.42,<2",
 #     "tqdm>=4.67,<5",
 #     "psutil>=7,<8",
 # ]

@@ -141,7 +141,7 @@ def test_a_role_without_superuser_rights_gets_its_own_and_hears_of_the_rest(temp
     assert collected.skipped == {REFUSED: 2, NO_VOLUME: 2}
     assert FINANCE in str(collected.trailer["skipped_examples"]) or DOTTED in str(collected.trailer["skipped_examples"])
     assert not any("row_count" in record for record in collected.records)  # unknown, and not 0
-    orders = next(record for record in collected.records if record["name"] == "orders")
+    orders = next(record for record in collected.records if name_of(record) == "dev.sales.orders")
     assert orders["last_update_time"] == expected(shop.relation("sales", "orders"))["last_update_time"]
 
 
@@ -150,7 +150,7 @@ def test_who_is_no_superuser_cannot_tell_an_empty_table_from_a_hidden_one(templa
     returns = next(record for record in collected.records if record["name"] == "returns")
     assert "row_count" not in returns
     assert collected.skipped == {UNKNOWN_VOLUME: 1}
-    orders = next(record for record in collected.records if record["name"] == "orders")
+    orders = next(record for record in collected.records if name_of(record) == "dev.sales.orders")
     assert orders["row_count"] == 120_000
 
 

@@ -72,12 +72,12 @@ def test_a_hundred_thousand_queries_arrive_whole(templates: Templates, large: tu
             assert record["query_text"] == query.text
             assert record["user"] == "Loader-Ünit"
     assert seen == QUERIES
-    assert sum(push["events"] for push in templates.sandbox.pushes("querylogs")) == seen + 12
+    assert sum(push["events"] for push in templates.sandbox.pushes("querylogs")) == seen + 13
 
 
 def test_lineage_reads_the_long_texts(templates: Templates) -> None:
     run = templates.run("collect", "lineage").check()
-    assert run.summary["skipped"] == {}
+    assert sum(run.summary["skipped"].values()) == 1  # the shop's own statement with a name that two schemas have
     found = [each["destination"]["name"] for each in records_of(templates.manifest("lineage"))]
     assert "order_items" in found
 

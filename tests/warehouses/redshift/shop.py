@@ -139,7 +139,7 @@ def shop(now: datetime) -> Shop:
 
 
 def relations(now: datetime) -> list[Relation]:
-    return [*_dev_tables(now), *_dev_views(now), *_other_databases(now)]
+    return [*_dev_tables(now), *_archive(now), *_dev_views(now), *_other_databases(now)]
 
 
 def _dev_tables(now: datetime) -> Iterator[Relation]:
@@ -212,6 +212,22 @@ def _dev_tables(now: datetime) -> Iterator[Relation]:
         size_mb=1,
         created=born,
         modified=now - timedelta(hours=6),
+    )
+
+
+def _archive(now: datetime) -> Iterator[Relation]:
+    """A table of the same name in another schema: which one is meant takes the session's search path."""
+    yield Relation(
+        DEV,
+        "archive",
+        "orders",
+        "table",
+        (integer("order_id"), numeric("amount", 18, 2)),
+        visible_rows=5,
+        all_rows=5,
+        size_mb=1,
+        created=now - timedelta(days=300),
+        modified=now - timedelta(days=100),
     )
 
 
@@ -474,6 +490,16 @@ def _transformations(now: datetime) -> Iterator[Query]:
         at + 5 * minute,
         1,
         session_id=14,
+    )
+    yield Query(
+        9018,
+        LOADER,
+        DEV,
+        "INSERT",
+        "INSERT INTO customers (customer_id) SELECT order_id FROM orders",
+        at + 5 * minute,
+        1,
+        session_id=15,
     )
     yield Query(
         9016,

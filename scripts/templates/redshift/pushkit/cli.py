@@ -8,7 +8,10 @@ this module: collection.py and pushing.py do.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import json
+import os
 import signal
 import sys
 import time
@@ -25,7 +28,7 @@ from tqdm import tqdm
 from pushkit import VERSION
 from pushkit.errors import ConfigurationError, PushIngestionError, Terminated
 from pushkit.manifest import Record, parse_utc
-from pushkit.redaction import redact
+from pushkit.redaction import redact, redact_values
 
 DONE, PARTLY, INTERRUPTED = 0, 1, 130
 UNEXPECTED = 1
@@ -34,8 +37,9 @@ SECONDS_BETWEEN_NOTES = 30.0
 
 
 def say(text: str) -> None:
-    """One line for people, on stderr, without secrets."""
-    print(redact(text), file=sys.stderr, flush=True)
+    """One line for people, on stderr, without secrets. A reader that has gone away stops nothing."""
+    with contextlib.suppress(OSError, ValueError):
+        print(redact(text), file=sys.stderr, flush=True)
 
 
 # --- arguments -----------------------------------------------------------------------------------------
@@ -44,7 +48,7 @@ def say(text: str) -> None:
 def moment(text: str) -> datetime:
     try:
         return parse_utc(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise argparse.ArgumentTypeError(
             f"{text!r} is not a time; write 2026-01-31 or 2026-01-31T06:00:00Z (UTC)"
         ) from None
@@ -88,17 +92,25 @@ def add_manifest(parser: argparse.ArgumentParser, flow: str) -> None:
 # --- memory ---------------------------------------------------------------------------------------------
 
 
-def _free_memory() -> int:
-    """Bytes this process may still take: the machine's, or less where a container is limited (cgroup v2, v1)."""
+# Files of a container's limit, its use, its statistics and the name in there of the cache that can be dropped:
+# https://docs.kernel.org/admin-guide/cgroup-v2.html and https://docs.kernel.org/admin-guide/cgroup-v1/memory.html
+CONTAINER_LIMITS = (
+    ("memory.max", "memory.current", "memory.stat", "inactive_file"),
+    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat", "total_inactive_file"),
+)
+
+
+def _free_memory(cgroups: Path = Path("/sys/fs/cgroup")) -> int:
+    """Bytes this process may still take: the machine's, or less where a container is limited."""
     free = int(psutil.virtual_memory().available)
-    for limit, used in (
-        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-        ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
-    ):
+    for limit, used, statistics, cache in CONTAINER_LIMITS:
         try:
-            free = min(free, int(Path(limit).read_text()) - int(Path(used).read_text()))
+            lines = (cgroups / statistics).read_text().splitlines()
+            droppable = next((int(line.split()[1]) for line in lines if line.split()[0] == cache), 0)
+            left = int((cgroups / limit).read_text()) - int((cgroups / used).read_text()) + droppable
         except (OSError, ValueError):
-            continue  # not Linux, another cgroup version, or no limit ("max")
+            continue  # not Linux, the other version, or no limit ("max")
+        free = min(free, left)
     return free
 
 
@@ -143,7 +155,11 @@ class Progress:
 # --- running --------------------------------------------------------------------------------------------
 
 
-def _terminate(signum: int, frame: FrameType | None) -> None:
+def _stop_once(signum: int, frame: FrameType | None) -> None:
+    """The first signal ends the run in order; more of them would only cut that short."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    say("stopping: what is under way is brought to an end")
     raise Terminated
 
 
@@ -154,7 +170,10 @@ def run(
     prints_summary: bool = True,
 ) -> int:
     """Run the work; whatever happens, end with an exit code, a sentence for people and the summary."""
-    signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGTERM, _stop_once)
+    signal.signal(signal.SIGINT, _stop_once)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of all alphabets, whatever the terminal's
     started = time.monotonic()
     summary: Record = {"command": script.removesuffix(".py"), "version": VERSION}
     try:
@@ -163,16 +182,29 @@ def run(
     except KeyboardInterrupt:
         code = INTERRUPTED
         say("interrupted; what was accepted stays accepted, run the same command again for the rest")
+    except BrokenPipeError:
+        code = UNEXPECTED  # the reader of --list went away
     except Exception as error:  # the last line of defence: a scheduler must get its exit code and summary
         known = error if isinstance(error, PushIngestionError) else explain(error)
         code = _tell(error, known, summary)
-    status = {DONE: "complete", PARTLY: "partial", INTERRUPTED: "interrupted"}.get(code, "failed")
-    if "error" in summary and status == "partial":
-        status = "failed" if not summary.get("records_accepted") else "partial"
-    summary |= {"status": status, "exit_code": code, "seconds": round(time.monotonic() - started, 3)}
+    summary |= {"status": _status(code, summary), "exit_code": code, "seconds": round(time.monotonic() - started, 3)}
     if prints_summary:
-        print(redact(json.dumps(summary, ensure_ascii=False)), flush=True)
+        _print_summary(summary)
     return code
+
+
+def _status(code: int, summary: Record) -> str:
+    if code == PARTLY and not summary.get("records_accepted"):
+        return "failed"
+    return {DONE: "complete", PARTLY: "partial", INTERRUPTED: "interrupted"}.get(code, "failed")
+
+
+def _print_summary(summary: Record) -> None:
+    """One line of ASCII, which every pipe takes. A reader that has gone away changes nothing of what was done."""
+    try:
+        print(json.dumps(redact_values(summary)), flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the exit does not try again
 
 
 def _tell(error: Exception, known: PushIngestionError | None, summary: Record) -> int:

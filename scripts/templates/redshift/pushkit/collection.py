@@ -8,8 +8,6 @@ script brings, into a manifest; nothing here knows a driver.
 from __future__ import annotations
 
 import argparse
-import json
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -21,12 +19,14 @@ from re import compile as compile_pattern
 from re import split as split_pattern
 from typing import Any
 
-from pushkit.cli import DONE, Progress, add_manifest, make_parser, moment, positive, run, say
+from pushkit.cli import DONE, Progress, add_manifest, make_parser, run, say
 from pushkit.errors import ConfigurationError, PushIngestionError
-from pushkit.manifest import Header, Record, Window, Writer, iso_utc, parse_utc
+from pushkit.journal import Standing, standing
+from pushkit.locking import only_run
+from pushkit.manifest import Header, Record, Window, Writer, iso_utc
 from pushkit.redaction import redact
+from pushkit.windows import State, add_window_arguments, choose_window
 
-DEFAULT_LOOKBACK_HOURS = 24.0
 LONGEST_EXAMPLE = 300  # characters of an example kept for a skip reason
 
 
@@ -82,7 +82,7 @@ class Options:
         """Count what could not be read, by reason, with the first example: nothing passes silently."""
         self.skipped[reason] = self.skipped.get(reason, 0) + count
         if example and reason not in self.skipped_examples:
-            self.skipped_examples[reason] = redact(example[:LONGEST_EXAMPLE])
+            self.skipped_examples[reason] = redact(example)[:LONGEST_EXAMPLE]
 
     @property
     def since(self) -> datetime:
@@ -147,85 +147,9 @@ def add_collect_arguments(parser: argparse.ArgumentParser, collector: Collector)
             help="row counts, sizes and update times only: no columns, view SQL or tags",
         )
     if collector.latency is not None:
-        _add_window_arguments(parser)
+        add_window_arguments(parser)
     if collector.arguments:
         collector.arguments(parser)
-
-
-def _add_window_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--since", type=moment, metavar="TIME", help="start of the window, UTC")
-    parser.add_argument("--until", type=moment, metavar="TIME", help="end of the window, UTC, excluded")
-    parser.add_argument(
-        "--lookback-hours",
-        type=positive(float),
-        metavar="H",
-        help=f"start H hours before the window's end (default: {DEFAULT_LOOKBACK_HOURS:g})",
-    )
-    parser.add_argument(
-        "--state",
-        type=Path,
-        metavar="FILE",
-        help="start where the last complete run with this file ended, and remember where this one ended",
-    )
-
-
-# --- windows and their state ---------------------------------------------------------------------------
-
-
-def _window(arguments: argparse.Namespace, collector: Collector, now: datetime) -> Window | None:
-    """The window asked for, ending no later than what the system views are sure to hold."""
-    if collector.latency is None:
-        return None
-    latest = (now - collector.latency).replace(microsecond=0)
-    end = arguments.until or latest
-    if end > latest:
-        say(f"the window ends at {iso_utc(latest)}, not later: the system views lag by {collector.latency}")
-        end = latest
-    start, is_remembered = _start(arguments, end)
-    if is_remembered:
-        end = max(start, end)  # the last run went further than this one may: nothing new, and no step back
-    if start > end:
-        raise ConfigurationError(
-            f"the window is empty: it would start at {iso_utc(start)} and end at {iso_utc(end)}",
-            f"Rows are sure to be there up to {collector.latency} ago: choose an earlier --since.",
-        )
-    if collector.retention and start < now - collector.retention:
-        say(f"warning: the system views keep {collector.retention.days} days; the window starts before that")
-    return Window(start, end)
-
-
-def _start(arguments: argparse.Namespace, end: datetime) -> tuple[datetime, bool]:
-    """The window's start, and whether it comes from the state file."""
-    if arguments.since and arguments.lookback_hours:
-        raise ConfigurationError("--since and --lookback-hours both name the window's start", "Give one of them.")
-    if arguments.since:
-        return arguments.since, False
-    remembered = _read_state(arguments.state) if arguments.state else None
-    if remembered:
-        return remembered, True
-    return end - timedelta(hours=arguments.lookback_hours or DEFAULT_LOOKBACK_HOURS), False
-
-
-def _read_state(path: Path) -> datetime | None:
-    try:
-        return parse_utc(json.loads(path.read_text(encoding="utf-8"))["until"])
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ConfigurationError(
-            f"the state file {path} cannot be used: {error}",
-            "Give --since once together with --state: the run then writes the file anew.",
-        ) from error
-
-
-def write_state(path: Path | None, header: Header) -> None:
-    if path is None or header.window is None:
-        return
-    state = {"warehouse": header.warehouse, "flow": header.flow, "until": iso_utc(header.window.end)}
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial.write_text(json.dumps(state) + "\n", encoding="utf-8")
-    os.replace(partial, path)
 
 
 # --- running --------------------------------------------------------------------------------------------
@@ -240,21 +164,45 @@ def run_collect(collector: Collector, argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
 
     def work(summary: Record) -> int:
-        options = make_options(arguments, collector)
+        state = state_of(arguments, collector)
+        options = make_options(arguments, collector, state)
         if arguments.list:
             return list_targets(collector, options)
-        header = collect_into_manifest(collector, arguments, options, summary)
-        write_state(arguments.state if collector.latency is not None else None, header)
+        with only_run(arguments.manifest):
+            if state:
+                _spare_what_was_not_pushed(arguments.manifest, collector.flow)
+            header = collect_into(arguments.manifest, collector, options, summary)
+            if state:
+                state.advance(header.window)
         return DONE
 
     return run(script, work, collector.explain, prints_summary=not arguments.list)
 
 
-def make_options(arguments: argparse.Namespace, collector: Collector) -> Options:
+def _spare_what_was_not_pushed(manifest: Path, flow: str) -> None:
+    """With a state every window is collected once, so a manifest that was not pushed must not be overwritten."""
+    if standing(manifest, flow) in (Standing.UNPUSHED, Standing.UNFINISHED):
+        raise ConfigurationError(
+            f"{manifest} was not wholly pushed, and this run would overwrite it",
+            f"Push it (push_{flow}.py --manifest {manifest}), or move it to where it is pushed from.",
+        )
+
+
+def state_of(arguments: argparse.Namespace, collector: Collector) -> State | None:
+    if collector.latency is None or arguments.state is None:
+        return None
+    return State(arguments.state, collector.warehouse, collector.flow)
+
+
+def make_options(arguments: argparse.Namespace, collector: Collector, state: State | None) -> Options:
+    window = None
+    if collector.latency is not None:
+        now = datetime.now(timezone.utc)
+        window = choose_window(arguments, state, collector.latency, collector.retention, now)
     return Options(
         filters=Filters(arguments.include, arguments.exclude),
         arguments=arguments,
-        window=_window(arguments, collector, datetime.now(timezone.utc)),
+        window=window,
         only_freshness_and_volume=getattr(arguments, "only_freshness_and_volume", False),
     )
 
@@ -271,9 +219,8 @@ def list_targets(collector: Collector, options: Options) -> int:
     return DONE
 
 
-def collect_into_manifest(
-    collector: Collector, arguments: argparse.Namespace, options: Options, summary: Record
-) -> Header:
+def collect_into(manifest: Path, collector: Collector, options: Options, summary: Record) -> Header:
+    """Write the manifest; ``summary`` is filled in as far as the work gets."""
     header = Header(
         flow=collector.flow,
         warehouse=collector.warehouse,
@@ -286,11 +233,11 @@ def collect_into_manifest(
             "only_freshness_and_volume": options.only_freshness_and_volume,
         },
     )
-    summary |= {"manifest": str(arguments.manifest), "window": header.to_json()["window"]}
+    summary |= {"manifest": str(manifest), "window": header.to_json()["window"]}
     summary |= {"skipped": options.skipped, "skipped_examples": options.skipped_examples}
     with (
         collector.connect() as connection,
-        Writer(arguments.manifest, header) as writer,
+        Writer(manifest, header) as writer,
         Progress("collecting") as progress,
     ):
         for record in collector.collect(connection, options):
@@ -298,7 +245,7 @@ def collect_into_manifest(
             progress.advance()
         writer.finish(options.skipped, options.skipped_examples)
     summary["records"] = writer.records
-    say(f"collected {writer.records} records into {arguments.manifest}" + _skipped_text(options.skipped))
+    say(f"collected {writer.records} records into {manifest}" + _skipped_text(options.skipped))
     return header
 
 

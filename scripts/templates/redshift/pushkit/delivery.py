@@ -9,7 +9,7 @@ what is missing. (A batch whose answer was lost on the way may be sent twice: th
 from __future__ import annotations
 
 import json
-import os
+import math
 import threading
 import zlib
 from collections.abc import Callable, Iterator
@@ -20,19 +20,22 @@ from typing import Any, Protocol
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random_exponential
 from tenacity.nap import sleep_using_event
-from tenacity.stop import stop_after_delay, stop_any, stop_when_event_set
+from tenacity.stop import stop_any, stop_before_delay, stop_when_event_set
 
 from pushkit.cli import DONE, PARTLY, say
 from pushkit.errors import ConfigurationError, UnavailableError
-from pushkit.journal import Accepted, Journal, journal_path, read_journal
-from pushkit.manifest import Header, Manifest, ManifestError, Record, encode, read, verify
-from pushkit.redaction import redact
+from pushkit.files import replace_file
+from pushkit.journal import Accepted, Journal, Span, journal_path, read_journal
+from pushkit.manifest import Header, Manifest, Record, parse_record, read_lines
+from pushkit.redaction import redact, redact_values
 
 MAX_BODY_BYTES = 900_000  # of gzip; the gateway refuses more than 1 MB, and may count its own compression
 SMALL_LINE_BYTES = 4096  # shorter lines are counted as they are: compressing each alone would gain little
 FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 1.0, 60.0
-HOPELESS_BATCHES = 3  # so many batches without one acceptable record: it is not the records
-REJECTIONS_SHOWN = 20  # of rejected records in the summary; the result file holds all
+PROBED_BATCHES = 3  # so many whole batches are tried before a rejected one is taken apart
+HOPELESS_RECORDS = 5  # so many records rejected one by one, and none ever accepted: it is not the records
+REJECTIONS_SHOWN = 20  # said and in the summary
+REJECTIONS_KEPT = 1_000  # in the result file; the journal holds all
 
 
 class RetriableError(Exception):
@@ -97,35 +100,39 @@ class Delivery:
     """What became of a manifest. ``accepted`` includes what earlier runs delivered."""
 
     manifest: Manifest
-    destination: str
     dry_run: bool
+    destination: str = ""
     accepted: list[Accepted] = field(default_factory=list)
+    records_accepted: int = 0
     records_accepted_before: int = 0
+    records_rejected: int = 0
     rejected: list[Record] = field(default_factory=list)
     batches_measured: int = 0
     largest_body_bytes: int = 0
 
-    @property
-    def records_accepted(self) -> int:
-        return sum(batch.count for batch in self.accepted)
+    def recall(self, accepted: list[Accepted]) -> None:
+        """Start from what earlier runs delivered."""
+        self.accepted = accepted
+        self.records_accepted = self.records_accepted_before = sum(batch.count for batch in accepted)
 
     @property
     def exit_code(self) -> int:
-        whole = not self.rejected if self.dry_run else self.records_accepted == self.manifest.records
+        whole = not self.records_rejected if self.dry_run else self.records_accepted == self.manifest.records
         return DONE if whole else PARTLY
 
     def text(self) -> str:
         if self.dry_run:
             return (
                 f"dry run: {self.manifest.records} records make {self.batches_measured} batches, the largest "
-                f"{self.largest_body_bytes} bytes compressed; {len(self.rejected)} records cannot be sent; "
+                f"{self.largest_body_bytes} bytes compressed; {self.records_rejected} records cannot be sent; "
                 "nothing was sent"
             )
         if self.manifest.records == 0:
             return "the manifest is empty: nothing to send"
         before = f", {self.records_accepted_before} of them by earlier runs" if self.records_accepted_before else ""
-        rejected = f"; {len(self.rejected)} rejected: see {result_path(self.manifest.path)}" if self.rejected else ""
-        return f"{self.records_accepted} of {self.manifest.records} records accepted{before}{rejected}"
+        rejected = f"; {self.records_rejected} rejected: see {result_path(self.manifest.path)}"
+        text = f"{self.records_accepted} of {self.manifest.records} records accepted{before}"
+        return text + (rejected if self.records_rejected else "")
 
     def report(self) -> Record:
         """The part of the summary that speaks of the push."""
@@ -136,7 +143,7 @@ class Delivery:
             "records": self.manifest.records,
             "records_accepted": self.records_accepted,
             "records_accepted_before": self.records_accepted_before,
-            "records_rejected": len(self.rejected),
+            "records_rejected": self.records_rejected,
             "rejected": self.rejected[:REJECTIONS_SHOWN],
             "batches": self.batches_measured if self.dry_run else len(self.accepted),
             "largest_body_bytes": self.largest_body_bytes,
@@ -149,46 +156,32 @@ def result_path(manifest: Path) -> Path:
     return manifest.with_name(manifest.name + ".result.json")
 
 
-def is_unfinished(manifest: Path, flow: str) -> bool:
-    """Whether a push of this very manifest was begun and did not deliver every record."""
-    journal = read_journal(journal_path(manifest))
-    if journal is None:
-        return False
-    try:
-        found = verify(manifest, flow)
-    except ManifestError:
-        return False
-    header, accepted = journal
-    return header.get("digest") == found.digest and sum(batch.count for batch in accepted) < found.records
-
-
 # --- batches --------------------------------------------------------------------------------------------
 
 
-def batches(manifest: Manifest, spans: Iterator[tuple[int, int]], most: int) -> Iterator[Batch]:
-    """Cut the records of the spans (first, end) into batches by count and by estimated compressed size."""
+def batches(manifest: Manifest, spans: Iterator[Span], most: int) -> Iterator[Batch]:
+    """Cut the records of the spans into batches by count and by estimated compressed size."""
     span = next(spans, None)
     held: list[Record] = []
     weight = 0
-    for index, record in enumerate(read(manifest.path, manifest.header.flow)):
+    for index, line in enumerate(read_lines(manifest.path, manifest.header.flow)):
         while span and index >= span[1]:
             span = next(spans, None)
         if span is None or index < span[0]:
             continue
-        added = _weight(record)
+        added = _weight(line)
         if held and (len(held) == most or weight + added > MAX_BODY_BYTES):
             yield Batch(index - len(held), held)
             held, weight = [], 0
-        held.append(record)
+        held.append(parse_record(manifest.path, index + 2, line))
         weight += added
         if index + 1 == span[1]:  # a batch never reaches over a gap: the journal records it as one span
             yield Batch(index + 1 - len(held), held)
             held, weight = [], 0
 
 
-def _weight(record: Record) -> int:
+def _weight(line: bytes) -> int:
     """About the bytes a record adds to a compressed body, rather too many than too few."""
-    line = encode(record)
     return len(line) if len(line) < SMALL_LINE_BYTES else len(zlib.compress(line, 1))
 
 
@@ -199,7 +192,6 @@ def deliver(
     manifest: Manifest,
     pusher: Pusher,
     *,
-    batch_records: int,
     workers: int,
     max_retry_seconds: float,
     dry_run: bool,
@@ -211,26 +203,21 @@ def deliver(
     Raises RefusedError, UnavailableError or ConfigurationError when going on is no use; what was accepted by then
     is in the journal. Rejected records are no exception: they are in the result, by name.
     """
-    destination = pusher.open(dry_run)
-    delivery = Delivery(manifest, destination.name, dry_run)
-    courier = _Courier(delivery, destination, pusher, max_retry_seconds, on_records)
-    if dry_run:
-        courier.carry(batches(manifest, iter([(0, manifest.records)]), batch_records), workers)
-        report |= delivery.report()
-        return delivery
+    delivery = Delivery(manifest, dry_run)
+    courier = _Courier(delivery, pusher, max_retry_seconds, on_records)
     error: BaseException | None = None
-    with Journal(manifest, destination.name) as journal:
-        if journal.set_aside:
-            say(f"the journal beside the manifest was of another push; it is now {journal.set_aside}")
-        courier.resume(journal)
-        try:
-            courier.carry(batches(manifest, journal.missing(manifest.records), batch_records), workers)
-        except BaseException as caught:
-            error = caught
-            raise
-        finally:
-            report |= delivery.report()
-            _write_result(delivery, error)
+    try:
+        if dry_run:
+            courier.measure(workers)
+        else:
+            courier.push(workers)
+    except BaseException as caught:
+        error = caught
+        raise
+    finally:
+        report |= delivery.report()
+        if not dry_run and not write_result(delivery, error):
+            report["result"] = None
     return delivery
 
 
@@ -238,66 +225,89 @@ class _Courier:
     """Carries batches to the destination, several at once, and notes what became of each."""
 
     def __init__(
-        self,
-        delivery: Delivery,
-        destination: Destination,
-        pusher: Pusher,
-        max_retry_seconds: float,
-        on_records: Callable[[int], None],
+        self, delivery: Delivery, pusher: Pusher, max_retry_seconds: float, on_records: Callable[[int], None]
     ) -> None:
-        self.delivery, self.destination, self.pusher = delivery, destination, pusher
-        self.on_records = on_records
-        self.journal: Journal | None = None
+        self._delivery, self._pusher, self._on_records = delivery, pusher, on_records
+        self._max_retry_seconds = max_retry_seconds
+        self._destination: Destination | None = None
+        self._journal: Journal | None = None
         self._lock = threading.Lock()
         self._stop = threading.Event()
-        self._max_retry_seconds = max_retry_seconds
-        self._hopeless = 0
 
-    def resume(self, journal: Journal) -> None:
-        self.journal = journal
-        self.delivery.accepted = journal.accepted
-        self.delivery.records_accepted_before = self.delivery.records_accepted
-        self.on_records(self.delivery.records_accepted)
+    def measure(self, workers: int) -> None:
+        """Build and size every batch, send none."""
+        self._destination = self._pusher.open(True)
+        self._delivery.destination = self._destination.name
+        manifest = self._delivery.manifest
+        self._carry(batches(manifest, iter([(0, manifest.records)]), self._pusher.batch_records), workers)
 
-    def carry(self, todo: Iterator[Batch], workers: int) -> None:
-        """Send every batch. The first goes alone, so that a wrong key is known before others are tried."""
-        for first in todo:
-            self._send(first)
-            break
+    def push(self, workers: int) -> None:
+        """Send what the journal lacks."""
+        manifest = self._delivery.manifest
+        earlier = read_journal(journal_path(manifest.path))
+        if earlier is not None and earlier.header.get("digest") == manifest.digest:
+            self._delivery.recall(earlier.accepted)  # known also when the destination cannot be opened
+        self._destination = self._pusher.open(False)
+        self._delivery.destination = self._destination.name
+        with Journal(manifest, self._destination.name) as self._journal:
+            self._delivery.recall(self._journal.accepted)
+            self._on_records(self._delivery.records_accepted)
+            missing = self._journal.missing(manifest.records)
+            self._carry(batches(manifest, missing, self._pusher.batch_records), workers)
+
+    def _carry(self, todo: Iterator[Batch], workers: int) -> None:
         with ThreadPoolExecutor(workers) as pool:
-            under_way: set[Future[None]] = set()
             try:
+                for batch in self._probe(pool, todo):
+                    pool.submit(self._send_or_split, batch).result()
+                under_way: set[Future[None]] = set()
                 for batch in todo:
-                    under_way.add(pool.submit(self._send, batch))
+                    under_way.add(pool.submit(self._send_or_split, batch))
                     if len(under_way) >= workers:
-                        under_way = _settle(under_way, FIRST_COMPLETED)
+                        under_way = _settle(under_way)
                 while under_way:
-                    under_way = _settle(under_way, FIRST_COMPLETED)
-            finally:
-                self._stop.set()  # on an error or an interrupt: no more retries; requests under way are awaited
+                    under_way = _settle(under_way)
+            except BaseException as error:
+                self._stop.set()  # no more retries and no new requests; those under way are awaited
+                if not self._delivery.dry_run:
+                    write_result(self._delivery, error)  # at once, in case a scheduler does not wait for them
+                raise
 
-    def _send(self, batch: Batch) -> None:
-        before = self.delivery.records_accepted
-        self._send_or_split(batch)
-        if self.delivery.dry_run:
-            return
-        self._hopeless = 0 if self.delivery.records_accepted > before else self._hopeless + 1
-        if self._hopeless >= HOPELESS_BATCHES and self.delivery.records_accepted == 0:
-            raise ConfigurationError(
-                f"{self._hopeless} batches were rejected to the last record: {self.delivery.rejected[-1]['reason']}",
-                "Nothing was accepted. Does the manifest's resource type fit the resource in MCD_RESOURCE_UUID?",
-            )
+    def _probe(self, pool: ThreadPoolExecutor, todo: Iterator[Batch]) -> list[Batch]:
+        """Send whole batches one at a time until one is accepted; the rejected ones before it are returned.
+
+        A wrong key is so known after one request, and a wrong resource after a few: a batch is only taken apart
+        when it may be its own records that are wrong.
+        """
+        rejected: list[Batch] = []
+        for batch in todo:
+            if pool.submit(self._send_whole, batch).result():
+                break
+            rejected.append(batch)
+            if len(rejected) == PROBED_BATCHES:
+                break
+        return rejected
+
+    def _send_whole(self, batch: Batch) -> bool:
+        try:
+            receipt = self._send_with_retries(batch)
+        except RejectedError:
+            return False
+        self._note_accepted(batch, receipt)
+        return True
 
     def _send_or_split(self, batch: Batch) -> None:
         """A rejected batch is halved until the records at fault stand alone: their neighbours still go."""
+        if self._stop.is_set():
+            return
         try:
             receipt = self._send_with_retries(batch)
         except RejectedError as error:
-            if len(batch.records) > 1:
-                for half in batch.halves():
-                    self._send_or_split(half)
+            if len(batch.records) == 1:
+                self._note_rejected(batch, str(error))
                 return
-            self._note_rejected(batch, str(error))
+            for half in batch.halves():
+                self._send_or_split(half)
         else:
             self._note_accepted(batch, receipt)
 
@@ -305,7 +315,7 @@ class _Courier:
         retrying = Retrying(
             retry=retry_if_exception_type(RetriableError),
             wait=_wait,
-            stop=stop_any(stop_after_delay(self._max_retry_seconds), stop_when_event_set(self._stop)),
+            stop=stop_any(stop_before_delay(self._max_retry_seconds), stop_when_event_set(self._stop)),
             sleep=sleep_using_event(self._stop),
             before_sleep=_say_retry,
             reraise=True,
@@ -319,29 +329,45 @@ class _Courier:
             ) from error
 
     def _send_once(self, batch: Batch) -> Receipt:
+        assert self._destination is not None  # noqa: S101 - opened before anything is carried
         try:
-            events = [self.pusher.build(record) for record in batch.records]
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise RejectedError(f"not a {self.pusher.flow} record: {type(error).__name__}: {error}") from error
-        return self.destination.send(self.delivery.manifest.header, events)
+            events = [self._pusher.build(record) for record in batch.records]
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            raise RejectedError(f"not a {self._pusher.flow} record: {type(error).__name__}: {error}") from error
+        return self._destination.send(self._delivery.manifest.header, events)
 
     def _note_accepted(self, batch: Batch, receipt: Receipt) -> None:
         with self._lock:
-            if self.journal is not None:
-                self.journal.add(batch.first, len(batch.records), receipt.invocation_id)
-            self.delivery.batches_measured += 1
-            self.delivery.largest_body_bytes = max(self.delivery.largest_body_bytes, receipt.body_bytes)
-            self.on_records(len(batch.records))
+            if not self._delivery.dry_run:
+                self._delivery.records_accepted += len(batch.records)
+            if self._journal is not None:
+                self._journal.accept(batch.first, len(batch.records), receipt.invocation_id)
+            self._delivery.batches_measured += 1
+            self._delivery.largest_body_bytes = max(self._delivery.largest_body_bytes, receipt.body_bytes)
+            self._on_records(len(batch.records))
 
     def _note_rejected(self, batch: Batch, reason: str) -> None:
-        name = _name_of(self.pusher, batch.records[0])
-        say(f"rejected: {name}: {reason}")
+        name, reason = _name_of(self._pusher, batch.records[0]), redact(reason)
         with self._lock:
-            self.delivery.rejected.append({"index": batch.first, "name": name, "reason": redact(reason)})
+            delivery = self._delivery
+            delivery.records_rejected += 1
+            if delivery.records_rejected <= REJECTIONS_SHOWN:
+                say(f"rejected: {name}: {reason}")
+            if len(delivery.rejected) < REJECTIONS_KEPT:
+                delivery.rejected.append({"index": batch.first, "name": name, "reason": reason})
+            if self._journal is None:
+                return
+            if delivery.records_rejected >= HOPELESS_RECORDS and not delivery.records_accepted:
+                raise ConfigurationError(
+                    f"nothing was accepted, and {delivery.records_rejected} records were rejected one by one: {reason}",
+                    "Does the manifest's resource type fit the resource in MCD_RESOURCE_UUID?",
+                )
+            self._journal.reject(batch.first, name, reason)
 
 
-def _settle(under_way: set[Future[None]], until: str) -> set[Future[None]]:
-    done, rest = wait(under_way, return_when=until)
+def _settle(under_way: set[Future[None]]) -> set[Future[None]]:
+    """Wait for one to end, pass its error on, and return the others."""
+    done, rest = wait(under_way, return_when=FIRST_COMPLETED)
     for future in done:
         future.result()
     return rest
@@ -357,8 +383,9 @@ def _name_of(pusher: Pusher, record: Record) -> str:
 def _wait(state: RetryCallState) -> float:
     """What the gateway asked for with Retry-After; else a growing wait, spread so that workers do not meet."""
     error = state.outcome.exception() if state.outcome else None
-    if isinstance(error, RetriableError) and error.retry_after is not None:
-        return error.retry_after
+    asked = error.retry_after if isinstance(error, RetriableError) else None
+    if asked is not None and math.isfinite(asked):
+        return max(FIRST_WAIT_SECONDS, asked)
     return wait_random_exponential(FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS, min=FIRST_WAIT_SECONDS)(state)
 
 
@@ -368,8 +395,11 @@ def _say_retry(state: RetryCallState) -> None:
     say(f"attempt {state.attempt_number} failed ({error}); trying again in {pause:.0f} s")
 
 
-def _write_result(delivery: Delivery, error: BaseException | None) -> None:
-    """The result file beside the manifest: every accepted batch with its invocation id, every rejected record."""
+def write_result(delivery: Delivery, error: BaseException | None) -> bool:
+    """The result file beside the manifest: every accepted batch with its invocation id, rejected records by name.
+
+    Returns whether it was written: a full disk is said, and does not hide how the push itself ended.
+    """
     header = delivery.manifest.header
     result = {
         **delivery.report(),
@@ -384,6 +414,9 @@ def _write_result(delivery: Delivery, error: BaseException | None) -> None:
         "rejected": delivery.rejected,
     }
     path = result_path(delivery.manifest.path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    partial.write_text(redact(json.dumps(result, ensure_ascii=False, indent=1)) + "\n", encoding="utf-8")
-    os.replace(partial, path)
+    try:
+        replace_file(path, json.dumps(redact_values(result), indent=1) + "\n")
+    except OSError as failed:
+        say(f"cannot write the result {path}: {failed.strerror or failed}")
+        return False
+    return True

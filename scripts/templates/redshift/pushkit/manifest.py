@@ -14,15 +14,20 @@ is refused with what to do about it.
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 import json
+import math
 import os
+import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from decimal import Decimal
+from errno import EISDIR
+from glob import escape
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, cast
@@ -32,6 +37,8 @@ from pushkit.errors import ConfigurationError
 FORMAT_VERSION = 1
 FLOWS = ("metadata", "lineage", "query_logs")
 Record = dict[str, Any]
+FRACTION = re.compile(r"\.(\d+)")
+COMPRESSION = 6  # of gzip: level 9 takes three times as long for one hundredth less
 
 
 class ManifestError(ConfigurationError):
@@ -46,8 +53,12 @@ def iso_utc(moment: datetime) -> str:
 
 
 def parse_utc(text: str) -> datetime:
-    """The moment an ISO 8601 text names, in UTC. Raises ValueError when it names none."""
-    moment = datetime.fromisoformat(text.strip().replace("Z", "+00:00").replace("z", "+00:00"))
+    """The moment an ISO 8601 text names, in UTC. Raises ValueError or OverflowError when it names none.
+
+    Fractions of a second have any number of digits; Python 3.10 itself takes three or six.
+    """
+    text = FRACTION.sub(lambda found: "." + found[1][:6].ljust(6, "0"), text.strip())
+    moment = datetime.fromisoformat(text.replace("Z", "+00:00").replace("z", "+00:00"))
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=timezone.utc)
     return moment.astimezone(timezone.utc)
@@ -123,19 +134,39 @@ def _as_json(value: object) -> object:
     if isinstance(value, datetime):
         return iso_utc(value)
     if isinstance(value, Decimal):
+        if not value.is_finite():
+            return None
         return int(value) if value == value.to_integral_value() else float(value)
     raise TypeError(f"a manifest cannot hold a {type(value).__name__}: {value!r}")
 
 
+def _finite(value: object) -> object:
+    """The value with null for what JSON has no number for: NaN and the infinities, which say nothing anyway."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(each) for each in value]
+    return value
+
+
 def encode(record: Record) -> bytes:
     """One record as its line, with the line's end. Lone surrogates become ``?``: they are not UTF-8."""
-    text = json.dumps(record, ensure_ascii=False, separators=(",", ":"), default=_as_json)
+    try:
+        text = _dumps(record)
+    except ValueError:
+        text = _dumps(_finite(record))
     return text.encode("utf-8", errors="replace") + b"\n"
+
+
+def _dumps(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_as_json, allow_nan=False)
 
 
 def _open(path: Path, mode: str, named: str) -> IO[bytes]:
     if named.endswith(".gz"):
-        return cast("IO[bytes]", gzip.open(path, mode))
+        return cast("IO[bytes]", gzip.open(path, mode, compresslevel=COMPRESSION))
     return cast("IO[bytes]", path.open(mode))
 
 
@@ -149,29 +180,55 @@ class Writer:
         self.path = path
         self.records = 0
         self._partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        self._finished = False
         try:
+            if path.is_dir():
+                raise IsADirectoryError(EISDIR, "it is a folder")
             path.parent.mkdir(parents=True, exist_ok=True)
+            for litter in path.parent.glob(f".{escape(path.name)}.*.partial"):
+                litter.unlink()  # of a run that was killed: one run at a time works on a manifest
             self._file = _open(self._partial, "wb", path.name)
         except OSError as error:
             raise ConfigurationError(
                 f"cannot write the manifest {path}: {error.strerror or error}",
-                "Give a folder you may write to with --manifest.",
+                "Name a file in a folder you may write to with --manifest.",
             ) from error
-        self._file.write(encode(header.to_json()))
+        self._line(header.to_json())
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self._drop()
+            raise ConfigurationError(
+                f"cannot write the manifest {self.path}: {error.strerror or error}",
+                "Nothing was left behind. Free some space, or write elsewhere with --manifest.",
+            ) from error
+
+    def _line(self, content: Record) -> None:
+        line = encode(content)
+        with self._writing():
+            self._file.write(line)
+
+    def _drop(self) -> None:
+        try:
+            with contextlib.suppress(OSError):  # a full disk fails the flush too
+                self._file.close()
+        finally:
+            self._partial.unlink(missing_ok=True)
 
     def write(self, record: Record) -> None:
-        self._file.write(encode(record))
+        self._line(record)
         self.records += 1
 
     def finish(self, skipped: dict[str, int], examples: dict[str, str]) -> None:
-        """Write the trailer and give the file its name."""
-        self._file.write(
-            encode({"end": True, "records": self.records, "skipped": skipped, "skipped_examples": examples})
-        )
-        self._file.close()
-        os.replace(self._partial, self.path)
-        self._finished = True
+        """Write the trailer, bring all to disk and give the file its name."""
+        self._line({"end": True, "records": self.records, "skipped": skipped, "skipped_examples": examples})
+        with self._writing():
+            self._file.close()
+            with self._partial.open("rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(self._partial, self.path)
 
     def __enter__(self) -> Writer:
         return self
@@ -179,9 +236,7 @@ class Writer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if not self._finished:
-            self._file.close()
-            self._partial.unlink(missing_ok=True)
+        self._drop()  # after finish there is nothing left to drop
 
 
 def _lines(path: Path) -> Iterator[bytes]:
@@ -202,7 +257,8 @@ def _lines(path: Path) -> Iterator[bytes]:
         raise ManifestError(f"cannot read the manifest {path}: {error.strerror or error}", "") from error
 
 
-def _parse(path: Path, number: int, line: bytes) -> Record:
+def parse_record(path: Path, number: int, line: bytes) -> Record:
+    """The record on a line. Raises ManifestError with the line's number."""
     try:
         value = json.loads(line)
     except ValueError as error:
@@ -216,7 +272,7 @@ def _parse(path: Path, number: int, line: bytes) -> Record:
 
 
 def _header(path: Path, line: bytes, flow: str | None) -> Header:
-    raw = _parse(path, 1, line)
+    raw = parse_record(path, 1, line)
     if raw.get("manifest") not in FLOWS:
         raise ManifestError(
             f"{path} is not a manifest: its first line names no flow",
@@ -236,7 +292,7 @@ def _header(path: Path, line: bytes, flow: str | None) -> Header:
 
 
 def _trailer(path: Path, number: int, line: bytes, records: int) -> Record:
-    trailer = _parse(path, number, line) if line.startswith(b'{"end"') else {}
+    trailer = parse_record(path, number, line) if line.startswith(b'{"end"') else {}
     if trailer.get("end") is not True:
         raise ManifestError(
             f"{path} has no trailer after {records} records: it is cut short",
@@ -279,8 +335,8 @@ def verify(path: Path, flow: str | None = None) -> Manifest:
     )
 
 
-def read(path: Path, flow: str | None = None) -> Iterator[Record]:
-    """Stream the records. Raises ManifestError like ``verify``, the count only after the last record."""
+def read_lines(path: Path, flow: str | None = None) -> Iterator[bytes]:
+    """Stream the records as they stand in the file, unparsed. Raises ManifestError like ``read``."""
     held: bytes | None = None
     number = 0
     for number, line in enumerate(_lines(path), start=1):
@@ -288,8 +344,14 @@ def read(path: Path, flow: str | None = None) -> Iterator[Record]:
             _header(path, line, flow)
             continue
         if held is not None:
-            yield _parse(path, number - 1, held)
+            yield held
         held = line
     if number == 0:
         raise ManifestError(f"{path} is empty", "Collect again.")
     _trailer(path, number, held or b"", max(number - 2, 0))
+
+
+def read(path: Path, flow: str | None = None) -> Iterator[Record]:
+    """Stream the records. Raises ManifestError like ``verify``, the count only after the last record."""
+    for number, line in enumerate(read_lines(path, flow), start=2):
+        yield parse_record(path, number, line)

@@ -5,18 +5,22 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 
 from pushkit.cli import DONE, Progress, add_manifest, make_parser, positive, run, say
 from pushkit.collection import (
     Collector,
     add_collect_arguments,
-    collect_into_manifest,
+    collect_into,
     list_targets,
     make_options,
-    write_state,
+    state_of,
 )
-from pushkit.delivery import Pusher, deliver, is_unfinished
+from pushkit.delivery import Pusher, deliver
+from pushkit.journal import Standing, standing
+from pushkit.locking import only_run
 from pushkit.manifest import Record, verify
+from pushkit.windows import State
 
 
 def run_push(pusher: Pusher, argv: Sequence[str] | None = None) -> int:
@@ -24,48 +28,75 @@ def run_push(pusher: Pusher, argv: Sequence[str] | None = None) -> int:
     script = f"push_{pusher.flow}.py"
     parser = make_parser(pusher.description, script, f"python {script} --manifest {pusher.flow}.jsonl.gz")
     add_manifest(parser, pusher.flow)
-    _add_push_arguments(parser, pusher)
+    _add_push_arguments(parser)
     arguments = parser.parse_args(argv)
-    return run(script, lambda summary: _push(pusher, arguments, summary))
+
+    def work(summary: Record) -> int:
+        with only_run(arguments.manifest):
+            return _push(arguments.manifest, pusher, arguments, summary)
+
+    return run(script, work)
 
 
 def run_collect_and_push(collector: Collector, pusher: Pusher, argv: Sequence[str] | None = None) -> int:
-    """Push what an earlier run left, then collect and push. The state moves only when all is accepted."""
+    """Push what an earlier run left, then collect and push. The state moves only when all is settled."""
     script = f"collect_and_push_{collector.flow}.py"
     parser = make_parser(collector.description, script, f"python {script} --manifest {collector.flow}.jsonl.gz")
     add_manifest(parser, collector.flow)
     add_collect_arguments(parser, collector)
-    _add_push_arguments(parser, pusher)
+    _add_push_arguments(parser)
     arguments = parser.parse_args(argv)
-    state = arguments.state if collector.latency is not None else None
+    state = state_of(arguments, collector)
 
     def work(summary: Record) -> int:
-        if not (arguments.list or arguments.dry_run) and is_unfinished(arguments.manifest, pusher.flow):
-            say(f"{arguments.manifest} was not wholly pushed by an earlier run: pushing the rest of it first")
-            summary["resumed"] = {}
-            code = _push(pusher, arguments, summary["resumed"])
-            if code != DONE:
-                return code
-            write_state(state, verify(arguments.manifest, collector.flow).header)
-        options = make_options(arguments, collector)
         if arguments.list:
-            return list_targets(collector, options)
-        header = collect_into_manifest(collector, arguments, options, summary)
-        code = _push(pusher, arguments, summary)
-        if code == DONE and not arguments.dry_run:
-            write_state(state, header)
-        return code
+            return list_targets(collector, make_options(arguments, collector, state))
+        with only_run(arguments.manifest):
+            if arguments.dry_run:
+                return _rehearse(collector, pusher, arguments, summary)
+            earlier = _finish_earlier_run(pusher, arguments, state, summary)
+            options = make_options(arguments, collector, state)
+            header = collect_into(arguments.manifest, collector, options, summary)
+            code = _push(arguments.manifest, pusher, arguments, summary)
+            if state:
+                state.advance(header.window)
+            return max(code, earlier)
 
     return run(script, work, collector.explain, prints_summary=not arguments.list)
 
 
-def _push(pusher: Pusher, arguments: argparse.Namespace, summary: Record) -> int:
-    manifest = verify(arguments.manifest, pusher.flow)
+def _finish_earlier_run(pusher: Pusher, arguments: argparse.Namespace, state: State | None, summary: Record) -> int:
+    """Send what an interrupted push left, and make up for a state it had no time to write."""
+    found = standing(arguments.manifest, pusher.flow)
+    if found not in (Standing.UNFINISHED, Standing.SETTLED):
+        return DONE  # a manifest whose push was never begun is of a window that is collected anew
+    code = DONE
+    if found is Standing.UNFINISHED:
+        say(f"{arguments.manifest} was not wholly pushed by an earlier run: pushing the rest of it first")
+        summary["resumed"] = {}
+        code = _push(arguments.manifest, pusher, arguments, summary["resumed"])
+    if state:
+        state.advance_quietly(verify(arguments.manifest, pusher.flow).header.window)
+    return code
+
+
+def _rehearse(collector: Collector, pusher: Pusher, arguments: argparse.Namespace, summary: Record) -> int:
+    """A dry run collects into a manifest of its own: it must not touch one that waits to be pushed."""
+    name = arguments.manifest.name
+    manifest: Path = arguments.manifest.with_name(f"dry-run-{name}")
+    try:
+        collect_into(manifest, collector, make_options(arguments, collector, state_of(arguments, collector)), summary)
+        return _push(manifest, pusher, arguments, summary)
+    finally:
+        manifest.unlink(missing_ok=True)
+
+
+def _push(path: Path, pusher: Pusher, arguments: argparse.Namespace, summary: Record) -> int:
+    manifest = verify(path, pusher.flow)
     with Progress("pushing", manifest.records) as progress:
         delivery = deliver(
             manifest,
             pusher,
-            batch_records=arguments.batch_records,
             workers=arguments.workers,
             max_retry_seconds=arguments.max_retry_seconds,
             dry_run=arguments.dry_run,
@@ -76,15 +107,8 @@ def _push(pusher: Pusher, arguments: argparse.Namespace, summary: Record) -> int
     return delivery.exit_code
 
 
-def _add_push_arguments(parser: argparse.ArgumentParser, pusher: Pusher) -> None:
+def _add_push_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="build and size every batch, send none (needs no keys)")
-    parser.add_argument(
-        "--batch-records",
-        type=positive(int),
-        default=pusher.batch_records,
-        metavar="N",
-        help="most records in one request (default: %(default)s)",
-    )
     parser.add_argument(
         "--workers",
         type=positive(int),

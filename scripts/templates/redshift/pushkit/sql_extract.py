@@ -22,7 +22,7 @@ from pushkit import sql_fallback
 from pushkit.sql_forms import Form, Parts, read_form, rewritten
 from pushkit.sql_names import EXTERNAL, Defaults, Namer, Schema, TableName, dialect_of
 from pushkit.sql_query import Temporary, TooCostly
-from pushkit.sql_script import STARTERS, Piece, line_starts, nesting, pieces
+from pushkit.sql_script import STARTERS, Piece, block_parts, line_starts, nesting, pieces, unwrapped
 from pushkit.sql_statements import PARTIAL, Effect, StatementLineage, StatementReader
 
 # Longer texts are generated data (INSERT … VALUES with a million rows), not lineage: only their table names are read.
@@ -161,7 +161,7 @@ class _Script:
             for tree in trees:
                 self._read_tree(tree, piece, certain)
             if not trees:
-                self._unread("cannot be parsed", piece)
+                self._read_parts(piece)
         except TooCostly as error:
             self._unread(str(error), piece)
         except RecursionError:
@@ -169,6 +169,15 @@ class _Script:
         except (SqlglotError, AttributeError, KeyError, IndexError, TypeError, ValueError):
             # A tree of a shape nobody has met: the statement is lost, the script is not.
             self._unread("understood by the parser only", piece)
+
+    def _read_parts(self, piece: Piece) -> None:
+        parts = block_parts(piece)
+        if not parts:
+            self._unread("cannot be parsed", piece)
+            return
+        for part in parts:
+            for inner in unwrapped(part, self.dialect):
+                self._read_piece(inner)
 
     def _parse(self, piece: Piece) -> tuple[list[exp.Expr], bool]:
         tree = self._parsed_by(self._parser, piece.tokens, piece.text)

@@ -15,8 +15,8 @@ from sqlglot.dialects.dialect import Dialect
 # Where one of these occurs, literals may matter. Looked for in upper case, anywhere: a needless hit costs little.
 _LITERALS_MATTER = (
     "IDENTIFIER(", "COPY ", "UNLOAD", "DIRECTORY", "EXEC", "EXTERNAL", "LOAD DATA", "OPTIONS", "PIVOT", "LOCATION",
-    "PROCEDURE", "EXPORT", "AS '", "AS\n'", 'AS "', "_PARTITIONS_", "FILES", "DICT", "JOINGET", "TABLE('", "STREAM",
-    "STAGE ", "TASK ", "PIPE ", "$$", "://", "'/", "'@", "'''", '"""', "[A", "[C", " URL",
+    "PROCEDURE", "EXPORT", "_PARTITIONS_", "FILES", "DICT", "JOINGET", "TABLE('", "STREAM", "STAGE ", "TASK ", "PIPE ",
+    "$$", "://", "'/", "'@", " URL",
 )  # fmt: skip
 _IN_LIST = re.compile(r"(?i)\bIN\s*\(\s*\?(?:\s*,\s*\?)+\s*\)")
 
@@ -27,6 +27,9 @@ class Fingerprint:
     def __init__(self, dialect: Dialect) -> None:
         tokenizer = dialect.tokenizer_class
         quotes = {quote if isinstance(quote, str) else quote[0] for quote in tokenizer.QUOTES}
+        # Strings in three quotes may hold single ones: their text is the key.
+        triple = tuple(quote for quote in quotes if len(quote) > 1)
+        self._literals_matter = _LITERALS_MATTER + triple
         self._double_is_string = '"' in quotes
         self._has_raw_strings = bool(getattr(tokenizer, "RAW_STRINGS", ()))
         # SELECT a 'name': a string can be a column's name without any word before it that says so.
@@ -42,14 +45,14 @@ class Fingerprint:
         if self._names_by_string:
             return text
         upper = text.upper()
-        for word in _LITERALS_MATTER:  # a loop: this is the path of every repeat
+        for word in self._literals_matter:  # a loop: this is the path of every repeat
             if word in upper:
                 return text
         if self._has_raw_strings and ("R'" in upper or 'R"' in upper):
             return text
         try:
             normal = self._pattern.sub(self._replace, text)
-        except _NestedCommentError:
+        except _OwnKeyError:
             return text
         # A marker no statement starts with keeps these keys apart from those of whole texts.
         return "\0" + (_IN_LIST.sub("IN (?)", normal) if "?," in normal else normal)
@@ -57,17 +60,22 @@ class Fingerprint:
     def _replace(self, found: re.Match[str]) -> str:
         piece = found.group()
         first = piece[0]
-        if first == "'" or first.isdigit() or (first == '"' and self._double_is_string):
+        if first.isdigit():
+            return "?"
+        if first == "'" or (first == '"' and self._double_is_string):
+            start = found.start()
+            if found.string[max(0, start - 12) : start].rstrip()[-2:].upper() == "AS":
+                raise _OwnKeyError  # SELECT a AS 'name'
             return "?"
         if first in ('"', "`", "["):
             return piece
         if "/*" in piece[2:]:
-            raise _NestedCommentError
+            raise _OwnKeyError  # where a comment inside a comment ends depends on the dialect
         return " "
 
 
-class _NestedCommentError(Exception):
-    """Where a comment inside a comment ends depends on the dialect: the text is its own key."""
+class _OwnKeyError(Exception):
+    """The text has to be its own key."""
 
 
 def digest(text: str) -> bytes:

@@ -37,6 +37,10 @@ def read_form(piece: Piece) -> Form | None:
         return _create(piece)
     if first == "EXPORT":
         return _hive_export(piece)
+    if first in ("IMPORT", "LOAD"):
+        return _load_file(piece)
+    if first == "APPLY":
+        return _apply_changes(piece)
     if first == "MERGE":
         return _merge_duplicates(piece)
     return None
@@ -45,10 +49,18 @@ def read_form(piece: Piece) -> Form | None:
 def rewritten(piece: Piece) -> Piece:
     """The statement without words that only sqlglot stumbles over; the same piece when there are none."""
     first = piece.word(0)
+    if first == "REPLACE":  # https://dev.mysql.com/doc/refman/8.4/en/replace.html: an INSERT that may replace rows
+        token = piece.tokens[0]
+        insert = Token(TokenType.INSERT, "INSERT", token.line, token.col, token.start, token.end)
+        return Piece([insert, *piece.tokens[1:]], piece.text, piece.written)
     if first == "INSERT":
-        return _without_directory_format(piece)
-    if first != "CREATE":
-        return _without_compound_assignment(piece)
+        return _without(piece, _insert_clauses(piece))
+    if first == "CREATE":
+        return _without(piece, _create_words(piece) | _clone_details(piece) | _view_details(piece))
+    return _without_compound_assignment(piece)
+
+
+def _create_words(piece: Piece) -> set[int]:
     drop: set[int] = set()
     for position in range(1, min(len(piece.tokens), 8)):
         word, following = piece.word(position), piece.word(position + 1)
@@ -59,13 +71,67 @@ def rewritten(piece: Piece) -> Piece:
             drop.add(position)
         if (word, following) == ("SNAPSHOT", "TABLE"):  # https://cloud.google.com/bigquery/docs/table-snapshots-create
             drop.add(position)
+    return drop
+
+
+def _clone_details(piece: Piece) -> set[int]:
+    """https://docs.databricks.com/aws/en/sql/language-manual/delta-clone: DEEP CLONE t VERSION AS OF 3 …"""
     for position in range(2, len(piece.tokens) - 1):
-        # https://docs.databricks.com/aws/en/sql/language-manual/delta-clone
         if piece.word(position) in ("DEEP", "SHALLOW") and piece.word(position + 1) == "CLONE":
-            drop.add(position)
-            drop.update(range(name_at(piece, position + 2)[1], len(piece.tokens)))
+            return {position, *range(name_at(piece, position + 2)[1], len(piece.tokens))}
+    return set()
+
+
+def _view_details(piece: Piece) -> set[int]:
+    """Hive's PARTITIONED ON (…) and PostgreSQL's WITH NO DATA on a view."""
+    if not any(piece.word(position) == "VIEW" for position in range(1, 6)):
+        return set()
+    drop: set[int] = set()
+    for position in range(3, min(len(piece.tokens), 60)):
+        if piece.word(position) == "PARTITIONED" and piece.word(position + 1) == "ON":
+            drop.update(range(position, _closed(piece, position + 2)))
             break
-    return _without(piece, drop)
+    last = len(piece.tokens) - 3
+    if (piece.word(last), piece.word(last + 1), piece.word(last + 2)) == ("WITH", "NO", "DATA"):
+        drop.update(range(last, last + 3))
+    return drop
+
+
+def _closed(piece: Piece, start: int) -> int:
+    """The place after the bracket that closes the one at `start`."""
+    depth = 0
+    for position in range(start, len(piece.tokens)):
+        kind = piece.tokens[position].token_type
+        depth += (kind is TokenType.L_PAREN) - (kind is TokenType.R_PAREN)
+        if depth <= 0:
+            return position + 1
+    return len(piece.tokens)
+
+
+def _insert_clauses(piece: Piece) -> set[int]:
+    """Words between an INSERT's target and its query: T-SQL's hints, Hive's IF NOT EXISTS, Spark's USING format."""
+    drop: set[int] = set()
+    position = 1
+    while position < min(len(piece.tokens), 40):
+        word = piece.word(position)
+        if word in ("SELECT", "VALUES", "FROM") or (word == "WITH" and piece.word(position + 1) != "("):
+            break
+        if word == "WITH":  # https://learn.microsoft.com/en-us/sql/t-sql/queries/hints-transact-sql-table
+            end = _closed(piece, position + 1)
+            drop.update(range(position, end))
+        elif (word, piece.word(position + 1), piece.word(position + 2)) == ("IF", "NOT", "EXISTS"):
+            drop.update(range(position, position + 3))
+        elif word == "USING" and piece.word(position - 2) == "DIRECTORY":
+            # https://spark.apache.org/docs/latest/sql-ref-syntax-dml-insert-overwrite-directory.html
+            drop.update(range(position, _query_start(piece, position)))
+        position += 1
+    return drop
+
+
+def _query_start(piece: Piece, position: int) -> int:
+    while position < len(piece.tokens) and piece.word(position) not in ("SELECT", "WITH", "FROM", "TABLE"):
+        position += 1
+    return position
 
 
 def _without(piece: Piece, places: set[int]) -> Piece:
@@ -73,17 +139,6 @@ def _without(piece: Piece, places: set[int]) -> Piece:
         return piece
     kept = [token for place, token in enumerate(piece.tokens) if place not in places]
     return Piece(kept, piece.text, piece.written)
-
-
-def _without_directory_format(piece: Piece) -> Piece:
-    """https://spark.apache.org/docs/latest/sql-ref-syntax-dml-insert-overwrite-directory.html: USING parquet."""
-    directory = _find(piece, "DIRECTORY")
-    if directory is None or directory > 3 or piece.word(directory + 2) != "USING":
-        return piece
-    for position in range(directory + 3, len(piece.tokens)):
-        if piece.word(position) in ("SELECT", "WITH", "FROM", "TABLE"):
-            return _without(piece, set(range(directory + 2, position)))
-    return piece
 
 
 def _merge_duplicates(piece: Piece) -> Form | None:
@@ -236,3 +291,26 @@ def _hive_export(piece: Piece) -> Form | None:
     table, position = name_at(piece, 2)
     to = _find(piece, "TO", position)
     return Form("export", name_at(piece, to + 1)[0], table, target_is_path=True) if to is not None else None
+
+
+def _load_file(piece: Piece) -> Form | None:
+    """A file into a table: MySQL's LOAD DATA INFILE, and Hive's IMPORT, beside the EXPORT on the same page.
+
+    https://dev.mysql.com/doc/refman/8.4/en/load-data.html
+    """
+    if piece.word(0) == "IMPORT":
+        table, source = _find(piece, "TABLE"), _find(piece, "FROM")
+    else:
+        table, source = _find(piece, "TABLE"), _find(piece, "INFILE")
+    if table is None or source is None:
+        return None
+    return Form(piece.word(0).lower(), name_at(piece, table + 1)[0], name_at(piece, source + 1)[0])
+
+
+def _apply_changes(piece: Piece) -> Form | None:
+    """https://docs.databricks.com/aws/en/ldp/developer/ldp-sql-ref-apply-changes-into: … INTO t FROM STREAM(s)."""
+    into, source = _find(piece, "INTO"), _find(piece, "FROM")
+    if into is None or source is None:
+        return None
+    position = _skip(piece, source + 1, "STREAM", "(")
+    return Form("apply changes", name_at(piece, into + 1)[0], name_at(piece, position)[0])

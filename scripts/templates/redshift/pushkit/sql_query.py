@@ -37,6 +37,13 @@ CLOCK_EVERY = 2048
 LATERAL_ALIASES = frozenset(
     {"Snowflake", "Redshift", "Databricks", "Spark", "Teradata", "ClickHouse", "DuckDB", "Presto", "Athena", "Trino"}
 )
+# A dot after a column reaches into a struct in these; elsewhere an unknown qualifier is a variable of a script.
+STRUCT_DOTS = frozenset(
+    {
+        "Athena", "BigQuery", "ClickHouse", "Databricks", "Dialect", "DuckDB", "Hive", "Presto", "Redshift", "Spark",
+        "Spark2", "Trino",
+    }
+)  # fmt: skip
 # A CTE may read itself without the word RECURSIVE in these.
 IMPLICIT_RECURSION = frozenset({"Snowflake", "TSQL", "Oracle", "Teradata", "Fabric"})
 
@@ -146,6 +153,7 @@ class Reader:
         dialect = type(namer.dialect).__name__
         self.lateral_aliases = dialect in LATERAL_ALIASES
         self.implicit_recursion = dialect in IMPLICIT_RECURSION
+        self.struct_dots = dialect in STRUCT_DOTS
         self._steps = 0
 
     # -- queries ---------------------------------------------------------------------------------------------
@@ -172,10 +180,11 @@ class Reader:
         if with_ is None:
             return env
         inner = dict(env)
-        recursive = bool(with_.args.get("recursive")) or self.implicit_recursion
+        said = bool(with_.args.get("recursive"))
         for cte in with_.expressions:
             name = cte.alias.lower()
             columns = self._alias_columns(cte)
+            recursive = said or (self.implicit_recursion and _reads_itself(cte.this, name))
             inner[name] = self._cte(cte.this, name, columns, inner, recursive)
         return inner
 
@@ -745,6 +754,8 @@ class Reader:
                 chain = [*(self._fold(part) for part in parts[taken:-1]), name]
                 return relation.qualified(chain[0], (*chain[1:], *path))
             around = around.outer
+        if not self.struct_dots:
+            return NOTHING
         chain = [*(self._fold(part) for part in parts[:-1]), name]
         return self._unqualified(chain[0], (*chain[1:], *path), scope)
 
@@ -857,6 +868,15 @@ def _branches(node: exp.SetOperation) -> Iterable[exp.Expr]:
         current = current.this
     found.append(current)
     return reversed(found)
+
+
+def _reads_itself(body: exp.Expr, name: str) -> bool:
+    """Whether a set operation reads `name` in a later branch only: in its first, that is a table of the same name."""
+    query = body.unnest() if isinstance(body, exp.Subquery) else body
+    if not isinstance(query, exp.SetOperation):
+        return False
+    first = next(iter(_branches(query)))
+    return not any(table.name.lower() == name and not table.db for table in first.find_all(exp.Table))
 
 
 def _columns(node: exp.Expr) -> Iterable[exp.Expr]:

@@ -35,7 +35,7 @@ SILENT = _words(
     """
     ANALYSE ANALYZE ASSERT ATTACH BREAK CALL CLOSE COMMENT COMMIT CONTINUE DEALLOCATE DECLARE DELIMITER DESC
     DESCRIBE DETACH DISCARD EXIT EXPLAIN FETCH GET GO GRANT ITERATE KILL LEAVE LET LIST LISTEN LOCK LS MSCK NOTIFY
-    NULL OPEN OPTIMIZE PRAGMA PRINT PUT RAISE REFRESH REINDEX REMOVE REPAIR RESET RETURN REVOKE RM ROLLBACK
+    NULL OPEN OPTIMIZE PRAGMA PRINT PUT RAISE REFRESH REINDEX REMOVE REPAIR RESET RESTORE RETURN REVOKE RM ROLLBACK
     SAVEPOINT SET SHOW SIGNAL START THROW UNCACHE UNDROP UNSET VACUUM WAITFOR
     """
 )
@@ -127,14 +127,8 @@ def _unwrapped(piece: Piece, dialect: Dialect, depth: int) -> Iterator[Piece]:
             return
         word = piece.word(0)
         payload = _payload(piece)
-        if payload is not None and word == "UNLOAD":
-            yield Piece([piece.tokens[0], *dialect.tokenize(payload)], payload, f"UNLOAD {payload}")
-            return
         if payload is not None and word not in ("EXECUTE", "EXEC"):
-            if word in SILENT or word in ("END", "CALL"):
-                return
-            # The tokenizer gave the rest of the statement as one string: read it as text.
-            yield from pieces(payload, dialect, depth + 1)
+            yield from _commanded(piece, word, payload, dialect, depth)
             return
         if word in ("EXECUTE", "EXEC"):
             text = _executed(piece, dialect)
@@ -142,9 +136,6 @@ def _unwrapped(piece: Piece, dialect: Dialect, depth: int) -> Iterator[Piece]:
                 yield from pieces(text, dialect, depth + 1)
             elif text is None:
                 yield piece  # computed at run time: for the reader to report
-            return
-        if word == "DO" and len(piece.tokens) > 1 and piece.tokens[1].token_type in _STRINGS:
-            yield from pieces(piece.tokens[1].text, dialect, depth + 1)
             return
         if word == "CREATE":
             yield from _created(piece, dialect, depth)
@@ -155,6 +146,21 @@ def _unwrapped(piece: Piece, dialect: Dialect, depth: int) -> Iterator[Piece]:
             return
         piece = Piece(piece.tokens[rest:], piece.text)
     yield piece
+
+
+def _commanded(piece: Piece, word: str, payload: str, dialect: Dialect, depth: int) -> Iterator[Piece]:
+    """A statement whose words the tokenizer gave as one string, because it takes the first for a command."""
+    inner = Piece(dialect.tokenize(payload), payload)
+    if word == "UNLOAD":
+        yield Piece([piece.tokens[0], *inner.tokens], payload, f"UNLOAD {payload}")
+    elif word in ("ELSEIF", "ELSIF", "WHILE", "WHEN"):
+        begin = _find(inner, 0, ("THEN", "DO", "LOOP"))
+        if begin is not None:
+            yield from _unwrapped(Piece(inner.tokens[begin + 1 :], payload), dialect, depth)
+    elif word == "DO" and inner.tokens and inner.tokens[0].token_type in _STRINGS:
+        yield from pieces(inner.tokens[0].text, dialect, depth + 1)
+    elif word in ("BEGIN", "ELSE", "LOOP", "REPEAT", "THEN"):
+        yield from pieces(payload, dialect, depth + 1)
 
 
 def _payload(piece: Piece) -> str | None:
@@ -247,6 +253,19 @@ def line_starts(piece: Piece) -> list[int]:
         elif position and depth <= 0 and token.line > piece.tokens[position - 1].line:
             places.extend([position] if piece.word(position) in _LINE_STARTERS else ())
     return places
+
+
+def block_parts(piece: Piece) -> list[Piece]:
+    """A statement and what follows the END or ELSE of its block, in a script without semicolons (T-SQL)."""
+    end = _find(piece, 1, ("END", "ELSE"))
+    if end is None:
+        return []
+    return [Piece(piece.tokens[:end], piece.text), Piece(piece.tokens[end:], piece.text)]
+
+
+def unwrapped(piece: Piece, dialect: Dialect) -> Iterator[Piece]:
+    """The statements in a part of a block."""
+    return _unwrapped(piece, dialect, 0)
 
 
 def _executed(piece: Piece, dialect: Dialect) -> str | None:

@@ -458,7 +458,8 @@ class StatementReader:
             self._reader.add_source(item, scope)
         targets: list[TableName | None]
         if node.args.get("tables"):
-            self._reader.add_source(node.this, scope)
+            if node.this is not None:
+                self._reader.add_source(node.this, scope)
             targets = [self._aliased_target(item, scope) for item in node.args["tables"]]
         else:
             targets = [self._aliased_target(node.this, scope)] if node.this is not None else []
