@@ -4,7 +4,6 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-TEMPLATES := $(wildcard scripts/templates/*)
 SERVERS := snowflake redshift
 PORT ?= 8765
 DATA ?= .sandbox

@@ -31,10 +31,10 @@ BLOCK = re.compile(r"(?m)^# /// script$\n(?P<content>(?:^#(?:| .*)$\n)+?)^# ///$
 
 @dataclass(frozen=True)
 class Copy:
-    """A file that should stand at ``path`` with ``content``."""
+    """A file that should stand at ``path`` with ``content``, or should not stand there (None)."""
 
     path: Path
-    content: bytes
+    content: bytes | None
 
 
 def script_block(text: str, path: Path) -> dict[str, object]:
@@ -92,16 +92,16 @@ def main(argv: list[str] | None = None) -> int:
     mode.add_argument("--write", action="store_true", help="write the copies, remove left-over ones")
     parser.add_argument("--templates", type=Path, default=TEMPLATES, help=argparse.SUPPRESS)
     arguments = parser.parse_args(argv)
-    folders = sorted(path for path in arguments.templates.iterdir() if (path / "collect_metadata.py").exists())
+    folders = sorted(path for path in arguments.templates.iterdir() if path.is_dir() and any(path.glob("*.py")))
     compared, wrong = 0, []
     for folder in folders:
         wanted = list(expected(arguments.templates, folder))
         wrong += [copy for copy in wanted if not copy.path.exists() or copy.path.read_bytes() != copy.content]
         stale = left_over(arguments.templates, folder, wanted)
-        wrong += [Copy(path, b"") for path in stale]
+        wrong += [Copy(path, None) for path in stale]
         compared += len(wanted) if folder.name != ORIGINAL else 0
     if not compared:
-        print(f"nothing to compare: no folder beside {ORIGINAL}/ has a collect_metadata.py", file=sys.stderr)
+        print(f"nothing to compare: no folder beside {ORIGINAL}/ holds scripts", file=sys.stderr)
         return 1
     for copy in wrong:
         if arguments.write:
@@ -113,7 +113,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _write(copy: Copy) -> None:
-    if not copy.content:
+    if copy.content is None:
         copy.path.unlink()
         return
     copy.path.parent.mkdir(parents=True, exist_ok=True)

@@ -42,7 +42,7 @@ class Run:
 
 def clean_environment(extra: dict[str, str]) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN_PREFIXES)}
-    return kept | {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONUTF8": "1"} | extra
+    return kept | {"PYTHONDONTWRITEBYTECODE": "1"} | extra
 
 
 def copy_folder(warehouse: str, target: Path) -> Path:
@@ -60,6 +60,7 @@ def start_script(
         stderr=subprocess.PIPE,
         text=True,
         encoding="utf-8",
+        errors="replace",
         env=clean_environment(env),
         cwd=cwd,
     )

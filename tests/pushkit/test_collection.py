@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pushkit.cli import _free_memory
 from pushkit.collection import Collector, Filters, Options, run_collect
 from pushkit.errors import PushIngestionError, UnavailableError
 from pushkit.manifest import Record, parse_utc, read, verify
@@ -135,6 +136,8 @@ def test_a_failed_run_leaves_state_and_manifest_as_they_were(
     state, path = tmp_path / "state.json", tmp_path / "m.jsonl"
     arguments = ["--manifest", str(path), "--state", str(state)]
     run(capsys, collector(LATENCY, [{"name": "a"}]), *arguments)
+    path.rename(tmp_path / "pushed.jsonl")
+    path.write_text("an older file")
     before = state.read_bytes(), path.read_bytes()
 
     def rows() -> Iterator[Record]:
@@ -145,7 +148,71 @@ def test_a_failed_run_leaves_state_and_manifest_as_they_were(
     assert (code, summary["status"], summary["error"]["message"]) == (4, "failed", "gone")
     assert "error: gone" in stderr
     assert (state.read_bytes(), path.read_bytes()) == before
-    assert sorted(each.name for each in tmp_path.iterdir()) == ["m.jsonl", "state.json"]
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["m.jsonl", "pushed.jsonl", "state.json"]
+
+
+@pytest.mark.parametrize(
+    ("since_hours", "until_hours", "moves", "says"),
+    [(20, 8, True, ""), (9, 8, True, ""), (8, 7, False, "close the gap"), (30, 20, False, "ended before it")],
+)
+def test_the_state_moves_only_by_a_window_that_meets_it(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, since_hours: int, until_hours: int, moves: bool, says: str
+) -> None:
+    state = tmp_path / "state.json"
+    now = datetime.now(timezone.utc).replace(microsecond=0)
+    arguments = ["--manifest", str(tmp_path / "m"), "--state", str(state)]
+    run(capsys, collector(LATENCY, []), *arguments, "--until", (now - 9 * HOUR).isoformat())
+    times = ["--since", (now - since_hours * HOUR).isoformat(), "--until", (now - until_hours * HOUR).isoformat()]
+    code, _, stderr = run(capsys, collector(LATENCY, []), *arguments, *times)
+    assert code == 0
+    assert says in stderr
+    remembered = parse_utc(json.loads(state.read_text())["until"])
+    assert remembered == now - (until_hours if moves else 9) * HOUR
+
+
+def test_a_state_of_another_flow_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    state = tmp_path / "state.json"
+    arguments = ["--manifest", str(tmp_path / "m"), "--state", str(state)]
+    run(capsys, collector(LATENCY, []), *arguments)
+    content = json.loads(state.read_text())
+    state.write_text(json.dumps(content | {"flow": "lineage"}))
+    code, summary, _ = run(capsys, collector(LATENCY, []), *arguments)
+    assert code == 2
+    assert "fixture lineage" in summary["error"]["message"]
+
+
+def test_a_state_still_to_come_is_said(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    state = tmp_path / "state.json"
+    tomorrow = (datetime.now(timezone.utc) + 24 * HOUR).isoformat()
+    state.write_text(json.dumps({"until": tomorrow, "warehouse": "fixture", "flow": "query_logs"}))
+    code, _, stderr = run(capsys, collector(LATENCY, []), "--manifest", str(tmp_path / "m"), "--state", str(state))
+    assert code == 0
+    assert "still to come" in stderr
+
+
+def test_with_a_state_what_was_not_pushed_is_spared(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "m.jsonl"
+    arguments = ["--manifest", str(path), "--state", str(tmp_path / "state.json")]
+    assert run(capsys, collector(LATENCY, [{"name": "a"}]), *arguments)[0] == 0
+    before = path.read_bytes()
+    code, summary, _ = run(capsys, collector(LATENCY, [{"name": "b"}]), *arguments)
+    assert code == 2
+    assert "push_query_logs.py" in summary["error"]["remedy"]
+    assert path.read_bytes() == before
+    path.rename(tmp_path / "moved.jsonl")
+    assert run(capsys, collector(LATENCY, [{"name": "b"}]), *arguments)[0] == 0
+
+
+def test_a_containers_limit_counts_without_the_cache_it_can_drop(tmp_path: Path) -> None:
+    for name, content in {
+        "memory.max": f"{1000 * 2**20}",
+        "memory.current": f"{900 * 2**20}",
+        "memory.stat": f"anon 5\ninactive_file {600 * 2**20}\n",
+    }.items():
+        (tmp_path / name).write_text(content)
+    assert _free_memory(tmp_path) == 700 * 2**20
+    (tmp_path / "memory.max").write_text("max\n")
+    assert _free_memory(tmp_path) > 700 * 2**20
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[]", '{"until": "yesterday"}', '{"until": null}'])
@@ -156,7 +223,7 @@ def test_a_damaged_state_file_is_refused_not_ignored(
     state.write_text(content)
     code, summary, _ = run(capsys, collector(LATENCY, []), "--manifest", str(tmp_path / "m"), "--state", str(state))
     assert code == 2
-    assert "--since" in summary["error"]["remedy"]
+    assert "Move it away" in summary["error"]["remedy"]
     assert state.read_text() == content
 
 
@@ -164,13 +231,22 @@ def test_the_start_is_named_once_and_lies_before_the_end(capsys: pytest.CaptureF
     path = ["--manifest", str(tmp_path / "m")]
     both = ["--since", "2026-01-01", "--lookback-hours", "3"]
     assert run(capsys, collector(LATENCY, []), *path, *both)[0] == 2
+    assert run(capsys, collector(LATENCY, []), *path, "--lookback-hours", "1e12")[0] == 2
     ahead = ["--since", (datetime.now(timezone.utc) + HOUR).isoformat()]
     code, summary, _ = run(capsys, collector(LATENCY, []), *path, *ahead)
     assert code == 2
     assert "empty" in summary["error"]["message"]
 
 
-@pytest.mark.parametrize("argument", [["--since", "soon"], ["--lookback-hours", "-1"], ["--lookback-hours", "nan"]])
+@pytest.mark.parametrize(
+    "argument",
+    [
+        ["--since", "soon"],
+        ["--lookback-hours", "-1"],
+        ["--lookback-hours", "nan"],
+        ["--since", "0001-01-01T00:00:00+14:00"],
+    ],
+)
 def test_nonsense_is_wrong_usage(argument: list[str], tmp_path: Path) -> None:
     with pytest.raises(SystemExit) as left:
         run_collect(collector(LATENCY, []), ["--manifest", str(tmp_path / "m"), *argument])

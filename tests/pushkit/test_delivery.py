@@ -8,6 +8,7 @@ import signal
 import socket
 import string
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -202,9 +203,18 @@ def test_one_bad_record_costs_only_itself(quiet_sandbox: SandboxProcess, manifes
 
 def test_a_resource_that_takes_nothing_ends_the_run_soon(quiet_sandbox: SandboxProcess, manifest_path: Path) -> None:
     records = [table(f"T{number}", type="NONSENSE") for number in range(500)]
-    run = push("metadata", write(manifest_path, "metadata", records), quiet_sandbox.env, "--workers", "1").check(2)
-    assert "rejected to the last record" in run.summary["error"]["message"]
-    assert quiet_sandbox.requests(METADATA).count < 400
+    run = push("metadata", write(manifest_path, "metadata", records), quiet_sandbox.env).check(2)
+    assert "nothing was accepted" in run.summary["error"]["message"]
+    assert quiet_sandbox.requests(METADATA).count < 25
+    assert run.summary["status"] == "failed"
+
+
+def test_bad_records_at_the_head_do_not_hide_the_good_ones(quiet_sandbox: SandboxProcess, manifest_path: Path) -> None:
+    records = [table(f"T{number}", type="TABLE" if number >= 60 else "NONSENSE") for number in range(150)]
+    run = push("metadata", write(manifest_path, "metadata", records), quiet_sandbox.env).check(1)
+    arrived = arrived_names(quiet_sandbox, run.summary["invocation_ids"])
+    assert sorted(arrived) == sorted(f"T{number}" for number in range(60, 150))
+    assert run.summary["records_rejected"] == 60
 
 
 @pytest.mark.parametrize(
@@ -340,22 +350,159 @@ def test_a_torn_journal_line_is_dropped_not_trusted(quiet_sandbox: SandboxProces
     assert len(journal_lines(manifest_path)) == 3
 
 
-def test_a_journal_of_other_content_is_set_aside(quiet_sandbox: SandboxProcess, manifest_path: Path) -> None:
+def test_a_settled_journal_makes_room_and_an_unsettled_one_is_kept(
+    quiet_sandbox: SandboxProcess, manifest_path: Path
+) -> None:
     push("metadata", write(manifest_path, "metadata", [table("OLD")]), quiet_sandbox.env).check()
+    write(manifest_path, "metadata", [table(f"T{number}") for number in range(100)])
+    quiet_sandbox.fault(METADATA, calls=[2, 3, 4, 5, 6], status=503)
+    run = push("metadata", manifest_path, quiet_sandbox.env, "--max-retry-seconds", "1").check(4)
+    assert not manifest_path.with_name(manifest_path.name + ".journal.1").exists()
+    quiet_sandbox.clear_faults()
     write(manifest_path, "metadata", [table("NEW")])
     run = push("metadata", manifest_path, quiet_sandbox.env).check()
     assert arrived_names(quiet_sandbox, run.summary["invocation_ids"]) == ["NEW"]
-    assert manifest_path.with_name(manifest_path.name + ".journal.1").exists()
-    assert "journal" in run.stderr
+    assert len(manifest_path.with_name(manifest_path.name + ".journal.1").read_text().splitlines()) == 2
+    assert "not finished" in run.stderr
 
 
-def test_another_destination_gets_everything_anew(quiet_sandbox: SandboxProcess, manifest_path: Path) -> None:
+def test_another_destination_gets_everything_anew(tmp_path: Path, manifest_path: Path) -> None:
+    warehouses = [{"uuid": str(uuid.UUID(int=number)), "name": f"W{number}", "type": "snowflake"} for number in (1, 2)]
+    key = {"id": "both", "token": "t0ken-of-both", "scope": "Ingestion", "warehouses": None}
+    api_key = {"id": "api", "token": "t0ken-of-api", "scope": "GraphQL", "warehouses": None}
+    settings = {"keys": [key, api_key], "warehouses": warehouses}
+    write(manifest_path, "metadata", [table("T")])
+    with SandboxProcess(tmp_path / "two", settings=settings) as sandbox:
+        runs = [
+            push("metadata", manifest_path, sandbox.env | {"MCD_RESOURCE_UUID": warehouse["uuid"]}).check()
+            for warehouse in warehouses
+        ]
+        assert [arrived_names(sandbox, run.summary["invocation_ids"]) for run in runs] == [["T"], ["T"]]
+    assert runs[1].summary["records_accepted_before"] == 0
+
+
+def test_a_damaged_journal_line_costs_its_batch_and_is_said(quiet_sandbox: SandboxProcess, manifest_path: Path) -> None:
+    write(manifest_path, "metadata", [table(f"T{number}") for number in range(150)])
+    push("metadata", manifest_path, quiet_sandbox.env).check()
+    journal = manifest_path.with_name(manifest_path.name + ".journal")
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join([*lines[:2], b"\0" * 40 + b"\n", lines[3]]))
+    quiet_sandbox.clear_requests()
+    run = push("metadata", manifest_path, quiet_sandbox.env).check()
+    assert quiet_sandbox.requests(METADATA).count == 1
+    assert "damaged" in run.stderr
+
+
+def test_an_answer_without_an_invocation_id_is_no_delivery(quiet_sandbox: SandboxProcess, manifest_path: Path) -> None:
+    write(manifest_path, "metadata", [table("T")])
+    quiet_sandbox.fault(METADATA, status=200, body={"healthy": True})
+    run = push("metadata", manifest_path, quiet_sandbox.env).check(4)
+    assert "invocation id" in run.summary["error"]["message"]
+    quiet_sandbox.clear_faults()
+    run = push("metadata", manifest_path, quiet_sandbox.env).check()
+    assert arrived_names(quiet_sandbox, run.summary["invocation_ids"]) == ["T"]
+
+
+def test_a_wait_longer_than_allowed_is_not_begun(quiet_sandbox: SandboxProcess, manifest_path: Path) -> None:
+    write(manifest_path, "metadata", [table("T")])
+    quiet_sandbox.fault(METADATA, status=429, headers={"Retry-After": "86400"})
+    push("metadata", manifest_path, quiet_sandbox.env, "--max-retry-seconds", "30").check(4)
+    assert quiet_sandbox.requests(METADATA).count == 1
+
+
+def test_a_retry_after_of_nothing_is_no_busy_loop(quiet_sandbox: SandboxProcess, manifest_path: Path) -> None:
+    write(manifest_path, "metadata", [table("T")])
+    quiet_sandbox.fault(METADATA, status=503, headers={"Retry-After": "0"})
+    push("metadata", manifest_path, quiet_sandbox.env, "--max-retry-seconds", "3").check(4)
+    assert 2 <= quiet_sandbox.requests(METADATA).count <= 4
+
+
+def test_a_lost_answer_sends_that_batch_again_and_loses_none(
+    quiet_sandbox: SandboxProcess, manifest_path: Path
+) -> None:
+    names = [f"T{number}" for number in range(100)]
+    write(manifest_path, "metadata", [table(name) for name in names])
+    quiet_sandbox.fault(METADATA, calls=[2], drop="after")
+    run = push("metadata", manifest_path, quiet_sandbox.env, "--workers", "1").check()
+    assert sorted(arrived_names(quiet_sandbox, run.summary["invocation_ids"])) == sorted(names)
+    assert quiet_sandbox.requests(METADATA).count == 3
+
+
+def test_two_runs_do_not_work_on_one_manifest(quiet_sandbox: SandboxProcess, manifest_path: Path) -> None:
+    write(manifest_path, "metadata", [table(f"T{number}") for number in range(300)])
+    quiet_sandbox.fault(METADATA, delay=0.5)
+    arguments = ["--manifest", str(manifest_path), "--workers", "1"]
+    first = start_script(SNOWFLAKE, "push_metadata.py", *arguments, env=quiet_sandbox.env)
+    wait_until(begun(manifest_path, 1))
+    second = push("metadata", manifest_path, quiet_sandbox.env).check(4)
+    assert "another run" in second.summary["error"]["message"]
+    first.communicate(timeout=60)
+    assert first.returncode == 0
+    assert quiet_sandbox.requests(METADATA).count == 6
+
+
+def test_a_second_signal_forgets_nothing_that_was_accepted(quiet_sandbox: SandboxProcess, manifest_path: Path) -> None:
+    write(manifest_path, "metadata", [table(f"T{number}") for number in range(1000)])
+    quiet_sandbox.fault(METADATA, delay=1.0)
+    process = start_script(SNOWFLAKE, "push_metadata.py", "--manifest", str(manifest_path), env=quiet_sandbox.env)
+    wait_until(begun(manifest_path, 1))
+    time.sleep(0.3)
+    for _ in range(3):
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.1)
+    stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130, stderr
+    ids = json.loads(stdout)["invocation_ids"]
+    assert sorted(ids) == sorted(push["invocation_id"] for push in quiet_sandbox.pushes("metadata")[-len(ids) :])
+    assert quiet_sandbox.requests(METADATA).answers.count(202) == len(ids) == len(journal_lines(manifest_path)) - 1
+
+
+def test_ids_of_earlier_runs_are_told_even_when_the_key_is_gone(
+    quiet_sandbox: SandboxProcess, manifest_path: Path
+) -> None:
     write(manifest_path, "metadata", [table("T")])
     first = push("metadata", manifest_path, quiet_sandbox.env).check()
-    other = quiet_sandbox.env | {"MCD_RESOURCE_UUID": quiet_sandbox.resource("redshift")}
-    second = push("metadata", manifest_path, other)
-    assert second.summary["records_accepted_before"] == 0
-    assert second.summary.get("invocation_ids") != first.summary["invocation_ids"]
+    second = push("metadata", manifest_path, {}).check(2)
+    assert second.summary["invocation_ids"] == first.summary["invocation_ids"]
+    assert result_of(manifest_path)["error"].startswith("ConfigurationError")
+
+
+@pytest.mark.parametrize("token", ["S3cretTok3nValue\n", 'pä"sswörd-XYZ', "with\ttab-inside"])
+def test_odd_tokens_are_used_or_refused_and_never_shown(
+    quiet_sandbox: SandboxProcess, manifest_path: Path, token: str
+) -> None:
+    write(manifest_path, "metadata", [table("T")])
+    run = push("metadata", manifest_path, quiet_sandbox.env | {"MCD_INGEST_TOKEN": token})
+    assert run.exit_code in (2, 3)
+    result = manifest_path.with_name(manifest_path.name + ".result.json").read_text(encoding="utf-8")
+    shown = run.stdout + run.stderr + result
+    assert not [form for form in (token.strip(), repr(token)[1:-1], json.dumps(token)[1:-1]) if form in shown]
+
+
+def test_a_token_with_a_line_end_works(quiet_sandbox: SandboxProcess, manifest_path: Path) -> None:
+    write(manifest_path, "metadata", [table("T")])
+    env = quiet_sandbox.env
+    push("metadata", manifest_path, env | {"MCD_INGEST_TOKEN": env["MCD_INGEST_TOKEN"] + "\n"}).check()
+
+
+def test_names_of_any_alphabet_pass_any_pipe(quiet_sandbox: SandboxProcess, tmp_path: Path) -> None:
+    manifest = write(tmp_path / "漢.jsonl", "metadata", [table("漢"), table("ö", type="NONSENSE")])
+    env = quiet_sandbox.env | {"PYTHONIOENCODING": "cp1252", "JOB_KEY": "records_accepted"}
+    run = push("metadata", manifest, env).check(1)
+    assert run.summary["manifest"] == str(manifest)
+    assert run.summary["records_accepted"] == 1
+
+
+def test_a_reader_that_goes_away_stops_nothing(quiet_sandbox: SandboxProcess, manifest_path: Path) -> None:
+    write(manifest_path, "metadata", [table(f"T{number}") for number in range(100)])
+    quiet_sandbox.fault(METADATA, calls=[1], status=503)
+    process = start_script(SNOWFLAKE, "push_metadata.py", "--manifest", str(manifest_path), env=quiet_sandbox.env)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    process.stderr.close()
+    assert process.wait(timeout=60) == 0
+    assert result_of(manifest_path)["records_accepted"] == 100
 
 
 def test_a_damaged_manifest_sends_nothing(quiet_sandbox: SandboxProcess, manifest_path: Path) -> None:

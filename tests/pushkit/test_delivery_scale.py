@@ -32,7 +32,7 @@ def peak_memory_of_push(manifest: Path, env: dict[str, str]) -> int:
     """Push, which has to succeed; the process's largest resident size in bytes."""
     script = str(TEMPLATES / "snowflake/push_query_logs.py")
     process = subprocess.Popen(
-        [sys.executable, script, "--manifest", str(manifest), "--batch-records", "1000"],
+        [sys.executable, script, "--manifest", str(manifest)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         env=clean_environment(env),

@@ -3,11 +3,12 @@
 # requires-python = ">=3.10"
 # dependencies = [
 #     "snowflake-connector-python>=4,<6",
-#     "pycarlo>=0.15.500,<0.16",
 #     "sqlglot[c]==30.30.0",
-#     "tenacity>=9.1,<10",
 #     "tqdm>=4.67,<5",
 #     "psutil>=7,<8",
+#     "filelock>=3.16,<4",
+#     "pycarlo>=0.15.500,<0.16",
+#     "tenacity>=9.1,<10",
 # ]
 # ///
 """Collect lineage and push it to Monte Carlo in one run: the script for a scheduler.

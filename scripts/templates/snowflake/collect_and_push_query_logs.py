@@ -3,13 +3,14 @@
 # requires-python = ">=3.10"
 # dependencies = [
 #     "snowflake-connector-python>=4,<6",
-#     "pycarlo>=0.15.500,<0.16",
-#     "tenacity>=9.1,<10",
 #     "tqdm>=4.67,<5",
 #     "psutil>=7,<8",
+#     "filelock>=3.16,<4",
+#     "pycarlo>=0.15.500,<0.16",
+#     "tenacity>=9.1,<10",
 # ]
 # ///
-"""Collect query logs and push it to Monte Carlo in one run: the script for a scheduler.
+"""Collect query logs and push them to Monte Carlo in one run: the script for a scheduler.
 
 From the warehouse, through a manifest in between, to the ingestion API. What an earlier run could not push goes
 first; with --state the next window starts only after everything of this one was accepted.

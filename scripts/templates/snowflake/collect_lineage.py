@@ -5,6 +5,7 @@
 #     "sqlglot[c]==30.30.0",
 #     "tqdm>=4.67,<5",
 #     "psutil>=7,<8",
+#     "filelock>=3.16,<4",
 # ]
 # ///
 """Collects lineage: which tables and columns were written from which, and what views are made of.

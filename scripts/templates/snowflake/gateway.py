@@ -79,6 +79,7 @@ class Gateway:
     resource_uuid: str
     service: IngestionService
     call: Call
+    is_dry_run: bool
 
     def send(self, header: Header, events: list[Any]) -> Receipt:
         try:
@@ -92,12 +93,20 @@ class Gateway:
             ) from error
         except (requests.ConnectionError, requests.Timeout) as error:
             raise RetriableError(f"no answer: {error}") from error
+        except requests.exceptions.InvalidJSONError as error:
+            raise RejectedError(f"it cannot be written as JSON: {error}") from error
         except requests.RequestException as error:
             raise UnavailableError(
                 f"Monte Carlo's answer cannot be read: {error}",
                 "Is MCD_API_ENDPOINT right? Unset it for production.",
             ) from error
-        return Receipt(IngestionService.extract_invocation_id(answer), int(answer.get("body_bytes", 0)))
+        invocation_id = IngestionService.extract_invocation_id(answer)
+        if invocation_id is None and not self.is_dry_run:
+            raise UnavailableError(
+                "the answer names no invocation id: it does not come from Monte Carlo's ingestion API",
+                "Check MCD_API_ENDPOINT, unset it for production, and look for a proxy in between.",
+            )
+        return Receipt(invocation_id, int(answer.get("body_bytes", 0)))
 
 
 def open_gateway(call: Call, dry_run: bool) -> Gateway:
@@ -111,20 +120,26 @@ def open_gateway(call: Call, dry_run: bool) -> Gateway:
             "Unset MCD_DEFAULT_OAUTH_CLIENT_ID and MCD_DEFAULT_OAUTH_CLIENT_SECRET: the ingestion API takes a key.",
         ) from error
     service = IngestionService(mc_client=_GatewayClient(session, dry_run))
-    return Gateway(f"{session.endpoint} {resource_uuid}", resource_uuid, service, call)
+    return Gateway(f"{session.endpoint} {resource_uuid}", resource_uuid, service, call, dry_run)
 
 
 def _credentials(dry_run: bool) -> tuple[str, str, str]:
     if dry_run:
         return "dry-run", "dry-run", os.environ.get("MCD_RESOURCE_UUID") or str(uuid.UUID(int=0))
-    missing = [name for name in VARIABLES if not os.environ.get(name)]
+    values = {name: os.environ.get(name, "").strip() for name in VARIABLES}  # secret stores add a line's end
+    missing = [name for name, value in values.items() if not value]
     if missing:
         raise ConfigurationError(
             f"not set: {', '.join(missing)}",
             "MCD_INGEST_ID and MCD_INGEST_TOKEN are an ingestion key, MCD_RESOURCE_UUID is the warehouse's UUID in "
             "Monte Carlo. Set them in the environment; --dry-run needs none of them.",
         )
-    key_id, token, resource_uuid = (os.environ[name] for name in VARIABLES)
+    unusable = [name for name, value in values.items() if not value.isascii() or not value.isprintable()]
+    if unusable:
+        raise ConfigurationError(
+            f"{', '.join(unusable)} holds characters that no key has", "Set it anew, without quotes or line breaks."
+        )
+    key_id, token, resource_uuid = values.values()
     try:
         uuid.UUID(resource_uuid)
     except ValueError:
@@ -173,10 +188,10 @@ def _retry_after(value: str | None) -> float | None:
     if not value:
         return None
     try:
-        return max(0.0, float(value))
+        return float(value)
     except ValueError:
         pass
     try:
-        return max(0.0, (parsedate_to_datetime(value) - datetime.now(timezone.utc)).total_seconds())
+        return (parsedate_to_datetime(value) - datetime.now(timezone.utc)).total_seconds()
     except (TypeError, ValueError):
         return None

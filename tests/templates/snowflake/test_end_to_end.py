@@ -108,6 +108,68 @@ def test_an_hourly_job_that_fails_in_between_neither_misses_nor_repeats(
     assert 2_998 <= len(found) <= 3_000
 
 
+def test_one_query_that_is_never_accepted_does_not_stop_the_job(
+    templates: Templates, quiet_sandbox: SandboxProcess, tmp_path: Path
+) -> None:
+    end = (datetime.now(timezone.utc) - timedelta(hours=1)).replace(minute=0, second=0, microsecond=0)
+    scale.many_queries(templates.server, end, rows=300, hours=3)
+    negative = 'UPDATE facts."SNOWFLAKE.ACCOUNT_USAGE.QUERY_HISTORY" SET ROWS_PRODUCED = -1'
+    templates.server.sql(f"{negative} WHERE QUERY_ID = 'query-10'")
+    state = tmp_path / "state.json"
+    codes = [
+        collect_and_push(
+            templates,
+            quiet_sandbox,
+            "query_logs",
+            *("--state", str(state), "--lookback-hours", "1"),
+            *("--until", (end - timedelta(hours=3 - number)).isoformat()),
+        ).exit_code
+        for number in (1, 2, 3)
+    ]
+    assert codes == [1, 0, 0]
+    since = [event["query_id"] for event in quiet_sandbox.received("querylogs")][-299:]
+    assert len(set(since)) >= 298
+    assert "query-10" not in since
+
+
+def test_a_dry_run_touches_nothing_that_waits_to_be_pushed(
+    templates: Templates, quiet_sandbox: SandboxProcess, tmp_path: Path
+) -> None:
+    scale.many_queries(templates.server, datetime.now(timezone.utc) - timedelta(hours=1), rows=600, hours=6)
+    arguments = ("--state", str(tmp_path / "state.json"), "--max-retry-seconds", "1", "--workers", "1")
+    quiet_sandbox.fault(QUERY_LOGS, calls=[2, 3, 4, 5, 6], status=503)
+    collect_and_push(templates, quiet_sandbox, "query_logs", *arguments).check(4)
+    quiet_sandbox.clear_faults()
+    before = templates.manifest("query_logs").read_bytes()
+    collect_and_push(templates, quiet_sandbox, "query_logs", *arguments, "--dry-run").check()
+    assert templates.manifest("query_logs").read_bytes() == before
+    run = collect_and_push(templates, quiet_sandbox, "query_logs", *arguments).check()
+    assert run.summary["resumed"]["records_accepted_before"] == 250
+    assert run.summary["resumed"]["records_accepted"] == 600
+
+
+def test_a_crash_before_the_state_is_written_repeats_nothing(
+    templates: Templates, quiet_sandbox: SandboxProcess, tmp_path: Path
+) -> None:
+    scale.many_queries(templates.server, datetime.now(timezone.utc) - timedelta(hours=1), rows=300, hours=6)
+    state = tmp_path / "state.json"
+    collect_and_push(templates, quiet_sandbox, "query_logs", "--state", str(state)).check()
+    state.unlink()  # as if the run had ended right after its last batch
+    again = collect_and_push(templates, quiet_sandbox, "query_logs", "--state", str(state)).check()
+    assert again.summary["records"] == 0
+    assert state.exists()
+
+
+def test_with_a_state_an_unpushed_manifest_is_not_overwritten(templates: Templates, tmp_path: Path) -> None:
+    scale.many_queries(templates.server, datetime.now(timezone.utc) - timedelta(hours=1), rows=300, hours=6)
+    state = str(tmp_path / "state.json")
+    templates.run("query_logs", "--state", state).check()
+    before = templates.manifest("query_logs").read_bytes()
+    refused = templates.run("query_logs", "--state", state).check(2)
+    assert "not wholly pushed" in refused.summary["error"]["message"]
+    assert templates.manifest("query_logs").read_bytes() == before
+
+
 def test_a_dry_run_leaves_neither_state_nor_journal(
     templates: Templates, quiet_sandbox: SandboxProcess, tmp_path: Path
 ) -> None:
@@ -118,7 +180,7 @@ def test_a_dry_run_leaves_neither_state_nor_journal(
     assert run.summary["batches"] == 2
     assert quiet_sandbox.requests(QUERY_LOGS).count == 0
     assert not state.exists()
-    assert templates.leftovers() == ["query_logs.jsonl"]
+    assert templates.leftovers() == []
 
 
 def test_an_empty_warehouse_is_a_success_in_every_flow(templates: Templates, quiet_sandbox: SandboxProcess) -> None:
@@ -130,7 +192,7 @@ def test_an_empty_warehouse_is_a_success_in_every_flow(templates: Templates, qui
 
 def test_ten_thousand_tables_arrive(templates: Templates, quiet_sandbox: SandboxProcess) -> None:
     scale.many_tables(templates.server, tables=10_000, columns=20)
-    run = collect_and_push(templates, quiet_sandbox, "metadata", "--batch-records", "100").check()
+    run = collect_and_push(templates, quiet_sandbox, "metadata").check()
     seen = set()
     for event in arrived(quiet_sandbox, "metadata", run):
         asset = event["relational_asset"]

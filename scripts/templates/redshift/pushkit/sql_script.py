@@ -153,7 +153,7 @@ def _commanded(piece: Piece, word: str, payload: str, dialect: Dialect, depth: i
     inner = Piece(dialect.tokenize(payload), payload)
     if word == "UNLOAD":
         yield Piece([piece.tokens[0], *inner.tokens], payload, f"UNLOAD {payload}")
-    elif word in ("ELSEIF", "ELSIF", "WHILE", "WHEN"):
+    elif word in ("ELSEIF", "ELSIF", "EXCEPTION", "WHILE", "WHEN"):
         begin = _find(inner, 0, ("THEN", "DO", "LOOP"))
         if begin is not None:
             yield from _unwrapped(Piece(inner.tokens[begin + 1 :], payload), dialect, depth)
@@ -161,6 +161,8 @@ def _commanded(piece: Piece, word: str, payload: str, dialect: Dialect, depth: i
         yield from pieces(inner.tokens[0].text, dialect, depth + 1)
     elif word in ("BEGIN", "ELSE", "LOOP", "REPEAT", "THEN"):
         yield from pieces(payload, dialect, depth + 1)
+    elif word.split()[0] not in SILENT and word != "END":
+        yield piece  # for the reader to report
 
 
 def _payload(piece: Piece) -> str | None:

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any
+from typing import Any, TextIO
 
 import psutil
 from tqdm import tqdm
@@ -38,8 +38,16 @@ SECONDS_BETWEEN_NOTES = 30.0
 
 def say(text: str) -> None:
     """One line for people, on stderr, without secrets. A reader that has gone away stops nothing."""
-    with contextlib.suppress(OSError, ValueError):
+    try:
         print(redact(text), file=sys.stderr, flush=True)
+    except OSError:
+        _let_go(sys.stderr)
+
+
+def _let_go(stream: TextIO) -> None:
+    """The reader of a stream has gone away: write into nothing from here on, so that the exit does not fail."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 # --- arguments -----------------------------------------------------------------------------------------
@@ -184,6 +192,7 @@ def run(
         say("interrupted; what was accepted stays accepted, run the same command again for the rest")
     except BrokenPipeError:
         code = UNEXPECTED  # the reader of --list went away
+        _let_go(sys.stdout)
     except Exception as error:  # the last line of defence: a scheduler must get its exit code and summary
         known = error if isinstance(error, PushIngestionError) else explain(error)
         code = _tell(error, known, summary)
@@ -203,8 +212,8 @@ def _print_summary(summary: Record) -> None:
     """One line of ASCII, which every pipe takes. A reader that has gone away changes nothing of what was done."""
     try:
         print(json.dumps(redact_values(summary)), flush=True)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the exit does not try again
+    except OSError:
+        _let_go(sys.stdout)
 
 
 def _tell(error: Exception, known: PushIngestionError | None, summary: Record) -> int:
