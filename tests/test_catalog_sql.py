@@ -92,7 +92,8 @@ def undocumented(statement: Statement, catalog: dict[str, Any], dialect: str) ->
     assert isinstance(tree, READ_ONLY), f"{statement} is not a query: {type(tree).__name__}"
     views = catalog["views"]
     problems = []
-    physical = [source for scope in traverse_scope(tree) for _, source in scope.references if is_table(source, scope)]
+    found_in = [(source, scope) for scope in traverse_scope(tree) for _, source in scope.references]
+    physical = [source for source, scope in found_in if isinstance(source, exp.Table) and is_table(source, scope)]
     for table in {id(each): each for each in physical}.values():
         view = view_of(table, views)
         if view is None:
@@ -101,7 +102,7 @@ def undocumented(statement: Statement, catalog: dict[str, Any], dialect: str) ->
         alias = table.alias or table.name
         table.replace(exp.alias_(exp.to_table(f'"{view}"', dialect=dialect), alias, table=True))
     if not problems:
-        schema = {view: dict(found["columns"]) for view, found in views.items()}
+        schema: dict[str, object] = {view: dict(found["columns"]) for view, found in views.items()}
         try:
             qualify(tree, schema=schema, dialect=dialect, validate_qualify_columns=True)
         except SqlglotError as error:
@@ -109,12 +110,10 @@ def undocumented(statement: Statement, catalog: dict[str, Any], dialect: str) ->
     return problems
 
 
-def is_table(source: object, scope: Any) -> bool:
-    return (
-        isinstance(source, exp.Table)
-        and isinstance(source.this, exp.Identifier)
-        and isinstance(scope.sources.get(source.alias_or_name), exp.Table)
-    )
+def is_table(source: exp.Table, scope: Any) -> bool:
+    """Whether it names a table or view: not a function, nor a WITH clause of the statement."""
+    named = isinstance(source.this, exp.Identifier)
+    return named and isinstance(scope.sources.get(source.alias_or_name), exp.Table)
 
 
 def test_there_are_statements_in_every_collector() -> None:

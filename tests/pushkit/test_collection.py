@@ -275,8 +275,8 @@ def test_an_unexpected_error_shows_where_but_no_secret(
     monkeypatch.setenv("SOME_PASSWORD", 'hunter2"\\x')
 
     def rows() -> Iterator[Record]:
+        yield {"name": "a"}
         raise RuntimeError(f"broken near {os.environ['SOME_PASSWORD']}")
-        yield {}
 
     made = collector(None, rows())  # type: ignore[arg-type]
     code, summary, stderr = run(capsys, made, "--manifest", str(tmp_path / "m"))

@@ -12,14 +12,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pushkit.errors import ConfigurationError
-from pushkit.manifest import Header, ManifestError, Window, Writer, encode, iso_utc, parse_utc, read, verify
+from pushkit.manifest import Header, ManifestError, Record, Window, Writer, encode, iso_utc, parse_utc, read, verify
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
 HEADER = Header("metadata", "snowflake", "snowflake", NOON, None, {"include": ["SHOP.*"]})
-RECORDS = [{"name": 'Größe\u2028 "x".y'}, {"name": "b", "row_count": None}, {"name": "c", "tags": [{"key": "pii"}]}]
+RECORDS: list[Record] = [
+    {"name": 'Größe\u2028 "x".y'},
+    {"name": "b", "row_count": None},
+    {"name": "c", "tags": [{"key": "pii"}]},
+]
 
 
-def written(path: Path, records: list[dict[str, object]] = RECORDS, header: Header = HEADER) -> Path:
+def written(path: Path, records: list[Record] = RECORDS, header: Header = HEADER) -> Path:
     with Writer(path, header) as writer:
         for record in records:
             writer.write(record)

@@ -7,6 +7,7 @@ each local one is visited with a session of its own; the SVV_ALL_… views answe
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,18 +77,15 @@ def databases(warehouse: Warehouse, options: Options) -> Iterator[Database]:
         if kind == SHARED:
             yield Database(name, True, warehouse.main)
             continue
-        context = warehouse.within(name)
-        try:
-            session = context.__enter__()
-        except Exception as error:
-            if not is_unreadable(error):
-                raise
-            options.skip(UNREADABLE_DATABASE, f"{name}: {message(error)}")
-            continue
-        try:
+        with ExitStack() as stack:
+            try:
+                session = stack.enter_context(warehouse.within(name))
+            except Exception as error:
+                if not is_unreadable(error):
+                    raise
+                options.skip(UNREADABLE_DATABASE, f"{name}: {message(error)}")
+                continue
             yield Database(name, False, session)
-        finally:
-            context.__exit__(None, None, None)
 
 
 def tables(database: Database, options: Options) -> Iterator[tuple[str, str, str, str | None]]:

@@ -25,6 +25,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import groupby
 from typing import Any, NamedTuple
 
 from catalog import Database, Key, databases, readable, tables, view_texts
@@ -329,24 +330,26 @@ class _Collection:
         self._database, self._options = database, options
         self._is_superuser, self._share = is_superuser, share
         self._facts = facts_of(database, options)
-
-    def wanted(self) -> list[Table]:
-        found = (Table(*row) for row in tables(self._database, self._options))
-        allows = self._options.filters.allows
-        return [
-            each for each in found if allows(self._database.name, *each.key) and not self._facts.is_backing(each.key)
-        ]
+        self._names: dict[str, list[str]] = {}
 
     def records(self) -> Iterator[Record]:
-        for group in grouped_by_schema(self.wanted(), TABLES_PER_COLUMN_QUERY):
+        for group in grouped_by_schema(self._wanted(), TABLES_PER_COLUMN_QUERY):
             columns = {} if self._options.only_freshness_and_volume else self._columns(group)
-            names: dict[str, list[str]] = {}
-            for table in group:
-                names.setdefault(table.schema, []).append(table.name)
-            for schema, in_schema in names.items():
-                shown = shown_tables(self._database, schema, in_schema, self._options)
-                for table in (each for each in group if each.schema == schema):
+            for schema, found in groupby(group, key=lambda table: table.schema):
+                shown = shown_tables(self._database, schema, self._names[schema], self._options)
+                for table in found:
                     yield self._record(table, shown.get(table.name), columns)
+
+    def _wanted(self) -> list[Table]:
+        """What the filters let through. All names are kept: how SHOW TABLES is asked depends on how many there are."""
+        wanted = []
+        for row in tables(self._database, self._options):
+            table = Table(*row)
+            self._names.setdefault(table.schema, []).append(table.name)
+            allowed = self._options.filters.allows(self._database.name, *table.key)
+            if allowed and not self._facts.is_backing(table.key):
+                wanted.append(table)
+        return wanted
 
     def _columns(self, group: list[Table]) -> dict[Key, list[Record]]:
         wanted = {table.key for table in group}

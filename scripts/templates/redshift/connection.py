@@ -79,7 +79,11 @@ def _words(text: str) -> list[str]:
 def _from_environment() -> dict[str, Any]:
     """What the variables say, as arguments of the driver."""
     arguments: dict[str, Any] = {}
-    for name, read in _options().items():
+    options = _options()
+    known = {*OWN_VARIABLES, *(PREFIX + name.upper() for name in options)}
+    for variable in sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known):
+        say(f"note: {variable} is no option of the driver and is ignored")
+    for name, read in options.items():
         text = os.environ.get(PREFIX + name.upper(), "")
         if not text:
             continue

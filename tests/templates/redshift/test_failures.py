@@ -95,6 +95,12 @@ def test_variables_that_cannot_be_meant_are_named(templates: Templates, changes:
     assert len(templates.server.events("session")) == before
 
 
+def test_a_variable_that_nothing_reads_is_named(templates: Templates) -> None:
+    run = templates.run("collect", "metadata", "--include", "analytics.*", REDSHIFT_SSL_MODE="verify-ca").check()
+    assert "REDSHIFT_SSL_MODE is no option" in run.stderr
+    assert run.stderr.count("is no option") == 1
+
+
 def test_the_session_names_itself_and_limits_its_statements(templates: Templates) -> None:
     before = len(templates.server.events("session"))
     statements = len(templates.server.events("statement"))

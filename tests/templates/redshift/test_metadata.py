@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 
 import pytest
 
@@ -193,3 +193,30 @@ def test_a_view_that_fails_costs_only_what_it_tells(
     assert lost not in json.dumps(partial.records)
     assert partial.skipped[reason] == 1
     assert "External Catalog Error" in partial.trailer["skipped_examples"][reason]
+
+
+CROWD_SQL = """
+INSERT INTO testbed.svv_all_tables (database_name, schema_name, table_name, table_type)
+SELECT 'dev', 'crowd', 'part_' || n, 'TABLE' FROM generate_series(1, 10500) AS n;
+INSERT INTO testbed.show_tables (database_name, schema_name, table_name, table_subtype, last_modified_time)
+SELECT 'dev', 'crowd', 'part_' || n, 'REGULAR TABLE', TIMESTAMP '2026-01-01' + n * INTERVAL '1 second'
+FROM generate_series(1, 10500) AS n;
+"""
+NO_CROWD_SQL = """
+DELETE FROM testbed.svv_all_tables WHERE schema_name = 'crowd';
+DELETE FROM testbed.show_tables WHERE schema_name = 'crowd';
+"""
+
+
+@pytest.mark.parametrize(("wanted", "count"), [("dev.crowd.*", 10_500), ("dev.crowd.part_77", 1)])
+def test_a_schema_too_large_for_one_answer_is_shown_in_parts(templates: Templates, wanted: str, count: int) -> None:
+    templates.server.run(CROWD_SQL)
+    try:
+        collected = templates.collect("metadata", "--include", wanted, "--only-freshness-and-volume")
+    finally:
+        templates.server.run(NO_CROWD_SQL)
+    assert len(collected.records) == count
+    assert collected.skipped == {}
+    for record in collected.records:
+        moment = datetime(2026, 1, 1, tzinfo=timezone.utc) + timedelta(seconds=int(record["name"][5:]))
+        assert record["last_update_time"] == iso(moment)

@@ -154,14 +154,14 @@ def _finite(value: object) -> object:
 def encode(record: Record) -> bytes:
     """One record as its line, with the line's end. Lone surrogates become ``?``: they are not UTF-8."""
     try:
-        text = _dumps(record)
+        text = ENCODER.encode(record)
     except ValueError:
-        text = _dumps(_finite(record))
+        text = ENCODER.encode(_finite(record))
     return text.encode("utf-8", errors="replace") + b"\n"
 
 
-def _dumps(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_as_json, allow_nan=False)
+# One encoder for all records: making one for each would be the largest cost of writing them.
+ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=_as_json, allow_nan=False)
 
 
 def _open(path: Path, mode: str, named: str) -> IO[bytes]:
