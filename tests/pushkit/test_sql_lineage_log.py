@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterable
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from pushkit.sql_fingerprint import Fingerprint
 from pushkit.sql_lineage import Defaults, LineageLog, Schema, TableName
@@ -269,6 +274,31 @@ def test_a_statement_whose_parsing_never_ends_is_counted_and_the_log_goes_on() -
         assert log.skipped["over the time limit"] == (1, endless[:200])
     assert len(found) == 21
     assert "BAD" not in found
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the system ends the worker by a signal")
+def test_a_worker_does_not_outlive_a_parent_that_was_killed_while_it_parsed() -> None:
+    code = (
+        "import sys, time\n"
+        "from pushkit.sql_lineage import LineageLog\n"
+        "log = LineageLog('snowflake', workers=1, time_limit=1.0)\n"
+        "log.add('SELECT 1')\n"
+        "log.flush()\n"
+        "log.add('SELECT ' + 'struct(' * 40 + '1' + ')' * 40)\n"
+        "print('reading', flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    folder = str(Path(__file__).parents[2] / "scripts" / "templates" / "snowflake")
+    environment = {**os.environ, "PYTHONPATH": folder}
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env=environment) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == b"reading\n"
+        (worker,) = psutil.Process(parent.pid).children()
+        parent.kill()
+    gone, alive = psutil.wait_procs([worker], timeout=30)
+    for process in alive:
+        process.kill()
+    assert gone
 
 
 def test_a_log_can_be_read_on_after_its_records_were_taken() -> None:
