@@ -182,7 +182,10 @@ def test_a_truncated_statement_yields_tables_before_the_cut_and_says_partial() -
 
 
 def test_a_cut_statement_does_not_take_its_ctes_for_tables() -> None:
-    sql = "INSERT INTO t WITH a AS (SELECT x FROM src), b (y) AS (SELECT x FROM a) SELECT y FROM b JOIN a ON a.x = b.y AND"
+    sql = (
+        "INSERT INTO t WITH a AS (SELECT x FROM src), b (y) AS (SELECT x FROM a) "
+        "SELECT y FROM b JOIN a ON a.x = b.y AND"
+    )
     found = extract(sql, "snowflake", truncated=True)
     assert [str(source) for lineage in found.lineages for source in lineage.sources] == ["SRC"]
 
