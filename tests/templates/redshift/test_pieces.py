@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.script_process import TEMPLATES
@@ -48,6 +48,7 @@ def modules() -> Iterator[Modules]:
 UNITS = st.text(st.sampled_from(list("ab \\\n\r'\"n")), min_size=1, max_size=40)
 
 
+@settings(deadline=None)
 @given(UNITS.map(lambda unit: unit * (3 * CHUNK // len(unit))))
 def test_a_statement_comes_back_as_it_was_sent(modules: Modules, text: str) -> None:
     kept = [piece.rstrip(" ") for piece in pieces(text)]  # as CHAR gives them back
