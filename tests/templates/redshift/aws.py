@@ -90,11 +90,12 @@ class Aws:
             "port": self.port,
             "dbname": "dev",
         }
-        return {
+        answers: dict[str, dict[str, Any]] = {
             "GetCredentials": {"dbUser": self.user, "dbPassword": self.password, "expiration": expires},
             "GetWorkgroup": {"workgroup": {"endpoint": {"address": self.host, "port": self.port}}},
             "GetSecretValue": {"Name": "redshift", "SecretString": json.dumps(secret)},
-        }[action]
+        }
+        return answers[action]
 
     def _xml(self, action: str) -> str:
         expires = (datetime.now(timezone.utc) + timedelta(minutes=15)).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -63,8 +63,8 @@ class Secured:
         env = {"SSL_CERT_FILE": str(self.trusted), **variables}
         return run_script(self.folder, "collect_metadata.py", *command, env=env)
 
-    def aws(self, **changes: bool) -> Aws:
-        return Aws(ADMIN.name, ADMIN.password, HOST, self.server.port, **changes)
+    def aws(self, refuses: bool = False) -> Aws:
+        return Aws(ADMIN.name, ADMIN.password, HOST, self.server.port, refuses)
 
     @property
     def by_password(self) -> dict[str, str]:

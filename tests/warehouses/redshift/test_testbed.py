@@ -22,7 +22,7 @@ def server() -> Iterator[RedshiftServer]:
 
 
 def connect(server: RedshiftServer, user: User, **changes: Any) -> Any:
-    place = {"host": "127.0.0.1", "port": server.port, "database": "dev", "ssl": False}
+    place: dict[str, Any] = {"host": "127.0.0.1", "port": server.port, "database": "dev", "ssl": False}
     connection = redshift_connector.connect(user=user.name, **place | {"password": user.password} | changes)
     connection.autocommit = True
     return connection
