@@ -265,7 +265,7 @@ def test_certainty_is_partial_as_long_as_an_edge_was_only_seen_in_a_statement_cu
 def test_a_statement_whose_parsing_never_ends_is_counted_and_the_log_goes_on() -> None:
     # sqlglot doubles its work with every level of this one; forty of them would take for ever.
     endless = "INSERT INTO bad SELECT " + "struct(" * 40 + "1" + ")" * 40 + " FROM t"
-    with LineageLog("snowflake", workers=1, time_limit=1.0) as log:
+    with LineageLog("snowflake", workers=1, time_limit=3.0) as log:
         log.add("INSERT INTO a SELECT x FROM b", session="1")
         log.add(endless, session="1")
         for number in range(20):
