@@ -75,3 +75,28 @@ def run_script(folder: Path, script: str, *arguments: str, env: dict[str, str], 
         process.wait()
         raise
     return Run(process.returncode, stdout, stderr)
+
+
+# A process starts with the memory peak of the one it was forked from, which for pytest is large. So a small one
+# stands in between, starts the script, and reports the peak of its only child.
+MEASURING = """
+import resource, subprocess, sys
+code = subprocess.call(sys.argv[1:], stdout=subprocess.DEVNULL)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * (1 if sys.platform == "darwin" else 1024))
+sys.exit(code)
+"""
+
+
+def peak_memory(folder: Path, script: str, *arguments: str, env: dict[str, str]) -> int:
+    """Run a script that has to succeed; its largest resident size in bytes."""
+    run = subprocess.run(
+        [sys.executable, "-S", "-c", MEASURING, sys.executable, str(folder / script), *arguments],
+        env=clean_environment(env),
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+        timeout=LONGEST_RUN_SECONDS,
+    )
+    assert run.returncode == 0, run.stderr
+    return int(run.stdout)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -12,9 +9,10 @@ import pytest
 from pushkit.manifest import Header, Window, Writer, iso_utc
 
 from tests.sandbox_process import SandboxProcess
-from tests.script_process import TEMPLATES, clean_environment
+from tests.script_process import TEMPLATES, peak_memory
 
 START = datetime(2026, 3, 1, tzinfo=timezone.utc)
+SNOWFLAKE = TEMPLATES / "snowflake"
 MEGABYTES = 2**20
 
 
@@ -28,29 +26,14 @@ def write_queries(path: Path, count: int) -> None:
         writer.finish({}, {})
 
 
-def peak_memory_of_push(manifest: Path, env: dict[str, str]) -> int:
-    """Push, which has to succeed; the process's largest resident size in bytes."""
-    script = str(TEMPLATES / "snowflake/push_query_logs.py")
-    process = subprocess.Popen(
-        [sys.executable, script, "--manifest", str(manifest)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env=clean_environment(env),
-    )
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode == 0
-    return usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-
-
 @pytest.mark.scale
 def test_a_million_entries_arrive_with_the_memory_of_ten_thousand(sandbox: SandboxProcess, tmp_path: Path) -> None:
     little, much = tmp_path / "little.jsonl", tmp_path / "much.jsonl.gz"
     write_queries(little, 10_000)
     write_queries(much, 1_000_000)
-    before = peak_memory_of_push(little, sandbox.env)
+    before = peak_memory(SNOWFLAKE, "push_query_logs.py", "--manifest", str(little), env=sandbox.env)
     earlier = {push["invocation_id"] for push in sandbox.pushes("querylogs")}
-    after = peak_memory_of_push(much, sandbox.env)
+    after = peak_memory(SNOWFLAKE, "push_query_logs.py", "--manifest", str(much), env=sandbox.env)
     assert after - before < 64 * MEGABYTES
     numbers = bytearray(1_000_000)
     for push in sandbox.pushes("querylogs"):

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from tests.sandbox_process import SandboxProcess
-from tests.script_process import Run, copy_folder, run_script, start_script
+from tests.script_process import Run, copy_folder, peak_memory, run_script
 from tests.warehouses.redshift import shop as shop_module
 from tests.warehouses.redshift.launch import RedshiftServer
 from tests.warehouses.redshift.shop import Shop
@@ -82,19 +80,9 @@ class Templates:
         return sorted(path.name for path in self.work.iterdir())
 
     def peak_memory(self, flow: str, *arguments: str) -> int:
-        """Run a collect script that has to succeed; the most memory it held, in bytes."""
+        """Run a collect script that has to succeed; its largest resident size in bytes."""
         command = ("--manifest", str(self.manifest(flow)), *arguments)
-        process = start_script(self.folder, f"collect_{flow}.py", *command, env=self.environment())
-        watched, most = psutil.Process(process.pid), 0
-        while process.poll() is None:
-            try:
-                most = max(most, watched.memory_info().rss)
-            except psutil.Error:
-                break  # it ended between the two calls
-            time.sleep(0.01)
-        stdout, stderr = process.communicate()
-        assert process.returncode == 0, f"{stdout}\n{stderr}"
-        return most
+        return peak_memory(self.folder, f"collect_{flow}.py", *command, env=self.environment())
 
 
 @pytest.fixture(scope="session")

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.script_process import Run, clean_environment, copy_folder, run_script
+from tests.script_process import Run, copy_folder, peak_memory, run_script
 from tests.warehouses.snowflake.launch import EmbeddedSnowflake, embedded_snowflake
 from tests.warehouses.snowflake.shop import open_shop
 from tests.warehouses.snowflake.shop_model import Shop
@@ -73,22 +70,8 @@ class Templates:
 
     def peak_memory(self, flow: str, *arguments: str) -> int:
         """Run a collect script that has to succeed; its largest resident size in bytes."""
-        process = subprocess.Popen(
-            [
-                sys.executable,
-                str(self.folder / f"collect_{flow}.py"),
-                "--manifest",
-                str(self.manifest(flow)),
-                *arguments,
-            ],
-            env=clean_environment(self.environment),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)  # it has been waited for: say so
-        assert process.returncode == 0
-        return usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+        command = ("--manifest", str(self.manifest(flow)), *arguments)
+        return peak_memory(self.folder, f"collect_{flow}.py", *command, env=self.environment)
 
 
 @pytest.fixture(scope="session")
