@@ -33,7 +33,7 @@ demo: setup ## Snowflake to Monte Carlo on this machine: collect, push, read bac
 	@$(BIN)/python -m tests.demo
 
 test: setup ## run every template through its real driver into the sandbox
-	@$(BIN)/python -m pytest -q
+	@$(BIN)/python -m pytest -q --numprocesses 2 --dist loadgroup
 
 check: $(VENV)/.ready ## format, lint, types, identical copies
 	@$(BIN)/ruff format --check --quiet . && $(BIN)/ruff check --quiet .

@@ -9,6 +9,22 @@ import pytest
 
 from tests.sandbox_process import SandboxProcess
 
+TESTS = Path(__file__).resolve().parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that share a server stay together, on one of the processes that run in parallel; long ones go first."""
+    long = {group_of(item) for item in items if item.get_closest_marker("scale")}
+    items.sort(key=lambda item: group_of(item) not in long)
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(group_of(item)))
+
+
+def group_of(item: pytest.Item) -> str:
+    """The folder of tests of a warehouse, whose server is started once; any other file by itself."""
+    folder = item.path.parent
+    return str((folder if folder.parent.parent == TESTS else item.path).relative_to(TESTS))
+
 
 @pytest.fixture(scope="module")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess]:
