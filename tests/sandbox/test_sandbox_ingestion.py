@@ -36,7 +36,7 @@ from pycarlo.features.ingestion.models import (
 
 from tests.sandbox_process import SandboxProcess
 
-SNOWFLAKE, REDSHIFT = str(uuid.uuid4()), str(uuid.uuid4())
+SNOWFLAKE, REDSHIFT = str(uuid.UUID(int=1)), str(uuid.UUID(int=2))  # fixed: they are in names of tests
 EVERYTHING = {"id": "everything", "token": "t1", "scope": "Ingestion", "warehouses": None}
 SNOWFLAKE_ONLY = {"id": "snowflake-only", "token": "t2", "scope": "Ingestion", "warehouses": [SNOWFLAKE]}
 API_KEY = {"id": "api", "token": "t3", "scope": "GraphQL", "warehouses": None}
