@@ -473,7 +473,7 @@ def targets(connection: SnowflakeConnection, options: Options) -> Iterator[str]:
 
 
 def _window(options: Options) -> tuple[str, str]:
-    """Start with the overlap, and end, as text with an offset: no session setting matters."""
+    """Start with the overlap, and end, as text with an offset; TIMESTAMP_INPUT_FORMAT of the session reads it."""
     start = options.since - OVERLAP
     return start.isoformat(timespec="microseconds"), options.until.isoformat(timespec="microseconds")
 

@@ -14,8 +14,8 @@ From Snowflake's INFORMATION_SCHEMA, SHOW commands and ACCOUNT_USAGE.TAG_REFEREN
 
     python collect_metadata.py --include 'SHOP.*' --manifest metadata.jsonl.gz
 
-A database costs three queries, and up to three SHOW commands where it holds dynamic, external or materialised
-objects, however many tables it has. Tables, columns and view texts arrive in the same order and are merged as they
+A database costs three queries, and up to two SHOW commands where it holds dynamic tables or materialised views,
+however many tables it has. Tables, columns and view texts arrive in the same order and are merged as they
 stream, so that memory holds one table at a time.
 """
 
@@ -30,17 +30,20 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 from connection import (
+    MISSING_GRANTS,
     SHOW_ROW_CAP,
     connect,
     explain,
     is_too_much,
     is_unreadable,
+    literal,
     quote,
     show,
     stream,
 )
 from pushkit.cli import say
 from pushkit.collection import Collector, Options, run_collect
+from pushkit.errors import RefusedError
 from pushkit.manifest import Record
 from snowflake.connector import SnowflakeConnection
 
@@ -49,7 +52,8 @@ from snowflake.connector import SnowflakeConnection
 # Python gives strings. That is what lets the results be merged.
 
 # https://docs.snowflake.com/en/sql-reference/sql/show-databases
-DATABASES_SQL = "SHOW DATABASES"
+DATABASES_SQL = "SHOW DATABASES LIMIT {limit}"
+AFTER_NAME_SQL = " FROM {name}"  # the next page
 
 # https://docs.snowflake.com/en/sql-reference/info-schema/schemata
 SCHEMAS_SQL = """
@@ -135,9 +139,6 @@ DYNAMIC_TABLES_SQL = "SHOW DYNAMIC TABLES IN DATABASE {database}"
 
 # https://docs.snowflake.com/en/sql-reference/sql/show-materialized-views
 MATERIALIZED_VIEWS_SQL = "SHOW MATERIALIZED VIEWS IN DATABASE {database}"
-
-# https://docs.snowflake.com/en/sql-reference/sql/show-external-tables
-EXTERNAL_TABLES_SQL = "SHOW EXTERNAL TABLES IN DATABASE {database}"
 
 WHOLE_DATABASE = "TABLE_SCHEMA <> 'INFORMATION_SCHEMA'"
 ONE_SCHEMA = "TABLE_SCHEMA = ?"
@@ -292,15 +293,26 @@ class Shown:
 
 def databases(connection: SnowflakeConnection, options: Options) -> Iterator[str]:
     """Names of the databases to collect from, in order; what is left out for its kind is counted."""
-    rows = sorted(show(connection, DATABASES_SQL), key=lambda row: str(row["name"]))
-    for row in rows:
-        name = str(row["name"])
+    for name, row in sorted(_shown_databases(connection).items()):
         if name == SYSTEM_DATABASE or not options.filters.may_hold(name):
             continue
         if _is_shared(row) and not options.arguments.include_shared:
             options.skip(SHARED_DATABASE, name)
             continue
         yield name
+
+
+def _shown_databases(connection: SnowflakeConnection) -> dict[str, Record]:
+    """Every database, by name: asked for page by page, since SHOW answers with at most 10,000."""
+    found: dict[str, Record] = {}
+    sql = page = DATABASES_SQL.format(limit=SHOW_ROW_CAP)
+    while True:
+        before = len(found)
+        rows = list(show(connection, page))
+        found |= {str(row["name"]): row for row in rows}
+        if len(rows) < SHOW_ROW_CAP or len(found) == before:
+            return found
+        page = sql + AFTER_NAME_SQL.format(name=literal(str(rows[-1]["name"])))
 
 
 def _is_shared(row: Record) -> bool:
@@ -321,19 +333,35 @@ def each_readable(
     """Do the work database by database; where Snowflake finds that too much, schema by schema.
 
     ``work`` takes the database and a schema (None: all of them). A database that cannot be read is counted, and the
-    others go on.
+    others go on. Raises RefusedError when there are databases and none of them can be read.
     """
+    readable, refusals = 0, []
     for database in databases(connection, options):
         try:
-            yield from work(database, None)
+            yield from _by_database(connection, options, database, work)
+            readable += 1
         except Exception as error:
-            if is_unreadable(error):
-                options.skip(UNREADABLE_DATABASE, f"{database}: {error}")
-            elif is_too_much(error):
-                say(f"{database}: too much for one query, going schema by schema")
-                yield from _by_schema(connection, options, database, work)
-            else:
+            if not is_unreadable(error):
                 raise
+            refusals.append(f"{database}: {error}")
+            options.skip(UNREADABLE_DATABASE, refusals[-1])
+    if refusals and not readable:  # an empty manifest would pass for an account that is empty
+        raise RefusedError(f"none of {len(refusals)} databases can be read, the first: {refusals[0]}", MISSING_GRANTS)
+
+
+def _by_database(
+    connection: SnowflakeConnection,
+    options: Options,
+    database: str,
+    work: Callable[[str, str | None], Iterator[Any]],
+) -> Iterator[Any]:
+    try:
+        yield from work(database, None)
+    except Exception as error:
+        if not is_too_much(error):
+            raise
+        say(f"{database}: too much for one query, going schema by schema")
+        yield from _by_schema(connection, options, database, work)
 
 
 def _by_schema(
@@ -365,15 +393,21 @@ def of_database(
 
 
 @dataclass
-class Details:
-    """What is merged into the tables of one database: followers in the same order, and SHOW's answers."""
+class WholeDatabase:
+    """What is asked of a database as a whole."""
 
-    columns: Follower
-    view_texts: Follower
     tags: Follower
     dynamic_tables: Shown
     materialized_views: Shown
-    external_tables: Shown
+
+
+@dataclass
+class Details:
+    """What is merged into the tables of one database, or one schema of it: followers in the same order."""
+
+    columns: Follower
+    view_texts: Follower
+    whole: WholeDatabase
 
 
 def collect(connection: SnowflakeConnection, options: Options) -> Iterator[Record]:
@@ -383,11 +417,13 @@ def collect(connection: SnowflakeConnection, options: Options) -> Iterator[Recor
 
 
 class _Collection:
-    """One run: remembers whether tags turned out to be readable."""
+    """One run: remembers whether tags turned out to be readable, and what was asked of the whole database at hand."""
 
     def __init__(self, connection: SnowflakeConnection, options: Options) -> None:
         self._connection, self._options = connection, options
         self._tags_readable = not options.only_freshness_and_volume
+        self._database: str | None = None
+        self._whole: WholeDatabase | None = None
 
     def records(self, database: str, schema: str | None) -> Iterator[Record]:
         # All queries are started before the first record: a refusal then leaves nothing half done.
@@ -400,22 +436,27 @@ class _Collection:
                 yield self._record(database, table, details)
 
     def _details(self, database: str, schema: str | None) -> Details:
-        def shown(sql: str, **columns: str) -> Shown:
-            return Shown(self._connection, sql.format(database=quote(database)), columns, self._options)
-
-        columns = view_texts = tags = NOTHING
+        columns = view_texts = NOTHING
         if not self._options.only_freshness_and_volume:
             columns = Follower(of_database(self._connection, COLUMNS_SQL, database, schema))
             view_texts = Follower(of_database(self._connection, VIEWS_SQL, database, schema))
-            tags = Follower(self._tags(database))
-        return Details(
-            columns,
-            view_texts,
-            tags,
-            dynamic_tables=shown(DYNAMIC_TABLES_SQL, view_query="text"),
-            materialized_views=shown(MATERIALIZED_VIEWS_SQL, view_query="text", last_update_time="refreshed_on"),
-            external_tables=shown(EXTERNAL_TABLES_SQL, last_update_time="last_refreshed_on"),
-        )
+        return Details(columns, view_texts, self._of_whole(database))
+
+    def _of_whole(self, database: str) -> WholeDatabase:
+        """Asked once, also where tables come schema by schema: schemas have the order of the tags."""
+        if self._whole is None or self._database != database:
+            self._database = database
+            self._whole = WholeDatabase(
+                tags=Follower(self._tags(database)),
+                dynamic_tables=self._shown(DYNAMIC_TABLES_SQL, database, view_query="text"),
+                materialized_views=self._shown(
+                    MATERIALIZED_VIEWS_SQL, database, view_query="text", last_update_time="refreshed_on"
+                ),
+            )
+        return self._whole
+
+    def _shown(self, sql: str, database: str, **columns: str) -> Shown:
+        return Shown(self._connection, sql.format(database=quote(database)), columns, self._options)
 
     def _tags(self, database: str) -> Iterator[tuple[Any, ...]]:
         if not self._tags_readable:
@@ -448,11 +489,11 @@ class _Collection:
         """Only what is documented to be that: a view's LAST_ALTERED is its last DDL, not news in its data."""
         if kind == "view":
             return {}
-        if kind == "external table":  # no volume is kept of what lies outside
-            return details.external_tables.facts((table.schema_name, table.table_name))
+        if kind == "external table":  # nothing is kept of what lies outside; a refresh reads its list of files anew
+            return {}
         facts = {"row_count": table.row_count, "byte_count": table.byte_count}
         if kind == "materialized view":
-            shown = details.materialized_views.facts((table.schema_name, table.table_name))
+            shown = details.whole.materialized_views.facts((table.schema_name, table.table_name))
             return {**facts, "last_update_time": shown.get("last_update_time")}
         return {**facts, "last_update_time": table.last_altered}
 
@@ -461,7 +502,7 @@ class _Collection:
         fields = [_field(ColumnRow(*row)) for row in details.columns.take(key)]
         if not fields:
             self._options.skip(NO_COLUMNS, ".".join((database, *key)))
-        tags = [_tag(name, value) for _, _, name, value in details.tags.take(key)]
+        tags = [_tag(name, value) for _, _, name, value in details.whole.tags.take(key)]
         return {
             "description": table.description,
             "view_query": self._view_query(database, key, kind, details),
@@ -474,9 +515,9 @@ class _Collection:
         if kind == "view":
             text = next((row[2] for row in details.view_texts.take(key)), None)
         elif kind == "materialized view":
-            text = details.materialized_views.facts(key).get("view_query")
+            text = details.whole.materialized_views.facts(key).get("view_query")
         elif kind.startswith("dynamic"):
-            text = details.dynamic_tables.facts(key).get("view_query")
+            text = details.whole.dynamic_tables.facts(key).get("view_query")
         else:
             return None
         if not text:

@@ -44,7 +44,7 @@ SELECT
     USER_NAME AS user_name,
     ERROR_CODE AS error_code,
     ERROR_MESSAGE AS error_text,
-    ROWS_PRODUCED AS rows_produced,
+    ROWS_WRITTEN_TO_RESULT AS rows_returned,
     DATABASE_NAME AS database,
     SCHEMA_NAME AS schema,
     ROLE_NAME AS role,
@@ -102,7 +102,7 @@ REDACTED_TEXT = "query text redacted by Snowflake"
 
 
 class QueryRow(NamedTuple):
-    """A row of QUERIES_SQL. What follows ``rows_produced`` goes into ``extra`` under the same names."""
+    """A row of QUERIES_SQL. What follows ``rows_returned`` goes into ``extra`` under the same names."""
 
     query_id: str
     start_time: datetime
@@ -111,7 +111,7 @@ class QueryRow(NamedTuple):
     user_name: str | None
     error_code: int | None
     error_text: str | None
-    rows_produced: int | None
+    rows_returned: int | None
     database: str | None
     schema: str | None
     role: str | None
@@ -161,7 +161,7 @@ def _record(row: QueryRow, text: str) -> Record:
         "end_time": row.end_time,
         "query_text": text,
         "user": row.user_name,
-        "returned_rows": row.rows_produced,
+        "returned_rows": row.rows_returned,
         "error_code": None if row.error_code is None else str(row.error_code),
         "error_text": row.error_text,
         "extra": {row._fields[place]: row[place] for place in EXTRA if row[place] not in (None, "")},
@@ -182,7 +182,10 @@ def _text(row: QueryRow, limit: int, options: Options) -> str:
 
 
 def _window(options: Options) -> tuple[str, str, str]:
-    """The window and the earliest start of a query in it, as text with an offset: no session setting matters."""
+    """The window and the earliest start of a query in it, as text with an offset.
+
+    TIMESTAMP_INPUT_FORMAT of the session reads it, which ``connection.py`` sets.
+    """
     return (
         options.since.isoformat(timespec="microseconds"),
         options.until.isoformat(timespec="microseconds"),

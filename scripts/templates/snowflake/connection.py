@@ -49,6 +49,10 @@ DRIVER_MAJOR = int(snowflake.connector.__version__.split(".")[0])
 SESSION_PARAMETERS: dict[str, Any] = {
     "QUERY_TAG": f"{PRODUCT} {VERSION}",  # so that the customer finds, and can filter out, what we ran
     "TIMEZONE": "UTC",
+    # What an account or a user may have set otherwise, and what would then change the answers unnoticed:
+    "ROWS_PER_RESULTSET": 0,  # rows after which every result ends; 0: none is cut
+    "QUOTED_IDENTIFIERS_IGNORE_CASE": False,  # True would look for "My Table" as MY TABLE
+    "TIMESTAMP_INPUT_FORMAT": "AUTO",  # windows are bound as ISO 8601 text
     "STATEMENT_TIMEOUT_IN_SECONDS": 3_600,
     "CLIENT_PREFETCH_THREADS": 1,  # chunks fetched ahead of the one being read
     "CLIENT_RESULT_CHUNK_SIZE": 48,  # MB of one chunk, uncompressed (default 160)
@@ -71,7 +75,7 @@ ACCOUNT_VARIABLES = {
 }
 PROFILE_VARIABLE = "SNOWFLAKE_DEFAULT_CONNECTION_NAME"
 AUTHENTICATOR_VARIABLE = "SNOWFLAKE_AUTHENTICATOR"
-SECRETS_IN_PROFILES = (
+SECRET_ARGUMENTS = (  # of the driver, whether a profile or a variable gives them
     "password",
     "token",
     "passcode",
@@ -199,9 +203,14 @@ def _profile_arguments() -> tuple[str, dict[str, Any]]:
             + (f"; there are {', '.join(sorted(profiles))}" if profiles else ""),
             f"Set SNOWFLAKE_ACCOUNT, SNOWFLAKE_USER and a credential, or {PROFILE_VARIABLE} (see README.md).",
         )
-    for secret in SECRETS_IN_PROFILES:
-        register_secret(str(profiles[name].get(secret) or ""))
+    _register_secrets(profiles[name])
     return f"profile {name!r}", {"connection_name": name}
+
+
+def _register_secrets(arguments: dict[str, Any]) -> None:
+    """Have them masked in everything printed, short ones (a passcode has six digits) as well."""
+    for name in SECRET_ARGUMENTS:
+        register_secret(str(arguments.get(name) or ""))
 
 
 def _variable_arguments() -> tuple[str, dict[str, Any]]:
@@ -220,6 +229,7 @@ def _variable_arguments() -> tuple[str, dict[str, Any]]:
         values["SNOWFLAKE_PRIVATE_KEY_FILE"] = _checked_key_file(key_file)
     names = {**ACCOUNT_VARIABLES, **method.required, **method.optional}
     arguments: dict[str, Any] = {names[name]: value for name, value in values.items()}
+    _register_secrets(arguments)
     if "port" in arguments:
         arguments["port"] = _port(arguments["port"])
     authenticator = os.environ.get(AUTHENTICATOR_VARIABLE) or method.authenticator
@@ -360,6 +370,11 @@ def quote(identifier: str) -> str:
     return '"' + identifier.replace('"', '""') + '"'
 
 
+def literal(text: str) -> str:
+    """The text as a SQL string, for commands that take no bound values."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
+
+
 def stream(connection: SnowflakeConnection, sql: str, values: Sequence[object] = ()) -> Iterator[tuple[Any, ...]]:
     """Run the query now, hand out its rows one at a time; ``?`` in the SQL takes the values."""
     cursor = connection.cursor()
@@ -398,7 +413,18 @@ def show(connection: SnowflakeConnection, sql: str) -> Iterator[dict[str, Any]]:
 # https://docs.snowflake.com/en/user-guide/security-access-control-overview
 MISSING_OR_DENIED = {2003, 2043}
 NOT_GRANTED = {3001}
+SHARE_GONE = {3030}  # "Shared database is no longer available for use": its provider took it back
+UNREADABLE = MISSING_OR_DENIED | NOT_GRANTED | SHARE_GONE
 NO_WAREHOUSE = {606}
+# What ends a statement that is right in itself. No page lists the numbers; these are the words they come with.
+CUT_SHORT = {
+    603: "Snowflake failed within: run the same command again; its support takes the query id.",
+    604: "The statement was cancelled: run the same command again, or ask who cancels statements.",
+    608: "The warehouse is suspended: resume it, or let it resume by itself (AUTO_RESUME), and run again.",
+    630: "The statement took too long: raise STATEMENT_TIMEOUT_IN_SECONDS (in connection.py and of the warehouse), "
+    "use a larger warehouse or a shorter window.",
+}
+QUOTA_USED_UP = {90_073}  # "cannot be resumed because resource monitor … has exceeded its quota"
 # INFORMATION_SCHEMA and SHOW refuse to answer at too great a length; the pages give no numbers.
 # https://docs.snowflake.com/en/sql-reference/info-schema
 TOO_MUCH = ("too much data", "exceeded the max number of rows")
@@ -412,6 +438,8 @@ SESSION_ENDED = {390_111, 390_112, 390_113, 390_114, 390_115}
 WRONG_LOCALLY = "Correct the key file, its passphrase or the profile (see README.md)."
 CHECK_ADDRESS = "Check SNOWFLAKE_ACCOUNT; a network policy may refuse this machine's address."
 TRY_AGAIN = "Check the network and status.snowflake.com, then run the same command again."
+MISSING_GRANTS = "Grant what README.md lists to the role, or correct SNOWFLAKE_ROLE."
+ASK = "Run the same command again; if it stays, ask with the number and the query id (QUERY_HISTORY has the statement)."
 SIGN_IN_REMEDIES = {
     390_100: "Check user and password; password-only sign-in may be switched off: use a key pair or a token.",
     390_102: "The user is disabled or locked: ask an administrator (DESCRIBE USER).",
@@ -425,8 +453,8 @@ SIGN_IN_REMEDIES = {
 
 
 def is_unreadable(error: BaseException) -> bool:
-    """Whether the object is missing or not granted: it can be skipped, the rest goes on."""
-    return isinstance(error, ProgrammingError) and error.errno in MISSING_OR_DENIED | NOT_GRANTED
+    """Whether the object is missing, not granted or no longer shared: it can be skipped, the rest goes on."""
+    return isinstance(error, ProgrammingError) and error.errno in UNREADABLE
 
 
 def is_too_much(error: BaseException) -> bool:
@@ -442,7 +470,7 @@ def explain(error: BaseException) -> PushIngestionError | None:
     if not isinstance(error, Error):
         return None
     number = error.errno if isinstance(error.errno, int) else -1
-    return _by_number(number, text) or _by_kind(error, number, text)
+    return _by_number(number, text) or _by_kind(error, number, text) or PushIngestionError(text, ASK)
 
 
 def _by_number(number: int, text: str) -> PushIngestionError | None:
@@ -452,8 +480,14 @@ def _by_number(number: int, text: str) -> PushIngestionError | None:
         return RefusedError(text, SIGN_IN_REMEDIES.get(number, "Check credentials, role and network policy."))
     if number in NO_WAREHOUSE:
         return ConfigurationError(text, "Set SNOWFLAKE_WAREHOUSE and grant USAGE on it to the role.")
-    if number in MISSING_OR_DENIED | NOT_GRANTED:
-        return RefusedError(text, "Grant what README.md lists to the role, or correct SNOWFLAKE_ROLE.")
+    if number in CUT_SHORT:
+        return UnavailableError(text, CUT_SHORT[number])
+    if number in QUOTA_USED_UP:
+        return RefusedError(
+            text, "Raise the resource monitor's quota, wait for its next period, or use another warehouse."
+        )
+    if number in UNREADABLE:
+        return RefusedError(text, MISSING_GRANTS)
     return None
 
 

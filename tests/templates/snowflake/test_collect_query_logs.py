@@ -40,7 +40,7 @@ def expected(query: LoggedQuery) -> Record:
         "end_time": iso(query.end),
         "query_text": text,
         "user": query.user,
-        "returned_rows": query.rows_produced,
+        "returned_rows": query.rows_returned,
         "error_code": None if query.error_code is None else str(query.error_code),
         "error_text": query.error_message,
     }

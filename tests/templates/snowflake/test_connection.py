@@ -148,6 +148,10 @@ def test_a_session_is_tagged_bounded_and_only_reads(shop_templates: Templates) -
         assert parameters["TIMEZONE"] == "UTC"
         assert int(parameters["CLIENT_PREFETCH_THREADS"]) == 1
         assert int(parameters["STATEMENT_TIMEOUT_IN_SECONDS"]) == 3600
+        # An account or a user may have set these otherwise, and results would be cut or names not found.
+        assert int(parameters["ROWS_PER_RESULTSET"]) == 0
+        assert str(parameters["QUOTED_IDENTIFIERS_IGNORE_CASE"]).lower() == "false"
+        assert parameters["TIMESTAMP_INPUT_FORMAT"] == "AUTO"
     statements = server.statements()[before:]
     assert len(statements) > 10
     assert {text.split()[0].upper() for text in statements} == {"SELECT", "SHOW", "WITH"}
@@ -183,6 +187,16 @@ def test_a_password_in_a_profile_is_masked_wherever_it_would_show(templates: Tem
     run = templates.run("metadata", env=env).check(3)
     assert "Incorrect username" not in run.stdout + run.stderr, "the server's refusal starts with these words"
     assert "*** or password was specified" in run.summary["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("method", "variable", "word"),
+    [("password", "SNOWFLAKE_PASSWORD", "name or"), ("password with MFA", "SNOWFLAKE_PASSCODE", "attempt")],
+)
+def test_short_secrets_from_variables_are_masked_too(account: Account, method: str, variable: str, word: str) -> None:
+    run = account.run(**{**variables_of(account, method), variable: word}).check(3)
+    assert word not in run.stdout + run.stderr, "the server's refusal has this word"
+    assert "***" in run.summary["error"]["message"]
 
 
 def test_a_wrong_key_is_refused(account: Account, tmp_path: Path) -> None:
@@ -285,6 +299,32 @@ def test_a_session_without_warehouse_is_told_which_variable_to_set(templates: Te
     templates.server.break_with(fault)
     run = templates.run("query_logs").check(2)
     assert "SNOWFLAKE_WAREHOUSE" in run.summary["error"]["remedy"]
+
+
+@pytest.mark.parametrize(
+    ("code", "exit_code", "remedy"),
+    [
+        ("000630", 4, "STATEMENT_TIMEOUT_IN_SECONDS"),
+        ("000604", 4, "run the same command again"),
+        ("000603", 4, "query id"),
+        ("000608", 4, "AUTO_RESUME"),
+        ("090073", 3, "resource monitor"),
+        ("003030", 3, "README.md"),
+        ("100096", 1, "query id"),
+        ("000904", 1, "query id"),
+    ],
+)
+def test_whatever_the_service_answers_is_told_with_a_remedy(
+    templates: Templates, code: str, exit_code: int, remedy: str
+) -> None:
+    words = f"what {code} comes with"
+    templates.server.break_with(Fault("error", contains="QUERY_HISTORY", code=code, message=words))
+    run = templates.run("query_logs").check(exit_code)
+    assert "Traceback" not in run.stderr
+    error = run.summary["error"]
+    assert words in error["message"]
+    assert remedy in error["remedy"]
+    assert templates.leftovers() == []
 
 
 def assert_no_secret(account: Account, run: Run) -> None:

@@ -113,7 +113,7 @@ def test_one_query_that_is_never_accepted_does_not_stop_the_job(
 ) -> None:
     end = (datetime.now(timezone.utc) - timedelta(hours=1)).replace(minute=0, second=0, microsecond=0)
     scale.many_queries(templates.server, end, rows=300, hours=3)
-    negative = 'UPDATE facts."SNOWFLAKE.ACCOUNT_USAGE.QUERY_HISTORY" SET ROWS_PRODUCED = -1'
+    negative = 'UPDATE facts."SNOWFLAKE.ACCOUNT_USAGE.QUERY_HISTORY" SET ROWS_WRITTEN_TO_RESULT = -1'
     templates.server.sql(f"{negative} WHERE QUERY_ID = 'query-10'")
     state = tmp_path / "state.json"
     codes = [

@@ -92,7 +92,7 @@ def many_queries(server: EmbeddedSnowflake, now: datetime, rows: int = 1_000_000
             started + INTERVAL 50 MILLISECOND AS END_TIME,
             50 AS TOTAL_ELAPSED_TIME,
             i * 10 AS BYTES_SCANNED,
-            i % 1000 AS ROWS_PRODUCED
+            i % 1000 AS ROWS_WRITTEN_TO_RESULT
         FROM (
             SELECT i, TIMESTAMPTZ '{end}' - to_microseconds(({rows} - i) * {step}) AS started
             FROM range({rows}) AS r(i)

@@ -330,7 +330,7 @@ def _query(query: LoggedQuery) -> dict[str, Any]:
         "BYTES_SCANNED": query.bytes_scanned,
         "ROWS_PRODUCED": query.rows_produced,
         "ROWS_INSERTED": query.rows_produced if query.write else 0,
-        "ROWS_WRITTEN_TO_RESULT": query.rows_produced if query.kind == "SELECT" else 1,
+        "ROWS_WRITTEN_TO_RESULT": query.rows_returned,
         "COMPILATION_TIME": 12,
         "EXECUTION_TIME": None if elapsed is None else max(elapsed - 12, 0),
         "QUEUED_OVERLOAD_TIME": 0,

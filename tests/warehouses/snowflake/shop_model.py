@@ -130,6 +130,13 @@ class LoggedQuery:
     write: Write | None = None
     reads: tuple[Name, ...] = ()
 
+    @property
+    def rows_returned(self) -> int | None:
+        """ROWS_WRITTEN_TO_RESULT: 1 (the count) of a statement that writes, none of a failed one."""
+        if self.rows_produced is None:
+            return None
+        return self.rows_produced if self.kind == "SELECT" else 1
+
 
 @dataclass
 class Shop:
