@@ -335,6 +335,16 @@ def test_a_log_can_be_read_on_after_its_records_were_taken() -> None:
         ("postgres", r"SELECT '\' , a, 'x' FROM t", r"SELECT '\' , b, 'x' FROM t", False),
         ("bigquery", "SELECT a AS\t'x' FROM t", "SELECT a AS\t'y' FROM t", False),
         ("mysql", "SELECT a 'x' FROM t", "SELECT a 'y' FROM t", False),
+        ("snowflake", "SELECT $1 FROM @stg/2024/x", "SELECT $1 FROM @stg/2025/x", False),
+        ("snowflake", "COPY\nINTO t FROM 'a1'", "COPY\nINTO t FROM 'a2'", False),
+        ("snowflake", "INSERT INTO IDENTIFIER\n('t1') SELECT 1", "INSERT INTO IDENTIFIER\n('t2') SELECT 1", False),
+        ("snowflake", "SELECT a FROM TABLE ( 'x1' )", "SELECT a FROM TABLE ( 'x2' )", False),
+        ("snowflake", "SELECT a FROM TABLE(/* x */'x1')", "SELECT a FROM TABLE(/* x */'x2')", False),
+        ("hive", "LOAD\nDATA INPATH 'a1' INTO TABLE t", "LOAD\nDATA INPATH 'a2' INTO TABLE t", False),
+        ("databricks", "SELECT a FROM s.tail ('t1', 1)", "SELECT a FROM s.tail ('t2', 1)", False),
+        ("databricks", "SELECT a FROM x, table_changes('t1')", "SELECT a FROM x, table_changes('t2')", False),
+        ("snowflake", "SELECT DATE_TRUNC('day', a) FROM t", "SELECT DATE_TRUNC('month', a) FROM t", True),
+        ("snowflake", "SELECT a FROM t WHERE b = 'x@y.z'", "SELECT a FROM t WHERE b = 'q@y.z'", True),
     ],
 )
 def test_a_fingerprint_joins_literals_only(dialect: str, one: str, other: str, same: bool) -> None:
