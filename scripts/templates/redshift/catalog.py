@@ -6,13 +6,14 @@ each local one is visited with a session of its own; the SVV_ALL_… views answe
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from connection import Session, Warehouse, is_statements_own, is_unreadable, message
+from connection import Session, Warehouse, is_closed, is_statements_own, message
 from pushkit.collection import Options
+from pushkit.errors import RefusedError, UnavailableError
 
 # https://docs.aws.amazon.com/redshift/latest/dg/r_SVV_REDSHIFT_DATABASES.html
 DATABASES_SQL = """
@@ -35,6 +36,19 @@ WHERE t.database_name = :database
 ORDER BY t.schema_name, t.table_name
 """
 
+# The same without external schemas: one whose catalog does not answer makes SVV_ALL_TABLES fail as a whole.
+# https://docs.aws.amazon.com/redshift/latest/dg/r_SVV_REDSHIFT_TABLES.html
+LOCAL_TABLES_SQL = """
+SELECT
+    t.schema_name AS schema_name,
+    t.table_name AS table_name,
+    t.table_type AS table_type,
+    t.remarks AS remarks
+FROM svv_redshift_tables AS t
+WHERE t.database_name = :database
+ORDER BY t.schema_name, t.table_name
+"""
+
 # https://www.postgresql.org/docs/8.0/view-pg-views.html
 VIEWS_SQL = """
 SELECT
@@ -48,11 +62,14 @@ WHERE v.schemaname NOT IN ('pg_catalog', 'information_schema')
 # Databases of the service itself, which hold nothing of the customer's.
 SYSTEM_DATABASES = {"padb_harvest", "template0", "template1", "sys:internal"}
 SHARED = "shared"
-UNREADABLE_TABLES = "tables of a database not readable (svv_all_tables)"
+UNREADABLE_TABLES = "tables of a database not readable (svv_redshift_tables)"
+NO_EXTERNAL_TABLES = "external tables not readable (svv_all_tables)"
 UNREADABLE_VIEWS = "view texts not readable (pg_views)"
 UNREADABLE_DATABASE = "database dropped meanwhile or not authorised"
+GRANT_REMEDY = "Give this user, or its IAM identity, what README.md lists for at least one of the databases."
 
 Key = tuple[str, str]  # schema and name, as the catalog spells them
+TableRow = tuple[str, str, str, "str | None"]
 
 
 @dataclass(frozen=True)
@@ -69,30 +86,73 @@ def is_system_schema(schema: str) -> bool:
     return schema == "information_schema" or schema.startswith("pg_")
 
 
-def databases(warehouse: Warehouse, options: Options) -> Iterator[Database]:
-    """The databases the filters may want, one after the other; those that cannot be entered are counted."""
+def databases(warehouse: Warehouse, options: Options, only: Collection[str] | None = None) -> Iterator[Database]:
+    """The databases the filters may want (and ``only`` names), one after the other.
+
+    Those that cannot be entered are counted. Raises RefusedError when that is all of them: nothing was collected then,
+    which must not look like an empty cluster.
+    """
+    entered, refusal = 0, ""
     for name, kind in list(warehouse.main.rows(DATABASES_SQL)):
-        if name in SYSTEM_DATABASES or not options.filters.may_hold(name):
-            continue
-        if kind == SHARED:
-            yield Database(name, True, warehouse.main)
+        if name in SYSTEM_DATABASES or not options.filters.may_hold(name) or (only is not None and name not in only):
             continue
         with ExitStack() as stack:
             try:
-                session = stack.enter_context(warehouse.within(name))
+                session = warehouse.main if kind == SHARED else stack.enter_context(warehouse.within(name))
             except Exception as error:
-                if not is_unreadable(error):
+                if not is_closed(error):
                     raise
-                options.skip(UNREADABLE_DATABASE, f"{name}: {message(error)}")
+                refusal = f"{name}: {message(error)}"
+                options.skip(UNREADABLE_DATABASE, refusal)
                 continue
-            yield Database(name, False, session)
+            entered += 1
+            yield Database(name, kind == SHARED, session)
+    if refusal and not entered:
+        raise RefusedError(f"no database that is wanted can be entered; {refusal}", GRANT_REMEDY)
 
 
-def tables(database: Database, options: Options) -> Iterator[tuple[str, str, str, str | None]]:
-    """Schema, name, type and remarks of every table and view, by schema and name."""
-    for row in readable(database, options, UNREADABLE_TABLES, TABLES_SQL, database=database.name) or []:
-        if not is_system_schema(row[0]):
-            yield row[0], row[1], row[2] or "", row[3]
+class Listing:
+    """Asks each database for its tables, and remembers whether any could say."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._answers: list[bool] = []
+
+    def tables(self, database: Database) -> Iterator[TableRow]:
+        """Schema, name, type and remarks of every table and view, by schema and name."""
+        values = {"database": database.name}
+        rows = or_local(
+            database, self._options, (NO_EXTERNAL_TABLES, TABLES_SQL), (UNREADABLE_TABLES, LOCAL_TABLES_SQL), values
+        )
+        self._answers.append(rows is not None)
+        for row in rows or []:
+            if not is_system_schema(row[0]):
+                yield row[0], row[1], row[2] or "", row[3]
+
+    def check(self) -> None:
+        """After the last database. Raises UnavailableError when none could say which tables it has."""
+        if self._answers and not any(self._answers):
+            reason = self._options.skipped_examples.get(UNREADABLE_TABLES, "")
+            raise UnavailableError(f"no database says which tables it has; {reason}", f"Run it again. {GRANT_REMEDY}")
+
+
+def or_local(
+    database: Database, options: Options, whole: tuple[str, str], local: tuple[str, str], values: dict[str, Any]
+) -> list[tuple[Any, ...]] | None:
+    """The rows of a statement that covers external schemas, else of one without them; each with its skip reason.
+
+    Both failing counts as the second reason only: the first would say that the local rows are there.
+    """
+    try:
+        return list(database.session.rows(whole[1], **values))
+    except Exception as error:
+        if not is_statements_own(error):
+            raise
+        problem = f"{database.name}: {message(error)}"
+    rows = readable(database, options, local[0], local[1], **values)
+    if rows is not None:
+        options.skip(whole[0], problem)
+    return rows
 
 
 def view_texts(database: Database, options: Options) -> dict[Key, str]:

@@ -26,10 +26,11 @@ import argparse
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
 
-from catalog import Database, Key, databases, is_system_schema, readable, tables, view_texts
+from catalog import Database, Key, Listing, databases, is_system_schema, readable, view_texts
 from connection import Warehouse, connect, explain, quote
 from pushkit.collection import Collector, Filters, Options, run_collect
 from pushkit.manifest import Record, Window, read
@@ -58,6 +59,11 @@ WHERE d.refclassid = CAST('pg_class' AS regclass)
     AND view_schema.nspname NOT IN ('pg_catalog', 'information_schema')
 ORDER BY view_schema.nspname, dependent.relname, source_schema.nspname, source.relname
 """
+
+# How far before its window a run starts to read: what a session did there (temporary tables, its search path) says what
+# its later names mean. The edges found there are sent once more, which changes nothing in Monte Carlo.
+# ADAPT: the longest time a session of yours works with one temporary table.
+OVERLAP = timedelta(hours=6)
 
 NO_DEPENDENCIES = "dependencies of views not readable (pg_depend)"
 NO_FULL_NAME = "name without a schema, which no table or several tables of that database have"
@@ -120,6 +126,13 @@ class Destination:
         }
 
 
+class Completed(NamedTuple):
+    """The asset a name stands for. ``is_sure`` is False when only the catalog's having one of that name says so."""
+
+    asset: Asset
+    is_sure: bool
+
+
 class Names:
     """The tables and views there are: completes a name without a schema, and says whether it is a view."""
 
@@ -133,16 +146,19 @@ class Names:
             self.schema.add(table, [])
         self._schemas_of.setdefault((database, name), set()).add(schema)
 
-    def complete(self, reference: Record, options: Options) -> Asset | None:
+    def complete(self, reference: Record, options: Options) -> Completed | None:
         """The asset a reference names; None, and counted, when its schema stays unknown.
 
-        A statement that succeeded did find its table. Where only one of that name is in the database, it was that
-        one, whatever the session's search path; where there are several, nothing here can tell.
+        A statement that succeeded did find its table. Where only one of that name is in the database, it was most
+        likely that one, whatever the session's search path; but a temporary table that was made before what is read
+        here may have had the same name. Where there are several, nothing can tell.
         """
+        is_sure = True
         kind, database, schema, name = (reference[part] for part in ("type", "database", "schema", "name"))
         if kind == "EXTERNAL":
-            return external(name)
+            return Completed(external(name), is_sure)
         if database and not schema:
+            is_sure = False
             schemas = self._schemas_of.get((database, name), set())
             schema = next(iter(schemas)) if len(schemas) == 1 else None
             found = self.schema.find((database, schema, name)) if schema else None
@@ -152,7 +168,7 @@ class Names:
         if not (database and schema):
             options.skip(NO_FULL_NAME, f"{database or '?'}.?.{name}")
             return None
-        return Asset(kind, database, schema, name)
+        return Completed(Asset(kind, database, schema, name), is_sure)
 
 
 def external(path: str) -> Asset:
@@ -168,10 +184,10 @@ def views_of(database: Database, names: Names, options: Options) -> Iterator[Des
     """What each view of the database reads: tables as PG_DEPEND knows them, columns as its definition tells."""
     depends: dict[Key, list[Asset]] = {}
     for view_schema, view, schema, name in readable(database, options, NO_DEPENDENCIES, DEPENDENCIES_SQL) or []:
-        source = names.complete({"type": "TABLE", "database": database.name, "schema": schema, "name": name}, options)
         known = names.schema.find((database.name, schema, name))
-        if source and known and not is_system_schema(schema):
-            depends.setdefault((view_schema, view), []).append(source._replace(type=known[0].kind))
+        if known and not is_system_schema(schema):
+            source = Asset(known[0].kind, database.name, schema, name)
+            depends.setdefault((view_schema, view), []).append(source)
     with LineageLog("redshift", schema=names.schema) as log:
         for key, text in view_texts(database, options).items():
             log.add(definition(key, text), defaults=Defaults(database.name, None))
@@ -207,8 +223,11 @@ def _take_columns(exact: Destination, parsed: Destination) -> None:
 
 
 def statements(warehouse: Warehouse, names: Names, options: Options) -> Iterator[Destination]:
-    """Destinations of the statements of the window, temporary tables resolved within their session."""
-    window = Window(options.since, options.until)
+    """Destinations of the statements of the window, temporary tables resolved within their session.
+
+    Those of the time before it that is read along, to know the sessions by, are among them.
+    """
+    window = Window(options.since - OVERLAP, options.until)
     paths: dict[int | None, str | None] = {}
     with LineageLog("redshift", schema=names.schema) as log:
         for query in logged_queries(warehouse.main, window, options, CHANGES_STATEMENT):
@@ -252,18 +271,20 @@ def search_path(text: str) -> list[str] | None:
 def read_log(log: LineageLog, names: Names, origin: str, options: Options) -> Iterator[Destination]:
     """The log's records with full names; what it could not read is counted."""
     for record in log.records():
-        asset = names.complete(record["destination"], options)
-        if asset is None:
+        target = names.complete(record["destination"], options)
+        if target is None:
             continue
-        destination = Destination(asset, origin, record["certainty"])
-        sources = [names.complete(source, options) for source in record["sources"]]
+        completed = [names.complete(source, options) for source in record["sources"]]
+        is_sure = target.is_sure and all(each.is_sure for each in completed if each)
+        destination = Destination(target.asset, origin, record["certainty"] if is_sure else "partial")
+        sources = [each.asset if each else None for each in completed]
         for source in sources:
-            if source is not None and source.key != asset.key:
+            if source is not None and source.key != target.asset.key:
                 destination.add(source)
         for column in record["columns"]:
             for mapping in column["sources"]:
                 source = sources[mapping["source"]]
-                if source in destination.sources:
+                if source is not None and source in destination.sources:
                     destination.add_column(column["name"], source, mapping["name"])
         if destination.sources:
             yield destination
@@ -279,10 +300,13 @@ def collect(warehouse: Warehouse, options: Options) -> Iterator[Record]:
     names = Names(_schema(options.arguments.schema_manifest))
     found: dict[tuple[str, str, str], Destination] = {}
     everything = _unfiltered(options)
+    listing, entered = Listing(everything), set()
     for database in databases(warehouse, everything):
-        for schema, name, kind, _ in tables(database, everything):
+        entered.add(database.name)
+        for schema, name, kind, _ in listing.tables(database):
             names.add(database.name, schema, name, kind)
-    for database in databases(warehouse, options):
+    listing.check()
+    for database in databases(warehouse, options, entered):  # what cannot be entered is counted already
         if not database.is_shared:
             _merge(found, views_of(database, names, options))
     _merge(found, statements(warehouse, names, options))
@@ -305,9 +329,9 @@ def _schema(path: Path | None) -> Schema:
 def _unfiltered(options: Options) -> Options:
     """A run without filters, for names only: the sources of what is wanted may lie in any database.
 
-    What cannot be entered is counted when the databases are visited for their views.
+    It counts into the same places: names of a database that cannot be read are missing in what is collected.
     """
-    return Options(Filters(), options.arguments)
+    return Options(Filters(), options.arguments, skipped=options.skipped, skipped_examples=options.skipped_examples)
 
 
 def targets(warehouse: Warehouse, options: Options) -> Iterator[str]:

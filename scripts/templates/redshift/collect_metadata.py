@@ -15,7 +15,7 @@ variables that README.md lists; changes nothing in the warehouse.
 
     python collect_metadata.py --include 'dev.sales.*' --manifest metadata.jsonl.gz
 
-A database costs ten queries, one more for every 2,000 tables (their columns), and one SHOW TABLES for each schema: the
+A database costs ten queries, and each of its schemas one for the columns of every 2,000 tables and one SHOW TABLES: the
 only documented place of a table's last change takes one schema at a time.
 """
 
@@ -29,7 +29,7 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any, NamedTuple
 
-from catalog import Database, Key, databases, readable, tables, view_texts
+from catalog import Database, Key, Listing, databases, or_local, readable, view_texts
 from connection import Warehouse, connect, explain, is_statements_own, message, quote
 from pushkit.collection import Collector, Options, run_collect
 from pushkit.manifest import Record
@@ -39,7 +39,6 @@ from pushkit.manifest import Record
 # https://docs.aws.amazon.com/redshift/latest/dg/r_SVV_ALL_COLUMNS.html
 COLUMNS_SQL = """
 SELECT
-    c.schema_name AS schema_name,
     c.table_name AS table_name,
     c.column_name AS column_name,
     c.data_type AS data_type,
@@ -49,9 +48,29 @@ SELECT
     c.remarks AS remarks
 FROM svv_all_columns AS c
 WHERE c.database_name = :database
-    AND c.schema_name >= :first_schema
-    AND c.schema_name <= :last_schema
-ORDER BY c.schema_name, c.table_name, c.ordinal_position
+    AND c.schema_name = :schema
+    AND c.table_name >= :first_table
+    AND c.table_name <= :last_table
+ORDER BY c.table_name, c.ordinal_position
+"""
+
+# The same without external schemas: one whose catalog does not answer makes SVV_ALL_COLUMNS fail as a whole.
+# https://docs.aws.amazon.com/redshift/latest/dg/r_SVV_REDSHIFT_COLUMNS.html
+LOCAL_COLUMNS_SQL = """
+SELECT
+    c.table_name AS table_name,
+    c.column_name AS column_name,
+    c.data_type AS data_type,
+    CAST(NULL AS INTEGER) AS character_maximum_length,
+    CAST(NULL AS INTEGER) AS numeric_precision,
+    CAST(NULL AS INTEGER) AS numeric_scale,
+    c.remarks AS remarks
+FROM svv_redshift_columns AS c
+WHERE c.database_name = :database
+    AND c.schema_name = :schema
+    AND c.table_name >= :first_table
+    AND c.table_name <= :last_table
+ORDER BY c.table_name, c.ordinal_position
 """
 
 # https://docs.aws.amazon.com/redshift/latest/dg/PG_GET_LATE_BINDING_VIEW_COLS.html
@@ -158,7 +177,7 @@ SHOW_TABLES_SQL = "SHOW TABLES FROM SCHEMA {database}.{schema}"
 SHOW_SOME_TABLES_SQL = "SHOW TABLES FROM SCHEMA {database}.{schema} LIKE {pattern}"
 
 SHOW_ROW_CAP = 10_000  # more rows are an error (same page)
-TABLES_PER_COLUMN_QUERY = 2_000  # the driver keeps a result in memory whole: some 100 MB of columns at most
+TABLES_PER_COLUMN_QUERY = 2_000  # the driver keeps a result in memory whole: of 50 columns a table, some 100 MB
 MEGABYTE = 1024 * 1024  # SVV_TABLE_INFO counts 1-MB blocks
 # https://docs.aws.amazon.com/redshift/latest/dg/materialized-view-auto-rewrite.html
 BACKING_TABLE = re.compile(r"mv_tbl__(?P<view>.+)__\d+")
@@ -173,7 +192,10 @@ NO_EXTERNAL = "external locations not readable (svv_external_tables)"
 NO_LATE_BINDING = "columns of late-binding views not readable"
 NO_FRESHNESS = "freshness not readable (SHOW TABLES)"
 NO_MODIFIED_TIME = "freshness not offered: SHOW TABLES of this patch level has no last_modified_time"
-UNREADABLE_COLUMNS = "columns not readable (svv_all_columns)"
+UNREADABLE_COLUMNS = "columns not readable (svv_redshift_columns)"
+NO_EXTERNAL_COLUMNS = "columns of external tables, and lengths in types, not readable (svv_all_columns)"
+NO_SHARES = "names of datashares not readable (svv_datashares)"
+NO_USER = "not readable whether this user is a superuser (svv_user_info)"
 NO_COLUMNS = "columns not visible"
 NO_VIEW_TEXT = "view text not visible"
 
@@ -304,11 +326,14 @@ def _kind(row: dict[str, Any]) -> str:
 
 def collect(warehouse: Warehouse, options: Options) -> Iterator[Record]:
     """One record for each table and view that the filters let through."""
-    is_superuser = any(row[0] for row in warehouse.main.rows(IS_SUPERUSER_SQL))
-    shares = dict(warehouse.main.rows(DATASHARES_SQL))
+    main = Database(warehouse.main.database, False, warehouse.main)
+    is_superuser = any(row[0] for row in readable(main, options, NO_USER, IS_SUPERUSER_SQL) or [])
+    shares = dict(readable(main, options, NO_SHARES, DATASHARES_SQL) or [])
+    listing = Listing(options)
     for database in databases(warehouse, options):
-        collection = _Collection(database, options, is_superuser, shares.get(database.name))
+        collection = _Collection(database, listing, options, is_superuser, shares.get(database.name))
         yield from collection.records()
+    listing.check()
 
 
 class Table(NamedTuple):
@@ -327,24 +352,27 @@ class Table(NamedTuple):
 class _Collection:
     """One database's tables and views."""
 
-    def __init__(self, database: Database, options: Options, is_superuser: bool, share: str | None) -> None:
-        self._database, self._options = database, options
+    def __init__(
+        self, database: Database, listing: Listing, options: Options, is_superuser: bool, share: str | None
+    ) -> None:
+        self._database, self._listing, self._options = database, listing, options
         self._is_superuser, self._share = is_superuser, share
         self._facts = facts_of(database, options)
         self._names: dict[str, list[str]] = {}
 
     def records(self) -> Iterator[Record]:
-        for group in grouped_by_schema(self._wanted(), TABLES_PER_COLUMN_QUERY):
-            columns = {} if self._options.only_freshness_and_volume else self._columns(group)
-            for schema, found in groupby(group, key=lambda table: table.schema):
-                shown = shown_tables(self._database, schema, self._names[schema], self._options)
-                for table in found:
+        for schema, found in groupby(self._wanted(), key=lambda table: table.schema):
+            names = self._names.pop(schema)
+            shown = shown_tables(self._database, schema, names, self._options)
+            for page in pages(list(found), names, TABLES_PER_COLUMN_QUERY):
+                columns = {} if self._options.only_freshness_and_volume else self._columns(page)
+                for table in page:
                     yield self._record(table, shown.get(table.name), columns)
 
     def _wanted(self) -> list[Table]:
-        """What the filters let through. All names are kept: how SHOW TABLES is asked depends on how many there are."""
+        """What the filters let through, by schema. All names are kept: how a schema is asked about depends on them."""
         wanted = []
-        for row in tables(self._database, self._options):
+        for row in self._listing.tables(self._database):
             table = Table(*row)
             self._names.setdefault(table.schema, []).append(table.name)
             allowed = self._options.filters.allows(self._database.name, *table.key)
@@ -352,15 +380,15 @@ class _Collection:
                 wanted.append(table)
         return wanted
 
-    def _columns(self, group: list[Table]) -> dict[Key, list[Record]]:
-        wanted = {table.key for table in group}
-        bounds = {"first_schema": group[0].schema, "last_schema": group[-1].schema}
+    def _columns(self, page: list[Table]) -> dict[Key, list[Record]]:
+        """The fields of a page of one schema's tables."""
+        wanted, schema = {table.name for table in page}, page[0].schema
+        values = {"database": self._database.name, "schema": schema}
+        values |= {"first_table": page[0].name, "last_table": page[-1].name}
+        whole, local = (NO_EXTERNAL_COLUMNS, COLUMNS_SQL), (UNREADABLE_COLUMNS, LOCAL_COLUMNS_SQL)
         columns: dict[Key, list[Record]] = {}
-        values = {"database": self._database.name, **bounds}
-        for schema, table, *rest in (
-            readable(self._database, self._options, UNREADABLE_COLUMNS, COLUMNS_SQL, **values) or []
-        ):
-            if (schema, table) in wanted:
+        for table, *rest in or_local(self._database, self._options, whole, local, values) or []:
+            if table in wanted:
                 columns.setdefault((schema, table), []).append(self._field((schema, table), *rest))
         return columns
 
@@ -437,30 +465,24 @@ def full_type(kind: str, length: int | None, precision: int | None, scale: int |
     return kind
 
 
-def grouped_by_schema(found: list[Table], size: int) -> Iterator[list[Table]]:
-    """Whole schemas together, as many as hold ``size`` tables; a larger schema stands alone. Sorted by schema."""
-    group: list[Table] = []
-    schema: list[Table] = []
-    for table in [*found, None]:
-        if schema and (table is None or table.schema != schema[0].schema):
-            if group and len(group) + len(schema) > size:
-                yield group
-                group = []
-            group, schema = group + schema, []
-        if table is not None:
-            schema.append(table)
-    if group:
-        yield group
+def pages(wanted: list[Table], names: Sequence[str], size: int) -> Iterator[list[Table]]:
+    """The wanted tables of one schema in parts whose first and last have at most ``size`` of its ``names`` from one to
+    the other: whatever lies between is asked for along with them. Both are in the catalog's order."""
+    place = {name: number // size for number, name in enumerate(names)}
+    for _, found in groupby(wanted, key=lambda table: place[table.name]):
+        yield list(found)
 
 
 def targets(warehouse: Warehouse, options: Options) -> Iterator[str]:
     """Full name and type of each table and view, as ``--list`` prints them."""
+    listing = Listing(options)
     for database in databases(warehouse, options):
         found = readable(database, options, NO_VIEWS, MATERIALIZED_VIEWS_SQL, database=database.name) or []
         facts = Facts(None, {}, materialized={(schema, name) for schema, name in found})
-        for schema, name, kind, _ in tables(database, options):
+        for schema, name, kind, _ in listing.tables(database):
             if options.filters.allows(database.name, schema, name) and not facts.is_backing((schema, name)):
                 yield f"{database.name}.{schema}.{name} ({kind.lower()})"
+    listing.check()
 
 
 COLLECTOR = Collector(

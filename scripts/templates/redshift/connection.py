@@ -45,6 +45,7 @@ WORKGROUP_VARIABLE = "REDSHIFT_WORKGROUP"
 TIMEOUT_VARIABLE = "REDSHIFT_STATEMENT_TIMEOUT"
 REGION_VARIABLES = ("AWS_REGION", "AWS_DEFAULT_REGION")
 OWN_VARIABLES = (SECRET_VARIABLE, WORKGROUP_VARIABLE, TIMEOUT_VARIABLE)
+SECRET_ENDINGS = ("password", "secret", "token", "secret_access_key")  # how the driver's options with secrets end
 # These plugins sign in to the database itself: IAM has no part in it, and the driver refuses both together.
 WITHOUT_IAM = (*redshift_connector.IDC_OR_NATIVE_IDP_PLUGINS_LIST, *redshift_connector.IDC_PLUGINS_LIST)
 
@@ -95,6 +96,9 @@ def _from_environment() -> dict[str, Any]:
             ) from None
     if workgroup := os.environ.get(WORKGROUP_VARIABLE):
         arguments |= {"serverless_work_group": workgroup, "is_serverless": True}
+    for name, value in arguments.items():
+        if name.endswith(SECRET_ENDINGS):
+            register_secret(str(value))
     region = next((os.environ[name] for name in REGION_VARIABLES if os.environ.get(name)), None)
     if region:
         arguments.setdefault("region", region)
@@ -262,6 +266,7 @@ def connect() -> Iterator[Warehouse]:
         "ssl": True,
         "sslmode": "verify-full",
         "application_name": f"{PRODUCT}/{VERSION}",  # https://docs.aws.amazon.com/redshift/latest/dg/SYS_CONNECTION_LOG.html
+        # The driver has one limit for connecting and for reading: it has to outlast the longest statement.
         "timeout": timeout + NETWORK_GRACE,
         **given,
         **method.arguments,
@@ -291,6 +296,9 @@ def _open(warehouse: Warehouse) -> Session:
     # The label under which our own statements stand in SYS_QUERY_HISTORY, so that they can be told apart.
     # https://docs.aws.amazon.com/redshift/latest/dg/r_query_group.html
     session.rows(f"SET query_group TO '{PRODUCT}'")
+    # By default Redshift lower-cases even what is quoted, and SHOW TABLES would not find "Sales".
+    # https://docs.aws.amazon.com/redshift/latest/dg/r_enable_case_sensitive_identifier.html
+    session.rows("SET enable_case_sensitive_identifier TO true")
     return session
 
 
@@ -300,7 +308,10 @@ def _close(session: Session) -> None:
 
 
 def quote(identifier: str) -> str:
-    """The identifier as SQL takes it literally: in double quotes, embedded ones doubled."""
+    """The identifier as SQL takes it literally: in double quotes, embedded ones doubled.
+
+    Its case counts because ``_open`` asks for that.
+    """
     return '"' + identifier.replace('"', '""') + '"'
 
 
@@ -311,11 +322,16 @@ WRONG_CREDENTIALS = ("28000", "28P01")
 NOT_GRANTED = "42501"
 NO_SUCH_DATABASE = "3D000"
 NO_SUCH_OBJECT = ("42P01", "3F000", "42704")
+NOT_ACCEPTING = "55000"  # of a database: it does not accept connections
 CANCELED = "57014"
+LACKING = ("42703", "42883", "42704", "42P01")  # column, function, parameter, view
+NOT_OFFERED = "0A000"
+IN_FAILED_TRANSACTION = "25P02"
+INTERNAL = "XX000"
 UNREACHABLE_CLASSES = ("08", "53", "57", "58")  # connection, resources, shutdown, the server's own trouble
+NOT_ALLOWED = ("AccessDenied", "UnauthorizedOperation")
 AWS_REFUSALS = (
-    "AccessDenied",
-    "UnauthorizedOperation",
+    *NOT_ALLOWED,
     "ExpiredToken",
     "InvalidClientTokenId",
     "SignatureDoesNotMatch",
@@ -339,6 +355,15 @@ def is_unreadable(error: BaseException) -> bool:
     return sql_state(error) in (NOT_GRANTED, NO_SUCH_DATABASE, *NO_SUCH_OBJECT)
 
 
+def is_closed(error: BaseException) -> bool:
+    """Whether this one database cannot be entered, by what Redshift says or by what IAM allows: others may be."""
+    if isinstance(error, InterfaceError) and error.args and isinstance(error.args[0], Exception):
+        return is_closed(error.args[0])
+    if isinstance(error, botocore.exceptions.ClientError):
+        return _aws_code(error).startswith(NOT_ALLOWED)
+    return is_unreadable(error) or sql_state(error) == NOT_ACCEPTING
+
+
 def is_statements_own(error: BaseException) -> bool:
     """Whether the server refused this one statement, and the session goes on: no right, too slow, or, as with an
     external schema whose catalog does not answer, a view that cannot be read just now."""
@@ -359,7 +384,7 @@ def explain(error: BaseException) -> PushIngestionError | None:
     return None
 
 
-def _explain_server(error: BaseException) -> PushIngestionError | None:
+def _explain_server(error: BaseException) -> PushIngestionError:
     code, text = sql_state(error), f"Redshift: {message(error)}"
     if code in WRONG_CREDENTIALS:
         return RefusedError(text, "Check REDSHIFT_USER and REDSHIFT_PASSWORD, or what stands in for them.")
@@ -371,10 +396,25 @@ def _explain_server(error: BaseException) -> PushIngestionError | None:
         return UnavailableError(text, f"Run it again when the cluster is less busy, or raise {TIMEOUT_VARIABLE}.")
     if code.startswith(UNREACHABLE_CLASSES):
         return UnavailableError(text, "Wait until the cluster is available, then run the same command again.")
-    return None
+    if code in LACKING:
+        return UnavailableError(
+            f"{text} (this patch level of Redshift lacks it, or this user may not see it)",
+            "Check the grants in README.md; bring the cluster to a newer version, or take it out of the statement.",
+        )
+    if code == NOT_OFFERED:
+        return UnavailableError(text, "This Redshift does not offer what the statement asks for: a newer version may.")
+    if code == NOT_ACCEPTING:
+        return UnavailableError(text, "Set REDSHIFT_DATABASE to a database that accepts connections.")
+    if code == IN_FAILED_TRANSACTION:
+        return UnavailableError(text, "Run the same command again; unset REDSHIFT_ options that change transactions.")
+    if code == INTERNAL:
+        return UnavailableError(
+            text, "Run it again. Where the text names an external schema, repair its catalog or its IAM role."
+        )
+    return UnavailableError(f"{text} (code {code})", "Run it again; if it stays, the code says what Redshift refused.")
 
 
-def _explain_driver(error: BaseException) -> PushIngestionError | None:
+def _explain_driver(error: BaseException) -> PushIngestionError:
     """What the driver found out without the server's word: it says so in words only."""
     text = f"Redshift driver: {message(error)}"
     if "Server refuses SSL" in text:
@@ -388,13 +428,17 @@ def _explain_driver(error: BaseException) -> PushIngestionError | None:
         return UnavailableError(text, "Check the network and REDSHIFT_HOST, then run the same command again.")
     if isinstance(error, InterfaceError):
         return ConfigurationError(text, "Correct the variables that sign in (README.md lists them).")
-    return None
+    return UnavailableError(text, "Run the same command again; if it stays, try another version of redshift-connector.")
+
+
+def _aws_code(error: botocore.exceptions.ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))
 
 
 def _explain_aws(error: Exception) -> PushIngestionError:
     text = f"AWS: {error}"
     if isinstance(error, botocore.exceptions.ClientError):
-        code = str(error.response.get("Error", {}).get("Code", ""))
+        code = _aws_code(error)
         if code.startswith(AWS_REFUSALS):
             return RefusedError(
                 text, "Let the caller's policy allow what README.md lists, with credentials that are valid."

@@ -30,7 +30,7 @@ HISTORY_SQL = """
 SELECT
     h.end_time AS end_time,
     h.query_id AS query_id,
-    COALESCE(t.sequence, 0) AS sequence,
+    t.sequence AS sequence,
     COALESCE(RTRIM(t.text), RTRIM(h.query_text)) AS text,
     h.start_time AS start_time,
     RTRIM(h.status) AS status,
@@ -72,7 +72,7 @@ LIMIT 4000
 
 # What moves data, and what a session has to be followed by: temporary tables, its search path. Plain SELECTs are
 # most of a log and move none, but SELECT … INTO does.
-CHANGES = "AND h.status = 'success' AND (h.query_type <> 'SELECT' OR h.query_text ILIKE '%into%')"
+CHANGES = "AND h.status = 'success' AND (COALESCE(RTRIM(h.query_type), '') <> 'SELECT' OR h.query_text ILIKE '%into%')"
 ALL_ENDED = "AND h.status IN ('success', 'failed', 'canceled')"
 CHANGES_STATEMENT = HISTORY_SQL.replace(ALL_ENDED, CHANGES)
 
@@ -112,11 +112,14 @@ INCOMPLETE_TEXT = "query text incomplete: pieces are missing in sys_query_text"
 
 
 class HistoryRow(NamedTuple):
-    """A row of HISTORY_SQL. Times of day are UTC; durations are microseconds."""
+    """A row of HISTORY_SQL. Times of day are UTC; durations are microseconds.
+
+    Without a ``sequence`` the text is the history's own, which ends after 4,000 characters.
+    """
 
     end_time: datetime
     query_id: int
-    sequence: int
+    sequence: int | None
     text: str | None
     start_time: datetime
     status: str
@@ -145,7 +148,7 @@ class HistoryRow(NamedTuple):
 
 @dataclass(frozen=True)
 class LoggedQuery:
-    """A query that ended. ``is_whole`` is False when pieces of its text are missing."""
+    """A query that ended. ``is_whole`` is False when pieces of its text are missing, or may be."""
 
     row: HistoryRow
     text: str
@@ -157,7 +160,7 @@ def logged_queries(session: Session, window: Window, options: Options, sql: str 
     only_user = _only_visible_user(session)
     for _, rows in groupby(_rows(session, window, sql), key=lambda row: row.query_id):
         pieces = list(rows)
-        is_whole = [row.sequence for row in pieces] == list(range(len(pieces)))
+        is_whole = _is_whole(pieces)
         if not is_whole:
             options.skip(INCOMPLETE_TEXT, f"query {pieces[0].query_id}")
         if pieces[0].user_id != only_user:
@@ -165,6 +168,13 @@ def logged_queries(session: Session, window: Window, options: Options, sql: str 
         yield LoggedQuery(pieces[0], assembled([row.text or "" for row in pieces]), is_whole)
     if only_user is not None:
         options.skip(OWN_ONLY, f"user id {only_user}")
+
+
+def _is_whole(pieces: list[HistoryRow]) -> bool:
+    """Whether all pieces are there, or the history's own text is short enough to be all of it."""
+    if pieces[0].sequence is None:
+        return not _is_full(pieces[0].text or "")
+    return [row.sequence for row in pieces] == list(range(len(pieces)))
 
 
 def _only_visible_user(session: Session) -> int | None:
@@ -200,7 +210,7 @@ def _pages(session: Session, start: datetime, stop: datetime, sql: str) -> Itera
         count = 0
         for row in session.rows(sql, page_end=end, until=stop, page_query=query, page_sequence=sequence):
             found = HistoryRow(*row)
-            end, query, sequence = found.end_time, found.query_id, found.sequence
+            end, query, sequence = found.end_time, found.query_id, found.sequence or 0
             count += 1
             yield found
         if count < PAGE_ROWS:

@@ -25,6 +25,7 @@ class Aws:
     host: str
     port: int
     refuses: bool = False
+    closed: str = ""  # a database that this caller may have no credentials for
     asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
     def __enter__(self) -> Aws:
@@ -73,7 +74,7 @@ class Aws:
         fields = {name: values[0] for name, values in parse_qs(body).items()}
         action = fields["Action"]
         self.asked.append((action, fields))
-        if self.refuses:
+        if self.refuses or (self.closed and fields.get("DbName") == self.closed):
             return _xml_error(403, "AccessDenied", "not authorized")
         if not fields.get("ClusterIdentifier"):  # the driver asks again, with it, when a custom domain is not known
             return _xml_error(400, "InvalidParameterCombination", "no cluster is named")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.templates.redshift.breaking import broken
 from tests.templates.redshift.conftest import Templates
 from tests.warehouses.redshift.shop import MONITOR
 
@@ -24,6 +25,21 @@ def test_a_database_the_user_may_not_enter_is_refused(templates: Templates) -> N
     run = templates.run("collect", "metadata", user="monitor", REDSHIFT_DATABASE="finance").check(3)
     assert "permission denied for database" in run.stderr
     assert MONITOR.password not in run.stdout + run.stderr
+
+
+def test_a_short_password_is_masked_too(templates: Templates) -> None:
+    run = templates.run("collect", "metadata", REDSHIFT_PASSWORD="adm", REDSHIFT_USER="q9z!", REDSHIFT_TOKEN="q9z!")
+    run.check(3)
+    assert "q9z!" not in run.stdout + run.stderr  # the server names the user: here it is a secret's text as well
+
+
+def test_an_error_the_server_has_with_itself_is_told_plainly(templates: Templates) -> None:
+    with broken(templates.server, "svv_redshift_databases"):
+        for flow in ("metadata", "lineage"):
+            run = templates.run("collect", flow).check(4)
+            assert "External Catalog Error" in run.stderr
+            assert "Traceback" not in run.stderr
+    assert templates.leftovers() == []
 
 
 def test_a_database_that_does_not_exist_is_a_wrong_configuration(templates: Templates) -> None:
@@ -110,4 +126,5 @@ def test_the_session_names_itself_and_limits_its_statements(templates: Templates
     texts = [event["sql"] for event in templates.server.events("statement")[statements:]]
     assert "SET statement_timeout TO 77000" in texts
     assert "SET query_group TO 'push-ingestion'" in texts
+    assert "SET enable_case_sensitive_identifier TO true" in texts
     assert all(text.lstrip().startswith(("SELECT", "SET", "SHOW")) for text in texts)

@@ -7,12 +7,14 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
+from tests.templates.redshift.breaking import broken
 from tests.templates.redshift.conftest import Record, Templates
 from tests.warehouses.redshift.launch import MAIN_DATABASE
-from tests.warehouses.redshift.shop import ANALYTICS, DEV, DOTTED, FINANCE, SHARE_NAME, Shop
+from tests.warehouses.redshift.shop import ANALYTICS, DEV, DOTTED, FINANCE, SHARE_NAME, SHARED, Shop
 from tests.warehouses.redshift.truth import Relation
 
 MEGABYTE = 2**20
+NO_EXTERNAL_COLUMNS = "columns of external tables, and lengths in types, not readable (svv_all_columns)"
 REFUSED = "database dropped meanwhile or not authorised"
 NO_VOLUME = "volume not readable (svv_table_info)"
 UNKNOWN_VOLUME = "volume unknown: not in svv_table_info, and only a superuser can tell an empty table from a hidden one"
@@ -154,29 +156,11 @@ def test_who_is_no_superuser_cannot_tell_an_empty_table_from_a_hidden_one(templa
     assert orders["row_count"] == 120_000
 
 
-# An external schema whose catalog does not answer makes the views that list it fail as a whole.
-BREAK_SQL = """
-CREATE OR REPLACE FUNCTION testbed.catalog_answers() RETURNS boolean LANGUAGE plpgsql AS
-$$ BEGIN RAISE EXCEPTION 'External Catalog Error' USING ERRCODE = 'XX000'; END $$;
-CREATE TABLE testbed.kept AS SELECT pg_get_viewdef('pg_catalog.{view}') AS definition;
-DO $$ BEGIN EXECUTE format(
-    'CREATE OR REPLACE VIEW pg_catalog.{view} AS SELECT * FROM (%s) AS v WHERE testbed.catalog_answers()',
-    (SELECT rtrim(definition, ';') FROM testbed.kept)
-); END $$;
-"""
-MEND_SQL = """
-DO $$ BEGIN EXECUTE format(
-    'CREATE OR REPLACE VIEW pg_catalog.{view} AS %s', (SELECT definition FROM testbed.kept)
-); END $$;
-DROP TABLE testbed.kept;
-"""
-
-
 @pytest.mark.parametrize(
     ("view", "reason", "lost"),
     [
         ("svv_external_tables", "external locations not readable (svv_external_tables)", "external_location"),
-        ("svv_all_columns", "columns not readable (svv_all_columns)", '"fields"'),
+        ("svv_all_columns", NO_EXTERNAL_COLUMNS, '"fields"'),
     ],
 )
 def test_a_view_that_fails_costs_only_what_it_tells(
@@ -184,15 +168,74 @@ def test_a_view_that_fails_costs_only_what_it_tells(
 ) -> None:
     whole = templates.collect("metadata", "--include", "dev.spectrum.*")
     assert lost in json.dumps(whole.records)
-    templates.server.run(BREAK_SQL.format(view=view))
-    try:
+    with broken(templates.server, view):
         partial = templates.collect("metadata", "--include", "dev.spectrum.*")
-    finally:
-        templates.server.run(MEND_SQL.format(view=view))
     assert [name_of(record) for record in partial.records] == [name_of(record) for record in whole.records]
     assert lost not in json.dumps(partial.records)
     assert partial.skipped[reason] == 1
     assert "External Catalog Error" in partial.trailer["skipped_examples"][reason]
+
+
+def test_an_external_catalog_that_fails_leaves_the_local_tables(templates: Templates, shop: Shop) -> None:
+    with broken(templates.server, "svv_all_tables", "svv_all_columns"):
+        collected = templates.collect("metadata", "--include", "dev.*")
+    truth = {r.full_name: r for r in shop.relations if r.database == DEV and r.kind != "external table"}
+    assert {name_of(record) for record in collected.records} == truth.keys()
+    assert collected.skipped["external tables not readable (svv_all_tables)"] == 1
+    assert collected.skipped[NO_EXTERNAL_COLUMNS] > 1
+    for record in collected.records:
+        assert [each["name"] for each in record["fields"]] == [c.name for c in truth[name_of(record)].columns]
+
+
+def test_a_run_that_could_read_nothing_is_no_success(templates: Templates) -> None:
+    with broken(templates.server, "svv_all_tables", "svv_redshift_tables"):
+        run = templates.run("collect", "metadata", "--include", "dev.*").check(4)
+    assert "External Catalog Error" in run.stderr
+    run = templates.run("collect", "metadata", "--include", "finance.*", user="monitor").check(3)
+    assert "no database that is wanted can be entered" in run.stderr
+    assert templates.leftovers() == []
+
+
+def test_datashares_that_cannot_be_named_stop_nothing(templates: Templates, shop: Shop) -> None:
+    with broken(templates.server, "svv_datashares"):
+        collected = templates.collect("metadata")
+    assert len(collected.records) == len(shop.relations)
+    assert collected.skipped == {"names of datashares not readable (svv_datashares)": 1}
+    assert [record["tags"] for record in collected.records if record["database"] == SHARED] == [[{"key": "datashare"}]]
+
+
+def test_a_database_that_accepts_no_connections_is_passed_over(templates: Templates, shop: Shop) -> None:
+    templates.server.run(f"ALTER DATABASE {ANALYTICS} ALLOW_CONNECTIONS false", "postgres")
+    try:
+        collected = templates.collect("metadata")
+    finally:
+        templates.server.run(f"ALTER DATABASE {ANALYTICS} ALLOW_CONNECTIONS true", "postgres")
+    assert {name_of(record) for record in collected.records} == {
+        relation.full_name for relation in shop.relations if relation.database != ANALYTICS
+    }
+    assert collected.skipped == {REFUSED: 1}
+
+
+MIXED_CASE_SQL = """
+INSERT INTO testbed.svv_all_tables (database_name, schema_name, table_name, table_type)
+VALUES ('dev', 'MixedCase', 'Zählung', 'TABLE');
+INSERT INTO testbed.show_tables (database_name, schema_name, table_name, table_subtype, last_modified_time)
+VALUES ('dev', 'MixedCase', 'Zählung', 'REGULAR TABLE', TIMESTAMP '2026-01-01');
+"""
+NO_MIXED_CASE_SQL = """
+DELETE FROM testbed.svv_all_tables WHERE schema_name = 'MixedCase';
+DELETE FROM testbed.show_tables WHERE schema_name = 'MixedCase';
+"""
+
+
+def test_a_schema_with_capitals_has_its_freshness(templates: Templates) -> None:
+    """Redshift lower-cases quoted names too, unless the session asks for their case."""
+    templates.server.run(MIXED_CASE_SQL)
+    try:
+        collected = templates.collect("metadata", "--include", "dev.MixedCase.*")
+    finally:
+        templates.server.run(NO_MIXED_CASE_SQL)
+    assert [record.get("last_update_time") for record in collected.records] == ["2026-01-01T00:00:00Z"]
 
 
 CROWD_SQL = """
@@ -201,8 +244,11 @@ SELECT 'dev', 'crowd', 'part_' || n, 'TABLE' FROM generate_series(1, 10500) AS n
 INSERT INTO testbed.show_tables (database_name, schema_name, table_name, table_subtype, last_modified_time)
 SELECT 'dev', 'crowd', 'part_' || n, 'REGULAR TABLE', TIMESTAMP '2026-01-01' + n * INTERVAL '1 second'
 FROM generate_series(1, 10500) AS n;
+INSERT INTO testbed.svv_all_columns (database_name, schema_name, table_name, column_name, ordinal_position, data_type)
+SELECT 'dev', 'crowd', 'part_' || n, 'column_' || n, 1, 'integer' FROM generate_series(1, 10500) AS n;
 """
 NO_CROWD_SQL = """
+DELETE FROM testbed.svv_all_columns WHERE schema_name = 'crowd';
 DELETE FROM testbed.svv_all_tables WHERE schema_name = 'crowd';
 DELETE FROM testbed.show_tables WHERE schema_name = 'crowd';
 """
@@ -220,3 +266,21 @@ def test_a_schema_too_large_for_one_answer_is_shown_in_parts(templates: Template
     for record in collected.records:
         moment = datetime(2026, 1, 1, tzinfo=timezone.utc) + timedelta(seconds=int(record["name"][5:]))
         assert record["last_update_time"] == iso(moment)
+
+
+def test_columns_of_a_crowded_schema_come_in_pages(templates: Templates) -> None:
+    """However many tables a schema has, one answer holds the columns of 2,000; and only pages with what is wanted."""
+    templates.server.run(CROWD_SQL)
+    try:
+        before = len(templates.server.events("statement"))
+        collected = templates.collect("metadata", "--include", "dev.crowd.*", "--exclude", "*.part_2*")
+        statements = [event["sql"] for event in templates.server.events("statement")[before:]]
+        templates.collect("metadata", "--include", "dev.crowd.part_1", "--include", "dev.crowd.part_9999")
+        few = [event["sql"] for event in templates.server.events("statement")[before + len(statements) :]]
+    finally:
+        templates.server.run(NO_CROWD_SQL)
+    assert len(collected.records) == 10_500 - 1_111
+    for record in collected.records:
+        assert [each["name"] for each in record["fields"]] == [record["name"].replace("part", "column")]
+    assert sum("svv_all_columns" in sql for sql in statements) == 6
+    assert sum("svv_all_columns" in sql for sql in few) == 2

@@ -12,6 +12,7 @@ from types import ModuleType
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from redshift_connector.error import DataError, ProgrammingError
 
 from tests.script_process import TEMPLATES
 from tests.warehouses.redshift.truth import CHUNK, pieces
@@ -25,6 +26,7 @@ class Modules:
     history: ModuleType
     metadata: ModuleType
     lineage: ModuleType
+    connection: ModuleType
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +35,7 @@ def modules() -> Iterator[Modules]:
     aside = {name: sys.modules.pop(name) for name in list(sys.modules) if name in OWN}
     sys.path.insert(0, str(FOLDER))
     try:
-        names = ("query_history", "collect_metadata", "collect_lineage")
+        names = ("query_history", "collect_metadata", "collect_lineage", "connection")
         found = Modules(*(importlib.import_module(name) for name in names))
         assert Path(str(found.history.__file__)).parent == FOLDER
         yield found
@@ -103,13 +105,27 @@ def test_patterns_cover_every_name_in_small_parts(modules: Modules) -> None:
     assert {name for pattern in patterns for name in matches(pattern)} == set(names)
 
 
-def test_schemas_stay_together_in_groups(modules: Modules) -> None:
-    sizes = {"a": 3, "b": 4, "c": 20, "d": 1, "e": 2}
-    tables = [modules.metadata.Table(s, f"t{n}", "TABLE", None) for s, size in sizes.items() for n in range(size)]
-    groups = list(modules.metadata.grouped_by_schema(tables, 8))
-    assert [sorted({table.schema for table in group}) for group in groups] == [["a", "b"], ["c"], ["d", "e"]]
-    assert [table for group in groups for table in group] == tables
-    assert list(modules.metadata.grouped_by_schema([], 8)) == []
+def test_pages_span_few_tables_even_where_few_are_wanted(modules: Modules) -> None:
+    names = [f"t{number:02d}" for number in range(20)]
+    wanted = [modules.metadata.Table("s", names[place], "TABLE", None) for place in (0, 1, 7, 8, 19)]
+    found = [[table.name for table in page] for page in modules.metadata.pages(wanted, names, 8)]
+    assert found == [["t00", "t01", "t07"], ["t08"], ["t19"]]
+    assert list(modules.metadata.pages([], names, 8)) == []
+
+
+@pytest.mark.parametrize("code", ["XX000", "42703", "0A000", "42883", "25P02", "55000", "99999"])
+def test_every_refusal_of_the_server_has_a_remedy(modules: Modules, code: str) -> None:
+    explained = modules.connection.explain(ProgrammingError({"S": "ERROR", "C": code, "M": "it cannot be"}))
+    assert explained.exit_code == 4
+    assert "it cannot be" in str(explained)
+    assert explained.remedy
+    assert ("patch level" in str(explained)) == (code in ("42703", "42883"))
+
+
+def test_an_unknown_error_of_the_driver_has_a_remedy(modules: Modules) -> None:
+    explained = modules.connection.explain(DataError("something is odd"))
+    assert (explained.exit_code, bool(explained.remedy)) == (4, True)
+    assert modules.connection.explain(KeyError("ours")) is None
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,13 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 
 from tests.script_process import run_script
+from tests.templates.redshift.breaking import logged
 from tests.templates.redshift.conftest import Record, Templates
 from tests.warehouses.redshift.shop import SYSTEM_USER_ID, Shop
 from tests.warehouses.redshift.truth import Query
 
 NO_USER = "user unknown: the name is neither in sys_query_history nor in svv_user_info"
+INCOMPLETE = "query text incomplete: pieces are missing in sys_query_text"
 OWN_ONLY = "other users' queries not visible: this user has no SYSLOG ACCESS UNRESTRICTED"
 
 
@@ -105,6 +107,17 @@ def test_a_long_text_is_cut_only_on_request_and_counted(templates: Templates) ->
     cut = [record for record in collected.records if record["query_text"].endswith("/* cut at 30 characters */")]
     assert len(cut) == collected.skipped["query text cut at 30 characters"] > 3
     assert all(len(record["query_text"].split("\n/* cut")[0]) == 30 for record in cut)
+
+
+def test_a_text_that_only_the_history_has_may_be_cut_off(templates: Templates, shop: Shop) -> None:
+    at = shop.now - timedelta(hours=2)
+    for text, is_whole in (("SELECT 1" + "0" * 3992, False), ("SELECT 1" + "0" * 3900, True)):
+        with logged(templates.server, text, at, "SELECT", has_text=False):
+            collected = templates.collect("query_logs")
+        (record,) = [each for each in collected.records if each["query_id"] == "77"]
+        mark = "" if is_whole else "\n/* incomplete in sys_query_text */"
+        assert record["query_text"] == text + mark
+        assert collected.skipped.get(INCOMPLETE, 0) == (not is_whole)
 
 
 def test_list_counts_by_database(templates: Templates, shop: Shop) -> None:

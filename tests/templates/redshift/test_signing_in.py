@@ -63,8 +63,8 @@ class Secured:
         env = {"SSL_CERT_FILE": str(self.trusted), **variables}
         return run_script(self.folder, "collect_metadata.py", *command, env=env)
 
-    def aws(self, refuses: bool = False) -> Aws:
-        return Aws(ADMIN.name, ADMIN.password, HOST, self.server.port, refuses)
+    def aws(self, refuses: bool = False, closed: str = "") -> Aws:
+        return Aws(ADMIN.name, ADMIN.password, HOST, self.server.port, refuses, closed)
 
     @property
     def by_password(self) -> dict[str, str]:
@@ -120,6 +120,15 @@ def test_iam_on_a_provisioned_cluster(secured: Secured) -> None:
     assert {asked["GetClusterCredentials"][f"DbGroups.DbGroup.{place}"] for place in (1, 2)} == {"a", "b"}
     assert "DescribeClusters" in asked  # where it is: no host was given
     assert ADMIN.password not in run.stdout + run.stderr
+
+
+def test_a_database_that_iam_does_not_allow_is_passed_over(secured: Secured) -> None:
+    by_iam = {"REDSHIFT_CLUSTER_IDENTIFIER": "c1", "REDSHIFT_DB_USER": ADMIN.name}
+    with secured.aws(closed="analytics") as aws:
+        run = secured.collect("--include", "finance.*", **aws.environment, **by_iam).check()
+    assert run.summary["records"] == 1
+    assert run.summary["skipped"] == {"database dropped meanwhile or not authorised": 1}
+    assert "not authorized" in str(run.summary["skipped_examples"])
 
 
 def test_iam_on_serverless(secured: Secured) -> None:

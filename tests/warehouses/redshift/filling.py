@@ -156,6 +156,7 @@ def relation_blocks(relations: list[Relation]) -> Iterator[str]:
             for number, c in enumerate(r.columns, start=1)
         ),
     )
+    yield from _redshift_blocks([r for r in relations if r.kind != "external table"])
     yield copy_block(
         "testbed.show_tables",
         ["database_name", "schema_name", "table_name", "table_type", "last_modified_time", "table_subtype", "owner"],
@@ -179,6 +180,26 @@ def relation_blocks(relations: list[Relation]) -> Iterator[str]:
         "testbed.svv_mv_info",
         ["database_name", "schema_name", "user_name", "name", "is_stale", "state"],
         ((r.database, r.schema, "admin", r.name, "f", 1) for r in relations if r.kind == "materialized view"),
+    )
+
+
+def _redshift_blocks(relations: list[Relation]) -> Iterator[str]:
+    """The views that leave out external schemas."""
+    yield copy_block(
+        "testbed.svv_redshift_tables",
+        ["database_name", "schema_name", "table_name", "table_type", "remarks"],
+        ((r.database, r.schema, r.name, r.table_type, (r.comment or "")[:128] or None) for r in relations),
+    )
+    names = ["database_name", "schema_name", "table_name", "column_name", "ordinal_position", "data_type", "remarks"]
+    yield copy_block(
+        "testbed.svv_redshift_columns",
+        names,
+        (
+            (r.database, r.schema, r.name, c.name, number, c.data_type[:32], _remark(c.comment))
+            for r in relations
+            if r.kind != "late binding view"
+            for number, c in enumerate(r.columns, start=1)
+        ),
     )
 
 

@@ -32,7 +32,14 @@ SHOW_TABLES = re.compile(
     (?:\s+LIKE\s+(?P<pattern>'(?:[^']|'')*'))?(?:\s+LIMIT\s+(?P<limit>\d+))?\s*;?\s*""",
     re.IGNORECASE | re.VERBOSE,
 )
-SET_UNKNOWN = re.compile(r"\s*SET\s+(?P<name>query_group|enable_result_cache_for_session)\s+TO\s+", re.IGNORECASE)
+SET_UNKNOWN = re.compile(
+    r"\s*SET\s+(?P<name>query_group|enable_result_cache_for_session|enable_case_sensitive_identifier)\s+TO\s+",
+    re.IGNORECASE,
+)
+# https://docs.aws.amazon.com/redshift/latest/dg/r_enable_case_sensitive_identifier.html
+KEEP_CASE = re.compile(
+    r"\s*SET\s+enable_case_sensitive_identifier\s+TO\s+(?P<value>true|on|false|off)\s*;?\s*", re.IGNORECASE
+)
 
 
 @dataclass
@@ -93,7 +100,7 @@ class Shim:
         The driver sends a Flush after its password. A PostgreSQL that refuses the password ends without reading
         on, and the connection's reset would overtake its reason: that Flush stays here.
         """
-        last, prepared = b"", {}
+        last, prepared, keeps_case = b"", {}, False
         while True:
             kind, body = await _read(reader)
             last, before = kind, last
@@ -102,14 +109,16 @@ class Shim:
             if kind == PARSE:
                 name, sql, rest = body.split(b"\0", 2)
                 prepared[name] = sql.decode()
-                body = b"\0".join([name, translate(sql.decode(), database).encode(), rest])
+                keeps_case = _keeps_case(sql.decode(), keeps_case)
+                body = b"\0".join([name, translate(sql.decode(), database, keeps_case).encode(), rest])
             elif kind == BIND:  # the driver prepares a text once and binds it as often as it is run
                 _, name, _ = body.split(b"\0", 2)
                 self._run(prepared.get(name, ""), database)
             elif kind == QUERY:
                 sql = body[:-1]
                 self._run(sql.decode(), database)
-                body = translate(sql.decode(), database).encode() + b"\0"
+                keeps_case = _keeps_case(sql.decode(), keeps_case)
+                body = translate(sql.decode(), database, keeps_case).encode() + b"\0"
             back.write(_message(kind, body))
             await back.drain()
 
@@ -122,19 +131,26 @@ class Shim:
             self.cut.after -= 1
 
 
-def translate(sql: str, database: str) -> str:
+def _keeps_case(sql: str, before: bool) -> bool:
+    """Whether the session keeps the case of quoted names after this statement: by default Redshift does not."""
+    found = KEEP_CASE.fullmatch(sql)
+    return found["value"].lower() in ("true", "on") if found else before
+
+
+def translate(sql: str, database: str, keeps_case: bool = False) -> str:
     """The statement as PostgreSQL takes it; unchanged unless it is one of the two it lacks."""
     if show := SHOW_TABLES.fullmatch(sql):
         named = show["database"]
-        of_database = _unquoted(named) if named else database
-        arguments = [_literal(of_database), _literal(_unquoted(show["schema"]))]
+        of_database = _unquoted(named, keeps_case) if named else database
+        arguments = [_literal(of_database), _literal(_unquoted(show["schema"], keeps_case))]
         arguments += [show["pattern"] or "'%'", show["limit"] or "NULL"]
         return f"SELECT * FROM testbed.show_tables_from({', '.join(arguments)})"
     return SET_UNKNOWN.sub(lambda match: f"SET testbed.{match['name']} TO ", sql, count=1)
 
 
-def _unquoted(name: str) -> str:
-    return name[1:-1].replace('""', '"') if name.startswith('"') else name.lower()
+def _unquoted(name: str, keeps_case: bool) -> str:
+    plain = name[1:-1].replace('""', '"') if name.startswith('"') else name.lower()
+    return plain if keeps_case else plain.lower()
 
 
 def _literal(text: str) -> str:

@@ -56,11 +56,14 @@ class Shop:
             for r in self.relations
             if r.kind == "materialized view"
         ]
-        hidden = copy_block(
-            "testbed.svv_all_tables",
-            ["database_name", "schema_name", "table_name", "table_type"],
-            ((r.database, r.schema, r.name, r.table_type) for r in backing),
-        )
+        hidden = [
+            copy_block(
+                view,
+                ["database_name", "schema_name", "table_name", "table_type"],
+                ((r.database, r.schema, r.name, r.table_type) for r in backing),
+            )
+            for view in ("testbed.svv_all_tables", "testbed.svv_redshift_tables")
+        ]
         return Load(
             users=self.users,
             databases=[name for name in LOCAL_DATABASES if name != DEV],
@@ -68,7 +71,7 @@ class Shop:
             everywhere=[
                 *self._cluster_statements(),
                 *relation_blocks(self.relations),
-                hidden,
+                *hidden,
                 *query_blocks(self.queries),
             ],
             main_only=list(self._bulk()),
