@@ -350,3 +350,33 @@ def test_a_log_can_be_read_on_after_its_records_were_taken() -> None:
 def test_a_fingerprint_joins_literals_only(dialect: str, one: str, other: str, same: bool) -> None:
     fingerprint = Fingerprint(dialect_of(dialect))
     assert (fingerprint.key(one) == fingerprint.key(other)) is same
+
+
+@pytest.mark.parametrize(
+    ("dialect", "texts"),
+    [
+        ("snowflake", ["/* tool */ USE DATABASE PROD", "-- note\nUSE SCHEMA SALES"]),
+        ("snowflake", ["USE DATABASE PROD; USE SCHEMA SALES;"]),
+        ("snowflake", ["DELETE FROM x WHERE use = 1; use prod.sales"]),
+        ("snowflake", ["BEGIN USE DATABASE PROD; USE SCHEMA SALES; END"]),
+        ("databricks", ["SET CATALOG prod", "USE SCHEMA sales"]),
+        ("databricks", ["SET CATALOG prod; USE sales"]),
+    ],
+)
+def test_a_session_is_where_its_last_use_says(dialect: str, texts: list[str]) -> None:
+    found = read([("1", text) for text in [*texts, "INSERT INTO o SELECT a FROM i"]], dialect=dialect)
+    assert [name.lower() for name in found] == ["prod.sales.o"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CREATE PROCEDURE p() RETURNS INT LANGUAGE SQL AS BEGIN DELETE FROM x; USE DATABASE prod; RETURN 1; END",
+        "SELECT 'USE DATABASE prod'",
+        "-- USE DATABASE prod\nSELECT 1",
+        "USE ROLE prod",
+    ],
+)
+def test_what_only_looks_like_use_leaves_the_session_where_it_is(text: str) -> None:
+    found = read([("1", text), ("1", "INSERT INTO o SELECT a FROM i")], dialect="snowflake")
+    assert list(found) == ["dev.public.O"]

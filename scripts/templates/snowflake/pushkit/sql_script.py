@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from sqlglot.dialects.dialect import Dialect
+from sqlglot.errors import TokenError
 from sqlglot.tokenizer_core import Token, TokenType
 
 
@@ -102,6 +103,41 @@ def pieces(sql: str, dialect: Dialect, depth: int = 0) -> Iterator[Piece]:
     yield from _unwrapped(Piece(tokens[start:], sql), dialect, depth)
 
 
+def is_use(piece: Piece) -> bool:
+    """Whether the statement changes the session's defaults.
+
+    https://docs.databricks.com/aws/en/sql/language-manual/sql-ref-syntax-aux-set-catalog: SET CATALOG is USE CATALOG.
+    """
+    return piece.word(0) == "USE" or (
+        piece.word(0) == "SET" and piece.word(1) == "CATALOG" and len(piece.tokens) > 2 and piece.word(2) != "="
+    )
+
+
+def uses(sql: str, dialect: Dialect) -> list[Piece]:
+    """The statements of a text that change the session's defaults, not those that a procedure only holds.
+
+    Empty for a text that cannot be tokenized.
+    """
+    try:
+        tokens = dialect.tokenize(sql)
+    except TokenError:
+        return []
+    found: list[Piece] = []
+    start = 0
+    for position in range(len(tokens) + 1):
+        if position < len(tokens) and tokens[position].token_type is not TokenType.SEMICOLON:
+            continue
+        piece = Piece(tokens[start:position], sql)
+        if piece.word(0) == "BEGIN":
+            piece = Piece(tokens[start + 1 : position], sql)
+        if piece.word(0) == "CREATE" and {"PROCEDURE", "TASK"} & {piece.word(place) for place in range(1, 6)}:
+            break
+        if is_use(piece):
+            found.append(piece)
+        start = position + 1
+    return found
+
+
 def nesting(tokens: Sequence[Token]) -> int:
     """How deep the brackets of a statement go (angle brackets too: ARRAY<STRUCT<…>>)."""
     depth = deepest = angles = most_angles = 0
@@ -139,6 +175,9 @@ def _unwrapped(piece: Piece, dialect: Dialect, depth: int) -> Iterator[Piece]:
             return
         if word == "CREATE":
             yield from _created(piece, dialect, depth)
+            return
+        if is_use(piece):
+            yield piece
             return
         rest = _after_control_word(piece, word)
         if rest is None:
