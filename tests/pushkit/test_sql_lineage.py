@@ -195,11 +195,44 @@ def test_a_name_the_cut_may_have_shortened_is_left_out() -> None:
     assert [str(source) for lineage in found.lineages for source in lineage.sources] == ["SRC"]
 
 
+@pytest.mark.parametrize(
+    ("dialect", "sql", "target", "sources"),
+    [
+        ("bigquery", "INSERT INTO `p.d.t` SELECT a FROM `p.d.s` WHERE a IN (SELECT a FROM `p.d.s", "p.d.t", ["p.d.s"]),
+        ("bigquery", "INSERT INTO `p.d.t` SELECT a FROM `p.d.s` JOIN `p.d.ot", "p.d.t", ["p.d.s"]),
+        ("bigquery", "MERGE INTO my-p-1.d.t USING my-p.d.s s ON s.", "my-p-1.d.t", ["my-p.d.s"]),
+        ("snowflake", "INSERT INTO T SELECT A FROM D.S.R JOIN D.S.", "D.S.T", ["D.S.R"]),
+        (
+            "snowflake",
+            "INSERT ALL WHEN A > 1 THEN INTO T SELECT A FROM R WHERE A = (",
+            "None",
+            ["D.S.R"],
+        ),
+        ("databricks", "MERGE WITH SCHEMA EVOLUTION INTO t USING STREAM d.s.u u ON t.a =", "D.S.t", ["d.s.u"]),
+        (
+            "databricks",
+            "INSERT INTO IDENTIFIER('c.s.o') SELECT a FROM IDENTIFIER('c.s.i') x WHERE",
+            "c.s.o",
+            ["c.s.i"],
+        ),
+    ],
+)
+def test_a_cut_text_names_only_whole_tables(dialect: str, sql: str, target: str, sources: list[str]) -> None:
+    (lineage,) = extract(sql, dialect, Defaults("D", "S"), truncated=True).lineages
+    assert (str(lineage.target), [str(source) for source in lineage.sources]) == (target, sources)
+
+
+def test_a_cut_create_of_a_temporary_table_is_known_to_be_temporary() -> None:
+    found = extract("CREATE LOCAL TEMPORARY TABLE x AS SELECT a FROM r WHERE (", "snowflake", truncated=True)
+    assert [lineage.temporary for lineage in found.lineages] == [True]
+    assert [effect.action for effect in found.effects] == ["create"]
+
+
 def test_what_is_computed_at_run_time_is_counted() -> None:
     found = extract("EXECUTE IMMEDIATE :text; INSERT INTO IDENTIFIER($t) SELECT a FROM b", "snowflake")
     assert [skip.reason for skip in found.skips] == [
         "the statement is computed at run time",
-        "the target of an INSERT is computed at run time",
+        "a name is computed at run time",
     ]
 
 
@@ -308,6 +341,8 @@ def test_the_adapter_answers_one_line_for_each_case() -> None:
         {"id": "2", "dialect": "hive", "sql": "INSERT INTO t SELECT ((", "default_db": "d", "default_schema": None},
         {"id": "3", "dialect": "nosuch", "sql": "SELECT 1"},
         {"id": "4", "dialect": "ansi", "sql": "CREATE TABLE m AS SELECT a FROM s; INSERT INTO t SELECT a FROM m"},
+        {"id": "5", "dialect": "ansi", "sql": "CREATE TEMP TABLE m AS SELECT a FROM s; INSERT INTO t SELECT a FROM m"},
+        {"id": "6", "dialect": "ansi", "sql": "CREATE TEMP TABLE m AS SELECT a FROM s; INSERT INTO m SELECT a FROM u"},
     ]
     stdin = "".join(json.dumps(case) + "\n" for case in asked)
     done = subprocess.run([sys.executable, str(adapter)], input=stdin, capture_output=True, text=True, check=True)
@@ -318,3 +353,5 @@ def test_the_adapter_answers_one_line_for_each_case() -> None:
     assert answers[1]["error"] == "cannot be parsed"
     assert "nosuch" in answers[2]["error"]
     assert (answers[3]["in"], answers[3]["out"], answers[3]["cols"]) == (["s"], ["t"], [["s", "a", "t", "a"]])
+    assert (answers[4]["in"], answers[4]["out"], answers[4]["cols"]) == (["s"], ["t"], [["s", "a", "t", "a"]])
+    assert (answers[5]["in"], answers[5]["out"]) == (["s", "u"], ["m"])

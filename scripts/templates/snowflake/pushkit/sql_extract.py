@@ -328,7 +328,7 @@ class _Script:
     def _read_names(self, sql: str, is_cut: bool) -> None:
         for candidate in _cut_pieces(sql, self.dialect):
             if candidate.word(0) in STARTERS:
-                self._add_names(candidate, is_cut)
+                self._add_names(with_names(candidate), is_cut)
 
     def _add_names(self, piece: Piece, is_cut: bool) -> None:
         target, sources = sql_fallback.table_names(piece, is_cut)
@@ -350,15 +350,13 @@ class _Script:
 
 
 def _without_computed(lineage: StatementLineage) -> StatementLineage | None:
-    """The same lineage when all its names are known; without the computed ones; None when its target is computed."""
-    if lineage.target is not None and lineage.target.name == COMPUTED:
-        return None
+    """The same lineage when all its names are known, else without the computed ones; None when nothing is left."""
     sources = tuple(source for source in lineage.sources if source.name != COMPUTED)
     columns = tuple(
-        edge
-        for edge in lineage.columns
-        if COMPUTED not in (edge.source.name, edge.source_column, edge.target_column)
+        edge for edge in lineage.columns if COMPUTED not in (edge.source.name, edge.source_column, edge.target_column)
     )
+    if lineage.target is not None and lineage.target.name == COMPUTED:
+        return replace(lineage, target=None, sources=sources, columns=(), temporary=False) if sources else None
     if len(sources) == len(lineage.sources) and len(columns) == len(lineage.columns):
         return lineage
     return replace(lineage, sources=sources, columns=columns)

@@ -53,6 +53,9 @@ def rewritten(piece: Piece) -> Piece:
         token = piece.tokens[0]
         insert = Token(TokenType.INSERT, "INSERT", token.line, token.col, token.start, token.end)
         return Piece([insert, *piece.tokens[1:]], piece.text, piece.written)
+    if first in ("INSERT", "MERGE") and (piece.word(1), piece.word(2)) == ("WITH", "SCHEMA"):
+        # https://docs.databricks.com/aws/en/delta/update-schema: INSERT/MERGE WITH SCHEMA EVOLUTION INTO t
+        piece = _without(piece, {1, 2, 3})
     if first == "INSERT":
         return _without(piece, _insert_clauses(piece))
     if first == "CREATE":
@@ -89,7 +92,7 @@ def _view_details(piece: Piece) -> set[int]:
     drop: set[int] = set()
     for position in range(3, min(len(piece.tokens), 60)):
         if piece.word(position) == "PARTITIONED" and piece.word(position + 1) == "ON":
-            drop.update(range(position, _closed(piece, position + 2)))
+            drop.update(range(position, closed(piece, position + 2)))
             break
     last = len(piece.tokens) - 3
     if (piece.word(last), piece.word(last + 1), piece.word(last + 2)) == ("WITH", "NO", "DATA"):
@@ -97,7 +100,7 @@ def _view_details(piece: Piece) -> set[int]:
     return drop
 
 
-def _closed(piece: Piece, start: int) -> int:
+def closed(piece: Piece, start: int) -> int:
     """The place after the bracket that closes the one at `start`."""
     depth = 0
     for position in range(start, len(piece.tokens)):
@@ -117,7 +120,7 @@ def _insert_clauses(piece: Piece) -> set[int]:
         if word in ("SELECT", "VALUES", "FROM") or (word == "WITH" and piece.word(position + 1) != "("):
             break
         if word == "WITH":  # https://learn.microsoft.com/en-us/sql/t-sql/queries/hints-transact-sql-table
-            end = _closed(piece, position + 1)
+            end = closed(piece, position + 1)
             drop.update(range(position, end))
         elif (word, piece.word(position + 1), piece.word(position + 2)) == ("IF", "NOT", "EXISTS"):
             drop.update(range(position, position + 3))
@@ -275,7 +278,10 @@ def _create(piece: Piece) -> Form | None:
         on = _find(piece, "ON", position)
         if on is None:
             return None
-        source, _ = name_at(piece, _skip(piece, on + 1, "EXTERNAL", "DYNAMIC", "EVENT", "TABLE", "VIEW", "STAGE"))
+        position = _skip(piece, on + 1, "EXTERNAL", "DYNAMIC", "EVENT", "TABLE", "VIEW")
+        # A stream on a stage holds the changes of its list of files: no rows of a table.
+        on_stage = piece.word(position) in ("STAGE", "DIRECTORY")
+        source = () if on_stage else name_at(piece, position)[0]
         return Form("create stream", target, source)
     # https://docs.snowflake.com/en/sql-reference/sql/create-stage
     url = _find(piece, "URL", position)
