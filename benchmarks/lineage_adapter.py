@@ -51,7 +51,7 @@ class Script:
     """What a script does as a whole: the runner asks for one answer, so what it makes for itself does not count.
 
     A table that the script creates and then reads, or drops, is resolved to what it was made from; one that it
-    fills and then renames is known by its last name.
+    fills and then renames is known by its last name. A temporary table counts when nothing permanent comes after it.
     """
 
     def __init__(self, lineages: list[StatementLineage]) -> None:
@@ -63,7 +63,13 @@ class Script:
         if len(self.lineages) < 2:
             return self.lineages
         kept: list[StatementLineage] = []
-        for lineage in self.lineages:
+        for place, lineage in enumerate(self.lineages):
+            if (
+                lineage.temporary
+                and lineage.target
+                and any(not later.temporary for later in self.lineages[place + 1 :])
+            ):
+                self.inner.add(lineage.target)
             if lineage.kind == "rename" and lineage.sources and lineage.target:
                 old = lineage.sources[0]
                 if any(earlier.target == old for earlier in kept):

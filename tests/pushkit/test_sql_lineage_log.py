@@ -380,3 +380,40 @@ def test_a_session_is_where_its_last_use_says(dialect: str, texts: list[str]) ->
 def test_what_only_looks_like_use_leaves_the_session_where_it_is(text: str) -> None:
     found = read([("1", text), ("1", "INSERT INTO o SELECT a FROM i")], dialect="snowflake")
     assert list(found) == ["dev.public.O"]
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "emptied",
+    [
+        ["TRUNCATE TABLE x", "INSERT INTO x SELECT a FROM r2"],
+        ["TRUNCATE x", "INSERT INTO x SELECT a FROM r2"],
+        ["INSERT OVERWRITE INTO x SELECT a FROM r2"],
+        ["DROP TABLE x", "CREATE TEMP TABLE x LIKE r3", "INSERT INTO x SELECT a FROM r2"],
+    ],
+)
+def test_a_temporary_table_forgets_what_it_no_longer_holds(emptied: list[str], workers: int) -> None:
+    texts = ["CREATE TEMP TABLE x AS SELECT a FROM r1", *emptied, "INSERT INTO t SELECT a FROM x"]
+    found = read([("1", text) for text in texts], dialect="snowflake", workers=workers)
+    assert found == {"dev.public.T": ({"dev.public.R2"}, {("dev.public.R2.A", "A")})}
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("dialect", "made", "named"),
+    [
+        ("bigquery", "CREATE TEMP TABLE x", "_SESSION.x"),
+        ("bigquery", "CREATE TABLE _SESSION.x", "x"),
+        ("databricks", "CREATE OR REPLACE GLOBAL TEMPORARY VIEW x", "global_temp.x"),
+        ("redshift", "CREATE TEMP TABLE x", "pg_temp.x"),
+    ],
+)
+def test_the_schema_of_temporary_tables_names_them(dialect: str, made: str, named: str, workers: int) -> None:
+    texts = [f"{made} AS SELECT a FROM r", f"INSERT INTO t SELECT a FROM {named}"]
+    found = read([("1", text) for text in texts], dialect=dialect, workers=workers)
+    assert found == {"dev.public.t": ({"dev.public.r"}, {("dev.public.r.a", "a")})}
+
+
+def test_a_temporary_table_nobody_saw_being_made_is_no_source() -> None:
+    found = read([("1", "INSERT INTO t SELECT y.b FROM _SESSION.x JOIN y USING (k)")], dialect="bigquery")
+    assert found == {"dev.public.t": ({"dev.public.y"}, {("dev.public.y.b", "b")})}

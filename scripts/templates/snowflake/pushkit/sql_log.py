@@ -25,7 +25,7 @@ from typing import Any, Generic, TypeVar
 from pushkit.sql_extract import Extraction, applied, defaults_after, extract
 from pushkit.sql_fingerprint import Fingerprint, digest
 from pushkit.sql_graph import LineageGraph
-from pushkit.sql_names import Defaults, Schema, TableName, dialect_of
+from pushkit.sql_names import Defaults, Namer, Schema, TableName, dialect_of
 from pushkit.sql_query import Temporary
 from pushkit.sql_statements import StatementLineage
 from pushkit.sql_workers import Job, Pool, cores
@@ -199,7 +199,7 @@ class LineageLog:
         loose, is_temporary = self._loose, self._is_temporary
 
         def hidden(table: TableName) -> bool:
-            return table in loose or (is_temporary is not None and is_temporary(table))
+            return table in loose or table.is_of_session or (is_temporary is not None and is_temporary(table))
 
         yield from self._graph.records(self.origin, hidden)
 
@@ -284,6 +284,8 @@ class LineageLog:
         tables = frozenset(
             table for lineage in found.lineages for table in (lineage.target, *lineage.sources) if table is not None
         )
+        namer = Namer(dialect_of(self.dialect), key[1], self.schema)
+        tables |= {namer.created_as(table) for table in tables if table.is_of_session}
         result = _Result(found, tables | {effect.table for effect in found.effects})
         self._results[key] = result
         sessions = []

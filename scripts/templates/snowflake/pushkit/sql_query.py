@@ -383,7 +383,7 @@ class Reader:
     def table(self, parts: tuple[tuple[str, bool], ...]) -> Relation:
         """The table of that name, noted as read; a temporary table stands for what it was made from."""
         name = self.namer.table(parts)
-        temporary = self.temporaries.get(name)
+        temporary = self.temporaries.get(self.namer.created_as(name))
         if temporary is not None:
             for source in temporary.reads:
                 self.reads.setdefault(source)

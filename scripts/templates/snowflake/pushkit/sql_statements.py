@@ -69,6 +69,7 @@ class StatementReader:
         self.lineages: list[StatementLineage] = []
         self.effects: list[Effect] = []
         self.unread: str | None = None  # why a statement was not understood
+        self._of_session: set[TableName] = set()  # targets whose schema says that they are temporary
         self._reader = self._new_reader()
 
     def read(self, node: exp.Expr) -> None:
@@ -96,7 +97,13 @@ class StatementReader:
         parts = table_parts(node)
         if len(parts) == 1 and isinstance(node, exp.Table) and isinstance(node.this, (exp.Literal, exp.Var)):
             return self.namer.external(parts[0][0])
-        return self.namer.table(parts) if parts else None
+        if not parts:
+            return None
+        table = self.namer.table(parts)
+        known = self.namer.created_as(table)
+        if known is not table:
+            self._of_session.add(known)
+        return known
 
     def emit(
         self,
@@ -117,7 +124,7 @@ class StatementReader:
                 known = self._catalog_column(target, name)
                 for table, column in sources:
                     edges[ColumnEdge(table, column, known)] = None
-        temporary = temporary or (target is not None and target in self.temporaries)
+        temporary = temporary or target in self.temporaries or target in self._of_session
         ordered = tuple(sorted(edges, key=lambda edge: (edge.target_column, str(edge.source), edge.source_column)))
         self.lineages.append(StatementLineage(target, reads, ordered, kind, PARSED, temporary, moves_data))
         if temporary and target is not None and moves_data:
@@ -230,9 +237,20 @@ class StatementReader:
             self._copied(target, clone.this, "clone", temporary)
         elif exp.LikeProperty in properties:
             self._reader.scan(properties[exp.LikeProperty], Scope({}, None))
-            self.emit(target, "create like", moves_data=False)
+            self.emit(target, "create like", temporary=temporary, moves_data=False)
+            if temporary:
+                self._emptied(target, self._model_columns(properties[exp.LikeProperty]))
         else:
             self._stored_outside(target, verb, properties, temporary)
+
+    def _emptied(self, table: TableName, columns: Sequence[str]) -> None:
+        """A temporary table that holds nothing now."""
+        empty = Relation([(name, NOTHING) for name in columns])
+        self.effects.append(Effect("create", table, Temporary((), empty)))
+
+    def _model_columns(self, like: exp.Expr) -> Sequence[str]:
+        model = self.name_of(like.this) if isinstance(like.this, exp.Expr) else None
+        return self._columns_of(model) if model is not None else ()
 
     def _created(
         self,
@@ -304,7 +322,8 @@ class StatementReader:
                 names = [name for name in self.namer.columns(target) if name.lower() not in fixed]
             outputs, content = self.placed(relation, names, None if fixed else target)
         if target is not None:
-            self.emit(target, verb, outputs, content=content)
+            replaces = bool(node.args.get("overwrite")) and not _partition(node)
+            self.emit(target, verb, outputs, content=content, action="create" if replaces else "fill")
         else:
             self.unread = "the target of an INSERT is computed at run time"
 
@@ -579,7 +598,10 @@ class StatementReader:
     def _truncate(self, node: exp.Expr) -> None:
         for item in node.expressions:
             if isinstance(item, exp.Table):
-                self.emit(self.name_of(item), "truncate", moves_data=False)
+                target = self.name_of(item)
+                self.emit(target, "truncate", moves_data=False)
+                if target is not None and target in self.temporaries and not node.args.get("partition"):
+                    self._emptied(target, self._columns_of(target))
 
     def _cache(self, node: exp.Expr) -> None:
         target = self.name_of(node.this)
@@ -644,10 +666,15 @@ def _column_list(node: exp.Expr | None, namer: Namer) -> list[str]:
     return names
 
 
-def _static_partition(node: exp.Expr) -> set[str]:
-    """Hive: the partition columns an INSERT gives a value for, which its SELECT therefore leaves out."""
+def _partition(node: exp.Expr) -> exp.Expr | None:
     table = node.this.this if isinstance(node.this, exp.Schema) else node.this
     partition = table.args.get("partition") if isinstance(table, exp.Table) else None
+    return partition if isinstance(partition, exp.Expr) else None
+
+
+def _static_partition(node: exp.Expr) -> set[str]:
+    """Hive: the partition columns an INSERT gives a value for, which its SELECT therefore leaves out."""
+    partition = _partition(node)
     items = partition.expressions if isinstance(partition, exp.Partition) else ()
     return {item.this.name.lower() for item in items if isinstance(item, exp.EQ)}
 
