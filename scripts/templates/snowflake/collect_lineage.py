@@ -31,7 +31,7 @@ from itertools import chain, groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from connection import connect, explain, is_unreadable, stream
+from connection import SHOW_ROW_CAP, connect, explain, is_too_much, is_unreadable, show, stream
 from pushkit.cli import say
 from pushkit.collection import Collector, Options, run_collect
 from pushkit.manifest import Record, read
@@ -119,7 +119,8 @@ ORDER BY
     source_column
 """
 
-# What views, materialised views and dynamic tables are defined on, now: the view keeps no history.
+# What views and materialised views are defined on, now: the view keeps no history. Its page excludes what copies data,
+# which leaves open whether it lists dynamic tables: where it does, they are taken.
 # https://docs.snowflake.com/en/sql-reference/account-usage/object_dependencies
 DEPENDENCIES_SQL = """
 SELECT
@@ -143,6 +144,10 @@ ORDER BY
     REFERENCED_SCHEMA,
     REFERENCED_OBJECT_NAME
 """
+
+# The statement that made each dynamic table. Refreshes are no statements that ACCESS_HISTORY is documented to hold.
+# https://docs.snowflake.com/en/sql-reference/sql/show-dynamic-tables
+DYNAMIC_TABLES_SQL = "SHOW DYNAMIC TABLES IN ACCOUNT"
 
 # Only statements that can write, with what a session's later ones depend on (USE, temporary tables).
 # https://docs.snowflake.com/en/sql-reference/account-usage/query_history
@@ -174,6 +179,10 @@ REDACTED = "<redacted>"
 NO_ACCESS_HISTORY = "ACCESS_HISTORY not readable: lineage read from query text, less certain"
 EMPTY_ACCESS_HISTORY = "ACCESS_HISTORY without a row: lineage read from query text, less certain"
 NO_DEPENDENCIES = "view lineage not readable (SNOWFLAKE.ACCOUNT_USAGE.OBJECT_DEPENDENCIES)"
+NO_DYNAMIC_TABLES = "dynamic tables not readable (SHOW DYNAMIC TABLES)"
+NO_DYNAMIC_TEXT = "text of a dynamic table not visible (MONITOR)"
+OTHER_DYNAMIC_NAME = "text of a dynamic table has another table's name (renamed or cloned)"
+CAPPED_DYNAMIC_TABLES = f"dynamic tables beyond the {SHOW_ROW_CAP} rows that SHOW answers"
 NO_TEXTS = "query text not readable (SNOWFLAKE.ACCOUNT_USAGE.QUERY_HISTORY)"
 CUT_BY_SNOWFLAKE = "names cut by Snowflake: record too large"
 NOT_AN_ASSET = "source or target that is neither table, view, stage nor path"
@@ -181,6 +190,8 @@ REDACTED_TEXT = "query text redacted by Snowflake"
 
 UNSUPPORTED_FEATURE = 2  # 000002: what this edition of Snowflake does not have
 CUT_MARKS = ("TRUNCATED", "-1")  # page of ACCESS_HISTORY
+
+CERTAINTIES = ("exact", "parsed", "partial")  # the most certain first
 
 Key = tuple[str, str, str]  # database, schema and name, as the catalog spells them
 
@@ -291,6 +302,17 @@ class Destination:
         if target_column and source_column and target_column not in CUT_MARKS:
             self.columns.setdefault(target_column, {})[(place, source_column)] = None
 
+    def add_all(self, other: Destination) -> None:
+        """Add another's sources, and its mappings of columns that have none here; with them comes its certainty."""
+        sources, mapped, before = list(other.sources), set(self.columns), len(self.sources)
+        for source in sources:
+            self.add(source)
+        for name in [each for each in other.columns if each not in mapped]:
+            for place, column in other.columns[name]:
+                self.add(sources[place], name, column)
+        if len(self.sources) > before or len(self.columns) > len(mapped):
+            self.certainty = max(self.certainty, other.certainty, key=CERTAINTIES.index)
+
     def record(self) -> Record:
         return {
             "destination": self.asset._asdict(),
@@ -363,6 +385,49 @@ def dependencies(connection: SnowflakeConnection, asset: str, options: Options) 
         yield destination
 
 
+# --- from the texts of dynamic tables --------------------------------------------------------------------
+
+
+def dynamic_tables(connection: SnowflakeConnection, options: Options) -> Iterator[Destination]:
+    """Dynamic tables with the tables and columns that their definitions read."""
+    try:
+        rows = show(connection, DYNAMIC_TABLES_SQL)
+    except Exception as error:
+        if not (is_unreadable(error) or is_too_much(error)):
+            raise
+        options.skip(NO_DYNAMIC_TABLES, str(error))
+        return
+    names: set[Key] = set()
+    with _log("dynamic_table_text", options) as log:
+        for row in rows:
+            key = (row["database_name"], row["schema_name"], row["name"])
+            names.add(key)
+            if not row.get("text"):
+                options.skip(NO_DYNAMIC_TEXT, ".".join(key))
+            else:
+                log.add(row["text"], defaults=Defaults(*key[:2]))
+        if len(names) >= SHOW_ROW_CAP:
+            options.skip(CAPPED_DYNAMIC_TABLES)
+        for destination in _read_by(log, options):
+            if destination.asset.key in names:
+                yield destination
+            else:  # renamed or cloned: the text is that of the first table
+                options.skip(OTHER_DYNAMIC_NAME, str(destination.asset))
+
+
+def _log(origin: str, options: Options) -> LineageLog:
+    return LineageLog("snowflake", schema=_schema(options.arguments.schema_manifest), origin=origin)
+
+
+def _read_by(log: LineageLog, options: Options) -> Iterator[Destination]:
+    for record in log.records():
+        destination = _parsed(record, options)
+        if destination is not None:
+            yield destination
+    for reason, (count, example) in log.skipped.items():
+        options.skip(reason, example, count)
+
+
 # --- from query text -------------------------------------------------------------------------------------
 
 
@@ -376,7 +441,7 @@ def read_texts(connection: SnowflakeConnection, options: Options) -> Iterator[De
             raise
         options.skip(NO_TEXTS, str(error))
         return
-    with LineageLog("snowflake", schema=_schema(options.arguments.schema_manifest)) as log:
+    with _log("query_text", options) as log:
         for query_id, text, session, database, schema, start_time in rows:
             if not text or text.strip().lower() == REDACTED:
                 options.skip(REDACTED_TEXT, query_id)
@@ -388,12 +453,7 @@ def read_texts(connection: SnowflakeConnection, options: Options) -> Iterator[De
                 at=start_time,
                 truncated=len(text) >= LONGEST_TEXT,
             )
-        for record in log.records():
-            destination = _parsed(record, options)
-            if destination is not None:
-                yield destination
-        for reason, (count, example) in log.skipped.items():
-            options.skip(reason, example, count)
+        yield from _read_by(log, options)
 
 
 def _schema(path: Path | None) -> Schema | None:
@@ -437,23 +497,23 @@ def _full(reference: Record, options: Options) -> Asset | None:
 def destinations(connection: SnowflakeConnection, options: Options) -> Iterator[Destination]:
     """Every destination once, whichever views tell of it."""
     rows = None if options.arguments.from_query_text else open_access_history(connection, options)
+    known = {each.asset.key: each for each in dependencies(connection, "TABLE", options)}
+    known = {each.asset.key: each for each in merged(dynamic_tables(connection, options), known)}
     if rows is not None:
         # Views are no target of a statement: only what dynamic tables depend on meets what wrote into them.
-        known = {each.asset.key: each for each in dependencies(connection, "TABLE", options)}
         yield from merged(accessed(rows, options), known)
         yield from dependencies(connection, "VIEW", options)
     else:
-        kinds = ("TABLE", "VIEW")
-        known = {each.asset.key: each for kind in kinds for each in dependencies(connection, kind, options)}
+        known |= {each.asset.key: each for each in dependencies(connection, "VIEW", options)}
         yield from merged(read_texts(connection, options), known)
 
 
 def merged(found: Iterator[Destination], known: dict[Key, Destination]) -> Iterator[Destination]:
-    """The found destinations with the known dependencies of each added; then those that nothing was found of."""
+    """The found destinations with what is known of each added; then those that nothing was found of."""
     for destination in found:
-        dependency = known.pop(destination.asset.key, None)
-        for source in dependency.sources if dependency else ():
-            destination.add(source)
+        addition = known.pop(destination.asset.key, None)
+        if addition is not None:
+            destination.add_all(addition)
         yield destination
     yield from known.values()
 

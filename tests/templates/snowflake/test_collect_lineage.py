@@ -83,10 +83,11 @@ def test_edges_of_tables_and_columns_are_those_that_were_written(
     found = by_destination(collected)
     for name, record in found.items():
         assert record["destination"]["type"] == ("VIEW" if shop.relations[name].is_view else "TABLE")
-        assert record["certainty"] == "exact"
+        assert record["certainty"] == ("parsed" if shop.relations[name].kind == "dynamic table" else "exact")
         assert name not in [name_of(source) for source in record["sources"]], "an edge to itself"
     assert DOTTED_NAME in found
-    assert {record["origin"] for record in collected.records} == {"access_history", "object_dependencies"}
+    origins = {"access_history", "object_dependencies", "dynamic_table_text"}
+    assert {record["origin"] for record in collected.records} == origins
 
 
 def test_what_was_loaded_from_a_stage_names_the_stage(
@@ -152,7 +153,9 @@ def test_without_dependencies_the_written_edges_remain(
 ) -> None:
     shop_templates.server.deny("SNOWFLAKE.ACCOUNT_USAGE.OBJECT_DEPENDENCIES")
     collected = shop_templates.collect("lineage", *span(window))
-    assert edges(collected) == shop.table_lineage(window[0] - OVERLAP, window[1])
+    dynamic = {(source, r.name) for r in shop.own() if r.kind == "dynamic table" for source in r.sources}
+    assert dynamic
+    assert edges(collected) == shop.table_lineage(window[0] - OVERLAP, window[1]) | dynamic
     assert collected.skipped["view lineage not readable (SNOWFLAKE.ACCOUNT_USAGE.OBJECT_DEPENDENCIES)"] == 1
 
 
@@ -261,6 +264,33 @@ def test_what_wrote_into_a_dynamic_table_and_what_defines_it_make_one_record(tem
     )
     (record,) = templates.collect("lineage").records
     assert [name_of(source)[2] for source in record["sources"]] == ["T", "U"]
+
+
+@pytest.mark.parametrize("options", [(), ("--from-query-text",)])
+def test_the_text_of_a_dynamic_table_tells_tables_and_columns(templates: Templates, options: tuple[str, ...]) -> None:
+    add_access(templates, modified=[table("D.S.OTHER")], accessed=[table("D.S.T")])
+    made = "CREATE DYNAMIC TABLE {} TARGET_LAG = '1 hour' WAREHOUSE = W AS SELECT t.A AS X, u.B FROM t, E.R.U AS u"
+    place = {"database_name": "D", "schema_name": "S"}
+    templates.server.insert(
+        "SHOW DYNAMIC TABLES",
+        [
+            {**place, "name": "DYN", "text": made.format("dyn")},
+            {**place, "name": "HIDDEN", "text": None},
+            {**place, "name": "NEW_NAME", "text": made.format("OLD_NAME")},
+        ],
+    )
+    collected = templates.collect("lineage", *options)
+    record = by_destination(collected)["D", "S", "DYN"]
+    assert (record["origin"], record["certainty"]) == ("dynamic_table_text", "parsed")
+    assert {name_of(source) for source in record["sources"]} == {("D", "S", "T"), ("E", "R", "U")}
+    assert {edge for edge in column_edges(collected) if edge[2] == ("D", "S", "DYN")} == {
+        (("D", "S", "T"), "A", ("D", "S", "DYN"), "X"),
+        (("E", "R", "U"), "B", ("D", "S", "DYN"), "B"),
+    }
+    assert collected.skipped == {
+        "text of a dynamic table not visible (MONITOR)": 1,
+        "text of a dynamic table has another table's name (renamed or cloned)": 1,
+    }
 
 
 def test_a_statement_still_running_at_the_last_windows_end_is_found_later(templates: Templates) -> None:

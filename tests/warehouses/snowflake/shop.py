@@ -294,7 +294,7 @@ class _Day:
                 yield self._query(hour, WRITERS[0], text, kind, write=write, reads=(view,), query_tag=tag)
 
     def _refreshes(self, hour: int) -> Iterable[LoggedQuery]:
-        """Refreshes of dynamic tables, run by the service itself; their lineage is in OBJECT_DEPENDENCIES."""
+        """Refreshes of dynamic tables, run by the service itself; their lineage is in their texts."""
         for name, (kind, _) in MARTS.items():
             if kind == "dynamic table":
                 text = f"ALTER DYNAMIC TABLE ANALYTICS.MARTS.{name} REFRESH"
