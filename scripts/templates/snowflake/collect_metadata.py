@@ -53,7 +53,7 @@ from snowflake.connector import SnowflakeConnection
 
 # https://docs.snowflake.com/en/sql-reference/sql/show-databases
 DATABASES_SQL = "SHOW DATABASES LIMIT {limit}"
-AFTER_NAME_SQL = " FROM {name}"  # the next page
+AFTER_NAME = " FROM {name}"  # the next page
 
 # https://docs.snowflake.com/en/sql-reference/info-schema/schemata
 SCHEMAS_SQL = """
@@ -312,7 +312,7 @@ def _shown_databases(connection: SnowflakeConnection) -> dict[str, Record]:
         found |= {str(row["name"]): row for row in rows}
         if len(rows) < SHOW_ROW_CAP or len(found) == before:
             return found
-        page = sql + AFTER_NAME_SQL.format(name=literal(str(rows[-1]["name"])))
+        page = sql + AFTER_NAME.format(name=literal(str(rows[-1]["name"])))
 
 
 def _is_shared(row: Record) -> bool:
