@@ -23,7 +23,7 @@ from pushkit.sql_forms import Form, Parts, read_form, rewritten
 from pushkit.sql_names import EXTERNAL, Defaults, Namer, Schema, TableName, dialect_of
 from pushkit.sql_query import Temporary, TooCostly
 from pushkit.sql_relations import Relation
-from pushkit.sql_rewrite import COMPUTED, with_names
+from pushkit.sql_rewrite import COMPUTED, plain_create, with_names
 from pushkit.sql_script import STARTERS, Piece, block_parts, is_use, line_starts, nesting, pieces, unwrapped, uses
 from pushkit.sql_statements import PARTIAL, Effect, StatementLineage, StatementReader
 
@@ -194,6 +194,11 @@ class _Script:
         tree = self._parsed_by(self._parser, piece.tokens, piece.text)
         if tree is not None and not isinstance(tree, exp.Command):
             return [tree], True
+        plain = plain_create(piece)
+        if plain is not None:
+            told = self._parsed_by(self._parser, plain.tokens, plain.text)
+            if told is not None and not isinstance(told, exp.Command):
+                return [told], True
         starts = line_starts(piece)
         if starts:
             several = self._parse_lines(piece, starts)
@@ -306,10 +311,11 @@ class _Script:
             for lineage in inner.lineages:
                 self.lineages.append(replace(lineage, target=target, kind=form.kind))
             return
-        source = self._form_name(form.source, False)
-        if source is not None:
-            held = self.temporaries.get(source)
-            sources.extend(held.reads if held is not None else (source,))
+        for parts in (form.source, *form.more):
+            source = self._form_name(parts, False)
+            if source is not None:
+                held = self.temporaries.get(source)
+                sources.extend(held.reads if held is not None else (source,))
         self.lineages.append(StatementLineage(target, tuple(sources), (), form.kind))
 
     def _form_name(self, parts: Parts, is_path: bool) -> TableName | None:

@@ -17,13 +17,14 @@ Parts = tuple[tuple[str, bool], ...]
 
 @dataclass(frozen=True)
 class Form:
-    """Whole tables moved: `target` and `source` as written; `query` is SQL text whose tables are the sources."""
+    """Whole tables moved: `target`, `source` and `more` sources as written; `query` is SQL text that reads them."""
 
     kind: str
     target: Parts
     source: Parts = ()
     query: str | None = None
     target_is_path: bool = False
+    more: tuple[Parts, ...] = ()
 
 
 def read_form(piece: Piece) -> Form | None:
@@ -58,6 +59,10 @@ def rewritten(piece: Piece) -> Piece:
         piece = _without(piece, {1, 2, 3})
     if first == "INSERT":
         return _without(piece, _insert_clauses(piece))
+    if (first, piece.word(1)) == ("CREATE", "FLOW"):
+        # https://docs.databricks.com/aws/en/ldp/developer/ldp-sql-ref-create-flow: … AS INSERT INTO t BY NAME query
+        begin = _find(piece, "INSERT")
+        return piece if begin is None else Piece(piece.tokens[begin:], piece.text)
     if first == "CREATE":
         return _without(piece, _create_words(piece) | _clone_details(piece) | _view_details(piece))
     return _without_compound_assignment(piece)
@@ -270,6 +275,8 @@ def _clickhouse_partition(piece: Piece, table: Parts, position: int) -> Form | N
 def _create(piece: Piece) -> Form | None:
     position = _skip(piece, 1, "OR", "REPLACE", "TEMP", "TEMPORARY")
     kind = piece.word(position)
+    if kind == "FLOW" and _find(piece, "CDC") is not None:
+        return _apply_changes(piece)
     if kind not in ("STREAM", "STAGE"):
         return None
     target, position = name_at(piece, _skip(piece, position + 1, "IF", "NOT", "EXISTS"))
@@ -306,11 +313,27 @@ def _load_file(piece: Piece) -> Form | None:
     """
     if piece.word(0) == "IMPORT":
         table, source = _find(piece, "TABLE"), _find(piece, "FROM")
+    elif _find(piece, "FILES") is not None:
+        return _load_files(piece)
     else:
         table, source = _find(piece, "TABLE"), _find(piece, "INFILE")
     if table is None or source is None:
         return None
     return Form(piece.word(0).lower(), name_at(piece, table + 1)[0], name_at(piece, source + 1)[0])
+
+
+def _load_files(piece: Piece) -> Form | None:
+    """https://cloud.google.com/bigquery/docs/reference/standard-sql/load-statements: LOAD DATA INTO t … FROM FILES."""
+    target, _ = name_at(piece, _skip(piece, 2, "INTO", "OVERWRITE", "TEMP", "TEMPORARY", "TABLE"))
+    paths: list[Parts] = []
+    for position in range(3, len(piece.tokens) - 2):
+        if piece.word(position) == "URIS" and piece.tokens[position + 1].token_type is TokenType.EQ:
+            for token in piece.tokens[position + 2 :]:
+                if token.token_type is TokenType.R_BRACKET:
+                    break
+                if token.token_type in (TokenType.STRING, TokenType.RAW_STRING):
+                    paths.append(((token.text, True),))
+    return Form("load", target, more=tuple(paths)) if target and paths else None
 
 
 def _apply_changes(piece: Piece) -> Form | None:

@@ -88,3 +88,119 @@ def _dotted(parts: Sequence[tuple[str, bool]], first: Token, last: Token) -> lis
         kind = TokenType.IDENTIFIER if quoted else TokenType.VAR
         made.append(Token(kind, text, first.line, first.col, first.start, last.end))
     return made
+
+
+def plain_create(piece: Piece) -> Piece | None:
+    """CREATE TABLE or VIEW with its name, the names of its columns and its query (or the table it copies), only.
+
+    Every warehouse has clauses of its own between them (distribution, schedules, expectations, constraints), and
+    new ones each year. None when there is no query, no copy and no file named.
+    """
+    if piece.word(0) != "CREATE":
+        return None
+    kind = next((at for at in range(1, min(len(piece.tokens), 9)) if piece.word(at) in ("TABLE", "VIEW")), None)
+    if kind is None:
+        return None
+    start = kind + 1
+    while piece.word(start) in ("IF", "NOT", "EXISTS"):
+        start += 1
+    name, after = name_at(piece, start)
+    if not name:
+        return None
+    said = [piece.word(at) for at in range(1, kind)]
+    made = _Made(piece.tokens[0])
+    made.add((TokenType.CREATE, "CREATE"))
+    if "EXTERNAL" in said and "AS" not in map(piece.word, range(after, len(piece.tokens))):
+        return _outside(piece, made, (start, after))
+    if _TEMPORARY & set(said):
+        made.add((TokenType.TEMPORARY, "TEMPORARY"))
+    made.keep(piece.tokens[kind : kind + 1])
+    made.keep(piece.tokens[start:after])
+    columns = _column_names(piece, after) if piece.word(after) == "(" else []
+    resumed = _resumed(piece, after)
+    if resumed is None:
+        return None
+    if piece.word(resumed) != "AS":  # CLONE or COPY
+        made.keep(piece.tokens[resumed : name_at(piece, resumed + 1)[1]])
+    elif "RECURSIVE" in said:
+        made.recursive(columns, name[-1], piece.tokens[resumed + 1 :])
+    else:
+        made.bracketed(columns)
+        made.keep(piece.tokens[resumed:])
+    return Piece(made.tokens, piece.text, piece.source)
+
+
+class _Made:
+    """Tokens put together, those that nobody wrote at the place of `near`."""
+
+    def __init__(self, near: Token) -> None:
+        self.near = near
+        self.tokens: list[Token] = []
+
+    def add(self, *words: tuple[TokenType, str]) -> None:
+        near = self.near
+        self.tokens.extend(Token(kind, text, near.line, near.col, near.start, near.end) for kind, text in words)
+
+    def keep(self, tokens: Sequence[Token]) -> None:
+        self.tokens.extend(tokens)
+
+    def bracketed(self, columns: Sequence[tuple[TokenType, str]]) -> None:
+        for place, column in enumerate(columns):
+            self.add((TokenType.COMMA, ",") if place else (TokenType.L_PAREN, "("), column)
+        if columns:
+            self.add((TokenType.R_PAREN, ")"))
+
+    def recursive(
+        self, columns: Sequence[tuple[TokenType, str]], name: tuple[str, bool], query: Sequence[Token]
+    ) -> None:
+        """A recursive view is a view of a recursive CTE of its own name."""
+        own = (TokenType.IDENTIFIER if name[1] else TokenType.VAR, name[0])
+        self.add((TokenType.ALIAS, "AS"), (TokenType.WITH, "WITH"), (TokenType.RECURSIVE, "RECURSIVE"), own)
+        self.bracketed(columns)
+        self.add((TokenType.ALIAS, "AS"), (TokenType.L_PAREN, "("))
+        self.keep(query)
+        self.add((TokenType.R_PAREN, ")"), (TokenType.SELECT, "SELECT"), (TokenType.STAR, "*"))
+        self.add((TokenType.FROM, "FROM"), own)
+
+
+def _resumed(piece: Piece, start: int) -> int | None:
+    """The place of AS before a query, or of CLONE or COPY before a table, outside brackets."""
+    depth = 0
+    for position in range(start, len(piece.tokens) - 1):
+        kind = piece.tokens[position].token_type
+        depth += (kind is TokenType.L_PAREN) - (kind is TokenType.R_PAREN)
+        word, following = piece.word(position), piece.word(position + 1)
+        if depth:
+            continue
+        if word == "AS" and following in ("SELECT", "WITH", "FROM", "("):
+            return position
+        if word == "CLONE" or (word == "COPY" and following != "GRANTS"):
+            return position
+    return None
+
+
+def _column_names(piece: Piece, start: int) -> list[tuple[TokenType, str]]:
+    """The first word of each item of the column list that opens at `start`."""
+    names: list[tuple[TokenType, str]] = []
+    depth = 0
+    for position in range(start, closed(piece, start) - 1):
+        token = piece.tokens[position]
+        depth += (token.token_type is TokenType.L_PAREN) - (token.token_type is TokenType.R_PAREN)
+        depth += (token.token_type is TokenType.LT) - (token.token_type is TokenType.GT)
+        begins = position == start or (depth == 1 and token.token_type is TokenType.COMMA)
+        if begins and piece.word(position + 1) not in _NO_COLUMN:
+            first = piece.tokens[position + 1]
+            quoted = first.token_type is TokenType.IDENTIFIER
+            names.append((TokenType.IDENTIFIER if quoted else TokenType.VAR, first.text))
+    return names
+
+
+def _outside(piece: Piece, made: _Made, name: tuple[int, int]) -> Piece | None:
+    """https://cloud.google.com/bigquery/docs/reference/standard-sql/data-definition-language: files by OPTIONS."""
+    for position in range(name[1], len(piece.tokens) - 1):
+        if piece.word(position) == "OPTIONS" and piece.word(position + 1) == "(":
+            made.add((TokenType.VAR, "EXTERNAL"), (TokenType.TABLE, "TABLE"))
+            made.keep(piece.tokens[name[0] : name[1]])
+            made.keep(piece.tokens[position : closed(piece, position + 1)])
+            return Piece(made.tokens, piece.text, piece.source)
+    return None
