@@ -230,7 +230,10 @@ def test_a_cut_statement_names_no_table_the_whole_does_not_read(query: Made, dia
 def test_literals_change_neither_the_fingerprint_nor_the_lineage(
     query: Made, dialect: str, number: int, text: str
 ) -> None:
-    # A literal that could be a path is its statement's own: this one begins with a letter.
+    # A literal that could be a path is its statement's own: this one begins with a letter, and no quote in it comes
+    # before a slash.
+    while "'/" in text:
+        text = text.replace("'/", "'")
     quote = "''" if dialect in ("snowflake", "redshift", "postgres") else ""
     quoted = "'q" + text.replace("\\", "").replace("'", quote) + "'"
     one = f"INSERT INTO out_t SELECT m.* FROM ({query.sql}) AS m WHERE 1 = 1 AND 'a' <> 'b'"
