@@ -44,14 +44,23 @@ STRUCT_DOTS = frozenset(
         "Spark2", "Trino",
     }
 )  # fmt: skip
+# The alias of a table on its own is its row in these.
+ROW_BY_ALIAS = frozenset({"BigQuery", "Postgres"})
 # A CTE may read itself without the word RECURSIVE in these.
 IMPLICIT_RECURSION = frozenset({"Snowflake", "TSQL", "Oracle", "Teradata", "Fabric"})
 
 # https://docs.snowflake.com/en/sql-reference/functions/flatten#output
 FLATTEN_COLUMNS = ("SEQ", "KEY", "PATH", "INDEX", "VALUE", "THIS")
 
+# https://spark.apache.org/docs/latest/api/sql/#explode and #posexplode: what LATERAL VIEW without AS calls its columns
+GENERATED_COLUMNS = ("col", "pos", "key", "value")
+# https://docs.snowflake.com/en/sql-reference/constructs/connect-by
+CONNECT_COLUMNS = frozenset({"level", "connect_by_isleaf", "connect_by_iscycle"})
+
 LEAVES = (exp.Identifier, exp.Literal, exp.Null, exp.Boolean, exp.Var, exp.DataType, exp.Star, exp.Placeholder)
 _LEAF_TYPES = frozenset(LEAVES)
+# https://cwiki.apache.org/confluence/display/Hive/Enhanced+Aggregation%2C+Cube%2C+Grouping+and+Rollup
+_GROUPING_COLUMNS = frozenset({"grouping__id"})
 # Functions whose first argument names a table-like object: ClickHouse dictionaries and join tables.
 _OBJECT_FUNCTIONS = ("DICTGET", "DICTHAS", "DICTISIN", "JOINGET")
 
@@ -65,7 +74,9 @@ class TooCostly(Exception):  # noqa: N818  it is a verdict about a statement, no
 class Scope:
     """The relations of one SELECT by alias, and the scope around it for correlated references."""
 
-    __slots__ = ("aliases", "env", "hidden", "lateral_aliases", "outer", "own", "sources", "tables", "using")
+    __slots__ = (
+        "aliases", "env", "hidden", "lateral_aliases", "outer", "own", "pseudo", "sources", "tables", "using", "windows",
+    )  # fmt: skip
 
     def __init__(self, env: Env, outer: Scope | None, lateral_aliases: bool = False) -> None:
         self.lateral_aliases = lateral_aliases
@@ -76,6 +87,8 @@ class Scope:
         self.using: dict[str, str] = {}  # lower-case -> the name as it is written
         self.hidden: set[str] = set()  # aliases a star does not show (semi joins)
         self.aliases: dict[str, Sources] = {}  # outputs so far, which later ones may use
+        self.pseudo: frozenset[str] = frozenset()  # names that are columns of no table (LEVEL)
+        self.windows: dict[str, Sources] = {}  # what the WINDOW clause's names depend on
         self.own: set[str] = set()  # names that are columns of the sources although an alias has them too
 
     def add(self, alias: str, relation: Relation, written: tuple[str, ...] = ()) -> None:
@@ -104,6 +117,8 @@ class Scope:
         hits = self.closed_hits(name, path)
         if hits:
             return hits[0]
+        if key in self.pseudo:
+            return NOTHING
         opened = [relation for relation in self.sources.values() if not relation.closed]
         if key in self.aliases and (not opened or (self.lateral_aliases and key not in self.own)):
             return self.aliases[key]
@@ -154,6 +169,7 @@ class Reader:
         self.lateral_aliases = dialect in LATERAL_ALIASES
         self.implicit_recursion = dialect in IMPLICIT_RECURSION
         self.struct_dots = dialect in STRUCT_DOTS
+        self.row_by_alias = dialect in ROW_BY_ALIAS
         self._steps = 0
 
     # -- queries ---------------------------------------------------------------------------------------------
@@ -225,6 +241,9 @@ class Reader:
         """A SELECT whose scope may already hold relations (Hive: FROM t INSERT … SELECT …)."""
         self.add_from(node, scope)
         self._match_recognize(node, scope)
+        scope.pseudo = CONNECT_COLUMNS if node.args.get("connect") is not None else _GROUPING_COLUMNS
+        for window in node.args.get("windows") or ():
+            scope.windows[window.name.lower()] = self.value(window, scope)
         self._scan_modifiers(node, scope)
         outputs: list[Output] = []
         rest: list[Rest] = []
@@ -346,7 +365,7 @@ class Reader:
 
     def _add_table(self, node: exp.Table, scope: Scope) -> None:
         this = node.this
-        if isinstance(this, exp.Func) and not isinstance(this, exp.DynamicIdentifier):
+        if isinstance(this, (exp.Func, exp.DirectoryStage)) and not isinstance(this, exp.DynamicIdentifier):
             self._add_function(node, this, scope)
             return
         if isinstance(this, exp.SemanticView):
@@ -406,8 +425,10 @@ class Reader:
         elif isinstance(this, exp.Unnest):
             self._add_unnest(this, scope, node.alias, columns)
         else:
-            names = columns or ([node.alias] if node.args.get("view") and node.alias else list(FLATTEN_COLUMNS))
-            scope.add(node.alias, Rows(names, self._arguments(this, scope)))
+            is_view = bool(node.args.get("view"))
+            names = columns or (list(GENERATED_COLUMNS[:1]) if is_view else list(FLATTEN_COLUMNS))
+            also = frozenset((node.alias.lower(), *GENERATED_COLUMNS)) if is_view and not columns else frozenset()
+            scope.add(node.alias, Rows(names, self._arguments(this, scope), also=also))
 
     def _add_unnest(self, node: exp.Unnest, scope: Scope, alias: str = "", columns: Sequence[str] = ()) -> None:
         sources = frozenset().union(*(self.value(item, scope) for item in node.expressions))
@@ -441,6 +462,8 @@ class Reader:
         inner = call.this if isinstance(call, exp.TableFromRows) else call
         if isinstance(inner, exp.Literal) and inner.is_string:
             relation: Relation = self.table(tuple((part, False) for part in inner.name.split(".")))
+        elif type(inner) is exp.Column and inner is not call and isinstance(inner.this, exp.Identifier):
+            relation = self._named_table(inner, scope)
         elif path:
             external = self.namer.external(path)
             self.reads.setdefault(external)
@@ -669,6 +692,8 @@ class Reader:
                     found.add(relation.everything)
             elif kind is exp.Table:
                 self._named_in_expression(cast(exp.Table, node), scope)
+            elif kind is exp.TableFromRows and type(node.this) is exp.Column:
+                self._named_table(node.this, scope)
             else:
                 if found is not None or kind is exp.Anonymous:
                     self._special(node, kind, scope, found)
@@ -679,11 +704,20 @@ class Reader:
             position = node.this
             if isinstance(position, exp.Literal) and not position.is_string:
                 found.add(self._positional(int(position.name), scope))
+        elif kind is exp.Window and found is not None and node.args.get("alias") is not None:
+            found.add(scope.windows.get(node.alias.lower(), NOTHING))
         elif kind is exp.Anonymous and str(node.this).upper().startswith(_OBJECT_FUNCTIONS) and node.expressions:
             named = node.expressions[0]
             text = named.name if isinstance(named, exp.Literal) else named.sql()
             if isinstance(named, (exp.Literal, exp.Column)):
                 self.reads.setdefault(self.namer.table(tuple((part, False) for part in text.split("."))))
+
+    def _named_table(self, column: exp.Expr, scope: Scope) -> Relation:
+        """TABLE(db.s.t), whose name the parser takes for a column's."""
+        parts = tuple((part.name, bool(part.args.get("quoted"))) for part in cast(exp.Column, column).parts)
+        if len(parts) == 1 and parts[0][0].lower() in scope.env:
+            return scope.env[parts[0][0].lower()]
+        return self.table(parts) if all(text for text, _ in parts) else Rows((), NOTHING)
 
     def _named_in_expression(self, node: exp.Table, scope: Scope) -> None:
         # ML.PREDICT(…, TABLE x), x IN table: a table as an argument.
@@ -736,6 +770,9 @@ class Reader:
     def _unqualified(self, name: str, path: tuple[str, ...], scope: Scope) -> Sources:
         around: Scope | None = scope
         while around is not None:
+            row = around.sources.get(name.lower()) if self.row_by_alias and not path else None
+            if row is not None and not row.closed:
+                return NOTHING  # TO_JSON_STRING(t): the whole row of a table whose columns nobody knows
             found = around.find(name, path)
             if found is not None:
                 return found
@@ -908,8 +945,10 @@ def _qualifier(column: exp.Expr) -> tuple[str, ...]:
 
 
 def _file_argument(call: exp.Expr) -> str | None:
-    """The path a table function reads: read_files('s3://…'), READ_CSV('/x')."""
+    """The path a table function reads: read_files('s3://…'), READ_CSV('/x'), DIRECTORY(@stage)."""
     for item in call.iter_expressions():
+        if isinstance(item, exp.Var) and item.name.startswith("@"):
+            return item.name
         if (
             isinstance(item, exp.Literal)
             and item.is_string
