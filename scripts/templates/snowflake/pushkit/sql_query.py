@@ -75,7 +75,8 @@ class Scope:
     """The relations of one SELECT by alias, and the scope around it for correlated references."""
 
     __slots__ = (
-        "aliases", "env", "hidden", "lateral_aliases", "outer", "own", "pseudo", "sources", "tables", "using", "windows",
+        "aliases", "env", "hidden", "lateral_aliases", "outer", "own", "pseudo", "sources", "tables", "using",
+        "windows",
     )  # fmt: skip
 
     def __init__(self, env: Env, outer: Scope | None, lateral_aliases: bool = False) -> None:

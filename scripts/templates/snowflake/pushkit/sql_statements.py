@@ -385,23 +385,23 @@ class StatementReader:
             if isinstance(then, exp.Update):
                 outputs.extend(self._assignments(then.expressions, both, incoming, target))
             elif isinstance(then, exp.Insert):
-                outputs.extend(self._merged_insert(then, incoming, target))
+                outputs.extend(self._merged_insert(then, incoming, both, target))
         self.emit(target, "merge", outputs, content=_merged_by_name(outputs))
 
-    def _merged_insert(self, then: exp.Expr, incoming: Scope, target: TableName) -> list[Output]:
-        names, cells = self._insert_lists(then)
+    def _merged_insert(self, then: exp.Expr, incoming: Scope, both: Scope, target: TableName) -> list[Output]:
+        names, cells = self._insert_lists(then, both)
         if isinstance(then.this, exp.Star) or not cells or _is_row(then):
             return self._by_name(incoming, target)
         names = names or list(self._columns_of(target)) or [self._implied(cell) for cell in cells]
         return [(name, self._reader.value(cell, incoming)) for name, cell in zip(names, cells, strict=False)]
 
-    def _insert_lists(self, then: exp.Expr) -> tuple[list[str], list[exp.Expr]]:
+    def _insert_lists(self, then: exp.Expr, both: Scope) -> tuple[list[str], list[exp.Expr]]:
         """The columns and the values of a MERGE's INSERT; INSERT VALUES (…) has no columns."""
         listed = then.this.expressions if isinstance(then.this, exp.Tuple) else []
         values = then.args.get("expression")
         if len(listed) == 1 and isinstance(listed[0], exp.Anonymous) and str(listed[0].this).upper() == "VALUES":
             return [], list(listed[0].expressions)
-        names = [self._fold_column(item) for item in listed]
+        names = [self._column_of(item, both) for item in listed]
         if not isinstance(values, exp.Expr):
             return names, []
         return names, list(values.expressions) if isinstance(values, exp.Tuple) else [values]
@@ -415,9 +415,22 @@ class StatementReader:
         names = self.namer.columns(target) or [name for relation in relations for name, _ in relation.outputs]
         return [(name, incoming.find(name) or NOTHING) for name in names]
 
-    def _fold_column(self, node: exp.Expr) -> str:
-        identifier = node.this if isinstance(node.this, exp.Identifier) else node
-        return self.namer.fold(node.name, bool(identifier.args.get("quoted")))
+    def _column_of(self, node: exp.Expr, scope: Scope) -> str:
+        """The column that an assignment or a column list names: `t.a`, `a`, or the struct `a` in `a.b` and `t.a.b`."""
+        path: list[exp.Expr] = []
+        while isinstance(node, (exp.Dot, exp.Bracket)):
+            path = [node.expression, *path] if isinstance(node, exp.Dot) else []
+            node = node.this
+        parts = [*(node.parts if isinstance(node, exp.Column) else [node]), *path]
+        taken = len(parts) - 1
+        if taken:
+            found = scope.qualifier(tuple(part.name.lower() for part in parts[:-1]))
+            if found is not None:
+                taken = found[1]
+            elif self._reader.struct_dots:
+                taken = 0
+        named = parts[min(taken, len(parts) - 1)]
+        return self.namer.fold(named.name, bool(named.args.get("quoted")))
 
     def _assignments(self, items: Iterable[exp.Expr], scope: Scope, incoming: Scope, target: TableName) -> list[Output]:
         outputs: list[Output] = []
@@ -425,10 +438,10 @@ class StatementReader:
             if isinstance(item, exp.Star):
                 outputs.extend(self._by_name(incoming, target))
             elif isinstance(item, exp.EQ) and isinstance(item.this, (exp.Tuple, exp.Paren)):
-                names = [self._fold_column(name) for name in (item.this.expressions or [item.this.this])]
+                names = [self._column_of(name, scope) for name in (item.this.expressions or [item.this.this])]
                 outputs.extend(self._tuple_assignment(names, item.expression, scope))
             elif isinstance(item, exp.EQ):
-                outputs.append((self._fold_column(item.this), self._reader.value(item.expression, scope)))
+                outputs.append((self._column_of(item.this, scope), self._reader.value(item.expression, scope)))
         return outputs
 
     def _tuple_assignment(self, names: list[str], value: exp.Expr, scope: Scope) -> list[Output]:
