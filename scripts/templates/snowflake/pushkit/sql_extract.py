@@ -24,7 +24,18 @@ from pushkit.sql_names import EXTERNAL, Defaults, Namer, Schema, TableName, dial
 from pushkit.sql_query import Temporary, TooCostly
 from pushkit.sql_relations import Relation
 from pushkit.sql_rewrite import COMPUTED, plain_create, with_names
-from pushkit.sql_script import STARTERS, Piece, block_parts, is_use, line_starts, nesting, pieces, unwrapped, uses
+from pushkit.sql_script import (
+    SILENT,
+    STARTERS,
+    Piece,
+    block_parts,
+    is_use,
+    line_starts,
+    nesting,
+    pieces,
+    unwrapped,
+    uses,
+)
 from pushkit.sql_statements import PARTIAL, Effect, StatementLineage, StatementReader
 
 # Longer texts are generated data (INSERT … VALUES with a million rows), not lineage: only their table names are read.
@@ -146,6 +157,10 @@ class _Script:
             return
         if piece.word(0) in ("EXECUTE", "EXEC"):
             self._skip("the statement is computed at run time", piece.source)
+            return
+        reason = _beyond_reading(piece)
+        if reason is not None:
+            self._skip(reason, piece.source)
             return
         piece = with_names(piece)
         form = read_form(piece)
@@ -402,6 +417,24 @@ def used(tree: exp.Expr, namer: Namer, defaults: Defaults) -> Defaults | None:
     if kind == "SCHEMA" or dialect in ("Databricks", "Spark", "Spark2", "Hive", "MySQL", "ClickHouse"):
         return Defaults(defaults.database, names[0])
     return Defaults(names[0], defaults.schema)
+
+
+def _beyond_reading(piece: Piece) -> str | None:
+    """Why a statement that may move data is not read at all; None for all others."""
+    first = piece.word(0)
+    if first in SILENT:  # those come only when their result flows on: SHOW … ->> INSERT …
+        return "the result of a command goes into a statement"
+    if first == "CREATE":
+        for position in range(1, min(len(piece.tokens), 8)):
+            word = piece.word(position)
+            if word in ("PROCEDURE", "PROC"):  # those in SQL came as the statements of their bodies
+                return "a procedure in another language holds SQL"
+            if word in ("SCHEMA", "DATABASE"):
+                clones = any(piece.word(at) == "CLONE" for at in range(position + 2, len(piece.tokens)))
+                return "a whole schema or database is cloned" if clones else None
+            if word in ("TABLE", "VIEW"):
+                break
+    return None
 
 
 def _cut_pieces(sql: str, dialect: Dialect) -> Iterable[Piece]:

@@ -40,6 +40,8 @@ def read_form(piece: Piece) -> Form | None:
         return _hive_export(piece)
     if first in ("IMPORT", "LOAD"):
         return _load_file(piece)
+    if (first, piece.word(1)) == ("COPY", "FILES"):
+        return _copy_files(piece)
     if first == "APPLY":
         return _apply_changes(piece)
     if first == "MERGE":
@@ -320,6 +322,18 @@ def _load_file(piece: Piece) -> Form | None:
     if table is None or source is None:
         return None
     return Form(piece.word(0).lower(), name_at(piece, table + 1)[0], name_at(piece, source + 1)[0])
+
+
+def _copy_files(piece: Piece) -> Form | None:
+    """https://docs.snowflake.com/en/sql-reference/sql/copy-files: COPY FILES INTO @a FROM @b, or FROM (query)."""
+    target, position = name_at(piece, _skip(piece, 2, "INTO"))
+    if not target or piece.word(position) != "FROM":
+        return None
+    if piece.word(position + 1) != "(":
+        return Form("copy files", target, name_at(piece, position + 1)[0], target_is_path=True)
+    end = closed(piece, position + 1) - 1
+    query = piece.text[piece.tokens[position + 2].start : piece.tokens[end].start]
+    return Form("copy files", target, query=query, target_is_path=True)
 
 
 def _load_files(piece: Piece) -> Form | None:

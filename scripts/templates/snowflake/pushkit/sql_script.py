@@ -50,6 +50,7 @@ _OPENERS = frozenset({TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.L_BRACE}
 _CLOSERS = frozenset({TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.R_BRACE})
 # Languages whose procedure bodies are not SQL.
 _FOREIGN = _words("PYTHON JAVASCRIPT JAVA SCALA JS")
+_SQL_IN_BODIES = ("INSERT INTO", "MERGE INTO", "CREATE ", "UPDATE ", "SELECT ", "COPY INTO", "WRITE.", "SAVE_AS_TABLE")
 _MODIFIERS = _words(
     """
     ALTER DYNAMIC EDITIONABLE EVENT EXTERNAL FORCE GLOBAL HYBRID ICEBERG INTERACTIVE LIVE LOCAL MATERIALIZED
@@ -241,7 +242,7 @@ def _unwrapped(piece: Piece, dialect: Dialect, depth: int) -> Iterator[Piece]:
             continue
         piece = _without_variables(piece, anywhere=False)
         rest = _after_control_word(piece, word)
-        if rest is None:
+        if rest is None or (word in SILENT and _flows_on(piece)):
             yield piece
             return
         piece = Piece(piece.tokens[rest:], piece.text)
@@ -261,8 +262,14 @@ def _commanded(piece: Piece, word: str, payload: str, dialect: Dialect, depth: i
         yield from pieces(inner.tokens[0].text, dialect, depth + 1)
     elif word in ("BEGIN", "ELSE", "LOOP", "REPEAT", "THEN"):
         yield from pieces(payload, dialect, depth + 1)
-    elif word.split()[0] not in SILENT and word != "END":
+    elif (word.split()[0] not in SILENT and word != "END") or _flows_on(inner):
         yield piece  # for the reader to report
+
+
+def _flows_on(piece: Piece) -> bool:
+    """https://docs.snowflake.com/en/sql-reference/operators-flow: SHOW … ->> INSERT INTO t SELECT … FROM $1."""
+    places = (at for at, token in enumerate(piece.tokens) if token.token_type is TokenType.DARROW)
+    return any(piece.word(at + 1) in ("INSERT", "CREATE", "MERGE", "COPY", "UPDATE", "DELETE") for at in places)
 
 
 def _payload(piece: Piece) -> str | None:
@@ -417,6 +424,9 @@ def _find_body(piece: Piece, start: int) -> int | None:
 def _procedure_body(piece: Piece, start: int, dialect: Dialect, depth: int) -> Iterator[Piece]:
     words = [piece.word(position) for position in range(len(piece.tokens))]
     if "LANGUAGE" in words and words[min(words.index("LANGUAGE") + 1, len(words) - 1)] in _FOREIGN:
+        bodies = (token.text.upper() for token in piece.tokens if token.token_type in _STRINGS)
+        if any(word in body for body in bodies for word in _SQL_IN_BODIES):
+            yield piece  # for the reader to report
         return
     for position in range(start, len(piece.tokens)):
         if piece.tokens[position].token_type in _STRINGS and words[position - 1] == "AS":
