@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import cast
 
 from sqlglot import exp
@@ -535,7 +536,9 @@ class Reader:
 
     def _pivot_outputs(self, pivot: exp.Pivot, inner: Scope) -> list[Output]:
         aggregates = [self.value(agg, inner) for agg in pivot.expressions]
-        names = [column.name for column in pivot.args.get("columns") or ()]
+        fields = [item for field in pivot.args.get("fields") or () for item in field.args.get("expressions") or ()]
+        is_query = any(isinstance(item, exp.Query) for item in fields)
+        names = [] if is_query else [column.name for column in pivot.args.get("columns") or ()]
         if not names:
             # An IN list that is a query: what the columns are called is not written anywhere.
             for field in pivot.args.get("fields") or ():
@@ -621,6 +624,10 @@ class Reader:
             if isinstance(item, exp.Alias)
         }
         relations = self._starred(scope, qualifier)
+        pattern = star.args.get("ilike")
+        if pattern is not None:
+            listed = (name.lower() for relation in relations for name, _ in relation.outputs)
+            hidden |= {name for name in listed if not _is_like(name, pattern.name.lower())}
         shown: set[str] = set()
         for relation in relations:
             for name, sources in relation.outputs:
@@ -637,6 +644,14 @@ class Reader:
                 outputs.extend((key, sources) for key, sources in replaced.items() if key not in shown)
                 covered = frozenset(hidden | known | set(replaced) | (set(names) - set(back)))
                 rest.append(Rest(relation, covered, back))
+
+    def _whole_rows(self, argument: exp.Expr, star: exp.Expr, qualifier: tuple[str, ...], scope: Scope) -> Sources:
+        """A star as an argument: OBJECT_CONSTRUCT(*) depends on every column, COUNT(*) on none."""
+        if isinstance(argument.parent, (exp.Count, exp.Distinct)):
+            return NOTHING
+        outputs: list[Output] = []
+        self._star(star, scope, outputs, [], qualifier)
+        return frozenset().union(*(sources for _, sources in outputs))
 
     def _starred(self, scope: Scope, qualifier: tuple[str, ...]) -> list[Relation]:
         if not qualifier:
@@ -679,6 +694,8 @@ class Reader:
             node = stack.pop()
             kind = type(node)
             if kind in _LEAF_TYPES:
+                if kind is exp.Star and found is not None:
+                    found.add(self._whole_rows(node, node, (), scope))
                 continue
             if kind is exp.Column:
                 if found is not None:
@@ -761,7 +778,7 @@ class Reader:
         if not isinstance(this, exp.Identifier):
             if isinstance(this, exp.Parameter) and isinstance(this.this, exp.Literal) and not this.this.is_string:
                 return self._positional_of(node, int(this.this.name), scope)
-            return NOTHING
+            return self._whole_rows(node, this, _qualifier(node), scope) if isinstance(this, exp.Star) else NOTHING
         name = self.namer.fold(this.this, bool(this.args.get("quoted")))
         if table is None:
             return self._unqualified(name, path, scope)
@@ -933,6 +950,12 @@ def _push_children(node: exp.Expr, stack: list[exp.Expr]) -> None:
             stack.append(child)
         elif type(child) is list:
             stack.extend(item for item in child if isinstance(item, exp.Expr))
+
+
+def _is_like(text: str, pattern: str) -> bool:
+    """SQL's LIKE, for names: https://docs.snowflake.com/en/sql-reference/sql/select#parameters (ILIKE)."""
+    shell = {"%": "*", "_": "?", "*": "[*]", "?": "[?]", "[": "[[]"}
+    return fnmatchcase(text, "".join(shell.get(character, character) for character in pattern))
 
 
 def _names_of(node: exp.Expr) -> Iterable[exp.Expr]:
