@@ -23,7 +23,7 @@ from pushkit.sql_forms import Form, Parts, read_form, rewritten
 from pushkit.sql_names import EXTERNAL, Defaults, Namer, Schema, TableName, dialect_of
 from pushkit.sql_query import Temporary, TooCostly
 from pushkit.sql_relations import Relation
-from pushkit.sql_rewrite import COMPUTED, plain_create, with_names
+from pushkit.sql_rewrite import COMPUTED, plain_create, with_names, with_pipe_stars
 from pushkit.sql_script import (
     SILENT,
     STARTERS,
@@ -183,7 +183,7 @@ class _Script:
 
     def _parse_and_read(self, piece: Piece) -> None:
         try:
-            trees, certain = self._parse(rewritten(piece))
+            trees, certain = self._parse(with_pipe_stars(rewritten(piece)))
             for tree in trees:
                 self._read_tree(tree, piece, certain)
             if not trees:

@@ -65,6 +65,9 @@ _GROUPING_COLUMNS = frozenset({"grouping__id"})
 # Functions whose first argument names a table-like object: ClickHouse dictionaries and join tables.
 _OBJECT_FUNCTIONS = ("DICTGET", "DICTHAS", "DICTISIN", "JOINGET")
 
+# What sqlglot calls the CTEs that it makes of `|>`.
+PIPE_CTE = "__tmp"
+
 Env = Mapping[str, Relation]
 
 
@@ -170,6 +173,7 @@ class Reader:
         dialect = type(namer.dialect).__name__
         self.lateral_aliases = dialect in LATERAL_ALIASES
         self.implicit_recursion = dialect in IMPLICIT_RECURSION
+        self.piped: dict[str, Scope] = {}  # what the CTE of a pipe operator stands for: its aliases go on
         self.struct_dots = dialect in STRUCT_DOTS
         self.row_by_alias = dialect in ROW_BY_ALIAS
         self._steps = 0
@@ -203,6 +207,10 @@ class Reader:
             name = cte.alias.lower()
             columns = self._alias_columns(cte)
             recursive = said or (self.implicit_recursion and _reads_itself(cte.this, name))
+            if name.startswith(PIPE_CTE) and isinstance(cte.this, exp.Select):
+                self.piped[name] = Scope(self.with_env(cte.this, inner), None, self.lateral_aliases)
+                inner[name] = self.select_in(cte.this, self.piped[name])
+                continue
             inner[name] = self._cte(cte.this, name, columns, inner, recursive)
         return inner
 
@@ -330,6 +338,8 @@ class Reader:
         elif isinstance(node, exp.Query):
             scope.add(node.alias, self.query(node, scope.env, scope.outer))
             return
+        elif isinstance(node, exp.TableAlias):  # sqlglot's `|> AS t`
+            self._add_table(exp.Table(this=node.this), scope)
         elif isinstance(node, exp.Stream):
             self.add_source(node.this, scope)
         else:
@@ -808,6 +818,9 @@ class Reader:
                 relation, taken = found
                 chain = [*(self._fold(part) for part in parts[taken:-1]), name]
                 return relation.qualified(chain[0], (*chain[1:], *path))
+            for alias in around.sources:
+                if alias in self.piped:
+                    return self._qualified(parts, name, path, self.piped[alias])
             around = around.outer
         if not self.struct_dots:
             return NOTHING

@@ -204,3 +204,55 @@ def _outside(piece: Piece, made: _Made, name: tuple[int, int]) -> Piece | None:
             made.keep(piece.tokens[position : closed(piece, position + 1)])
             return Piece(made.tokens, piece.text, piece.source)
     return None
+
+
+# Pipe operators that change some columns of a star, and the word that says so in a SELECT.
+# https://cloud.google.com/bigquery/docs/reference/standard-sql/pipe-syntax
+_PIPE_STARS = {"SET": "REPLACE", "DROP": "EXCEPT", "RENAME": "RENAME"}
+
+
+def with_pipe_stars(piece: Piece) -> Piece:
+    """`|> DROP a` as `|> SELECT * EXCEPT (a)`, `|> SET a = x` as `* REPLACE (x AS a)`, and RENAME."""
+    if not any(token.token_type is TokenType.PIPE_GT for token in piece.tokens):
+        return piece
+    made = _Made(piece.tokens[0])
+    position = 0
+    while position < len(piece.tokens):
+        made.keep(piece.tokens[position : position + 1])
+        operator = piece.word(position + 1)
+        position += 1
+        if piece.tokens[position - 1].token_type is not TokenType.PIPE_GT or operator not in _PIPE_STARS:
+            continue
+        made.near = piece.tokens[position]
+        kind = TokenType.EXCEPT if operator == "DROP" else TokenType.VAR
+        kind = TokenType.REPLACE if operator == "SET" else kind
+        made.add((TokenType.SELECT, "SELECT"), (TokenType.STAR, "*"), (kind, _PIPE_STARS[operator]))
+        made.add((TokenType.L_PAREN, "("))
+        for place, item in enumerate(_pipe_items(piece, position + 1)):
+            made.add(*[(TokenType.COMMA, ",")] * bool(place))
+            if operator == "SET" and len(item) > 2 and item[1].token_type is TokenType.EQ:
+                made.keep(item[2:])
+                made.add((TokenType.ALIAS, "AS"))
+                made.keep(item[:1])
+            else:
+                made.keep(item)
+            position += len(item) + 1
+        made.add((TokenType.R_PAREN, ")"))
+    return Piece(made.tokens, piece.text, piece.source)
+
+
+def _pipe_items(piece: Piece, start: int) -> list[Sequence[Token]]:
+    """The items between commas up to the next pipe, a bracket that closes more than it opened, or the end."""
+    items: list[Sequence[Token]] = []
+    depth = 0
+    begin = start
+    for position in range(start, len(piece.tokens) + 1):
+        kind = piece.tokens[position].token_type if position < len(piece.tokens) else TokenType.PIPE_GT
+        depth += (kind in (TokenType.L_PAREN, TokenType.L_BRACKET)) - (kind in (TokenType.R_PAREN, TokenType.R_BRACKET))
+        ends = depth < 0 or (depth == 0 and kind is TokenType.PIPE_GT) or position == len(piece.tokens)
+        if ends or (depth == 0 and kind is TokenType.COMMA):
+            items.append(piece.tokens[begin:position])
+            begin = position + 1
+        if ends:
+            break
+    return items
