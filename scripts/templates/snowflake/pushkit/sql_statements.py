@@ -222,7 +222,9 @@ class StatementReader:
             return
         names = _column_list(node.this, self.namer)
         properties = _properties(node)
-        temporary = exp.TemporaryProperty in properties or target.name.startswith("#")
+        # https://docs.snowflake.com/en/sql-reference/sql/create-table: VOLATILE is TEMPORARY, as in Teradata.
+        temporary = bool({exp.TemporaryProperty, exp.VolatileProperty} & properties.keys())
+        temporary = temporary or target.name.startswith("#")
         if kind == "VIEW" and target.kind != EXTERNAL:
             target = TableName(target.database, target.schema, target.name, VIEW)
         verb = f"create {kind.lower()}"
