@@ -6,9 +6,9 @@
 #     "boto3>=1.42,<2",
 #     "tqdm>=4.67,<5",
 #     "psutil>=7,<8",
+#     "filelock>=3.16,<4",
 #     "pycarlo>=0.15.500,<0.16",
 #     "tenacity>=9.1,<10",
-#     "filelock>=3.16,<4",
 # ]
 # ///
 """Collect metadata and push it to Monte Carlo in one run: the script for a scheduler.

@@ -22,7 +22,20 @@ from pushkit import sql_fallback
 from pushkit.sql_forms import Form, Parts, read_form, rewritten
 from pushkit.sql_names import EXTERNAL, Defaults, Namer, Schema, TableName, dialect_of
 from pushkit.sql_query import Temporary, TooCostly
-from pushkit.sql_script import STARTERS, Piece, block_parts, line_starts, nesting, pieces, unwrapped
+from pushkit.sql_relations import Relation
+from pushkit.sql_rewrite import COMPUTED, plain_create, with_names, with_pipe_stars
+from pushkit.sql_script import (
+    SILENT,
+    STARTERS,
+    Piece,
+    block_parts,
+    is_use,
+    line_starts,
+    nesting,
+    pieces,
+    unwrapped,
+    uses,
+)
 from pushkit.sql_statements import PARTIAL, Effect, StatementLineage, StatementReader
 
 # Longer texts are generated data (INSERT … VALUES with a million rows), not lineage: only their table names are read.
@@ -89,6 +102,14 @@ def extract(
     return Extraction(tuple(work.lineages), tuple(work.skips), tuple(work.effects), work.defaults)
 
 
+def defaults_after(sql: str, dialect: str, defaults: Defaults) -> Defaults:
+    """The session's defaults after a text, of which only USE and its relatives are read."""
+    work = _Script(dialect_of(dialect), defaults, None, {}, None)
+    for piece in uses(sql, work.dialect):
+        work.use(piece)
+    return work.defaults
+
+
 class _Script:
     """The state of one extraction: it changes with USE and with every temporary table."""
 
@@ -131,12 +152,17 @@ class _Script:
     # -- one statement ---------------------------------------------------------------------------------------
 
     def _read_piece(self, piece: Piece, alone: bool = False) -> None:
-        if piece.word(0) == "USE":
-            self._use(piece)
+        if is_use(piece):
+            self.use(piece)
             return
         if piece.word(0) in ("EXECUTE", "EXEC"):
             self._skip("the statement is computed at run time", piece.source)
             return
+        reason = _beyond_reading(piece)
+        if reason is not None:
+            self._skip(reason, piece.source)
+            return
+        piece = with_names(piece)
         form = read_form(piece)
         if form is not None:
             self._form(form)
@@ -157,7 +183,7 @@ class _Script:
 
     def _parse_and_read(self, piece: Piece) -> None:
         try:
-            trees, certain = self._parse(rewritten(piece))
+            trees, certain = self._parse(with_pipe_stars(rewritten(piece)))
             for tree in trees:
                 self._read_tree(tree, piece, certain)
             if not trees:
@@ -183,6 +209,11 @@ class _Script:
         tree = self._parsed_by(self._parser, piece.tokens, piece.text)
         if tree is not None and not isinstance(tree, exp.Command):
             return [tree], True
+        plain = plain_create(piece)
+        if plain is not None:
+            told = self._parsed_by(self._parser, plain.tokens, plain.text)
+            if told is not None and not isinstance(told, exp.Command):
+                return [told], True
         starts = line_starts(piece)
         if starts:
             several = self._parse_lines(piece, starts)
@@ -217,7 +248,7 @@ class _Script:
                 tokens = dialect.tokenize(source)
             except TokenError:
                 continue
-            tree = self._parsed_by(dialect.parser(), tokens, source)
+            tree = self._parsed_by(dialect.parser(), with_names(Piece(tokens, source)).tokens, source)
             if tree is not None and not isinstance(tree, exp.Command):
                 return tree
         return None
@@ -242,9 +273,19 @@ class _Script:
         lineages = reader.lineages
         if not certain:
             lineages = [replace(lineage, certainty=PARTIAL) for lineage in lineages if lineage.sources]
-        self.lineages.extend(lineages)
+        self._keep(lineages, piece)
         for effect in reader.effects:
-            self._apply(effect)
+            if effect.table.name != COMPUTED:
+                self._apply(effect)
+
+    def _keep(self, lineages: Iterable[StatementLineage], piece: Piece) -> None:
+        """Adds lineage without what has no name before run time, which is counted."""
+        for lineage in lineages:
+            known = _without_computed(lineage)
+            if known is not lineage:
+                self._skip("a name is computed at run time", piece.source)
+            if known is not None:
+                self.lineages.append(known)
 
     def _insert_values(self, piece: Piece) -> None:
         """INSERT … VALUES reads no table, however long it is."""
@@ -258,8 +299,11 @@ class _Script:
         self.effects.append(effect)
         self.temporaries = dict(applied(self.temporaries, effect))
 
-    def _use(self, piece: Piece) -> None:
-        tree = self._parsed_by(self._parser, piece.tokens, piece.text)
+    def use(self, piece: Piece) -> None:
+        """Applies USE … or SET CATALOG …."""
+        first = piece.tokens[0]
+        use = Token(TokenType.USE, "USE", first.line, first.col, first.start, first.end)
+        tree = self._parsed_by(self._parser, [use, *piece.tokens[1:]], piece.text)
         changed = used(tree, self._namer, self.defaults) if isinstance(tree, exp.Use) else None
         if changed is not None:
             self.defaults = changed
@@ -282,10 +326,11 @@ class _Script:
             for lineage in inner.lineages:
                 self.lineages.append(replace(lineage, target=target, kind=form.kind))
             return
-        source = self._form_name(form.source, False)
-        if source is not None:
-            held = self.temporaries.get(source)
-            sources.extend(held.reads if held is not None else (source,))
+        for parts in (form.source, *form.more):
+            source = self._form_name(parts, False)
+            if source is not None:
+                held = self.temporaries.get(source)
+                sources.extend(held.reads if held is not None else (source,))
         self.lineages.append(StatementLineage(target, tuple(sources), (), form.kind))
 
     def _form_name(self, parts: Parts, is_path: bool) -> TableName | None:
@@ -304,7 +349,7 @@ class _Script:
     def _read_names(self, sql: str, is_cut: bool) -> None:
         for candidate in _cut_pieces(sql, self.dialect):
             if candidate.word(0) in STARTERS:
-                self._add_names(candidate, is_cut)
+                self._add_names(with_names(candidate), is_cut)
 
     def _add_names(self, piece: Piece, is_cut: bool) -> None:
         target, sources = sql_fallback.table_names(piece, is_cut)
@@ -316,11 +361,26 @@ class _Script:
                 reads.setdefault(read)
         if target or reads:
             into = self._namer.table(target) if target else None
+            if into is not None and into.name != COMPUTED and sql_fallback.is_temporary(piece):
+                self._apply(Effect("create", into, Temporary(tuple(reads), Relation())))
             temporary = into in self.temporaries if into is not None else False
-            self.lineages.append(StatementLineage(into, tuple(reads), (), "unparsed", PARTIAL, temporary))
+            self._keep([StatementLineage(into, tuple(reads), (), "unparsed", PARTIAL, temporary)], piece)
 
     def _skip(self, reason: str, text: str) -> None:
         self.skips.append(Skip(reason, " ".join(text[: EXAMPLE_CHARACTERS * 2].split())[:EXAMPLE_CHARACTERS]))
+
+
+def _without_computed(lineage: StatementLineage) -> StatementLineage | None:
+    """The same lineage when all its names are known, else without the computed ones; None when nothing is left."""
+    sources = tuple(source for source in lineage.sources if source.name != COMPUTED)
+    columns = tuple(
+        edge for edge in lineage.columns if COMPUTED not in (edge.source.name, edge.source_column, edge.target_column)
+    )
+    if lineage.target is not None and lineage.target.name == COMPUTED:
+        return replace(lineage, target=None, sources=sources, columns=(), temporary=False) if sources else None
+    if len(sources) == len(lineage.sources) and len(columns) == len(lineage.columns):
+        return lineage
+    return replace(lineage, sources=sources, columns=columns)
 
 
 def applied(temporaries: Mapping[TableName, Temporary], effect: Effect) -> Mapping[TableName, Temporary]:
@@ -357,6 +417,24 @@ def used(tree: exp.Expr, namer: Namer, defaults: Defaults) -> Defaults | None:
     if kind == "SCHEMA" or dialect in ("Databricks", "Spark", "Spark2", "Hive", "MySQL", "ClickHouse"):
         return Defaults(defaults.database, names[0])
     return Defaults(names[0], defaults.schema)
+
+
+def _beyond_reading(piece: Piece) -> str | None:
+    """Why a statement that may move data is not read at all; None for all others."""
+    first = piece.word(0)
+    if first in SILENT:  # those come only when their result flows on: SHOW … ->> INSERT …
+        return "the result of a command goes into a statement"
+    if first == "CREATE":
+        for position in range(1, min(len(piece.tokens), 8)):
+            word = piece.word(position)
+            if word in ("PROCEDURE", "PROC"):  # those in SQL came as the statements of their bodies
+                return "a procedure in another language holds SQL"
+            if word in ("SCHEMA", "DATABASE"):
+                clones = any(piece.word(at) == "CLONE" for at in range(position + 2, len(piece.tokens)))
+                return "a whole schema or database is cloned" if clones else None
+            if word in ("TABLE", "VIEW"):
+                break
+    return None
 
 
 def _cut_pieces(sql: str, dialect: Dialect) -> Iterable[Piece]:

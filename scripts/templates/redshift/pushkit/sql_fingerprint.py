@@ -14,10 +14,13 @@ from sqlglot.dialects.dialect import Dialect
 
 # Where one of these occurs, literals may matter. Looked for in upper case, anywhere: a needless hit costs little.
 _LITERALS_MATTER = (
-    "IDENTIFIER(", "COPY ", "UNLOAD", "DIRECTORY", "EXEC", "EXTERNAL", "LOAD DATA", "OPTIONS", "PIVOT", "LOCATION",
-    "PROCEDURE", "EXPORT", "_PARTITIONS_", "FILES", "DICT", "JOINGET", "TABLE('", "STREAM", "STAGE ", "TASK ", "PIPE ",
-    "$$", "://", "'/", "'@", " URL",
+    "IDENTIFIER", "COPY", "UNLOAD", "DIRECTORY", "EXEC", "EXTERNAL", "INPATH", "INFILE", "OPTIONS", "PIVOT", "LOCATION",
+    "PROCEDURE", "EXPORT", "_PARTITIONS_", "FILES", "DICT", "JOINGET", "TABLE_CHANGES", "STREAM", "STAGE", "TASK",
+    "PIPE", "$$", "://", "'/", "'@", "URL",
 )  # fmt: skip
+# A function in the place of a table that is given a literal, which may be a table's name: FROM f('t'), TABLE('t').
+_FIRST_ARGUMENT = re.compile(r"\(\s*\?")
+_TABLE_FUNCTION = re.compile(r"(?i)\b(?:TABLE|(?:FROM|JOIN|USING|TABLE\s*\()\s*[\w.$!\"`]+)\s*$")
 _IN_LIST = re.compile(r"(?i)\bIN\s*\(\s*\?(?:\s*,\s*\?)+\s*\)")
 
 
@@ -54,6 +57,9 @@ class Fingerprint:
             normal = self._pattern.sub(self._replace, text)
         except _OwnKeyError:
             return text
+        # In a stage's path digits are no number: @stage/2026/x.
+        if "@" in normal or _names_in_function(normal):
+            return text
         # A marker no statement starts with keeps these keys apart from those of whole texts.
         return "\0" + (_IN_LIST.sub("IN (?)", normal) if "?," in normal else normal)
 
@@ -76,6 +82,13 @@ class Fingerprint:
 
 class _OwnKeyError(Exception):
     """The text has to be its own key."""
+
+
+def _names_in_function(normal: str) -> bool:
+    return any(
+        _TABLE_FUNCTION.search(normal, max(0, found.start() - 200), found.start())
+        for found in _FIRST_ARGUMENT.finditer(normal)
+    )
 
 
 def digest(text: str) -> bytes:

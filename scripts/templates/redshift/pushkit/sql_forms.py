@@ -17,13 +17,14 @@ Parts = tuple[tuple[str, bool], ...]
 
 @dataclass(frozen=True)
 class Form:
-    """Whole tables moved: `target` and `source` as written; `query` is SQL text whose tables are the sources."""
+    """Whole tables moved: `target`, `source` and `more` sources as written; `query` is SQL text that reads them."""
 
     kind: str
     target: Parts
     source: Parts = ()
     query: str | None = None
     target_is_path: bool = False
+    more: tuple[Parts, ...] = ()
 
 
 def read_form(piece: Piece) -> Form | None:
@@ -39,6 +40,8 @@ def read_form(piece: Piece) -> Form | None:
         return _hive_export(piece)
     if first in ("IMPORT", "LOAD"):
         return _load_file(piece)
+    if (first, piece.word(1)) == ("COPY", "FILES"):
+        return _copy_files(piece)
     if first == "APPLY":
         return _apply_changes(piece)
     if first == "MERGE":
@@ -53,8 +56,15 @@ def rewritten(piece: Piece) -> Piece:
         token = piece.tokens[0]
         insert = Token(TokenType.INSERT, "INSERT", token.line, token.col, token.start, token.end)
         return Piece([insert, *piece.tokens[1:]], piece.text, piece.written)
+    if first in ("INSERT", "MERGE") and (piece.word(1), piece.word(2)) == ("WITH", "SCHEMA"):
+        # https://docs.databricks.com/aws/en/delta/update-schema: INSERT/MERGE WITH SCHEMA EVOLUTION INTO t
+        piece = _without(piece, {1, 2, 3})
     if first == "INSERT":
         return _without(piece, _insert_clauses(piece))
+    if (first, piece.word(1)) == ("CREATE", "FLOW"):
+        # https://docs.databricks.com/aws/en/ldp/developer/ldp-sql-ref-create-flow: … AS INSERT INTO t BY NAME query
+        begin = _find(piece, "INSERT")
+        return piece if begin is None else Piece(piece.tokens[begin:], piece.text)
     if first == "CREATE":
         return _without(piece, _create_words(piece) | _clone_details(piece) | _view_details(piece))
     return _without_compound_assignment(piece)
@@ -89,7 +99,7 @@ def _view_details(piece: Piece) -> set[int]:
     drop: set[int] = set()
     for position in range(3, min(len(piece.tokens), 60)):
         if piece.word(position) == "PARTITIONED" and piece.word(position + 1) == "ON":
-            drop.update(range(position, _closed(piece, position + 2)))
+            drop.update(range(position, closed(piece, position + 2)))
             break
     last = len(piece.tokens) - 3
     if (piece.word(last), piece.word(last + 1), piece.word(last + 2)) == ("WITH", "NO", "DATA"):
@@ -97,7 +107,7 @@ def _view_details(piece: Piece) -> set[int]:
     return drop
 
 
-def _closed(piece: Piece, start: int) -> int:
+def closed(piece: Piece, start: int) -> int:
     """The place after the bracket that closes the one at `start`."""
     depth = 0
     for position in range(start, len(piece.tokens)):
@@ -117,7 +127,7 @@ def _insert_clauses(piece: Piece) -> set[int]:
         if word in ("SELECT", "VALUES", "FROM") or (word == "WITH" and piece.word(position + 1) != "("):
             break
         if word == "WITH":  # https://learn.microsoft.com/en-us/sql/t-sql/queries/hints-transact-sql-table
-            end = _closed(piece, position + 1)
+            end = closed(piece, position + 1)
             drop.update(range(position, end))
         elif (word, piece.word(position + 1), piece.word(position + 2)) == ("IF", "NOT", "EXISTS"):
             drop.update(range(position, position + 3))
@@ -267,6 +277,8 @@ def _clickhouse_partition(piece: Piece, table: Parts, position: int) -> Form | N
 def _create(piece: Piece) -> Form | None:
     position = _skip(piece, 1, "OR", "REPLACE", "TEMP", "TEMPORARY")
     kind = piece.word(position)
+    if kind == "FLOW" and _find(piece, "CDC") is not None:
+        return _apply_changes(piece)
     if kind not in ("STREAM", "STAGE"):
         return None
     target, position = name_at(piece, _skip(piece, position + 1, "IF", "NOT", "EXISTS"))
@@ -275,7 +287,10 @@ def _create(piece: Piece) -> Form | None:
         on = _find(piece, "ON", position)
         if on is None:
             return None
-        source, _ = name_at(piece, _skip(piece, on + 1, "EXTERNAL", "DYNAMIC", "EVENT", "TABLE", "VIEW", "STAGE"))
+        position = _skip(piece, on + 1, "EXTERNAL", "DYNAMIC", "EVENT", "TABLE", "VIEW")
+        # A stream on a stage holds the changes of its list of files: no rows of a table.
+        on_stage = piece.word(position) in ("STAGE", "DIRECTORY")
+        source = () if on_stage else name_at(piece, position)[0]
         return Form("create stream", target, source)
     # https://docs.snowflake.com/en/sql-reference/sql/create-stage
     url = _find(piece, "URL", position)
@@ -300,11 +315,39 @@ def _load_file(piece: Piece) -> Form | None:
     """
     if piece.word(0) == "IMPORT":
         table, source = _find(piece, "TABLE"), _find(piece, "FROM")
+    elif _find(piece, "FILES") is not None:
+        return _load_files(piece)
     else:
         table, source = _find(piece, "TABLE"), _find(piece, "INFILE")
     if table is None or source is None:
         return None
     return Form(piece.word(0).lower(), name_at(piece, table + 1)[0], name_at(piece, source + 1)[0])
+
+
+def _copy_files(piece: Piece) -> Form | None:
+    """https://docs.snowflake.com/en/sql-reference/sql/copy-files: COPY FILES INTO @a FROM @b, or FROM (query)."""
+    target, position = name_at(piece, _skip(piece, 2, "INTO"))
+    if not target or piece.word(position) != "FROM":
+        return None
+    if piece.word(position + 1) != "(":
+        return Form("copy files", target, name_at(piece, position + 1)[0], target_is_path=True)
+    end = closed(piece, position + 1) - 1
+    query = piece.text[piece.tokens[position + 2].start : piece.tokens[end].start]
+    return Form("copy files", target, query=query, target_is_path=True)
+
+
+def _load_files(piece: Piece) -> Form | None:
+    """https://cloud.google.com/bigquery/docs/reference/standard-sql/load-statements: LOAD DATA INTO t … FROM FILES."""
+    target, _ = name_at(piece, _skip(piece, 2, "INTO", "OVERWRITE", "TEMP", "TEMPORARY", "TABLE"))
+    paths: list[Parts] = []
+    for position in range(3, len(piece.tokens) - 2):
+        if piece.word(position) == "URIS" and piece.tokens[position + 1].token_type is TokenType.EQ:
+            for token in piece.tokens[position + 2 :]:
+                if token.token_type is TokenType.R_BRACKET:
+                    break
+                if token.token_type in (TokenType.STRING, TokenType.RAW_STRING):
+                    paths.append(((token.text, True),))
+    return Form("load", target, more=tuple(paths)) if target and paths else None
 
 
 def _apply_changes(piece: Piece) -> Form | None:

@@ -14,6 +14,7 @@ did is applied in its order. Memory is bounded: statements are not kept, caches 
 from __future__ import annotations
 
 import itertools
+import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -21,10 +22,10 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
-from pushkit.sql_extract import Extraction, applied, extract
+from pushkit.sql_extract import Extraction, applied, defaults_after, extract
 from pushkit.sql_fingerprint import Fingerprint, digest
 from pushkit.sql_graph import LineageGraph
-from pushkit.sql_names import Defaults, Schema, TableName, dialect_of
+from pushkit.sql_names import Defaults, Namer, Schema, TableName, dialect_of
 from pushkit.sql_query import Temporary
 from pushkit.sql_statements import StatementLineage
 from pushkit.sql_workers import Job, Pool, cores
@@ -35,6 +36,11 @@ CACHE_SIZE = 50_000
 MAX_SESSIONS = 20_000
 # Statements waiting behind one of their session that is still being read.
 MAX_WAITING = 5_000
+
+# Longer texts are not searched for USE.
+MAX_USE_CHARACTERS = 100_000
+# What every text that changes the defaults has in it; a needless hit costs a tokenizer's run.
+_USE = re.compile(r"(?i)(?<![\w$.\"`])(?:USE|SET\s+CATALOG)\s")
 
 Key = tuple[bytes, Defaults, bool, bytes]
 K = TypeVar("K")
@@ -165,11 +171,15 @@ class LineageLog:
         self.statements += 1
         state = self._sessions.get(session)
         defaults = self._defaults(state, defaults)
-        if _says_use(text):
-            self._use(text, session, defaults)
-            return
+        changed = self._changed(text, defaults)
+        self._read_later(text, session, defaults, truncated, loose=session is None and at is None)
+        if changed != defaults:
+            self._use(session, defaults, changed)
+
+    def _read_later(self, text: str, session: str | None, defaults: Defaults, truncated: bool, *, loose: bool) -> None:
+        """Takes what the statement does from an earlier repeat of it, or has it read."""
+        state = self._sessions.get(session)
         key: Key = (self._key(text), defaults, truncated, b"")
-        loose = session is None and at is None
         result = self._results.get(key)
         idle = state is None or not (state.waiting or state.temporaries)
         if idle and result is not None and result.merged and not (result.found.effects or result.found.skips):
@@ -189,7 +199,7 @@ class LineageLog:
         loose, is_temporary = self._loose, self._is_temporary
 
         def hidden(table: TableName) -> bool:
-            return table in loose or (is_temporary is not None and is_temporary(table))
+            return table in loose or table.is_of_session or (is_temporary is not None and is_temporary(table))
 
         yield from self._graph.records(self.origin, hidden)
 
@@ -216,9 +226,13 @@ class LineageLog:
         state.given = state.chosen = None  # the log itself reports other defaults now: it knows better
         return given
 
-    def _use(self, text: str, session: str | None, defaults: Defaults) -> None:
+    def _changed(self, text: str, defaults: Defaults) -> Defaults:
+        """The session's defaults after the statement. Most texts cannot change them, which a search tells at once."""
+        found = _USE.search(text) if len(text) < MAX_USE_CHARACTERS else None
+        return defaults_after(text, self.dialect, defaults) if found else defaults
+
+    def _use(self, session: str | None, defaults: Defaults, changed: Defaults) -> None:
         state = self._sessions.setdefault(session, _Session())
-        changed = extract(text, self.dialect, defaults).defaults
         if state.chosen is None:
             state.given = defaults
         state.chosen = changed
@@ -270,6 +284,8 @@ class LineageLog:
         tables = frozenset(
             table for lineage in found.lineages for table in (lineage.target, *lineage.sources) if table is not None
         )
+        namer = Namer(dialect_of(self.dialect), key[1], self.schema)
+        tables |= {namer.created_as(table) for table in tables if table.is_of_session}
         result = _Result(found, tables | {effect.table for effect in found.effects})
         self._results[key] = result
         sessions = []
@@ -345,8 +361,3 @@ class LineageLog:
             for oldest in list(itertools.islice(self._sessions, MAX_SESSIONS // 10)):
                 if not self._sessions[oldest].waiting:
                     del self._sessions[oldest]
-
-
-def _says_use(text: str) -> bool:
-    head = text[:64].lstrip()[:4]
-    return len(text) < 1000 and head.upper() in ("USE ", "USE\t", "USE\n") and ";" not in text.rstrip("; \n\t")

@@ -36,6 +36,12 @@ DIALECT_ALIASES: Mapping[str, str] = {
 # File formats that Spark and Databricks accept in the place of a schema: delta.`s3://bucket/path`.
 PATH_FORMATS = frozenset({"avro", "binaryfile", "csv", "delta", "iceberg", "json", "orc", "parquet", "text", "xml"})
 
+# Schemas that hold the session's temporary tables, which are created without them.
+# https://cloud.google.com/bigquery/docs/multi-statement-queries#temporary_tables
+# https://spark.apache.org/docs/latest/sql-ref-syntax-ddl-create-view.html (GLOBAL TEMPORARY)
+# https://www.postgresql.org/docs/current/runtime-config-client.html#GUC-SEARCH-PATH
+SESSION_SCHEMAS = frozenset({"_session", "global_temp", "pg_temp"})
+
 EXTERNAL = "EXTERNAL"
 TABLE = "TABLE"
 VIEW = "VIEW"
@@ -66,6 +72,11 @@ class TableName:
     @property
     def parts(self) -> tuple[str, ...]:
         return tuple(part for part in (self.database, self.schema, self.name) if part)
+
+    @property
+    def is_of_session(self) -> bool:
+        """Whether the schema says that this is a temporary table."""
+        return self.schema is not None and self.schema.lower() in SESSION_SCHEMAS
 
     def __str__(self) -> str:
         return ".".join(self.parts)
@@ -161,6 +172,10 @@ class Namer:
         if known is None:
             known = self._memo[parts] = self._table(parts)
         return known
+
+    def created_as(self, table: TableName) -> TableName:
+        """The name a temporary table was created by, for one given with the schema of such tables."""
+        return self.table(((table.name, True),)) if table.is_of_session else table
 
     def external(self, path: str) -> TableName:
         """A file path, URL or stage, as it was written."""

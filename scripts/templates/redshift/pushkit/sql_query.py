@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import cast
 
 from sqlglot import exp
@@ -44,16 +45,28 @@ STRUCT_DOTS = frozenset(
         "Spark2", "Trino",
     }
 )  # fmt: skip
+# The alias of a table on its own is its row in these.
+ROW_BY_ALIAS = frozenset({"BigQuery", "Postgres"})
 # A CTE may read itself without the word RECURSIVE in these.
 IMPLICIT_RECURSION = frozenset({"Snowflake", "TSQL", "Oracle", "Teradata", "Fabric"})
 
 # https://docs.snowflake.com/en/sql-reference/functions/flatten#output
 FLATTEN_COLUMNS = ("SEQ", "KEY", "PATH", "INDEX", "VALUE", "THIS")
 
+# https://spark.apache.org/docs/latest/api/sql/#explode and #posexplode: what LATERAL VIEW without AS calls its columns
+GENERATED_COLUMNS = ("col", "pos", "key", "value")
+# https://docs.snowflake.com/en/sql-reference/constructs/connect-by
+CONNECT_COLUMNS = frozenset({"level", "connect_by_isleaf", "connect_by_iscycle"})
+
 LEAVES = (exp.Identifier, exp.Literal, exp.Null, exp.Boolean, exp.Var, exp.DataType, exp.Star, exp.Placeholder)
 _LEAF_TYPES = frozenset(LEAVES)
+# https://cwiki.apache.org/confluence/display/Hive/Enhanced+Aggregation%2C+Cube%2C+Grouping+and+Rollup
+_GROUPING_COLUMNS = frozenset({"grouping__id"})
 # Functions whose first argument names a table-like object: ClickHouse dictionaries and join tables.
 _OBJECT_FUNCTIONS = ("DICTGET", "DICTHAS", "DICTISIN", "JOINGET")
+
+# What sqlglot calls the CTEs that it makes of `|>`.
+PIPE_CTE = "__tmp"
 
 Env = Mapping[str, Relation]
 
@@ -65,7 +78,10 @@ class TooCostly(Exception):  # noqa: N818  it is a verdict about a statement, no
 class Scope:
     """The relations of one SELECT by alias, and the scope around it for correlated references."""
 
-    __slots__ = ("aliases", "env", "hidden", "lateral_aliases", "outer", "own", "sources", "tables", "using")
+    __slots__ = (
+        "aliases", "env", "hidden", "lateral_aliases", "outer", "own", "pseudo", "sources", "tables", "using",
+        "windows",
+    )  # fmt: skip
 
     def __init__(self, env: Env, outer: Scope | None, lateral_aliases: bool = False) -> None:
         self.lateral_aliases = lateral_aliases
@@ -76,6 +92,8 @@ class Scope:
         self.using: dict[str, str] = {}  # lower-case -> the name as it is written
         self.hidden: set[str] = set()  # aliases a star does not show (semi joins)
         self.aliases: dict[str, Sources] = {}  # outputs so far, which later ones may use
+        self.pseudo: frozenset[str] = frozenset()  # names that are columns of no table (LEVEL)
+        self.windows: dict[str, Sources] = {}  # what the WINDOW clause's names depend on
         self.own: set[str] = set()  # names that are columns of the sources although an alias has them too
 
     def add(self, alias: str, relation: Relation, written: tuple[str, ...] = ()) -> None:
@@ -104,6 +122,8 @@ class Scope:
         hits = self.closed_hits(name, path)
         if hits:
             return hits[0]
+        if key in self.pseudo:
+            return NOTHING
         opened = [relation for relation in self.sources.values() if not relation.closed]
         if key in self.aliases and (not opened or (self.lateral_aliases and key not in self.own)):
             return self.aliases[key]
@@ -153,7 +173,9 @@ class Reader:
         dialect = type(namer.dialect).__name__
         self.lateral_aliases = dialect in LATERAL_ALIASES
         self.implicit_recursion = dialect in IMPLICIT_RECURSION
+        self.piped: dict[str, Scope] = {}  # what the CTE of a pipe operator stands for: its aliases go on
         self.struct_dots = dialect in STRUCT_DOTS
+        self.row_by_alias = dialect in ROW_BY_ALIAS
         self._steps = 0
 
     # -- queries ---------------------------------------------------------------------------------------------
@@ -185,6 +207,10 @@ class Reader:
             name = cte.alias.lower()
             columns = self._alias_columns(cte)
             recursive = said or (self.implicit_recursion and _reads_itself(cte.this, name))
+            if name.startswith(PIPE_CTE) and isinstance(cte.this, exp.Select):
+                self.piped[name] = Scope(self.with_env(cte.this, inner), None, self.lateral_aliases)
+                inner[name] = self.select_in(cte.this, self.piped[name])
+                continue
             inner[name] = self._cte(cte.this, name, columns, inner, recursive)
         return inner
 
@@ -225,6 +251,9 @@ class Reader:
         """A SELECT whose scope may already hold relations (Hive: FROM t INSERT … SELECT …)."""
         self.add_from(node, scope)
         self._match_recognize(node, scope)
+        scope.pseudo = CONNECT_COLUMNS if node.args.get("connect") is not None else _GROUPING_COLUMNS
+        for window in node.args.get("windows") or ():
+            scope.windows[window.name.lower()] = self.value(window, scope)
         self._scan_modifiers(node, scope)
         outputs: list[Output] = []
         rest: list[Rest] = []
@@ -309,6 +338,8 @@ class Reader:
         elif isinstance(node, exp.Query):
             scope.add(node.alias, self.query(node, scope.env, scope.outer))
             return
+        elif isinstance(node, exp.TableAlias):  # sqlglot's `|> AS t`
+            self._add_table(exp.Table(this=node.this), scope)
         elif isinstance(node, exp.Stream):
             self.add_source(node.this, scope)
         else:
@@ -346,7 +377,7 @@ class Reader:
 
     def _add_table(self, node: exp.Table, scope: Scope) -> None:
         this = node.this
-        if isinstance(this, exp.Func) and not isinstance(this, exp.DynamicIdentifier):
+        if isinstance(this, (exp.Func, exp.DirectoryStage)) and not isinstance(this, exp.DynamicIdentifier):
             self._add_function(node, this, scope)
             return
         if isinstance(this, exp.SemanticView):
@@ -383,7 +414,7 @@ class Reader:
     def table(self, parts: tuple[tuple[str, bool], ...]) -> Relation:
         """The table of that name, noted as read; a temporary table stands for what it was made from."""
         name = self.namer.table(parts)
-        temporary = self.temporaries.get(name)
+        temporary = self.temporaries.get(self.namer.created_as(name))
         if temporary is not None:
             for source in temporary.reads:
                 self.reads.setdefault(source)
@@ -406,8 +437,10 @@ class Reader:
         elif isinstance(this, exp.Unnest):
             self._add_unnest(this, scope, node.alias, columns)
         else:
-            names = columns or ([node.alias] if node.args.get("view") and node.alias else list(FLATTEN_COLUMNS))
-            scope.add(node.alias, Rows(names, self._arguments(this, scope)))
+            is_view = bool(node.args.get("view"))
+            names = columns or (list(GENERATED_COLUMNS[:1]) if is_view else list(FLATTEN_COLUMNS))
+            also = frozenset((node.alias.lower(), *GENERATED_COLUMNS)) if is_view and not columns else frozenset()
+            scope.add(node.alias, Rows(names, self._arguments(this, scope), also=also))
 
     def _add_unnest(self, node: exp.Unnest, scope: Scope, alias: str = "", columns: Sequence[str] = ()) -> None:
         sources = frozenset().union(*(self.value(item, scope) for item in node.expressions))
@@ -441,6 +474,8 @@ class Reader:
         inner = call.this if isinstance(call, exp.TableFromRows) else call
         if isinstance(inner, exp.Literal) and inner.is_string:
             relation: Relation = self.table(tuple((part, False) for part in inner.name.split(".")))
+        elif type(inner) is exp.Column and inner is not call and isinstance(inner.this, exp.Identifier):
+            relation = self._named_table(inner, scope)
         elif path:
             external = self.namer.external(path)
             self.reads.setdefault(external)
@@ -511,7 +546,9 @@ class Reader:
 
     def _pivot_outputs(self, pivot: exp.Pivot, inner: Scope) -> list[Output]:
         aggregates = [self.value(agg, inner) for agg in pivot.expressions]
-        names = [column.name for column in pivot.args.get("columns") or ()]
+        fields = [item for field in pivot.args.get("fields") or () for item in field.args.get("expressions") or ()]
+        is_query = any(isinstance(item, exp.Query) for item in fields)
+        names = [] if is_query else [column.name for column in pivot.args.get("columns") or ()]
         if not names:
             # An IN list that is a query: what the columns are called is not written anywhere.
             for field in pivot.args.get("fields") or ():
@@ -597,6 +634,10 @@ class Reader:
             if isinstance(item, exp.Alias)
         }
         relations = self._starred(scope, qualifier)
+        pattern = star.args.get("ilike")
+        if pattern is not None:
+            listed = (name.lower() for relation in relations for name, _ in relation.outputs)
+            hidden |= {name for name in listed if not _is_like(name, pattern.name.lower())}
         shown: set[str] = set()
         for relation in relations:
             for name, sources in relation.outputs:
@@ -613,6 +654,14 @@ class Reader:
                 outputs.extend((key, sources) for key, sources in replaced.items() if key not in shown)
                 covered = frozenset(hidden | known | set(replaced) | (set(names) - set(back)))
                 rest.append(Rest(relation, covered, back))
+
+    def _whole_rows(self, argument: exp.Expr, star: exp.Expr, qualifier: tuple[str, ...], scope: Scope) -> Sources:
+        """A star as an argument: OBJECT_CONSTRUCT(*) depends on every column, COUNT(*) on none."""
+        if isinstance(argument.parent, (exp.Count, exp.Distinct)):
+            return NOTHING
+        outputs: list[Output] = []
+        self._star(star, scope, outputs, [], qualifier)
+        return frozenset().union(*(sources for _, sources in outputs))
 
     def _starred(self, scope: Scope, qualifier: tuple[str, ...]) -> list[Relation]:
         if not qualifier:
@@ -655,6 +704,8 @@ class Reader:
             node = stack.pop()
             kind = type(node)
             if kind in _LEAF_TYPES:
+                if kind is exp.Star and found is not None:
+                    found.add(self._whole_rows(node, node, (), scope))
                 continue
             if kind is exp.Column:
                 if found is not None:
@@ -669,6 +720,8 @@ class Reader:
                     found.add(relation.everything)
             elif kind is exp.Table:
                 self._named_in_expression(cast(exp.Table, node), scope)
+            elif kind is exp.TableFromRows and type(node.this) is exp.Column:
+                self._named_table(node.this, scope)
             else:
                 if found is not None or kind is exp.Anonymous:
                     self._special(node, kind, scope, found)
@@ -679,11 +732,20 @@ class Reader:
             position = node.this
             if isinstance(position, exp.Literal) and not position.is_string:
                 found.add(self._positional(int(position.name), scope))
+        elif kind is exp.Window and found is not None and node.args.get("alias") is not None:
+            found.add(scope.windows.get(node.alias.lower(), NOTHING))
         elif kind is exp.Anonymous and str(node.this).upper().startswith(_OBJECT_FUNCTIONS) and node.expressions:
             named = node.expressions[0]
             text = named.name if isinstance(named, exp.Literal) else named.sql()
             if isinstance(named, (exp.Literal, exp.Column)):
                 self.reads.setdefault(self.namer.table(tuple((part, False) for part in text.split("."))))
+
+    def _named_table(self, column: exp.Expr, scope: Scope) -> Relation:
+        """TABLE(db.s.t), whose name the parser takes for a column's."""
+        parts = tuple((part.name, bool(part.args.get("quoted"))) for part in cast(exp.Column, column).parts)
+        if len(parts) == 1 and parts[0][0].lower() in scope.env:
+            return scope.env[parts[0][0].lower()]
+        return self.table(parts) if all(text for text, _ in parts) else Rows((), NOTHING)
 
     def _named_in_expression(self, node: exp.Table, scope: Scope) -> None:
         # ML.PREDICT(…, TABLE x), x IN table: a table as an argument.
@@ -726,7 +788,7 @@ class Reader:
         if not isinstance(this, exp.Identifier):
             if isinstance(this, exp.Parameter) and isinstance(this.this, exp.Literal) and not this.this.is_string:
                 return self._positional_of(node, int(this.this.name), scope)
-            return NOTHING
+            return self._whole_rows(node, this, _qualifier(node), scope) if isinstance(this, exp.Star) else NOTHING
         name = self.namer.fold(this.this, bool(this.args.get("quoted")))
         if table is None:
             return self._unqualified(name, path, scope)
@@ -736,6 +798,9 @@ class Reader:
     def _unqualified(self, name: str, path: tuple[str, ...], scope: Scope) -> Sources:
         around: Scope | None = scope
         while around is not None:
+            row = around.sources.get(name.lower()) if self.row_by_alias and not path else None
+            if row is not None and not row.closed:
+                return NOTHING  # TO_JSON_STRING(t): the whole row of a table whose columns nobody knows
             found = around.find(name, path)
             if found is not None:
                 return found
@@ -753,6 +818,9 @@ class Reader:
                 relation, taken = found
                 chain = [*(self._fold(part) for part in parts[taken:-1]), name]
                 return relation.qualified(chain[0], (*chain[1:], *path))
+            for alias in around.sources:
+                if alias in self.piped:
+                    return self._qualified(parts, name, path, self.piped[alias])
             around = around.outer
         if not self.struct_dots:
             return NOTHING
@@ -897,6 +965,12 @@ def _push_children(node: exp.Expr, stack: list[exp.Expr]) -> None:
             stack.extend(item for item in child if isinstance(item, exp.Expr))
 
 
+def _is_like(text: str, pattern: str) -> bool:
+    """SQL's LIKE, for names: https://docs.snowflake.com/en/sql-reference/sql/select#parameters (ILIKE)."""
+    shell = {"%": "*", "_": "?", "*": "[*]", "?": "[?]", "[": "[[]"}
+    return fnmatchcase(text, "".join(shell.get(character, character) for character in pattern))
+
+
 def _names_of(node: exp.Expr) -> Iterable[exp.Expr]:
     return node.expressions if isinstance(node, exp.Tuple) else (node,)
 
@@ -908,8 +982,10 @@ def _qualifier(column: exp.Expr) -> tuple[str, ...]:
 
 
 def _file_argument(call: exp.Expr) -> str | None:
-    """The path a table function reads: read_files('s3://…'), READ_CSV('/x')."""
+    """The path a table function reads: read_files('s3://…'), READ_CSV('/x'), DIRECTORY(@stage)."""
     for item in call.iter_expressions():
+        if isinstance(item, exp.Var) and item.name.startswith("@"):
+            return item.name
         if (
             isinstance(item, exp.Literal)
             and item.is_string

@@ -85,10 +85,16 @@ class Base(Relation):
 class Rows(Relation):
     """What a table function yields (UNNEST, FLATTEN, explode, …): every column comes from its arguments."""
 
-    __slots__ = ("element", "is_struct", "sources")
+    __slots__ = ("also", "element", "is_struct", "sources")
 
     def __init__(
-        self, names: Iterable[str], sources: Sources, element: str | None = None, *, is_struct: bool = False
+        self,
+        names: Iterable[str],
+        sources: Sources,
+        element: str | None = None,
+        *,
+        is_struct: bool = False,
+        also: frozenset[str] = frozenset(),
     ) -> None:
         super().__init__([(name, sources) for name in names])
         self.sources = sources
@@ -96,9 +102,13 @@ class Rows(Relation):
         self.element = element
         # Whether fields of the element can be named without it (BigQuery).
         self.is_struct = is_struct
+        # Other names, in lower case, that the columns may have: a star does not show them.
+        self.also = also
 
     def lookup(self, name: str, path: Sequence[str] = ()) -> Sources | None:
         sources = super().lookup(name)
+        if sources is None and name.lower() in self.also:
+            return self.sources
         if sources is not None and path and name.lower() == self.element:
             return self._within(path)
         return sources

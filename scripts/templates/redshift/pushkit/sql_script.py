@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from sqlglot.dialects.dialect import Dialect
+from sqlglot.errors import TokenError
 from sqlglot.tokenizer_core import Token, TokenType
 
 
@@ -33,19 +34,23 @@ STARTERS = _words(
 # Statements that move nothing between tables, whatever follows.
 SILENT = _words(
     """
-    ANALYSE ANALYZE ASSERT ATTACH BREAK CALL CLOSE COMMENT COMMIT CONTINUE DEALLOCATE DECLARE DELIMITER DESC
-    DESCRIBE DETACH DISCARD EXIT EXPLAIN FETCH GET GO GRANT ITERATE KILL LEAVE LET LIST LISTEN LOCK LS MSCK NOTIFY
-    NULL OPEN OPTIMIZE PRAGMA PRINT PUT RAISE REFRESH REINDEX REMOVE REPAIR RESET RESTORE RETURN REVOKE RM ROLLBACK
-    SAVEPOINT SET SHOW SIGNAL START THROW UNCACHE UNDROP UNSET VACUUM WAITFOR
+    ADD ANALYSE ANALYZE ASSERT ATTACH AWAIT BREAK CALL CANCEL CLOSE COMMENT COMMIT CONTINUE CONVERT DEALLOCATE DECLARE
+    DELIMITER DESC DESCRIBE DETACH DFS DISCARD EXIT EXPLAIN FETCH GET GO GRANT ITERATE KILL LEAVE LET LIST LISTEN LOCK
+    LS MSCK NOTIFY NULL OPEN OPTIMIZE PERFORM PRAGMA PRINT PUT RAISE REFRESH REINDEX RELOAD REMOVE REPAIR RESET RESTORE
+    RETURN REVOKE RM ROLLBACK SAVEPOINT SET SHOW SIGNAL START THROW UNCACHE UNDROP UNSET UNTIL VACUUM WAITFOR
     """
 )
 
+_CONTROL = _words("BEGIN CASE ELSE ELSEIF ELSIF END EXCEPTION EXEC EXECUTE FOR IF LOOP MERGE REPEAT THEN WHEN WHILE")
+# What a statement in brackets begins with when more than reading may come of it.
+_MOVING = _words("COPY CREATE DELETE EXEC EXECUTE INSERT MERGE TRUNCATE UPDATE WITH")
 _TRANSACTION = _words("TRANSACTION TRAN WORK ISOLATION DEFERRED IMMEDIATE EXCLUSIVE READ")
 _STRINGS = frozenset({TokenType.STRING, TokenType.RAW_STRING, TokenType.HEREDOC_STRING, TokenType.NATIONAL_STRING})
 _OPENERS = frozenset({TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.L_BRACE})
 _CLOSERS = frozenset({TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.R_BRACE})
 # Languages whose procedure bodies are not SQL.
 _FOREIGN = _words("PYTHON JAVASCRIPT JAVA SCALA JS")
+_SQL_IN_BODIES = ("INSERT INTO", "MERGE INTO", "CREATE ", "UPDATE ", "SELECT ", "COPY INTO", "WRITE.", "SAVE_AS_TABLE")
 _MODIFIERS = _words(
     """
     ALTER DYNAMIC EDITIONABLE EVENT EXTERNAL FORCE GLOBAL HYBRID ICEBERG INTERACTIVE LIVE LOCAL MATERIALIZED
@@ -94,12 +99,100 @@ def pieces(sql: str, dialect: Dialect, depth: int = 0) -> Iterator[Piece]:
         return
     tokens = dialect.tokenize(sql)
     start = 0
-    for position, token in enumerate(tokens):
-        if token.token_type is TokenType.SEMICOLON:
-            if position > start:
-                yield from _unwrapped(Piece(tokens[start:position], sql), dialect, depth)
-            start = position + 1
-    yield from _unwrapped(Piece(tokens[start:], sql), dialect, depth)
+    declaring = False
+    for position in range(len(tokens) + 1):
+        if position < len(tokens) and tokens[position].token_type is not TokenType.SEMICOLON:
+            continue
+        piece = Piece(tokens[start:position], sql)
+        start = position + 1
+        if declaring and _is_declaration(piece):
+            piece = _bracketed(piece) or Piece((), sql)
+        else:
+            declaring = _begins_declarations(piece)
+        yield from _unwrapped(piece, dialect, depth)
+
+
+def _begins_declarations(piece: Piece) -> bool:
+    """Whether more declarations may follow: DECLARE without the BEGIN that ends them, in a procedure or alone."""
+    if piece.word(0) not in ("DECLARE", "CREATE"):
+        return False
+    words = {piece.word(position) for position in range(len(piece.tokens))}
+    return "DECLARE" in words and "BEGIN" not in words
+
+
+def _is_declaration(piece: Piece) -> bool:
+    """`rs RESULTSET`, `rec RECORD`, `n NUMBER(38, 0) := 3`: a name and a type, where only declarations can stand."""
+    word = piece.word(0)
+    if len(piece.tokens) < 2 or word in STARTERS or word in SILENT or word in _CONTROL:
+        return False
+    words = {piece.word(position) for position in range(len(piece.tokens))}
+    return (word[:1].isalpha() or word[:1] in ("", "_")) and piece.word(1) != ":" and "BEGIN" not in words
+
+
+def _bracketed(piece: Piece) -> Piece | None:
+    """The statement in `rs := (INSERT …)`, `LET rs RESULTSET := ASYNC (…)` and `ASYNC (…)`, if it moves data.
+
+    https://docs.snowflake.com/en/developer-guide/snowflake-scripting/asynchronous-child-jobs
+    """
+    tokens = piece.tokens
+    for position in range(min(len(tokens) - 2, 12)):
+        if tokens[position].token_type is not TokenType.L_PAREN:
+            continue
+        before = piece.word(position - 1) if position else ""
+        if before not in (":=", "DEFAULT", "ASYNC") or piece.word(position + 1) not in _MOVING:
+            return None
+        end = len(tokens) - 1 if tokens[-1].token_type is TokenType.R_PAREN else len(tokens)
+        return Piece(tokens[position + 1 : end], piece.text)
+    return None
+
+
+def _without_variables(piece: Piece, anywhere: bool) -> Piece:
+    """PL/pgSQL's SELECT … INTO a, b …, which fills variables; `anywhere` or, as in no other language, after SELECT.
+
+    https://www.postgresql.org/docs/current/plpgsql-statements.html#PLPGSQL-STATEMENTS-SQL-ONEROW
+    """
+    into = _find(piece, 1, ("INTO",)) if piece.word(0) in ("SELECT", "WITH") else None
+    if into is None or not (anywhere or into == 1) or _find(piece, 1, ("INSERT",)) is not None:
+        return piece
+    end = into + 1 + (piece.word(into + 1) == "STRICT")
+    while piece.word(end + 1) in (".", ","):
+        end += 2
+    return Piece([*piece.tokens[:into], *piece.tokens[end + 1 :]], piece.text, piece.source)
+
+
+def is_use(piece: Piece) -> bool:
+    """Whether the statement changes the session's defaults.
+
+    https://docs.databricks.com/aws/en/sql/language-manual/sql-ref-syntax-aux-set-catalog: SET CATALOG is USE CATALOG.
+    """
+    return piece.word(0) == "USE" or (
+        piece.word(0) == "SET" and piece.word(1) == "CATALOG" and len(piece.tokens) > 2 and piece.word(2) != "="
+    )
+
+
+def uses(sql: str, dialect: Dialect) -> list[Piece]:
+    """The statements of a text that change the session's defaults, not those that a procedure only holds.
+
+    Empty for a text that cannot be tokenized.
+    """
+    try:
+        tokens = dialect.tokenize(sql)
+    except TokenError:
+        return []
+    found: list[Piece] = []
+    start = 0
+    for position in range(len(tokens) + 1):
+        if position < len(tokens) and tokens[position].token_type is not TokenType.SEMICOLON:
+            continue
+        piece = Piece(tokens[start:position], sql)
+        if piece.word(0) == "BEGIN":
+            piece = Piece(tokens[start + 1 : position], sql)
+        if piece.word(0) == "CREATE" and {"PROCEDURE", "TASK"} & {piece.word(place) for place in range(1, 6)}:
+            break
+        if is_use(piece):
+            found.append(piece)
+        start = position + 1
+    return found
 
 
 def nesting(tokens: Sequence[Token]) -> int:
@@ -140,8 +233,16 @@ def _unwrapped(piece: Piece, dialect: Dialect, depth: int) -> Iterator[Piece]:
         if word == "CREATE":
             yield from _created(piece, dialect, depth)
             return
+        if is_use(piece):
+            yield piece
+            return
+        inner = _bracketed(piece)
+        if inner is not None:
+            piece = inner
+            continue
+        piece = _without_variables(piece, anywhere=False)
         rest = _after_control_word(piece, word)
-        if rest is None:
+        if rest is None or (word in SILENT and _flows_on(piece)):
             yield piece
             return
         piece = Piece(piece.tokens[rest:], piece.text)
@@ -161,8 +262,14 @@ def _commanded(piece: Piece, word: str, payload: str, dialect: Dialect, depth: i
         yield from pieces(inner.tokens[0].text, dialect, depth + 1)
     elif word in ("BEGIN", "ELSE", "LOOP", "REPEAT", "THEN"):
         yield from pieces(payload, dialect, depth + 1)
-    elif word.split()[0] not in SILENT and word != "END":
+    elif (word.split()[0] not in SILENT and word != "END") or _flows_on(inner):
         yield piece  # for the reader to report
+
+
+def _flows_on(piece: Piece) -> bool:
+    """https://docs.snowflake.com/en/sql-reference/operators-flow: SHOW … ->> INSERT INTO t SELECT … FROM $1."""
+    places = (at for at, token in enumerate(piece.tokens) if token.token_type is TokenType.DARROW)
+    return any(piece.word(at + 1) in ("INSERT", "CREATE", "MERGE", "COPY", "UPDATE", "DELETE") for at in places)
 
 
 def _payload(piece: Piece) -> str | None:
@@ -177,7 +284,8 @@ def _after_control_word(piece: Piece, word: str) -> int | None:
     """How many tokens of a procedural language stand before the statement; None when there are none."""
     count = len(piece.tokens)
     if word == "BEGIN":
-        return count if piece.word(1) in _TRANSACTION else 1
+        named = piece.word(1) == "NAME" and count == 3  # Snowflake: BEGIN NAME t
+        return count if named or piece.word(1) in _TRANSACTION else 1
     if word in ("ELSE", "LOOP", "REPEAT", "EXCEPTION", "THEN"):
         return 1
     if word == "END":
@@ -316,10 +424,14 @@ def _find_body(piece: Piece, start: int) -> int | None:
 def _procedure_body(piece: Piece, start: int, dialect: Dialect, depth: int) -> Iterator[Piece]:
     words = [piece.word(position) for position in range(len(piece.tokens))]
     if "LANGUAGE" in words and words[min(words.index("LANGUAGE") + 1, len(words) - 1)] in _FOREIGN:
+        bodies = (token.text.upper() for token in piece.tokens if token.token_type in _STRINGS)
+        if any(word in body for body in bodies for word in _SQL_IN_BODIES):
+            yield piece  # for the reader to report
         return
     for position in range(start, len(piece.tokens)):
         if piece.tokens[position].token_type in _STRINGS and words[position - 1] == "AS":
-            yield from pieces(piece.tokens[position].text, dialect, depth + 1)
+            for inner in pieces(piece.tokens[position].text, dialect, depth + 1):
+                yield _without_variables(inner, anywhere="PLPGSQL" in words)
             return
     begin = _find(piece, start, ("BEGIN", "DECLARE"))
     body = _find_body(piece, start) if begin is None else begin

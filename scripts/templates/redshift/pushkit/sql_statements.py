@@ -69,6 +69,7 @@ class StatementReader:
         self.lineages: list[StatementLineage] = []
         self.effects: list[Effect] = []
         self.unread: str | None = None  # why a statement was not understood
+        self._of_session: set[TableName] = set()  # targets whose schema says that they are temporary
         self._reader = self._new_reader()
 
     def read(self, node: exp.Expr) -> None:
@@ -96,7 +97,13 @@ class StatementReader:
         parts = table_parts(node)
         if len(parts) == 1 and isinstance(node, exp.Table) and isinstance(node.this, (exp.Literal, exp.Var)):
             return self.namer.external(parts[0][0])
-        return self.namer.table(parts) if parts else None
+        if not parts:
+            return None
+        table = self.namer.table(parts)
+        known = self.namer.created_as(table)
+        if known is not table:
+            self._of_session.add(known)
+        return known
 
     def emit(
         self,
@@ -117,7 +124,7 @@ class StatementReader:
                 known = self._catalog_column(target, name)
                 for table, column in sources:
                     edges[ColumnEdge(table, column, known)] = None
-        temporary = temporary or (target is not None and target in self.temporaries)
+        temporary = temporary or target in self.temporaries or target in self._of_session
         ordered = tuple(sorted(edges, key=lambda edge: (edge.target_column, str(edge.source), edge.source_column)))
         self.lineages.append(StatementLineage(target, reads, ordered, kind, PARSED, temporary, moves_data))
         if temporary and target is not None and moves_data:
@@ -215,7 +222,9 @@ class StatementReader:
             return
         names = _column_list(node.this, self.namer)
         properties = _properties(node)
-        temporary = exp.TemporaryProperty in properties or target.name.startswith("#")
+        # https://docs.snowflake.com/en/sql-reference/sql/create-table: VOLATILE is TEMPORARY, as in Teradata.
+        temporary = bool({exp.TemporaryProperty, exp.VolatileProperty} & properties.keys())
+        temporary = temporary or target.name.startswith("#")
         if kind == "VIEW" and target.kind != EXTERNAL:
             target = TableName(target.database, target.schema, target.name, VIEW)
         verb = f"create {kind.lower()}"
@@ -230,9 +239,20 @@ class StatementReader:
             self._copied(target, clone.this, "clone", temporary)
         elif exp.LikeProperty in properties:
             self._reader.scan(properties[exp.LikeProperty], Scope({}, None))
-            self.emit(target, "create like", moves_data=False)
+            self.emit(target, "create like", temporary=temporary, moves_data=False)
+            if temporary:
+                self._emptied(target, self._model_columns(properties[exp.LikeProperty]))
         else:
             self._stored_outside(target, verb, properties, temporary)
+
+    def _emptied(self, table: TableName, columns: Sequence[str]) -> None:
+        """A temporary table that holds nothing now."""
+        empty = Relation([(name, NOTHING) for name in columns])
+        self.effects.append(Effect("create", table, Temporary((), empty)))
+
+    def _model_columns(self, like: exp.Expr) -> Sequence[str]:
+        model = self.name_of(like.this) if isinstance(like.this, exp.Expr) else None
+        return self._columns_of(model) if model is not None else ()
 
     def _created(
         self,
@@ -304,7 +324,8 @@ class StatementReader:
                 names = [name for name in self.namer.columns(target) if name.lower() not in fixed]
             outputs, content = self.placed(relation, names, None if fixed else target)
         if target is not None:
-            self.emit(target, verb, outputs, content=content)
+            replaces = bool(node.args.get("overwrite")) and not _partition(node)
+            self.emit(target, verb, outputs, content=content, action="create" if replaces else "fill")
         else:
             self.unread = "the target of an INSERT is computed at run time"
 
@@ -366,23 +387,23 @@ class StatementReader:
             if isinstance(then, exp.Update):
                 outputs.extend(self._assignments(then.expressions, both, incoming, target))
             elif isinstance(then, exp.Insert):
-                outputs.extend(self._merged_insert(then, incoming, target))
+                outputs.extend(self._merged_insert(then, incoming, both, target))
         self.emit(target, "merge", outputs, content=_merged_by_name(outputs))
 
-    def _merged_insert(self, then: exp.Expr, incoming: Scope, target: TableName) -> list[Output]:
-        names, cells = self._insert_lists(then)
+    def _merged_insert(self, then: exp.Expr, incoming: Scope, both: Scope, target: TableName) -> list[Output]:
+        names, cells = self._insert_lists(then, both)
         if isinstance(then.this, exp.Star) or not cells or _is_row(then):
             return self._by_name(incoming, target)
         names = names or list(self._columns_of(target)) or [self._implied(cell) for cell in cells]
         return [(name, self._reader.value(cell, incoming)) for name, cell in zip(names, cells, strict=False)]
 
-    def _insert_lists(self, then: exp.Expr) -> tuple[list[str], list[exp.Expr]]:
+    def _insert_lists(self, then: exp.Expr, both: Scope) -> tuple[list[str], list[exp.Expr]]:
         """The columns and the values of a MERGE's INSERT; INSERT VALUES (…) has no columns."""
         listed = then.this.expressions if isinstance(then.this, exp.Tuple) else []
         values = then.args.get("expression")
         if len(listed) == 1 and isinstance(listed[0], exp.Anonymous) and str(listed[0].this).upper() == "VALUES":
             return [], list(listed[0].expressions)
-        names = [self._fold_column(item) for item in listed]
+        names = [self._column_of(item, both) for item in listed]
         if not isinstance(values, exp.Expr):
             return names, []
         return names, list(values.expressions) if isinstance(values, exp.Tuple) else [values]
@@ -396,9 +417,22 @@ class StatementReader:
         names = self.namer.columns(target) or [name for relation in relations for name, _ in relation.outputs]
         return [(name, incoming.find(name) or NOTHING) for name in names]
 
-    def _fold_column(self, node: exp.Expr) -> str:
-        identifier = node.this if isinstance(node.this, exp.Identifier) else node
-        return self.namer.fold(node.name, bool(identifier.args.get("quoted")))
+    def _column_of(self, node: exp.Expr, scope: Scope) -> str:
+        """The column that an assignment or a column list names: `t.a`, `a`, or the struct `a` in `a.b` and `t.a.b`."""
+        path: list[exp.Expr] = []
+        while isinstance(node, (exp.Dot, exp.Bracket)):
+            path = [node.expression, *path] if isinstance(node, exp.Dot) else []
+            node = node.this
+        parts = [*(node.parts if isinstance(node, exp.Column) else [node]), *path]
+        taken = len(parts) - 1
+        if taken:
+            found = scope.qualifier(tuple(part.name.lower() for part in parts[:-1]))
+            if found is not None:
+                taken = found[1]
+            elif self._reader.struct_dots:
+                taken = 0
+        named = parts[min(taken, len(parts) - 1)]
+        return self.namer.fold(named.name, bool(named.args.get("quoted")))
 
     def _assignments(self, items: Iterable[exp.Expr], scope: Scope, incoming: Scope, target: TableName) -> list[Output]:
         outputs: list[Output] = []
@@ -406,10 +440,10 @@ class StatementReader:
             if isinstance(item, exp.Star):
                 outputs.extend(self._by_name(incoming, target))
             elif isinstance(item, exp.EQ) and isinstance(item.this, (exp.Tuple, exp.Paren)):
-                names = [self._fold_column(name) for name in (item.this.expressions or [item.this.this])]
+                names = [self._column_of(name, scope) for name in (item.this.expressions or [item.this.this])]
                 outputs.extend(self._tuple_assignment(names, item.expression, scope))
             elif isinstance(item, exp.EQ):
-                outputs.append((self._fold_column(item.this), self._reader.value(item.expression, scope)))
+                outputs.append((self._column_of(item.this, scope), self._reader.value(item.expression, scope)))
         return outputs
 
     def _tuple_assignment(self, names: list[str], value: exp.Expr, scope: Scope) -> list[Output]:
@@ -579,7 +613,10 @@ class StatementReader:
     def _truncate(self, node: exp.Expr) -> None:
         for item in node.expressions:
             if isinstance(item, exp.Table):
-                self.emit(self.name_of(item), "truncate", moves_data=False)
+                target = self.name_of(item)
+                self.emit(target, "truncate", moves_data=False)
+                if target is not None and target in self.temporaries and not node.args.get("partition"):
+                    self._emptied(target, self._columns_of(target))
 
     def _cache(self, node: exp.Expr) -> None:
         target = self.name_of(node.this)
@@ -644,10 +681,15 @@ def _column_list(node: exp.Expr | None, namer: Namer) -> list[str]:
     return names
 
 
-def _static_partition(node: exp.Expr) -> set[str]:
-    """Hive: the partition columns an INSERT gives a value for, which its SELECT therefore leaves out."""
+def _partition(node: exp.Expr) -> exp.Expr | None:
     table = node.this.this if isinstance(node.this, exp.Schema) else node.this
     partition = table.args.get("partition") if isinstance(table, exp.Table) else None
+    return partition if isinstance(partition, exp.Expr) else None
+
+
+def _static_partition(node: exp.Expr) -> set[str]:
+    """Hive: the partition columns an INSERT gives a value for, which its SELECT therefore leaves out."""
+    partition = _partition(node)
     items = partition.expressions if isinstance(partition, exp.Partition) else ()
     return {item.this.name.lower() for item in items if isinstance(item, exp.EQ)}
 
