@@ -78,6 +78,15 @@ def expected(templates: Path, folder: Path) -> Iterator[Copy]:
         yield Copy(folder / name, content)
 
 
+def without_origin(templates: Path) -> list[Path]:
+    """Originals whose first line does not say where the original lives: their copies could not say it either."""
+    return [
+        path
+        for path in originals(templates)
+        if path.relative_to(templates).as_posix() not in path.read_text(encoding="utf-8").partition("\n")[0]
+    ]
+
+
 def left_over(templates: Path, folder: Path, wanted: list[Copy]) -> list[Path]:
     """Files in a folder that look shared but have no original any more."""
     names = {copy.path for copy in wanted}
@@ -103,13 +112,16 @@ def main(argv: list[str] | None = None) -> int:
     if not compared:
         print(f"nothing to compare: no folder beside {ORIGINAL}/ holds scripts", file=sys.stderr)
         return 1
+    nameless = without_origin(arguments.templates)
+    for path in nameless:
+        print(f"{path.relative_to(arguments.templates)}: the first line does not name the original", file=sys.stderr)
     for copy in wrong:
         if arguments.write:
             _write(copy)
         verb = "written" if arguments.write else "differs, is missing or is left over"
         print(f"{copy.path.relative_to(arguments.templates)}: {verb}", file=sys.stderr)
     print(f"{compared} copies in {len(folders) - 1} folders compared, {len(wrong)} out of step", file=sys.stderr)
-    return 1 if wrong and not arguments.write else 0
+    return 1 if nameless or (wrong and not arguments.write) else 0
 
 
 def _write(copy: Copy) -> None:

@@ -81,3 +81,12 @@ def test_a_copy_installs_its_own_driver_and_says_where_its_original_lives(templa
     assert "pycarlo" in text
     assert "snowflake-connector-python" not in text
     assert "snowflake/collect_and_push_metadata.py" in text.splitlines()[0]
+
+
+def test_an_original_that_does_not_say_where_it_lives_is_found(templates: Path) -> None:
+    original = templates / "snowflake/pushkit/sql_lineage.py"
+    original.write_text(original.read_text().partition("\n")[2])
+    sync("--write", templates)
+    code, said = sync("--check", templates)
+    assert code == 1
+    assert "snowflake/pushkit/sql_lineage.py: the first line" in said

@@ -2,43 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.collected import Collected, Record
 from tests.sandbox_process import SandboxProcess
 from tests.script_process import Run, copy_folder, peak_memory, run_script
 from tests.warehouses.redshift import shop as shop_module
 from tests.warehouses.redshift.launch import RedshiftServer
 from tests.warehouses.redshift.shop import Shop
-
-Record = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Collected:
-    """A whole manifest, read line by line and not by the code under test."""
-
-    header: Record
-    records: list[Record]
-    trailer: Record
-
-    @property
-    def skipped(self) -> dict[str, int]:
-        found: dict[str, int] = self.trailer["skipped"]
-        return found
-
-    @classmethod
-    def read(cls, path: Path) -> Collected:
-        header, *records, trailer = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        assert trailer["end"] is True
-        assert trailer["records"] == len(records)
-        return cls(header, records, trailer)
 
 
 @dataclass

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from tests.collected import Collected, Record
 from tests.templates.redshift.breaking import broken, logged
-from tests.templates.redshift.conftest import Collected, Record, Templates
+from tests.templates.redshift.conftest import Templates
 from tests.warehouses.redshift.shop import ANALYTICS, DEV, Shop
 
 ORDERS = ("TABLE", DEV, "sales", "orders")

@@ -7,8 +7,9 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
+from tests.collected import Record
 from tests.templates.redshift.breaking import broken
-from tests.templates.redshift.conftest import Record, Templates
+from tests.templates.redshift.conftest import Templates
 from tests.warehouses.redshift.launch import MAIN_DATABASE
 from tests.warehouses.redshift.shop import ANALYTICS, DEV, DOTTED, FINANCE, SHARE_NAME, SHARED, Shop
 from tests.warehouses.redshift.truth import Relation

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
 
+from tests.collected import Record
 from tests.script_process import run_script
 from tests.templates.redshift.breaking import logged
-from tests.templates.redshift.conftest import Record, Templates
+from tests.templates.redshift.conftest import Templates
 from tests.warehouses.redshift.shop import SYSTEM_USER_ID, Shop
 from tests.warehouses.redshift.truth import Query
 

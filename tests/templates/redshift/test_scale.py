@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.collected import Record
 from tests.sandbox_process import SandboxProcess
 from tests.script_process import run_script
-from tests.templates.redshift.conftest import Record, Templates, connected
+from tests.templates.redshift.conftest import Templates, connected
 from tests.warehouses.redshift import shop as shop_module
 from tests.warehouses.redshift.launch import RedshiftServer
 from tests.warehouses.redshift.shop import Shop

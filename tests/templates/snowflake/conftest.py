@@ -2,41 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.collected import Collected
 from tests.script_process import Run, copy_folder, peak_memory, run_script
 from tests.warehouses.snowflake.launch import EmbeddedSnowflake, embedded_snowflake
 from tests.warehouses.snowflake.shop import open_shop
 from tests.warehouses.snowflake.shop_model import Shop
-
-Record = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Collected:
-    """A whole manifest, read line by line and not by the code under test."""
-
-    header: Record
-    records: list[Record]
-    trailer: Record
-
-    @property
-    def skipped(self) -> dict[str, int]:
-        found: dict[str, int] = self.trailer["skipped"]
-        return found
-
-    @classmethod
-    def read(cls, path: Path) -> Collected:
-        header, *records, trailer = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        assert trailer["end"] is True
-        assert trailer["records"] == len(records)
-        return cls(header, records, trailer)
 
 
 @dataclass

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.templates.snowflake.conftest import Collected, Record, Templates
+from tests.collected import Collected, Record
+from tests.templates.snowflake.conftest import Templates
 from tests.warehouses.snowflake.shop import DOTTED_NAME
 from tests.warehouses.snowflake.shop_model import Name, Shop
 

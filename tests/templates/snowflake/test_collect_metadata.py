@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.templates.snowflake.conftest import Collected, Record, Templates
+from tests.collected import Collected, Record
+from tests.templates.snowflake.conftest import Templates
 from tests.warehouses.snowflake import scale
 from tests.warehouses.snowflake.faults import Fault
 from tests.warehouses.snowflake.shop import DOTTED_NAME

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.collected import Record
 from tests.script_process import start_script
-from tests.templates.snowflake.conftest import Record, Templates, connected
+from tests.templates.snowflake.conftest import Templates, connected
 from tests.warehouses.snowflake import scale
 from tests.warehouses.snowflake.faults import Fault
 from tests.warehouses.snowflake.launch import embedded_snowflake

@@ -9,9 +9,10 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+from tests.collected import Record
 from tests.sandbox_process import SandboxProcess
 from tests.script_process import Run, run_script
-from tests.templates.snowflake.conftest import Record, Templates
+from tests.templates.snowflake.conftest import Templates
 from tests.warehouses.snowflake import scale
 from tests.warehouses.snowflake.shop_model import Name, Shop
 

@@ -1,3 +1,4 @@
+# Shared: the original is snowflake/pushkit/sql_fingerprint.py (see scripts/sync_templates.py).
 """One key for statements that differ only in their literals and comments, so that repeats are read once.
 
 From text to 16 bytes. Two texts of one key must have the same lineage, so where a literal can name a table, a file or

@@ -1,3 +1,4 @@
+# Shared: the original is snowflake/pushkit/sql_forms.py (see scripts/sync_templates.py).
 """Statements that move data and that sqlglot does not parse, read from their tokens.
 
 From one `Piece`, to a `Form` (target and sources by name), or to other tokens that sqlglot does parse, or to

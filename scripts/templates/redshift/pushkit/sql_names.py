@@ -1,3 +1,4 @@
+# Shared: the original is snowflake/pushkit/sql_names.py (see scripts/sync_templates.py).
 """What a table is called: names as SQL writes them, made into names as the catalog reports them.
 
 From the identifiers of a parsed statement, to `TableName`. Three rules, in this order: an unqualified name is

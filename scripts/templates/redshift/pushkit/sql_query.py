@@ -1,3 +1,4 @@
+# Shared: the original is snowflake/pushkit/sql_query.py (see scripts/sync_templates.py).
 """What one query reads, and which real columns each of its output columns is made of.
 
 From a parsed query (sqlglot), in one walk, to a `Relation` and the set of tables read. Tables are found wherever a

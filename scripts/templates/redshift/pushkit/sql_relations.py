@@ -1,3 +1,4 @@
+# Shared: the original is snowflake/pushkit/sql_relations.py (see scripts/sync_templates.py).
 """What a FROM clause can name, as the columns it offers and the real columns each of them is made of.
 
 A relation answers two questions: which columns it has, in order (`outputs`, complete only when `closed`), and

@@ -1,3 +1,4 @@
+# Shared: the original is snowflake/pushkit/sql_rewrite.py (see scripts/sync_templates.py).
 """Statements in words that sqlglot stumbles over, told again in words that it parses, with the same lineage.
 
 From the tokens of one `Piece` to the tokens of another. Nothing is looked up: names given as strings become names,

@@ -1,3 +1,4 @@
+# Shared: the original is snowflake/pushkit/sql_statements.py (see scripts/sync_templates.py).
 """What one parsed statement moves: its target, the tables it reads, and which column feeds which.
 
 From a statement as sqlglot parsed it, to `StatementLineage` (one per target) and `Effect` (what it does to the

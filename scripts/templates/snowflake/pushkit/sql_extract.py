@@ -1,3 +1,4 @@
+# Shared: the original is snowflake/pushkit/sql_extract.py (see scripts/sync_templates.py).
 """From SQL text to lineage: one statement or a script, in one session, with what could not be read.
 
 Needs sqlglot (pinned exactly: the shape of its trees changes between minor versions). Never raises for what the text

@@ -1,3 +1,4 @@
+# Shared: the original is snowflake/pushkit/sql_fallback.py (see scripts/sync_templates.py).
 """Table names from a statement that cannot be parsed: cut off by the log, or in words no grammar here knows.
 
 From tokens, to a target and the tables read, with nothing known about columns. Names that follow FROM, JOIN, INTO

@@ -1,3 +1,4 @@
+# Shared: the original is snowflake/pushkit/sql_graph.py (see scripts/sync_templates.py).
 """Distinct lineage edges of a log, merged by destination, as lineage manifest records.
 
 From `StatementLineage`, to one record per destination. Only distinct edges are kept, so memory follows the number

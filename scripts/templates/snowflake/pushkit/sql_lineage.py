@@ -1,3 +1,4 @@
+# Shared: the original is snowflake/pushkit/sql_lineage.py (see scripts/sync_templates.py).
 """SQL lineage: which tables and columns feed which, from the text of statements.
 
     from pushkit.sql_lineage import Defaults, extract

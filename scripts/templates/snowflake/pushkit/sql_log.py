@@ -1,3 +1,4 @@
+# Shared: the original is snowflake/pushkit/sql_log.py (see scripts/sync_templates.py).
 """Lineage of a log of statements: sessions, temporary tables, repeats; out come lineage manifest records.
 
     with LineageLog("snowflake", schema=schema) as log:

@@ -1,3 +1,4 @@
+# Shared: the original is snowflake/pushkit/sql_script.py (see scripts/sync_templates.py).
 """Takes a script apart: statements, BEGIN … END blocks, procedure and task bodies, EXECUTE IMMEDIATE.
 
 From SQL text, through sqlglot's tokenizer, to `Piece`s that hold one statement each, with the words of the

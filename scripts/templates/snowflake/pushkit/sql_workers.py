@@ -1,3 +1,4 @@
+# Shared: the original is snowflake/pushkit/sql_workers.py (see scripts/sync_templates.py).
 """Reads statements in other processes: on every core, and with a time limit that holds whatever the text does.
 
 From `Job`s (text, defaults, temporary tables) to `Extraction`s, in the order they are ready. A worker that exceeds
