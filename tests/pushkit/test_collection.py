@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
 from datetime import datetime, timedelta, timezone
@@ -18,6 +20,8 @@ from pushkit.cli import _free_memory
 from pushkit.collection import Collector, Filters, Options, run_collect
 from pushkit.errors import PushIngestionError, UnavailableError
 from pushkit.manifest import Record, parse_utc, read, verify
+
+from tests.script_process import TEMPLATES, clean_environment
 
 LATENCY = timedelta(minutes=45)
 HOUR = timedelta(hours=1)
@@ -323,3 +327,38 @@ def test_explain_is_asked_for_errors_of_the_driver(capsys: pytest.CaptureFixture
     code, summary, _ = run(capsys, made, "--manifest", str(tmp_path / "m"))
     assert (code, summary["error"]["message"]) == (4, "no route")
     assert issubclass(UnavailableError, PushIngestionError)
+
+
+SIGNALLED = """
+import os, signal, sys
+from contextlib import nullcontext
+from pushkit.collection import Collector, run_collect
+
+def collect(connection, options):
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+        signal.sigtimedwait([signal.SIGUSR1], 5)  # ends when the handler raises
+    except BaseException as error:
+        {caught}
+    for number in range(1_000_000):
+        yield {{"number": number}}
+
+sys.exit(run_collect(Collector("metadata", "snowflake", "snowflake", lambda: nullcontext(), collect,
+                               collect, lambda error: None, "Fixture.")))
+"""
+
+
+@pytest.mark.parametrize("caught", ["pass", 'raise OSError("driver: interrupted") from None'])
+def test_a_signal_that_a_driver_swallows_still_ends_the_run(tmp_path: Path, caught: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SIGNALLED.format(caught=caught)],
+        cwd=tmp_path,
+        env=clean_environment({"PYTHONPATH": str(TEMPLATES / "snowflake")}),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 130, done.stderr
+    assert json.loads(done.stdout)["status"] == "interrupted"
+    assert list(tmp_path.iterdir()) == []

@@ -27,7 +27,7 @@ import boto3  # type: ignore[import-untyped]
 import botocore.exceptions  # type: ignore[import-untyped]
 import redshift_connector
 from pushkit import VERSION
-from pushkit.cli import say
+from pushkit.cli import say, stop_if_asked
 from pushkit.errors import ConfigurationError, PushIngestionError, RefusedError, UnavailableError
 from pushkit.redaction import register_secret
 from redshift_connector.error import Error, InterfaceError, OperationalError
@@ -213,20 +213,25 @@ class Session:
 
     def rows(self, sql: str, **values: object) -> Iterator[tuple[Any, ...]]:
         """Run the statement now, hand out its rows; ``:name`` in the SQL takes the values."""
-        cursor = self._execute(sql, values)
-        return (tuple(row) for row in cursor)
+        return _rows(self._execute(sql, values))
 
     def named_rows(self, sql: str) -> Iterator[dict[str, Any]]:
         """Run the command now, hand out its rows by lower-case column name: SHOW gains columns over time."""
         cursor = self._execute(sql, {})
         names = [str(column[0]).lower() for column in cursor.description or []]
-        return (dict(zip(names, row, strict=True)) for row in cursor)
+        return (dict(zip(names, row, strict=True)) for row in _rows(cursor))
 
     def _execute(self, sql: str, values: dict[str, object]) -> Any:
         cursor = self.connection.cursor()
         cursor.paramstyle = "named"
         cursor.execute(sql, values) if values else cursor.execute(sql)
         return cursor
+
+
+def _rows(cursor: Any) -> Iterator[tuple[Any, ...]]:
+    for row in cursor:
+        stop_if_asked()
+        yield tuple(row)
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from typing import Any
 
 import snowflake.connector
 from pushkit import VERSION
-from pushkit.cli import say
+from pushkit.cli import say, stop_if_asked
 from pushkit.errors import ConfigurationError, PushIngestionError, RefusedError, UnavailableError
 from pushkit.redaction import register_secret
 from snowflake.connector import SnowflakeConnection
@@ -383,6 +383,7 @@ def stream(connection: SnowflakeConnection, sql: str, values: Sequence[object] =
     def rows() -> Iterator[tuple[Any, ...]]:
         try:
             while batch := cursor.fetchmany(FETCH_ROWS):
+                stop_if_asked()
                 yield from batch
         finally:
             cursor.close()
@@ -399,6 +400,7 @@ def show(connection: SnowflakeConnection, sql: str) -> Iterator[dict[str, Any]]:
     def rows() -> Iterator[dict[str, Any]]:
         try:
             while batch := cursor.fetchmany(FETCH_ROWS):
+                stop_if_asked()
                 for row in batch:
                     yield dict(zip(names, row, strict=True))
         finally:

@@ -14,6 +14,7 @@ import json
 import os
 import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -163,12 +164,24 @@ class Progress:
 # --- running --------------------------------------------------------------------------------------------
 
 
+_stopping = threading.Event()
+
+
 def _stop_once(signum: int, frame: FrameType | None) -> None:
     """The first signal ends the run in order; more of them would only cut that short."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    say("stopping: what is under way is brought to an end")
+    _stopping.set()
+    with contextlib.suppress(RuntimeError):  # the signal came while a line was being written
+        say("stopping: what is under way is brought to an end")
     raise Terminated
+
+
+def stop_if_asked() -> None:
+    """Raise Terminated once a signal came. Every long loop calls it: where the signal met a driver's callback from C,
+    or code that catches everything, what the handler raised was lost there."""
+    if _stopping.is_set():
+        raise Terminated
 
 
 def run(
@@ -188,18 +201,25 @@ def run(
         _check_memory()
         code = work(summary)
     except KeyboardInterrupt:
-        code = INTERRUPTED
-        say("interrupted; what was accepted stays accepted, run the same command again for the rest")
+        code = _tell_interrupted()
     except BrokenPipeError:
         code = UNEXPECTED  # the reader of --list went away
         _let_go(sys.stdout)
     except Exception as error:  # the last line of defence: a scheduler must get its exit code and summary
-        known = error if isinstance(error, PushIngestionError) else explain(error)
-        code = _tell(error, known, summary)
+        if _stopping.is_set():  # a driver made an error of its own of the interrupt
+            code = _tell_interrupted()
+        else:
+            known = error if isinstance(error, PushIngestionError) else explain(error)
+            code = _tell(error, known, summary)
     summary |= {"status": _status(code, summary), "exit_code": code, "seconds": round(time.monotonic() - started, 3)}
     if prints_summary:
         _print_summary(summary)
     return code
+
+
+def _tell_interrupted() -> int:
+    say("interrupted; what was accepted stays accepted, run the same command again for the rest")
+    return INTERRUPTED
 
 
 def _status(code: int, summary: Record) -> str:

@@ -19,7 +19,7 @@ from re import compile as compile_pattern
 from re import split as split_pattern
 from typing import Any
 
-from pushkit.cli import DONE, Progress, add_manifest, make_parser, run, say
+from pushkit.cli import DONE, Progress, add_manifest, make_parser, run, say, stop_if_asked
 from pushkit.errors import ConfigurationError, PushIngestionError
 from pushkit.journal import Standing, standing
 from pushkit.locking import only_run
@@ -213,6 +213,7 @@ def list_targets(collector: Collector, options: Options) -> int:
     count = 0
     with collector.connect() as connection:
         for target in collector.targets(connection, options):
+            stop_if_asked()
             print(target)
             count += 1
     say(f"{count} would be collected" + _skipped_text(options.skipped))
@@ -240,7 +241,9 @@ def collect_into(manifest: Path, collector: Collector, options: Options, summary
         Writer(manifest, header) as writer,
         Progress("collecting") as progress,
     ):
+        stop_if_asked()
         for record in collector.collect(connection, options):
+            stop_if_asked()
             writer.write(record)
             progress.advance()
         writer.finish(options.skipped, options.skipped_examples)

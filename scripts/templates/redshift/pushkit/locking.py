@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import getpass
 import hashlib
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +22,9 @@ def only_run(manifest: Path) -> Iterator[None]:
 
     The lock is the operating system's, on a file in the temporary folder: a run that dies gives it back.
     """
-    name = hashlib.sha256(f"{getpass.getuser()} {manifest.resolve()}".encode()).hexdigest()[:24]
+    # By number where there is one: in a container a user may have no name.
+    user = os.getuid() if hasattr(os, "getuid") else getpass.getuser()
+    name = hashlib.sha256(f"{user} {manifest.resolve()}".encode()).hexdigest()[:24]
     lock = FileLock(Path(tempfile.gettempdir()) / f"push-ingestion-{name}.lock")
     try:
         lock.acquire(timeout=0)

@@ -22,7 +22,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_ran
 from tenacity.nap import sleep_using_event
 from tenacity.stop import stop_any, stop_before_delay, stop_when_event_set
 
-from pushkit.cli import DONE, PARTLY, say
+from pushkit.cli import DONE, PARTLY, say, stop_if_asked
 from pushkit.errors import ConfigurationError, UnavailableError
 from pushkit.files import replace_file
 from pushkit.journal import Accepted, Journal, Span, journal_path, read_journal
@@ -262,6 +262,7 @@ class _Courier:
                     pool.submit(self._send_or_split, batch).result()
                 under_way: set[Future[None]] = set()
                 for batch in todo:
+                    stop_if_asked()
                     under_way.add(pool.submit(self._send_or_split, batch))
                     if len(under_way) >= workers:
                         under_way = _settle(under_way)
