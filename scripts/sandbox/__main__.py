@@ -57,7 +57,8 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
 
 def listen(port: int) -> socket.socket:
     """Return a socket bound to `port` of the loopback interface, or to a free port for 0."""
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # Without the protocol asyncio does not switch Nagle's algorithm off, and every answer waits 40 ms.
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     if sys.platform != "win32":  # there the option would let two servers share the port
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listening.bind((HOST, port))
