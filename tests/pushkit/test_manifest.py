@@ -68,6 +68,20 @@ def test_an_interrupted_writer_leaves_nothing_and_spares_the_earlier_file(tmp_pa
     assert [each.name for each in tmp_path.iterdir()] == ["m.jsonl"]
 
 
+class InterruptedHeader(Header):
+    """A signal comes while the first line is made."""
+
+    def to_json(self) -> Record:
+        raise KeyboardInterrupt
+
+
+def test_an_interrupt_before_the_first_record_leaves_nothing(tmp_path: Path) -> None:
+    header = InterruptedHeader("metadata", "snowflake", "snowflake", NOON, None)
+    with pytest.raises(KeyboardInterrupt), Writer(tmp_path / "m.jsonl", header):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
 def lines_of(path: Path) -> list[bytes]:
     return path.read_bytes().splitlines(keepends=True)
 

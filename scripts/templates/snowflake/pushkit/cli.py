@@ -169,12 +169,16 @@ _stopping = threading.Event()
 
 def _stop_once(signum: int, frame: FrameType | None) -> None:
     """The first signal ends the run in order; more of them would only cut that short."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _ignore_signals()
     _stopping.set()
     with contextlib.suppress(RuntimeError):  # the signal came while a line was being written
         say("stopping: what is under way is brought to an end")
     raise Terminated
+
+
+def _ignore_signals() -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def stop_if_asked() -> None:
@@ -191,30 +195,37 @@ def run(
     prints_summary: bool = True,
 ) -> int:
     """Run the work; whatever happens, end with an exit code, a sentence for people and the summary."""
-    signal.signal(signal.SIGTERM, _stop_once)
-    signal.signal(signal.SIGINT, _stop_once)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names of all alphabets, whatever the terminal's
     started = time.monotonic()
     summary: Record = {"command": script.removesuffix(".py"), "version": VERSION}
     try:
-        _check_memory()
-        code = work(summary)
+        signal.signal(signal.SIGTERM, _stop_once)
+        signal.signal(signal.SIGINT, _stop_once)
+        code = _outcome(work, explain, summary)
+        _ignore_signals()  # from here on one would only cost the summary
     except KeyboardInterrupt:
         code = _tell_interrupted()
-    except BrokenPipeError:
-        code = UNEXPECTED  # the reader of --list went away
-        _let_go(sys.stdout)
-    except Exception as error:  # the last line of defence: a scheduler must get its exit code and summary
-        if _stopping.is_set():  # a driver made an error of its own of the interrupt
-            code = _tell_interrupted()
-        else:
-            known = error if isinstance(error, PushIngestionError) else explain(error)
-            code = _tell(error, known, summary)
     summary |= {"status": _status(code, summary), "exit_code": code, "seconds": round(time.monotonic() - started, 3)}
     if prints_summary:
         _print_summary(summary)
     return code
+
+
+def _outcome(
+    work: Callable[[Record], int], explain: Callable[[BaseException], PushIngestionError | None], summary: Record
+) -> int:
+    """Do the work; the exit code, whatever happens. Only an interrupt is left to the caller."""
+    try:
+        _check_memory()
+        return work(summary)
+    except BrokenPipeError:
+        _let_go(sys.stdout)  # the reader of --list went away
+        return UNEXPECTED
+    except Exception as error:  # the last line of defence: a scheduler must get its exit code and summary
+        stop_if_asked()  # a driver may have made an error of its own of the interrupt
+        known = error if isinstance(error, PushIngestionError) else explain(error)
+        return _tell(error, known, summary)
 
 
 def _tell_interrupted() -> int:

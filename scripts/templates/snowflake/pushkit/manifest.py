@@ -179,20 +179,34 @@ class Writer:
     def __init__(self, path: Path, header: Header) -> None:
         self.path = path
         self.records = 0
+        self._header = header
         self._partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        try:
+        with self._making():
             if path.is_dir():
                 raise IsADirectoryError(EISDIR, "it is a folder")
             path.parent.mkdir(parents=True, exist_ok=True)
             for litter in path.parent.glob(f".{escape(path.name)}.*.partial"):
                 litter.unlink()  # of a run that was killed: one run at a time works on a manifest
-            self._file = _open(self._partial, "wb", path.name)
+
+    def __enter__(self) -> Writer:
+        try:
+            with self._making():
+                self._file = _open(self._partial, "wb", self.path.name)
+            self._line(self._header.to_json())
+        except BaseException:  # the block is not entered, so it is not left either
+            self._partial.unlink(missing_ok=True)
+            raise
+        return self
+
+    @contextlib.contextmanager
+    def _making(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             raise ConfigurationError(
-                f"cannot write the manifest {path}: {error.strerror or error}",
+                f"cannot write the manifest {self.path}: {error.strerror or error}",
                 "Name a file in a folder you may write to with --manifest.",
             ) from error
-        self._line(header.to_json())
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
@@ -229,9 +243,6 @@ class Writer:
             with self._partial.open("rb+") as file:
                 os.fsync(file.fileno())
             os.replace(self._partial, self.path)
-
-    def __enter__(self) -> Writer:
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
