@@ -22,18 +22,17 @@ order they ended. Statements stream; the distinct edges are held until the end.
 
 from __future__ import annotations
 
-import argparse
 import sys
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
-from typing import NamedTuple
+from itertools import chain
 
 from catalog import Database, Key, Listing, databases, is_system_schema, readable, view_texts
 from connection import Warehouse, connect, explain, quote
 from pushkit.collection import Collector, Filters, Options, run_collect
-from pushkit.manifest import Record, Window, read
+from pushkit.lineage_edges import EXACT, Asset, Destination, external, gathered, listed
+from pushkit.lineage_text import Named, add_schema_argument, read_log, schema_of
+from pushkit.manifest import Record, Window
 from pushkit.sql_lineage import Defaults, LineageLog, Schema, TableName
 from query_history import CHANGES_STATEMENT, LATENCY, RETENTION, logged_queries
 from sqlglot.dialects.redshift import Redshift
@@ -69,68 +68,9 @@ NO_DEPENDENCIES = "dependencies of views not readable (pg_depend)"
 NO_FULL_NAME = "name without a schema, which no table or several tables of that database have"
 # https://docs.aws.amazon.com/redshift/latest/dg/cm_chap_system-tables.html: they are found without a schema.
 SYSTEM_VIEWS = ("pg_", "stl_", "stv_", "svl_", "svv_", "svcs_", "sys_")
-FROM_TEXT, FROM_VIEW, FROM_CATALOG = "query_text", "view_definition", "pg_depend"
 
 
-# --- names and destinations ----------------------------------------------------------------------------
-
-
-class Asset(NamedTuple):
-    """A table, view or path; ``type`` is one of Monte Carlo's."""
-
-    type: str
-    database: str
-    schema: str
-    name: str
-
-    @property
-    def key(self) -> tuple[str, str, str]:
-        return self.database, self.schema, self.name
-
-
-@dataclass
-class Destination:
-    """One destination while its edges come in; sources and columns keep their order."""
-
-    asset: Asset
-    origin: str
-    certainty: str
-    sources: dict[Asset, int] = field(default_factory=dict)
-    columns: dict[str, dict[tuple[int, str], None]] = field(default_factory=dict)
-
-    def add(self, source: Asset) -> int:
-        return self.sources.setdefault(source, len(self.sources))
-
-    def add_column(self, name: str, source: Asset, source_column: str) -> None:
-        self.columns.setdefault(name, {})[(self.add(source), source_column)] = None
-
-    def absorb(self, other: Destination) -> None:
-        """Take over another's edges of the same destination. The less certain of the two says how certain it is."""
-        places = [self.add(source) for source in other.sources]
-        for name, pairs in other.columns.items():
-            held = self.columns.setdefault(name, {})
-            held.update({(places[place], column): None for place, column in pairs})
-        if other.certainty == "partial" or self.certainty == "exact":
-            self.certainty = other.certainty
-
-    def record(self) -> Record:
-        return {
-            "destination": self.asset._asdict(),
-            "sources": [source._asdict() for source in self.sources],
-            "columns": [
-                {"name": name, "sources": [{"source": place, "name": column} for place, column in pairs]}
-                for name, pairs in self.columns.items()
-            ],
-            "origin": self.origin,
-            "certainty": self.certainty,
-        }
-
-
-class Completed(NamedTuple):
-    """The asset a name stands for. ``is_sure`` is False when only the catalog's having one of that name says so."""
-
-    asset: Asset
-    is_sure: bool
+# --- names ---------------------------------------------------------------------------------------------
 
 
 class Names:
@@ -146,19 +86,18 @@ class Names:
             self.schema.add(table, [])
         self._schemas_of.setdefault((database, name), set()).add(schema)
 
-    def complete(self, reference: Record, options: Options) -> Completed | None:
+    def complete(self, reference: Record, options: Options) -> Named | None:
         """The asset a reference names; None, and counted, when its schema stays unknown.
 
         A statement that succeeded did find its table. Where only one of that name is in the database, it was most
         likely that one, whatever the session's search path; but a temporary table that was made before what is read
         here may have had the same name. Where there are several, nothing can tell.
         """
-        is_sure = True
         kind, database, schema, name = (reference[part] for part in ("type", "database", "schema", "name"))
         if kind == "EXTERNAL":
-            return Completed(external(name), is_sure)
-        if database and not schema:
-            is_sure = False
+            return Named(external(name))
+        is_sure = bool(schema)
+        if database and not is_sure:
             schemas = self._schemas_of.get((database, name), set())
             schema = next(iter(schemas)) if len(schemas) == 1 else None
             found = self.schema.find((database, schema, name)) if schema else None
@@ -168,13 +107,7 @@ class Names:
         if not (database and schema):
             options.skip(NO_FULL_NAME, f"{database or '?'}.?.{name}")
             return None
-        return Completed(Asset(kind, database, schema, name), is_sure)
-
-
-def external(path: str) -> Asset:
-    """A path of COPY and UNLOAD. Monte Carlo wants a database and a schema: the scheme and the bucket are its own."""
-    scheme, _, rest = path.rpartition("://")
-    return Asset("EXTERNAL", scheme or "external", rest.split("/", 1)[0] or "external", path)
+        return Named(Asset(kind, database, schema, name), is_sure)
 
 
 # --- views, from the catalog -----------------------------------------------------------------------------
@@ -182,24 +115,23 @@ def external(path: str) -> Asset:
 
 def views_of(database: Database, names: Names, options: Options) -> Iterator[Destination]:
     """What each view of the database reads: tables as PG_DEPEND knows them, columns as its definition tells."""
-    depends: dict[Key, list[Asset]] = {}
+    views: dict[Key, Destination] = {}
     for view_schema, view, schema, name in readable(database, options, NO_DEPENDENCIES, DEPENDENCIES_SQL) or []:
         known = names.schema.find((database.name, schema, name))
         if known and not is_system_schema(schema):
-            source = Asset(known[0].kind, database.name, schema, name)
-            depends.setdefault((view_schema, view), []).append(source)
-    with LineageLog("redshift", schema=names.schema) as log:
+            asset = Asset("VIEW", database.name, view_schema, view)
+            destination = views.setdefault((view_schema, view), Destination(asset, "pg_depend", EXACT))
+            destination.add(Asset(known[0].kind, database.name, schema, name))
+    with LineageLog("redshift", schema=names.schema, origin="view_definition") as log:
         for key, text in view_texts(database, options).items():
             log.add(definition(key, text), defaults=Defaults(database.name, None))
-        parsed = {each.asset.key: each for each in read_log(log, names, FROM_VIEW, options)}
-    for key, sources in depends.items():
-        exact = Destination(Asset("VIEW", database.name, *key), FROM_CATALOG, "exact")
-        for source in sources:
-            exact.add(source)
-        if found := parsed.pop(exact.asset.key, None):
-            _take_columns(exact, found)
-        yield exact
-    yield from parsed.values()  # late-binding and materialised views
+        for parsed in read_log(log, names.complete, options):
+            exact = views.get((parsed.asset.schema, parsed.asset.name))
+            if exact is None:  # late-binding and materialised views
+                yield parsed
+            else:
+                _take_columns(exact, parsed)
+    yield from views.values()
 
 
 def definition(key: Key, text: str) -> str:
@@ -211,12 +143,10 @@ def definition(key: Key, text: str) -> str:
 
 def _take_columns(exact: Destination, parsed: Destination) -> None:
     """Column mappings of the definition whose table the catalog confirms."""
-    sources = list(parsed.sources)
-    known = {source.key: source for source in exact.sources}
     for name, pairs in parsed.columns.items():
-        for place, column in pairs:
-            if source := known.get(sources[place].key):
-                exact.add_column(name, source, column)
+        for key, column in pairs:
+            if source := exact.sources.get(key):
+                exact.add(source, name, column)
 
 
 # --- statements, from the history ----------------------------------------------------------------------
@@ -243,7 +173,7 @@ def statements(warehouse: Warehouse, names: Names, options: Options) -> Iterator
                 at=row.start_time,
                 truncated=not query.is_whole,
             )
-        yield from read_log(log, names, FROM_TEXT, options)
+        yield from read_log(log, names.complete, options)
 
 
 def search_path(text: str) -> list[str] | None:
@@ -268,37 +198,26 @@ def search_path(text: str) -> list[str] | None:
     return [word for word in words[3:] if word not in (",", ";") and word.lower() not in ("$user", "default")]
 
 
-def read_log(log: LineageLog, names: Names, origin: str, options: Options) -> Iterator[Destination]:
-    """The log's records with full names; what it could not read is counted."""
-    for record in log.records():
-        target = names.complete(record["destination"], options)
-        if target is None:
-            continue
-        completed = [names.complete(source, options) for source in record["sources"]]
-        is_sure = target.is_sure and all(each.is_sure for each in completed if each)
-        destination = Destination(target.asset, origin, record["certainty"] if is_sure else "partial")
-        sources = [each.asset if each else None for each in completed]
-        for source in sources:
-            if source is not None and source.key != target.asset.key:
-                destination.add(source)
-        for column in record["columns"]:
-            for mapping in column["sources"]:
-                source = sources[mapping["source"]]
-                if source is not None and source in destination.sources:
-                    destination.add_column(column["name"], source, mapping["name"])
-        if destination.sources:
-            yield destination
-    for reason, (count, example) in log.skipped.items():
-        options.skip(reason, example, count)
-
-
 # --- all of it -------------------------------------------------------------------------------------------
 
 
 def collect(warehouse: Warehouse, options: Options) -> Iterator[Record]:
-    """One record for each destination that has a source and that the filters let through."""
-    names = Names(_schema(options.arguments.schema_manifest))
-    found: dict[tuple[str, str, str], Destination] = {}
+    """One record for each destination that has a source and that the filters let through, by name."""
+    names = Names(schema_of(options))
+    entered = _list_names(warehouse, names, options)
+    views = chain.from_iterable(
+        views_of(database, names, options)
+        for database in databases(warehouse, options, entered)
+        if not database.is_shared
+    )
+    found = gathered(chain(views, statements(warehouse, names, options)))
+    for key in sorted(found):
+        if options.filters.allows(*key):
+            yield found[key].record()
+
+
+def _list_names(warehouse: Warehouse, names: Names, options: Options) -> set[str]:
+    """Add what all databases hold to the names. The databases that could be entered: the others are counted now."""
     everything = _unfiltered(options)
     listing, entered = Listing(everything), set()
     for database in databases(warehouse, everything):
@@ -306,24 +225,7 @@ def collect(warehouse: Warehouse, options: Options) -> Iterator[Record]:
         for schema, name, kind, _ in listing.tables(database):
             names.add(database.name, schema, name, kind)
     listing.check()
-    for database in databases(warehouse, options, entered):  # what cannot be entered is counted already
-        if not database.is_shared:
-            _merge(found, views_of(database, names, options))
-    _merge(found, statements(warehouse, names, options))
-    for key in sorted(found):
-        if options.filters.allows(*key):
-            yield found[key].record()
-
-
-def _merge(found: dict[tuple[str, str, str], Destination], more: Iterable[Destination]) -> None:
-    for destination in more:
-        held = found.setdefault(destination.asset.key, destination)
-        if held is not destination:
-            held.absorb(destination)
-
-
-def _schema(path: Path | None) -> Schema:
-    return Schema.from_records(read(path, "metadata")) if path else Schema()
+    return entered
 
 
 def _unfiltered(options: Options) -> Options:
@@ -336,18 +238,7 @@ def _unfiltered(options: Options) -> Options:
 
 def targets(warehouse: Warehouse, options: Options) -> Iterator[str]:
     """Full name of each destination and how much leads to it, as ``--list`` prints them."""
-    for record in collect(warehouse, options):
-        name = ".".join(record["destination"][part] for part in ("database", "schema", "name"))
-        yield f"{name} <- {len(record['sources'])} sources, {len(record['columns'])} columns ({record['origin']})"
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--schema-manifest",
-        type=Path,
-        metavar="FILE",
-        help="metadata manifest of the same cluster: the columns that SELECT * stands for",
-    )
+    return map(listed, collect(warehouse, options))
 
 
 COLLECTOR = Collector(
@@ -361,7 +252,7 @@ COLLECTOR = Collector(
     description="Collect table and column lineage from Amazon Redshift into a manifest.",
     latency=LATENCY,
     retention=RETENTION,
-    arguments=add_arguments,
+    arguments=add_schema_argument,
 )
 
 if __name__ == "__main__":

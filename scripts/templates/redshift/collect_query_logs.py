@@ -21,14 +21,13 @@ hourly job neither misses nor repeats a query.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Iterator
 
 from connection import Warehouse, connect, explain
-from pushkit.cli import positive
 from pushkit.collection import Collector, Options, run_collect
 from pushkit.manifest import Record, Window
+from pushkit.query_text import add_text_limit, limited_text
 from query_history import COUNTS_SQL, LATENCY, RETENTION, HistoryRow, LoggedQuery, logged_queries
 
 # A user's name may be missing in the history; the directory may still know it.
@@ -40,7 +39,6 @@ SELECT
 FROM svv_user_info AS u
 """
 
-LONGEST_TEXT = 1_000_000  # characters; a request takes 1 MB of gzip, and SQL shrinks to a fifth or less
 NO_TEXT = "query without text"
 NO_USER = "user unknown: the name is neither in sys_query_history nor in svv_user_info"
 
@@ -109,12 +107,11 @@ def _extra(row: HistoryRow) -> Record:
 
 
 def _text(query: LoggedQuery, options: Options) -> str:
-    """The query's text, with a mark at its end where it was cut."""
-    limit: int = options.arguments.max_query_text
-    if len(query.text) <= limit:
-        return query.text if query.is_whole else f"{query.text}\n/* incomplete in sys_query_text */"
-    options.skip(f"query text cut at {limit} characters", str(query.row.query_id))
-    return f"{query.text[:limit]}\n/* cut at {limit} characters */"
+    """The query's text, with a mark at its end where something is missing."""
+    text = limited_text(query.text, str(query.row.query_id), options)
+    if query.is_whole or text != query.text:
+        return text
+    return f"{text}\n/* incomplete in sys_query_text */"
 
 
 def targets(warehouse: Warehouse, options: Options) -> Iterator[str]:
@@ -123,16 +120,6 @@ def targets(warehouse: Warehouse, options: Options) -> Iterator[str]:
     for database, queries in warehouse.main.rows(COUNTS_SQL, since=since, until=until):
         if options.filters.may_hold(database or ""):
             yield f"{database or '(no database)'} {queries}"
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--max-query-text",
-        type=positive(int),
-        default=LONGEST_TEXT,
-        metavar="N",
-        help="cut longer texts at N characters (default: %(default)s)",
-    )
 
 
 COLLECTOR = Collector(
@@ -146,7 +133,7 @@ COLLECTOR = Collector(
     description="Collect the queries that ended in a window, with user, error and cost, from Amazon Redshift.",
     latency=LATENCY,
     retention=RETENTION,
-    arguments=add_arguments,
+    arguments=add_text_limit,
 )
 
 if __name__ == "__main__":

@@ -25,17 +25,18 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import chain, groupby
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from connection import SHOW_ROW_CAP, connect, explain, is_too_much, is_unreadable, show, stream
+from connection import SHOW_ROW_CAP, connect, explain, is_too_much, is_unreadable, show, stream, timestamp
 from pushkit.cli import say
 from pushkit.collection import Collector, Options, run_collect
-from pushkit.manifest import Record, read
+from pushkit.lineage_edges import EXACT, Asset, Destination, Key, external, gathered, listed, merged
+from pushkit.lineage_text import Named, add_schema_argument, read_log, schema_of
+from pushkit.manifest import Record
 from pushkit.sql_lineage import Defaults, LineageLog, Schema
+from query_history import LONGEST_TEXT, REDACTED_TEXT, is_redacted
 from snowflake.connector import SnowflakeConnection
 
 # --- SQL ------------------------------------------------------------------------------------------------
@@ -173,8 +174,6 @@ RETENTION = timedelta(days=365)  # page of ACCESS_HISTORY
 # what was still running when the last one closed. Edges may repeat without harm.
 # ADAPT: longer where statements that write run for more than six hours.
 OVERLAP = timedelta(hours=6)
-LONGEST_TEXT = 100_000  # characters of QUERY_TEXT that Snowflake keeps (page of QUERY_HISTORY)
-REDACTED = "<redacted>"
 
 NO_ACCESS_HISTORY = "ACCESS_HISTORY not readable: lineage read from query text, less certain"
 EMPTY_ACCESS_HISTORY = "ACCESS_HISTORY without a row: lineage read from query text, less certain"
@@ -186,33 +185,12 @@ CAPPED_DYNAMIC_TABLES = f"dynamic tables beyond the {SHOW_ROW_CAP} rows that SHO
 NO_TEXTS = "query text not readable (SNOWFLAKE.ACCOUNT_USAGE.QUERY_HISTORY)"
 CUT_BY_SNOWFLAKE = "names cut by Snowflake: record too large"
 NOT_AN_ASSET = "source or target that is neither table, view, stage nor path"
-REDACTED_TEXT = "query text redacted by Snowflake"
 
 UNSUPPORTED_FEATURE = 2  # 000002: what this edition of Snowflake does not have
 CUT_MARKS = ("TRUNCATED", "-1")  # page of ACCESS_HISTORY
 
-CERTAINTIES = ("exact", "parsed", "partial")  # the most certain first
 
-Key = tuple[str, str, str]  # database, schema and name, as the catalog spells them
-
-
-# --- names and destinations ----------------------------------------------------------------------------
-
-
-class Asset(NamedTuple):
-    """A table, view or stage; ``type`` is one of Monte Carlo's."""
-
-    type: str
-    database: str
-    schema: str
-    name: str
-
-    @property
-    def key(self) -> Key:
-        return self.database, self.schema, self.name
-
-    def __str__(self) -> str:
-        return ".".join(self.key)
+# --- names ---------------------------------------------------------------------------------------------
 
 
 def split_name(text: str) -> list[str]:
@@ -278,76 +256,41 @@ def asset_of(domain: str | None, name: str | None, options: Options) -> Asset | 
     return Asset(kind, *parts)
 
 
-def external(path: str) -> Asset:
-    """A path outside Snowflake. Monte Carlo wants a database and a schema: the scheme and the bucket are its own."""
-    scheme, _, rest = path.partition("://")
-    return Asset("EXTERNAL", scheme, rest.partition("/")[0] or scheme, path)
-
-
-@dataclass
-class Destination:
-    """One destination while its edges come in; sources and columns keep their order."""
-
-    asset: Asset
-    origin: str
-    certainty: str = "exact"
-    sources: dict[Asset, int] = field(default_factory=dict)
-    columns: dict[str, dict[tuple[int, str], None]] = field(default_factory=dict)
-
-    def add(self, source: Asset, target_column: str | None = None, source_column: str | None = None) -> None:
-        """Add an edge, and with both columns a column mapping. An edge to itself tells nothing."""
-        if source.key == self.asset.key:
-            return
-        place = self.sources.setdefault(source, len(self.sources))
-        if target_column and source_column and target_column not in CUT_MARKS:
-            self.columns.setdefault(target_column, {})[(place, source_column)] = None
-
-    def add_all(self, other: Destination) -> None:
-        """Add another's sources, and its mappings of columns that have none here; with them comes its certainty."""
-        sources, mapped, before = list(other.sources), set(self.columns), len(self.sources)
-        for source in sources:
-            self.add(source)
-        for name in [each for each in other.columns if each not in mapped]:
-            for place, column in other.columns[name]:
-                self.add(sources[place], name, column)
-        if len(self.sources) > before or len(self.columns) > len(mapped):
-            self.certainty = max(self.certainty, other.certainty, key=CERTAINTIES.index)
-
-    def record(self) -> Record:
-        return {
-            "destination": self.asset._asdict(),
-            "sources": [source._asdict() for source in self.sources],
-            "columns": [
-                {"name": name, "sources": [{"source": place, "name": column} for place, column in pairs]}
-                for name, pairs in self.columns.items()
-            ],
-            "origin": self.origin,
-            "certainty": self.certainty,
-        }
-
-
 # --- from ACCESS_HISTORY ---------------------------------------------------------------------------------
 
 
-def accessed(rows: Iterable[tuple[Any, ...]], options: Options) -> Iterator[Destination]:
-    """Destinations from the rows of ACCESS_SQL, which come sorted by destination."""
-    for name, group in groupby(rows, key=lambda row: row[1]):
+class AccessRow(NamedTuple):
+    """A row of ACCESS_SQL. The columns are None where the row is of the two objects as a whole."""
+
+    target_domain: str | None
+    target_name: str | None
+    source_domain: str | None
+    source_name: str | None
+    target_column: str | None
+    source_column: str | None
+
+
+def accessed(rows: Iterable[AccessRow], options: Options) -> Iterator[Destination]:
+    """Destinations with a source, from rows that come sorted by destination."""
+    for name, group in groupby(rows, key=lambda row: row.target_name):
         first = next(group)
-        asset = asset_of(first[0], name, options)
+        asset = asset_of(first.target_domain, name, options)
         if asset is None:
             continue
-        destination = Destination(asset, "access_history")
-        for _, _, source_domain, source_name, target_column, source_column in chain([first], group):
-            source = asset_of(source_domain, source_name, options)
+        destination = Destination(asset, "access_history", EXACT)
+        for row in chain([first], group):
+            source = asset_of(row.source_domain, row.source_name, options)
             if source is not None:
-                destination.add(source, target_column, source_column)
-        yield destination
+                target_column = None if row.target_column in CUT_MARKS else row.target_column
+                destination.add(source, target_column, row.source_column)
+        if destination.sources:
+            yield destination
 
 
-def open_access_history(connection: SnowflakeConnection, options: Options) -> Iterator[tuple[Any, ...]] | None:
+def open_access_history(connection: SnowflakeConnection, options: Options) -> Iterator[AccessRow] | None:
     """The sorted edges; None, said and counted, where ACCESS_HISTORY cannot be had or has nothing to tell."""
     try:
-        rows = stream(connection, ACCESS_SQL, _window(options))
+        rows = map(AccessRow._make, stream(connection, ACCESS_SQL, _window(options)))
     except Exception as error:
         if not (is_unreadable(error) or getattr(error, "errno", None) == UNSUPPORTED_FEATURE):
             raise
@@ -368,10 +311,10 @@ def _fall_back(reason: str, example: str, options: Options) -> None:
 # --- from OBJECT_DEPENDENCIES ----------------------------------------------------------------------------
 
 
-def dependencies(connection: SnowflakeConnection, asset: str, options: Options) -> Iterator[Destination]:
-    """Destinations that are views (``asset`` is VIEW) or tables (TABLE: dynamic tables), sorted by name."""
+def dependencies(connection: SnowflakeConnection, kind: str, options: Options) -> Iterator[Destination]:
+    """Destinations with a source that are views (``kind`` is VIEW) or tables (TABLE: dynamic ones), sorted by name."""
     try:
-        rows = stream(connection, DEPENDENCIES_SQL, (asset,))
+        rows = stream(connection, DEPENDENCIES_SQL, (kind,))
     except Exception as error:
         if not is_unreadable(error):
             raise
@@ -379,16 +322,17 @@ def dependencies(connection: SnowflakeConnection, asset: str, options: Options) 
             options.skip(NO_DEPENDENCIES, str(error))
         return
     for key, group in groupby(rows, key=lambda row: row[:3]):
-        destination = Destination(Asset(asset, *key), "object_dependencies")
-        for row in group:
-            destination.add(Asset(asset_type(row[7]) or "TABLE", *row[4:7]))
-        yield destination
+        destination = Destination(Asset(kind, *key), "object_dependencies", EXACT)
+        for *_, database, schema, name, domain in group:
+            destination.add(Asset(asset_type(domain) or "TABLE", database, schema, name))
+        if destination.sources:
+            yield destination
 
 
-# --- from the texts of dynamic tables --------------------------------------------------------------------
+# --- from texts ------------------------------------------------------------------------------------------
 
 
-def dynamic_tables(connection: SnowflakeConnection, options: Options) -> Iterator[Destination]:
+def dynamic_tables(connection: SnowflakeConnection, schema: Schema, options: Options) -> Iterator[Destination]:
     """Dynamic tables with the tables and columns that their definitions read."""
     try:
         rows = show(connection, DYNAMIC_TABLES_SQL)
@@ -398,7 +342,7 @@ def dynamic_tables(connection: SnowflakeConnection, options: Options) -> Iterato
         options.skip(NO_DYNAMIC_TABLES, str(error))
         return
     names: set[Key] = set()
-    with _log("dynamic_table_text", options) as log:
+    with LineageLog("snowflake", schema=schema, origin="dynamic_table_text") as log:
         for row in rows:
             key = (row["database_name"], row["schema_name"], row["name"])
             names.add(key)
@@ -408,30 +352,14 @@ def dynamic_tables(connection: SnowflakeConnection, options: Options) -> Iterato
                 log.add(row["text"], defaults=Defaults(*key[:2]))
         if len(names) >= SHOW_ROW_CAP:
             options.skip(CAPPED_DYNAMIC_TABLES)
-        for destination in _read_by(log, options):
+        for destination in read_log(log, full_name, options):
             if destination.asset.key in names:
                 yield destination
             else:  # renamed or cloned: the text is that of the first table
                 options.skip(OTHER_DYNAMIC_NAME, str(destination.asset))
 
 
-def _log(origin: str, options: Options) -> LineageLog:
-    return LineageLog("snowflake", schema=_schema(options.arguments.schema_manifest), origin=origin)
-
-
-def _read_by(log: LineageLog, options: Options) -> Iterator[Destination]:
-    for record in log.records():
-        destination = _parsed(record, options)
-        if destination is not None:
-            yield destination
-    for reason, (count, example) in log.skipped.items():
-        options.skip(reason, example, count)
-
-
-# --- from query text -------------------------------------------------------------------------------------
-
-
-def read_texts(connection: SnowflakeConnection, options: Options) -> Iterator[Destination]:
+def statements(connection: SnowflakeConnection, schema: Schema, options: Options) -> Iterator[Destination]:
     """Destinations read from the statements of the window, temporary tables resolved within their session."""
     try:
         rows = stream(connection, STATEMENTS_SQL, _window(options))
@@ -441,52 +369,32 @@ def read_texts(connection: SnowflakeConnection, options: Options) -> Iterator[De
             raise
         options.skip(NO_TEXTS, str(error))
         return
-    with _log("query_text", options) as log:
-        for query_id, text, session, database, schema, start_time in rows:
-            if not text or text.strip().lower() == REDACTED:
+    with LineageLog("snowflake", schema=schema) as log:
+        for query_id, text, session, database, schema_name, start_time in rows:
+            if not text or is_redacted(text):
                 options.skip(REDACTED_TEXT, query_id)
                 continue
             log.add(
                 text,
                 session=str(session),
-                defaults=Defaults(database, schema),
+                defaults=Defaults(database, schema_name),
                 at=start_time,
                 truncated=len(text) >= LONGEST_TEXT,
             )
-        yield from _read_by(log, options)
+        yield from read_log(log, full_name, options)
 
 
-def _schema(path: Path | None) -> Schema | None:
-    return Schema.from_records(read(path, "metadata")) if path else None
-
-
-def _parsed(record: Record, options: Options) -> Destination | None:
-    """The log's record as a destination. What has no full name, the API does not take."""
-    asset = _full(record["destination"], options)
-    if asset is None:
-        return None
-    destination = Destination(asset, record["origin"], record["certainty"])
-    sources = [_full(source, options) for source in record["sources"]]
-    for source in filter(None, sources):
-        destination.add(source)
-    for column in record["columns"]:
-        for mapping in column["sources"]:
-            source = sources[mapping["source"]]
-            if source is not None:
-                destination.add(source, column["name"], mapping["name"])
-    return destination
-
-
-def _full(reference: Record, options: Options) -> Asset | None:
-    kind, name = reference["type"], reference["name"]
+def full_name(reference: Record, options: Options) -> Named | None:
+    """The asset that a statement names; None, and counted, where nothing tells its database and schema."""
+    kind, database, schema, name = (reference[part] for part in ("type", "database", "schema", "name"))
     if kind == "EXTERNAL" and "://" in name:
-        return external(name)
+        return Named(external(name))
     if kind == "EXTERNAL" and name.startswith("@"):  # @DB.SCHEMA.STAGE/path: the stage, as ACCESS_HISTORY names it
         parts = [part.upper() for part in name[1:].partition("/")[0].split(".")]
         if len(parts) == 3 and '"' not in name:
-            return Asset(kind, *parts)
-    if reference["database"] and reference["schema"]:
-        return Asset(kind, reference["database"], reference["schema"], name)
+            return Named(Asset(kind, *parts))
+    if database and schema:
+        return Named(Asset(kind, database, schema, name))
     options.skip(NOT_AN_ASSET, f"{kind} {name}")
     return None
 
@@ -495,47 +403,35 @@ def _full(reference: Record, options: Options) -> Asset | None:
 
 
 def destinations(connection: SnowflakeConnection, options: Options) -> Iterator[Destination]:
-    """Every destination once, whichever views tell of it."""
+    """Every destination that has a source, once, whichever views tell of it."""
+    schema = schema_of(options)
     rows = None if options.arguments.from_query_text else open_access_history(connection, options)
-    known = {each.asset.key: each for each in dependencies(connection, "TABLE", options)}
-    known = {each.asset.key: each for each in merged(dynamic_tables(connection, options), known)}
+    texts = dynamic_tables(connection, schema, options)
+    dynamic = gathered(chain(texts, dependencies(connection, "TABLE", options)))
     if rows is not None:
         # Views are no target of a statement: only what dynamic tables depend on meets what wrote into them.
-        yield from merged(accessed(rows, options), known)
+        yield from merged(accessed(rows, options), dynamic)
         yield from dependencies(connection, "VIEW", options)
     else:
-        known |= {each.asset.key: each for each in dependencies(connection, "VIEW", options)}
-        yield from merged(read_texts(connection, options), known)
-
-
-def merged(found: Iterator[Destination], known: dict[Key, Destination]) -> Iterator[Destination]:
-    """The found destinations with what is known of each added; then those that nothing was found of."""
-    for destination in found:
-        addition = known.pop(destination.asset.key, None)
-        if addition is not None:
-            destination.add_all(addition)
-        yield destination
-    yield from known.values()
+        views = list(dependencies(connection, "VIEW", options))
+        yield from gathered(chain(statements(connection, schema, options), dynamic.values(), views)).values()
 
 
 def collect(connection: SnowflakeConnection, options: Options) -> Iterator[Record]:
-    """One record for each destination that has a source and that the filters let through."""
+    """One record for each destination that the filters let through."""
     for destination in destinations(connection, options):
-        if destination.sources and options.filters.allows(*destination.asset.key):
+        if options.filters.allows(*destination.asset.key):
             yield destination.record()
 
 
 def targets(connection: SnowflakeConnection, options: Options) -> Iterator[str]:
     """Full name of each destination and how much leads to it, as ``--list`` prints them."""
-    for record in collect(connection, options):
-        name = ".".join(record["destination"][part] for part in ("database", "schema", "name"))
-        yield f"{name} <- {len(record['sources'])} sources, {len(record['columns'])} columns ({record['origin']})"
+    return map(listed, collect(connection, options))
 
 
 def _window(options: Options) -> tuple[str, str]:
-    """Start with the overlap, and end, as text with an offset; TIMESTAMP_INPUT_FORMAT of the session reads it."""
-    start = options.since - OVERLAP
-    return start.isoformat(timespec="microseconds"), options.until.isoformat(timespec="microseconds")
+    """The window with the overlap before it, to be bound."""
+    return timestamp(options.since - OVERLAP), timestamp(options.until)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -544,12 +440,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="read the statements instead of ACCESS_HISTORY (chosen by itself where that cannot be read)",
     )
-    parser.add_argument(
-        "--schema-manifest",
-        type=Path,
-        metavar="FILE",
-        help="metadata manifest of the same account: the columns that SELECT * stands for when text is read",
-    )
+    add_schema_argument(parser)
 
 
 COLLECTOR = Collector(

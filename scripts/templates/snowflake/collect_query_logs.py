@@ -25,12 +25,13 @@ import sys
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from connection import connect, explain, stream
-from pushkit.cli import positive
+from connection import connect, explain, stream, timestamp
 from pushkit.collection import Collector, Options, run_collect
 from pushkit.manifest import Record, iso_utc
+from pushkit.query_text import add_text_limit, limited_text
+from query_history import LONGEST_TEXT, REDACTED_TEXT, is_redacted
 from snowflake.connector import SnowflakeConnection
 
 # https://docs.snowflake.com/en/sql-reference/account-usage/query_history
@@ -94,11 +95,7 @@ LATENCY = timedelta(minutes=45)  # page of the view
 RETENTION = timedelta(days=365)  # page of the view
 # The most STATEMENT_TIMEOUT_IN_SECONDS can be: https://docs.snowflake.com/en/sql-reference/parameters
 LONGEST_STATEMENT = timedelta(seconds=604_800)
-LONGEST_TEXT = 100_000  # characters of QUERY_TEXT that Snowflake keeps (page of the view)
-REDACTED = "<redacted>"  # what stands for a text that Snowflake hides, as for some syntax errors
-
 NO_TEXT = "query without text"
-REDACTED_TEXT = "query text redacted by Snowflake"
 
 
 class QueryRow(NamedTuple):
@@ -142,7 +139,6 @@ EXTRA = range(QueryRow._fields.index("database"), len(QueryRow._fields))
 
 def collect(connection: SnowflakeConnection, options: Options) -> Iterator[Record]:
     """One record for each query that ended in the window; failed ones with ``error_code`` and ``error_text``."""
-    limit: int = options.arguments.max_query_text
     for values in stream(connection, QUERIES_SQL, _window(options)):
         row = QueryRow(*values)
         # ADAPT: leave out what nobody should see, by user, warehouse or tag (these scripts' own: push-ingestion …).
@@ -151,7 +147,9 @@ def collect(connection: SnowflakeConnection, options: Options) -> Iterator[Recor
         if not row.query_text:
             options.skip(NO_TEXT, row.query_id)
             continue
-        yield _record(row, _text(row, limit, options))
+        if is_redacted(row.query_text):
+            options.skip(REDACTED_TEXT, row.query_id)
+        yield _record(row, limited_text(row.query_text, row.query_id, options, LONGEST_TEXT))
 
 
 def _record(row: QueryRow, text: str) -> Record:
@@ -169,28 +167,9 @@ def _record(row: QueryRow, text: str) -> Record:
     return {name: value for name, value in record.items() if value is not None}
 
 
-def _text(row: QueryRow, limit: int, options: Options) -> str:
-    """The query's text, with a mark at its end where something is missing; both kinds of loss are counted."""
-    text = row.query_text or ""
-    if text.strip().lower() == REDACTED:
-        options.skip(REDACTED_TEXT, row.query_id)
-    # A text of exactly the length that Snowflake keeps is taken as cut: it does not tell.
-    if len(text) > limit or len(text) >= LONGEST_TEXT:
-        options.skip(f"query text cut at {limit} characters", row.query_id)
-        return f"{text[:limit]}\n/* cut at {limit} characters */"
-    return text
-
-
 def _window(options: Options) -> tuple[str, str, str]:
-    """The window and the earliest start of a query in it, as text with an offset.
-
-    TIMESTAMP_INPUT_FORMAT of the session reads it, which ``connection.py`` sets.
-    """
-    return (
-        options.since.isoformat(timespec="microseconds"),
-        options.until.isoformat(timespec="microseconds"),
-        (options.since - LONGEST_STATEMENT).isoformat(timespec="microseconds"),
-    )
+    """The window, and the earliest start of a query that ended in it."""
+    return timestamp(options.since), timestamp(options.until), timestamp(options.since - LONGEST_STATEMENT)
 
 
 def targets(connection: SnowflakeConnection, options: Options) -> Iterator[str]:
@@ -204,18 +183,8 @@ def targets(connection: SnowflakeConnection, options: Options) -> Iterator[str]:
         yield f"{hour} {database or '(no database)'} {sum(row[2] for row in group)}"
 
 
-def _text_limit(text: str) -> Any:
-    return min(positive(int)(text), LONGEST_TEXT)
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--max-query-text",
-        type=_text_limit,
-        default=LONGEST_TEXT,
-        metavar="N",
-        help="cut longer texts at N characters (default and most, since Snowflake keeps no more: %(default)s)",
-    )
+    add_text_limit(parser, LONGEST_TEXT)
 
 
 COLLECTOR = Collector(

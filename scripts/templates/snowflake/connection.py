@@ -18,6 +18,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -373,6 +374,11 @@ def quote(identifier: str) -> str:
 def literal(text: str) -> str:
     """The text as a SQL string, for commands that take no bound values."""
     return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
+
+
+def timestamp(moment: datetime) -> str:
+    """The moment as a text with an offset, to be bound: TIMESTAMP_INPUT_FORMAT of the session reads it."""
+    return moment.isoformat(timespec="microseconds")
 
 
 def stream(connection: SnowflakeConnection, sql: str, values: Sequence[object] = ()) -> Iterator[tuple[Any, ...]]:

@@ -294,6 +294,38 @@ def test_the_text_of_a_dynamic_table_tells_tables_and_columns(templates: Templat
     }
 
 
+def test_a_stage_that_two_statements_unload_to_is_one_destination(templates: Templates) -> None:
+    add_statement(templates, "COPY INTO @D.S.UNLOADED/a/ FROM D.S.T", 1)
+    add_statement(templates, "COPY INTO @D.S.UNLOADED/b/ FROM D.S.U", 2)
+    (record,) = templates.collect("lineage", "--from-query-text").records
+    assert name_of(record["destination"]) == ("D", "S", "UNLOADED")
+    assert [name_of(source)[2] for source in record["sources"]] == ["T", "U"]
+
+
+def test_a_view_that_a_text_takes_for_a_table_is_one_source_and_a_view(templates: Templates) -> None:
+    made = "CREATE DYNAMIC TABLE dyn TARGET_LAG = '1 hour' WAREHOUSE = W AS SELECT v.A FROM v"
+    place = {"database_name": "D", "schema_name": "S"}
+    templates.server.insert("SHOW DYNAMIC TABLES", [{**place, "name": "DYN", "text": made}])
+    templates.server.insert(
+        "SNOWFLAKE.ACCOUNT_USAGE.OBJECT_DEPENDENCIES",
+        [
+            {
+                "REFERENCED_DATABASE": "D",
+                "REFERENCED_SCHEMA": "S",
+                "REFERENCED_OBJECT_NAME": "V",
+                "REFERENCED_OBJECT_DOMAIN": "VIEW",
+                "REFERENCING_DATABASE": "D",
+                "REFERENCING_SCHEMA": "S",
+                "REFERENCING_OBJECT_NAME": "DYN",
+                "REFERENCING_OBJECT_DOMAIN": "DYNAMIC TABLE",
+            }
+        ],
+    )
+    (record,) = templates.collect("lineage").records
+    assert record["sources"] == [{"type": "VIEW", "database": "D", "schema": "S", "name": "V"}]
+    assert record["columns"] == [{"name": "A", "sources": [{"source": 0, "name": "A"}]}]
+
+
 def test_a_statement_still_running_at_the_last_windows_end_is_found_later(templates: Templates) -> None:
     state = templates.work / "state.json"
     first = templates.collect("lineage", "--state", str(state))

@@ -1,0 +1,132 @@
+# Shared: the original is snowflake/pushkit/lineage_edges.py (see scripts/sync_templates.py).
+"""Lineage edges while they are gathered: assets, and destinations with their sources and column mappings.
+
+From whatever tells of edges (a system view, the catalog, SQL text through lineage_text.py) to lineage manifest
+records, one for each destination.
+
+    orders = Destination(Asset("TABLE", "SHOP", "PUBLIC", "ORDERS"), "access_history", EXACT)
+    orders.add(Asset("TABLE", "RAW", "SHOP", "ORDERS"), "ID", "ORDER_ID")
+    orders.record()
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from pushkit.manifest import Record
+
+# What a manifest's ``certainty`` may be, the most certain first.
+CERTAINTIES = EXACT, PARSED, PARTIAL = "exact", "parsed", "partial"
+
+Key = tuple[str, str, str]  # database, schema and name, as the catalog spells them
+
+
+class Asset(NamedTuple):
+    """A table, view or place outside the warehouse; ``type`` is one that lineage references take."""
+
+    type: str
+    database: str
+    schema: str
+    name: str
+
+    @property
+    def key(self) -> Key:
+        return self.database, self.schema, self.name
+
+    def __str__(self) -> str:
+        return ".".join(self.key)
+
+
+def external(path: str) -> Asset:
+    """A path outside the warehouse. Monte Carlo wants a database and a schema: scheme and bucket stand in."""
+    scheme, mark, rest = path.partition("://")
+    if not mark:
+        return Asset("EXTERNAL", "external", path.partition("/")[0] or "external", path)
+    return Asset("EXTERNAL", scheme, rest.partition("/")[0] or scheme, path)
+
+
+@dataclass
+class Destination:
+    """One destination while its edges come in; sources and columns keep their order.
+
+    ``columns`` has, for each column of the destination, the keys of sources with the names of their columns.
+    """
+
+    asset: Asset
+    origin: str
+    certainty: str
+    sources: dict[Key, Asset] = field(default_factory=dict)
+    columns: dict[str, dict[tuple[Key, str], None]] = field(default_factory=dict)
+
+    def add(self, source: Asset, target_column: str | None = None, source_column: str | None = None) -> None:
+        """Add an edge, and with both columns a column mapping. An edge to itself tells nothing."""
+        if source.key == self.asset.key:
+            return
+        self.sources.setdefault(source.key, source)
+        if target_column and source_column:
+            self.columns.setdefault(target_column, {})[source.key, source_column] = None
+
+    def merge(self, other: Destination) -> None:
+        """Add another's edges to the same destination; what it adds comes with its certainty.
+
+        What the warehouse itself says stands: where one of the two is exact, its word on a source's type counts, and
+        a column that it maps gets no further mapping from a text.
+        """
+        edges = self._edges()
+        is_settled = self.certainty == EXACT and other.certainty != EXACT
+        for key, source in other.sources.items():
+            if key not in self.sources or other.certainty == EXACT:
+                self.sources[key] = source
+        for name, pairs in other.columns.items():
+            if not (is_settled and name in self.columns):
+                self.columns.setdefault(name, {}).update(pairs)
+        if self._edges() > edges:
+            self.certainty = max(self.certainty, other.certainty, key=CERTAINTIES.index)
+
+    def _edges(self) -> int:
+        return len(self.sources) + sum(len(pairs) for pairs in self.columns.values())
+
+    def record(self) -> Record:
+        """The manifest record (references/manifest.md)."""
+        places = {key: place for place, key in enumerate(self.sources)}
+        return {
+            "destination": self.asset._asdict(),
+            "sources": [source._asdict() for source in self.sources.values()],
+            "columns": [
+                {"name": name, "sources": [{"source": places[key], "name": column} for key, column in pairs]}
+                for name, pairs in self.columns.items()
+            ],
+            "origin": self.origin,
+            "certainty": self.certainty,
+        }
+
+
+def gathered(found: Iterable[Destination]) -> dict[Key, Destination]:
+    """Each destination once, by its key, with all that was found of it. The first one's origin stays."""
+    known: dict[Key, Destination] = {}
+    for destination in found:
+        held = known.setdefault(destination.asset.key, destination)
+        if held is not destination:
+            held.merge(destination)
+    return known
+
+
+def merged(found: Iterable[Destination], known: dict[Key, Destination]) -> Iterator[Destination]:
+    """Destinations that come one at a time, each once, with what is known of them added; then the rest of the known.
+
+    For streams too long to be gathered. Takes what it has used out of ``known``.
+    """
+    for destination in found:
+        addition = known.pop(destination.asset.key, None)
+        if addition is not None:
+            destination.merge(addition)
+        yield destination
+    yield from known.values()
+
+
+def listed(record: Record) -> str:
+    """A record as ``--list`` prints it: the destination's full name, and how much leads to it."""
+    name = ".".join(record["destination"][part] for part in ("database", "schema", "name"))
+    return f"{name} <- {len(record['sources'])} sources, {len(record['columns'])} columns ({record['origin']})"
