@@ -2,14 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import shutil
+import tempfile
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
+from tests import server_logs
 from tests.sandbox_process import SandboxProcess
 
 TESTS = Path(__file__).resolve().parent
+SUMMARY_WIDTH = 160  # of a line in a log file: 80 would cut off why a test failed
+
+# The same examples in every run, and no clock: a slow machine is no failure. fuzz_sql_lineage.py looks for new ones.
+settings.register_profile(
+    "suite", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("suite")
+
+_own_folder = pytest.StashKey[str]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep what the machine has set away from the tests, and what they leave behind away from the machine."""
+    for name in ("NO_PROXY", "no_proxy"):  # the servers are here, whatever way leads to the package registry
+        os.environ[name] = ",".join(filter(None, (os.environ.get(name), "127.0.0.1", "localhost")))
+    if hasattr(config, "workerinput"):
+        return  # a process of pytest-xdist: it has the folder from the one that started it
+    # The tests' own files stay where pytest keeps those of the last runs.
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
+    folder = tempfile.mkdtemp(prefix="push-ingestion-tests-")
+    config.stash[_own_folder] = os.environ["TMPDIR"] = tempfile.tempdir = folder
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if folder := config.stash.get(_own_folder, None):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.failed:
+        report.sections.extend(server_logs.ends())
+    return report
+
+
+def pytest_terminal_summary(config: pytest.Config) -> None:
+    writer = config.get_terminal_writer()
+    if not writer.hasmarkup:  # a log file
+        writer.fullwidth = SUMMARY_WIDTH
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -21,6 +21,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -28,10 +29,12 @@ from typing import Any
 
 import requests
 
+from tests.server_logs import shown_on_failure
+
 SANDBOX = Path(__file__).resolve().parents[1] / "scripts" / "sandbox"
 # Generous: what is waited for is an event, and a busy machine is no failure.
-_START_SECONDS = 60
-_STOP_SECONDS = 30
+_START_SECONDS = 300
+_STOP_SECONDS = 120
 _ANSWER_SECONDS = 120
 
 
@@ -68,6 +71,7 @@ class SandboxProcess:
         self._given_settings = settings
         self._port = port
         self._process: subprocess.Popen[str] | None = None
+        self._log = ExitStack()
         self.url = ""
         self.env: dict[str, str] = {}
         self.settings: dict[str, Any] = {}
@@ -85,6 +89,7 @@ class SandboxProcess:
         self.data_dir.mkdir(parents=True, exist_ok=True)
         if self._given_settings is not None:
             (self.data_dir / "sandbox.json").write_text(json.dumps(self._given_settings), encoding="utf-8")
+        self._log.enter_context(shown_on_failure(self.data_dir / "sandbox.log"))
         with (self.data_dir / "sandbox.log").open("a", encoding="utf-8") as log:
             self._process = subprocess.Popen(
                 [sys.executable, str(SANDBOX), "--port", str(self._port), "--data", str(self.data_dir)],
@@ -122,6 +127,7 @@ class SandboxProcess:
 
     def stop(self) -> int:
         """End the process as an operator would (SIGTERM) and return its exit code."""
+        self._log.close()
         if self._process is None:
             return 0
         if self._process.poll() is None:

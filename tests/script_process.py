@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +17,7 @@ from typing import Any
 TEMPLATES = Path(__file__).resolve().parents[1] / "scripts/templates"
 # A variable of the machine that runs the tests must not reach a script under test.
 FOREIGN_PREFIXES = ("MCD_", "SNOWFLAKE_", "REDSHIFT_", "AWS_", "PYTHON")
-LONGEST_RUN_SECONDS = 900
+LONGEST_RUN_SECONDS = 900  # far more than any run takes: only what hangs is ended
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,8 @@ class Run:
 
 def clean_environment(extra: dict[str, str]) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN_PREFIXES)}
-    return kept | {"PYTHONDONTWRITEBYTECODE": "1"} | extra
+    # What hangs is asked with SIGABRT where it stands, see ``wait_for``.
+    return kept | {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONFAULTHANDLER": "1"} | extra
 
 
 def copy_folder(warehouse: str, target: Path) -> Path:
@@ -50,11 +54,12 @@ def copy_folder(warehouse: str, target: Path) -> Path:
     return Path(shutil.copytree(TEMPLATES / warehouse, target, ignore=shutil.ignore_patterns("__pycache__")))
 
 
-def start_script(
+@contextmanager
+def started_script(
     folder: Path, script: str, *arguments: str, env: dict[str, str], cwd: Path | None = None
-) -> subprocess.Popen[str]:
-    """Start a script and do not wait: for tests that interrupt or kill it."""
-    return subprocess.Popen(
+) -> Iterator[subprocess.Popen[str]]:
+    """A script that runs on meanwhile, for tests that interrupt or kill it; it does not outlive the block."""
+    process = subprocess.Popen(
         [sys.executable, str(folder / script), *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -64,17 +69,27 @@ def start_script(
         env=clean_environment(env),
         cwd=cwd,
     )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def wait_for(process: subprocess.Popen[str]) -> Run:
+    """Wait until the script ends. Raises AssertionError when it hangs, with what it said and where it stands."""
+    try:
+        stdout, stderr = process.communicate(timeout=LONGEST_RUN_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGABRT)
+        stdout, stderr = process.communicate(timeout=60)
+        raise AssertionError(f"it hangs\n{stdout}\n{stderr}") from None
+    return Run(process.returncode, stdout, stderr)
 
 
 def run_script(folder: Path, script: str, *arguments: str, env: dict[str, str], cwd: Path | None = None) -> Run:
-    process = start_script(folder, script, *arguments, env=env, cwd=cwd)
-    try:
-        stdout, stderr = process.communicate(timeout=LONGEST_RUN_SECONDS)
-    except BaseException:
-        process.kill()
-        process.wait()
-        raise
-    return Run(process.returncode, stdout, stderr)
+    with started_script(folder, script, *arguments, env=env, cwd=cwd) as process:
+        return wait_for(process)
 
 
 # A process starts with the memory peak of the one it was forked from, which for pytest is large. So a small one

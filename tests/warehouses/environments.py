@@ -44,7 +44,7 @@ def environment_python(name: str) -> Path:
     home = ENVIRONMENTS / f"{name}-{_fingerprint(requirements, base)}"
     if not home.exists():
         ENVIRONMENTS.mkdir(exist_ok=True)
-        with _only_one_process(ENVIRONMENTS / f"{name}.lock"):
+        with only_one_process(ENVIRONMENTS / f"{name}.lock"):
             if not home.exists():
                 _build(home, requirements, base)
     return _interpreter(home)
@@ -107,7 +107,7 @@ def _run(command: list[str]) -> None:
 
 
 @contextmanager
-def _only_one_process(path: Path) -> Iterator[None]:
+def only_one_process(path: Path) -> Iterator[None]:
     """Hold a lock that the operating system frees when its owner dies: a crash leaves nothing to clean up."""
     with path.open("a+b") as lock:
         if os.name == "nt":

@@ -18,15 +18,18 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from tests.server_logs import shown_on_failure
 from tests.warehouses.environments import REPOSITORY, environment_python
 
 MAIN_DATABASE = "dev"
+STOP_SECONDS = 120  # PostgreSQL ends by itself in that time, also on a busy machine
 
 
 @dataclass(frozen=True)
@@ -100,32 +103,38 @@ class RedshiftServer:
     def __init__(self, tls: str | None = None) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="redshift-"))
         self._users: dict[str, User] = {}
+        self._logs = ExitStack()
         if tls:
             (self._folder / "server.pem").write_text(tls, encoding="utf-8")
 
     def __enter__(self) -> RedshiftServer:
         command = [str(environment_python("redshift")), "-m", "tests.warehouses.redshift.server"]
-        self._process = subprocess.Popen(
-            [*command, "--data", str(self._folder)],
-            cwd=REPOSITORY,
-            env={**os.environ, "XDG_RUNTIME_DIR": str(self._folder)},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        said = self._folder / "server.log"
+        with said.open("w", encoding="utf-8") as stderr:
+            self._process = subprocess.Popen(
+                [*command, "--data", str(self._folder)],
+                cwd=REPOSITORY,
+                env={**os.environ, "XDG_RUNTIME_DIR": str(self._folder)},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                text=True,
+            )
         ready = self._answer()
         self.port: int = ready["port"]
         self._psql: list[str] = ready["psql"]
         self._log = Path(ready["log"])
+        self._logs.enter_context(shown_on_failure(said, self._folder / "postgres/log", self._log))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._logs.close()
         assert self._process.stdin is not None
         self._process.stdin.close()
         try:
-            self._process.wait(timeout=30)
+            self._process.wait(timeout=STOP_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -135,7 +144,8 @@ class RedshiftServer:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            raise RuntimeError(f"the local Redshift ended with {self._process.wait()} before it was ready")
+            said = (self._folder / "server.log").read_text(encoding="utf-8")[-4000:]
+            raise RuntimeError(f"the local Redshift ended with {self._process.wait()} and said:\n{said}")
         answer: dict[str, Any] = json.loads(line)
         return answer
 

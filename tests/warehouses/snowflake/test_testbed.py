@@ -22,9 +22,10 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from snowflake.connector.errors import Error, ProgrammingError
 
+from tests.script_process import clean_environment
 from tests.warehouses.snowflake.catalog import documented_catalog
 from tests.warehouses.snowflake.faults import Fault
-from tests.warehouses.snowflake.launch import EmbeddedSnowflake, embedded_snowflake
+from tests.warehouses.snowflake.launch import STOP_SECONDS, EmbeddedSnowflake, embedded_snowflake
 from tests.warehouses.snowflake.scale import many_queries, many_tables
 from tests.warehouses.snowflake.shop import DOTTED_NAME, build_shop, open_shop
 
@@ -149,8 +150,8 @@ with snowflake.connector.connect(connection_name=name, session_parameters={"QUER
 
 def test_profile_and_session_parameters_arrive(snowflake: EmbeddedSnowflake, tmp_path: Path) -> None:
     """In a process of its own: the driver reads SNOWFLAKE_HOME when it is imported."""
-    environment = {**os.environ, **snowflake.environment(tmp_path)}
-    subprocess.run([sys.executable, "-W", "ignore", "-c", PROFILE_SCRIPT], env=environment, check=True, timeout=60)
+    environment = clean_environment(snowflake.environment(tmp_path))
+    subprocess.run([sys.executable, "-W", "ignore", "-c", PROFILE_SCRIPT], env=environment, check=True)
     if os.name == "posix":
         assert stat.S_IMODE((tmp_path / "connections.toml").stat().st_mode) == 0o600
     [session] = snowflake.sessions()
@@ -248,7 +249,7 @@ def test_a_server_ends_with_the_process_that_started_it() -> None:
     with embedded_snowflake() as server:
         assert server.process.stdin is not None
         server.process.stdin.close()  # what the operating system does when the owner dies
-        assert server.process.wait(timeout=10) is not None
+        assert server.process.wait(STOP_SECONDS) is not None
 
 
 def test_a_server_told_to_exit_is_gone() -> None:
@@ -257,7 +258,7 @@ def test_a_server_told_to_exit_is_gone() -> None:
         assert fetch(server, "SELECT 1 AS n") == [(1,)]
         with pytest.raises(Error), connected(server, network_timeout=3) as cursor:
             cursor.execute("SELECT 1 AS n")
-        assert server.process.wait(timeout=10) == 70
+        assert server.process.wait(STOP_SECONDS) == 70
 
 
 # ---------------------------------------------------------------------- results

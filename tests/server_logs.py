@@ -1,0 +1,29 @@
+"""Logs of the servers that run beside the tests: a failed test shows their ends, since a CI log is all one gets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+LAST_CHARACTERS = 2_000
+_running: list[Path] = []
+
+
+@contextmanager
+def shown_on_failure(*logs: Path) -> Iterator[None]:
+    """In this block a failed test shows the ends of these files, as far as they are there."""
+    _running.extend(logs)
+    try:
+        yield
+    finally:
+        for log in logs:
+            _running.remove(log)
+
+
+def ends() -> Iterator[tuple[str, str]]:
+    """(title, text) of each log that says anything."""
+    for log in _running:
+        text = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
+        if text.strip():
+            yield f"end of {log.parent.name}/{log.name}", text[-LAST_CHARACTERS:]
