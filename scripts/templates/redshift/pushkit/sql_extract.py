@@ -24,7 +24,7 @@ from pushkit.sql_forms import Form, Parts, read_form, rewritten
 from pushkit.sql_names import EXTERNAL, Defaults, Namer, Schema, TableName, dialect_of
 from pushkit.sql_query import Temporary, TooCostly
 from pushkit.sql_relations import Relation
-from pushkit.sql_rewrite import COMPUTED, plain_create, with_names, with_pipe_stars
+from pushkit.sql_rewrite import COMPUTED, called, plain_create, plain_words, with_names, with_pipe_stars
 from pushkit.sql_script import (
     SILENT,
     STARTERS,
@@ -134,6 +134,7 @@ class _Script:
         self._parser = dialect.parser()
 
     def read(self, sql: str, truncated: bool) -> None:
+        sql = sql.removeprefix("\ufeff")  # the mark that Windows editors put before the first statement
         if truncated or len(sql) > MAX_PARSED_CHARACTERS:
             self._skip("truncated statement" if truncated else "statement too long", sql)
             self._read_names(sql[:MAX_NAMED_CHARACTERS], is_cut=True)
@@ -159,6 +160,11 @@ class _Script:
         if piece.word(0) in ("EXECUTE", "EXEC"):
             self._skip("the statement is computed at run time", piece.source)
             return
+        if piece.word(0) == "CALL":
+            moved = called(piece)
+            if moved is None:
+                return
+            piece = moved
         reason = _beyond_reading(piece)
         if reason is not None:
             self._skip(reason, piece.source)
@@ -210,8 +216,9 @@ class _Script:
         tree = self._parsed_by(self._parser, piece.tokens, piece.text)
         if tree is not None and not isinstance(tree, exp.Command):
             return [tree], True
-        plain = plain_create(piece)
-        if plain is not None:
+        for plain in (plain_create(piece), plain_words(piece)):
+            if plain is None:
+                continue
             told = self._parsed_by(self._parser, plain.tokens, plain.text)
             if told is not None and not isinstance(told, exp.Command):
                 return [told], True

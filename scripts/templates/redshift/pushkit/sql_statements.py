@@ -295,14 +295,18 @@ class StatementReader:
         for item in _generic_properties(properties):
             if item.this.name.lower() in ("uris", "location") and item.args.get("value") is not None:
                 paths.extend(literal.name for literal in item.args["value"].find_all(exp.Literal))
-        for path in paths:
-            self._reader.reads[self.namer.external(path)] = None
+        options = properties.get(exp.OptionsProperty) if temporary else None
+        for item in options.expressions if options is not None else ():
+            if item.name.lower() == "path":  # Spark: CREATE TEMPORARY VIEW v USING csv OPTIONS (path '/in')
+                paths.append(item.args["value"].name)
+        files = [self.namer.external(path) for path in paths]
+        self._reader.reads.update(dict.fromkeys(files))
         self.emit(
             target,
             verb,
             temporary=temporary,
             moves_data=bool(paths) or temporary,
-            content=Relation(),
+            content=Base(files[0]) if len(files) == 1 else Relation(),
             action="create",
         )
 

@@ -65,23 +65,38 @@ def rewritten(piece: Piece) -> Piece:
     if (first, piece.word(1)) == ("CREATE", "FLOW"):
         # https://docs.databricks.com/aws/en/ldp/developer/ldp-sql-ref-create-flow: … AS INSERT INTO t BY NAME query
         begin = _find(piece, "INSERT")
-        return piece if begin is None else Piece(piece.tokens[begin:], piece.text)
+        if begin is None:
+            return piece
+        inserted = Piece(piece.tokens[begin:], piece.text)
+        return _without(inserted, {2} if inserted.word(2) == "ONCE" else set())
     if first == "CREATE":
         return _without(piece, _create_words(piece) | _clone_details(piece) | _view_details(piece))
     return _without_compound_assignment(piece)
 
 
 def _create_words(piece: Piece) -> set[int]:
+    drop = _pipeline_words(piece)
+    if (piece.word(1), piece.word(2)) == ("SNAPSHOT", "TABLE"):
+        # https://cloud.google.com/bigquery/docs/table-snapshots-create
+        drop.add(1)
+    return drop
+
+
+def _pipeline_words(piece: Piece) -> set[int]:
+    """https://docs.databricks.com/aws/en/ldp/developer/sql-ref: CREATE OR REFRESH LIVE TABLE a AS … FROM LIVE.b.
+
+    In these statements LIVE is no schema, but stands for the one that the pipeline writes to.
+    """
     drop: set[int] = set()
     for position in range(1, min(len(piece.tokens), 8)):
         word, following = piece.word(position), piece.word(position + 1)
-        # https://docs.databricks.com/aws/en/ldp/developer/sql-ref: CREATE OR REFRESH STREAMING TABLE
         if word == "OR" and following == "REFRESH":
             drop |= {position, position + 1}
         elif word in ("LIVE", "PRIVATE") and following in ("TABLE", "VIEW", "STREAMING", "MATERIALIZED"):
             drop.add(position)
-        if (word, following) == ("SNAPSHOT", "TABLE"):  # https://cloud.google.com/bigquery/docs/table-snapshots-create
-            drop.add(position)
+    for position in range(3 if drop else len(piece.tokens), len(piece.tokens) - 1):
+        if piece.word(position) == "LIVE" and piece.word(position + 1) == "." and piece.word(position - 1) != ".":
+            drop |= {position, position + 1}
     return drop
 
 
@@ -132,11 +147,31 @@ def _insert_clauses(piece: Piece) -> set[int]:
             drop.update(range(position, end))
         elif (word, piece.word(position + 1), piece.word(position + 2)) == ("IF", "NOT", "EXISTS"):
             drop.update(range(position, position + 3))
-        elif word == "USING" and piece.word(position - 2) == "DIRECTORY":
+        elif word == "USING" and "DIRECTORY" in (piece.word(position - 1), piece.word(position - 2)):
             # https://spark.apache.org/docs/latest/sql-ref-syntax-dml-insert-overwrite-directory.html
             drop.update(range(position, _query_start(piece, position)))
+            drop.discard(_path_option(piece, position))
+        elif (word, piece.word(position + 1)) == ("REPLACE", "ON"):
+            return drop | _replaced_rows(piece, position)
         position += 1
     return drop
+
+
+def _path_option(piece: Piece, position: int) -> int:
+    """The place of the path in DIRECTORY USING csv OPTIONS ('path' '/out'); -1 when it stands before USING."""
+    for place in range(position, _query_start(piece, position) if piece.word(position - 1) == "DIRECTORY" else 0):
+        if piece.tokens[place].text.lower() == "path" and piece.tokens[place + 1].token_type is TokenType.STRING:
+            return place + 1
+    return -1
+
+
+def _replaced_rows(piece: Piece, position: int) -> set[int]:
+    """https://docs.databricks.com/aws/en/sql/language-manual/sql-ref-syntax-dml-insert-into: REPLACE ON … (query) s."""
+    start = _query_start(piece, position)
+    start -= piece.word(start - 1) == "("
+    end = closed(piece, start) if piece.word(start) == "(" else len(piece.tokens)
+    _, named = name_at(piece, _skip(piece, 1, "INTO", "TABLE"))
+    return {*range(named, start), *range(end, len(piece.tokens))}
 
 
 def _query_start(piece: Piece, position: int) -> int:
@@ -280,6 +315,8 @@ def _create(piece: Piece) -> Form | None:
     kind = piece.word(position)
     if kind == "FLOW" and _find(piece, "CDC") is not None:
         return _apply_changes(piece)
+    if kind == "MATERIALIZED":
+        return _replica(piece, position + 2)
     if kind not in ("STREAM", "STAGE"):
         return None
     target, position = name_at(piece, _skip(piece, position + 1, "IF", "NOT", "EXISTS"))
@@ -298,6 +335,15 @@ def _create(piece: Piece) -> Form | None:
     if url is None or piece.word(url + 1) != "=":
         return None
     return Form("create stage", target, name_at(piece, url + 2)[0])
+
+
+def _replica(piece: Piece, position: int) -> Form | None:
+    """https://cloud.google.com/bigquery/docs/materialized-view-replicas-create: … VIEW a AS REPLICA OF b."""
+    target, _ = name_at(piece, _skip(piece, position, "IF", "NOT", "EXISTS"))
+    at = _find(piece, "REPLICA", position)
+    if at is None or (piece.word(at - 1), piece.word(at + 1)) != ("AS", "OF"):
+        return None
+    return Form("create materialized view", target, name_at(piece, at + 2)[0])
 
 
 def _hive_export(piece: Piece) -> Form | None:
@@ -357,4 +403,6 @@ def _apply_changes(piece: Piece) -> Form | None:
     if into is None or source is None:
         return None
     position = _skip(piece, source + 1, "STREAM", "(")
-    return Form("apply changes", name_at(piece, into + 1)[0], name_at(piece, position)[0])
+    names = [name_at(piece, place)[0] for place in (into + 1, position)]
+    target, read = (name[1:] if len(name) == 2 and name[0][0].upper() == "LIVE" else name for name in names)
+    return Form("apply changes", target, read)

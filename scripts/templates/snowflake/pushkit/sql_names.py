@@ -161,6 +161,7 @@ class Namer:
         self.defaults = defaults
         self.schema = schema
         self.is_bigquery = type(dialect).__name__ == "BigQuery"
+        self.is_spark = type(dialect).__name__ in ("Databricks", "Spark")
         self.made: dict[TableName, tuple[str, ...]] = {}  # columns of tables this script has created
         self._memo: dict[tuple[tuple[str, bool], ...], TableName] = {}
 
@@ -205,10 +206,16 @@ class Namer:
     def _split(self, parts: tuple[tuple[str, bool], ...]) -> list[str]:
         names = [self.fold(text, quoted) for text, quoted in parts]
         if self.is_bigquery:
+            if len(names) == 1 and ":" in names[0]:  # legacy SQL: [project:dataset.table]
+                project, _, rest = names[0].rpartition(":")
+                names = [project, *rest.split(".")]
             # A partition or snapshot decorator (`table$20260101`, `table@-3600000`) names a part of the table.
             names[-1] = names[-1].split("$", 1)[0] or names[-1]
             if len(names) > 2 and names[-2].upper() == "INFORMATION_SCHEMA":
                 names[-2:] = [f"{names[-2]}.{names[-1]}"]
+        if len(names) == 4 and self.is_spark and names[3].lower().startswith(("branch_", "tag_")):
+            # https://iceberg.apache.org/docs/latest/spark-writes/#writing-to-branches
+            names.pop()
         return names
 
     def _known(self, names: tuple[str, ...]) -> TableName:

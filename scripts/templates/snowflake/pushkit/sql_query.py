@@ -143,11 +143,12 @@ class Scope:
 
     def qualifier(self, parts: tuple[str, ...]) -> tuple[Relation, int] | None:
         """The relation that leading parts of a dotted name point to, and how many parts that took."""
-        key = self.tables.get(parts)
+        key = self.tables.get(parts) if len(parts) > 1 else None
         if key is not None:
             return self.sources[key], len(parts)
         for length in range(len(parts), 0, -1):
             if length == 1 and parts[0] in self.sources:
+                # An alias hides the table of that name: FROM b AS a JOIN a AS b.
                 return self.sources[parts[0]], 1
             for written, alias in self.tables.items():
                 if written[-length:] == parts[:length]:
@@ -256,6 +257,7 @@ class Reader:
         for window in node.args.get("windows") or ():
             scope.windows[window.name.lower()] = self.value(window, scope)
         self._scan_modifiers(node, scope)
+        self._time_windows(node, scope)
         outputs: list[Output] = []
         rest: list[Rest] = []
         placed = 0
@@ -271,6 +273,16 @@ class Reader:
             outputs = [output for output in outputs if output[0].lower() not in hidden]
             rest = [Rest(item.relation, item.hidden | hidden, item.renamed) for item in rest]
         return Derived(outputs, rest, placed) if rest else Relation(outputs)
+
+    def _time_windows(self, node: exp.Select, scope: Scope) -> None:
+        """Spark: GROUP BY window(ts, …) makes a column of that name, with the fields start and end.
+
+        https://spark.apache.org/docs/latest/api/sql/#window
+        """
+        group = node.args.get("group")
+        for item in group.expressions if group is not None and self.namer.is_spark else ():
+            if isinstance(item, exp.Anonymous) and item.name.lower() in ("window", "session_window"):
+                scope.aliases[item.name.lower()] = self.value(item, scope)
 
     def add_from(self, node: exp.Expr, scope: Scope) -> None:
         """Puts the relations of FROM, JOIN and LATERAL VIEW clauses into the scope."""
@@ -493,15 +505,25 @@ class Reader:
         columns = self._alias_columns(node)
         if isinstance(inner, exp.Explode) and not columns:
             columns = list(FLATTEN_COLUMNS)
-        return Rows(columns or ([node.alias] if node.alias else ()), self._arguments(inner, scope))
+        values = (self.value(item, scope) for item in self._passed(node, inner))
+        return Rows(columns or ([node.alias] if node.alias else ()), frozenset().union(*values))
 
-    def _passed_relations(self, node: exp.Expr, inner: exp.Expr, scope: Scope) -> list[Relation]:
+    @staticmethod
+    def _passed(node: exp.Expr, inner: exp.Expr) -> Iterable[exp.Expr]:
+        """What a table function gets, without the model that BigQuery's ML functions name first."""
         schema = node.args.get("db")
         model = inner.args.get("this") if schema is not None and schema.name.upper() in ("ML", "AI") else None
+        return (argument for argument in inner.iter_expressions() if argument is not model)
+
+    def _passed_relations(self, node: exp.Expr, inner: exp.Expr, scope: Scope) -> list[Relation]:
         passed: list[Relation] = []
-        for argument in inner.iter_expressions():
-            if argument is model:
-                continue
+        for argument in self._passed(node, inner):
+            if isinstance(argument, exp.Anonymous) and str(argument.this).upper() == "TABLE":
+                # https://docs.databricks.com/aws/en/sql/language-manual/sql-ref-function-invocation: f(TABLE(t))
+                passed.extend(
+                    self._named_table(named, scope) for named in argument.expressions if type(named) is exp.Column
+                )
+                argument = argument.expressions[0] if argument.expressions else argument
             if isinstance(argument, exp.Query):
                 passed.append(self.query(argument, scope.env, scope))
             elif isinstance(argument, exp.Table):

@@ -7,6 +7,7 @@ and clauses that move no data are left out.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 
 from sqlglot.tokenizer_core import Token, TokenType
@@ -64,10 +65,21 @@ def _named(piece: Piece, position: int) -> tuple[list[Token], int] | None:
     alone = inside == end - 2
     if given is not None and given.token_type in _STRINGS and (alone or word == "TABLE_CHANGES"):
         return _dotted(_parts(given.text), first, last), end
+    if word == "IDENTIFIER" and _is_concatenation(piece.tokens[inside : end - 1]):
+        return _dotted(_parts("".join(token.text for token in piece.tokens[inside : end - 1 : 2])), first, last), end
     if word == "IDENTIFIER":
         return _dotted([(COMPUTED, True)], first, last), end
     parts, _ = name_at(piece, inside)
     return (_dotted(parts, first, last), end) if parts else None
+
+
+def _is_concatenation(tokens: Sequence[Token]) -> bool:
+    """Strings with || between them, and nothing that only a run would tell."""
+    return (
+        len(tokens) % 2 == 1
+        and all(token.token_type in _STRINGS for token in tokens[::2])
+        and all(token.token_type is TokenType.DPIPE for token in tokens[1::2])
+    )
 
 
 def _parts(text: str) -> list[tuple[str, bool]]:
@@ -89,6 +101,96 @@ def _dotted(parts: Sequence[tuple[str, bool]], first: Token, last: Token) -> lis
         kind = TokenType.IDENTIFIER if quoted else TokenType.VAR
         made.append(Token(kind, text, first.line, first.col, first.start, last.end))
     return made
+
+
+# Procedures of Spark that fill one table from another: their arguments by position, and how the same is said in SQL.
+# https://iceberg.apache.org/docs/latest/spark-procedures/#table-migration
+_PROCEDURES = {
+    "SNAPSHOT": ("source_table", "table"),
+    "ADD_FILES": ("table", "source_table"),
+}
+
+
+def called(piece: Piece) -> Piece | None:
+    """CALL c.system.add_files(table => 'a', source_table => 'b') as INSERT INTO a SELECT * FROM b; None for others."""
+    name, position = name_at(piece, 1)
+    order = _PROCEDURES.get(name[-1][0].upper()) if len(name) > 1 and name[-2][0].lower() == "system" else None
+    if order is None or piece.word(position) != "(":
+        return None
+    given: dict[str, str] = {}
+    place = 0
+    for at in range(position + 1, closed(piece, position)):
+        token = piece.tokens[at]
+        if token.token_type in _STRINGS and piece.word(at - 1) == "=>":
+            given.setdefault(piece.word(at - 2).lower(), token.text)
+        elif token.token_type in _STRINGS and place < len(order):
+            given.setdefault(order[place], token.text)
+            place += 1
+    if not {"source_table", "table"} <= given.keys():
+        return None
+    made = _Made(piece.tokens[0])
+    made.add((TokenType.INSERT, "INSERT"), (TokenType.INTO, "INTO"))
+    made.keep(_dotted(_parts(given["table"]), made.near, made.near))
+    made.add((TokenType.SELECT, "SELECT"), (TokenType.STAR, "*"), (TokenType.FROM, "FROM"))
+    made.keep(_dotted(_parts(given["source_table"]), made.near, made.near))
+    return Piece(made.tokens, piece.text, piece.source)
+
+
+def plain_words(piece: Piece) -> Piece | None:
+    """The statement with Spark's window function, and Hive's MAP and REDUCE, in words that sqlglot reads.
+
+    https://spark.apache.org/docs/latest/structured-streaming-programming-guide.html#types-of-time-windows
+    https://cwiki.apache.org/confluence/display/Hive/LanguageManual+Transform: MAP a, b USING 's' AS c, d is
+    SELECT TRANSFORM (a, b) USING 's' AS (c, d).
+    """
+    made = _Made(piece.tokens[0])
+    position = 0
+    while position < len(piece.tokens):
+        token = piece.tokens[position]
+        using = _script_of(piece, position) if piece.word(position) in ("MAP", "REDUCE") else None
+        made.near = token
+        if using is not None:
+            position = _transformed(piece, position, using, made)
+            continue
+        if token.token_type is TokenType.WINDOW and piece.word(position + 1) in ("(", "."):
+            made.add((TokenType.VAR, token.text))
+        else:
+            made.keep([token])
+        position += 1
+    same = len(made.tokens) == len(piece.tokens) and all(map(operator.is_, made.tokens, piece.tokens))
+    return None if same else Piece(made.tokens, piece.text, piece.source)
+
+
+def _script_of(piece: Piece, start: int) -> int | None:
+    """The place of the USING 'script' that belongs to the MAP or REDUCE at `start`."""
+    depth = 0
+    for position in range(start + 1, len(piece.tokens) - 1):
+        kind = piece.tokens[position].token_type
+        depth += (kind is TokenType.L_PAREN) - (kind is TokenType.R_PAREN)
+        if depth < 0:
+            return None
+        if depth == 0 and kind is TokenType.USING:
+            return position if piece.tokens[position + 1].token_type in _STRINGS else None
+    return None
+
+
+def _transformed(piece: Piece, start: int, using: int, made: _Made) -> int:
+    """Adds the SELECT TRANSFORM that the MAP or REDUCE at `start` stands for; returns the place after it."""
+    made.add((TokenType.SELECT, "SELECT"), (TokenType.VAR, "TRANSFORM"), (TokenType.L_PAREN, "("))
+    made.keep(piece.tokens[start + 1 : using])
+    made.add((TokenType.R_PAREN, ")"))
+    made.keep(piece.tokens[using : using + 2])
+    position = using + 2
+    if piece.word(position) != "AS" or piece.word(position + 1) == "(":
+        return position
+    made.keep(piece.tokens[position : position + 1])
+    made.add((TokenType.L_PAREN, "("))
+    while position < len(piece.tokens) and (piece.word(position) == "AS" or piece.word(position) == ","):
+        made.add(*[(TokenType.COMMA, ",")] * (piece.word(position) == ","))
+        made.add(*[(TokenType.VAR, token.text) for token in piece.tokens[position + 1 : position + 2]])
+        position += 2
+    made.add((TokenType.R_PAREN, ")"))
+    return position
 
 
 def plain_create(piece: Piece) -> Piece | None:

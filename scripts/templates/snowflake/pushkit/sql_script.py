@@ -35,10 +35,11 @@ STARTERS = _words(
 # Statements that move nothing between tables, whatever follows.
 SILENT = _words(
     """
-    ADD ANALYSE ANALYZE ASSERT ATTACH AWAIT BREAK CALL CANCEL CLOSE COMMENT COMMIT CONTINUE CONVERT DEALLOCATE DECLARE
-    DELIMITER DESC DESCRIBE DETACH DFS DISCARD EXIT EXPLAIN FETCH GET GO GRANT ITERATE KILL LEAVE LET LIST LISTEN LOCK
-    LS MSCK NOTIFY NULL OPEN OPTIMIZE PERFORM PRAGMA PRINT PUT RAISE REFRESH REINDEX RELOAD REMOVE REPAIR RESET RESTORE
-    RETURN REVOKE RM ROLLBACK SAVEPOINT SET SHOW SIGNAL START THROW UNCACHE UNDROP UNSET UNTIL VACUUM WAITFOR
+    ABORT ADD ANALYSE ANALYZE ASSERT ATTACH AWAIT BREAK CALL CANCEL CLEAR CLOSE COMMENT COMMIT CONTINUE CONVERT
+    DEALLOCATE DECLARE DELIMITER DESC DESCRIBE DETACH DFS DISCARD EXIT EXPLAIN FETCH GET GO GRANT ITERATE KILL LEAVE
+    LET LIST LISTEN LOCK LS MSCK NOTIFY NULL OPEN OPTIMIZE PERFORM PRAGMA PRINT PUT RAISE REFRESH REINDEX RELOAD
+    REMOVE REPAIR RESET RESTORE RETURN REVOKE RM ROLLBACK SAVEPOINT SET SHOW SIGNAL START THROW UNCACHE UNDROP UNSET
+    UNTIL VACUUM WAITFOR
     """
 )
 
@@ -242,19 +243,36 @@ def _unwrapped(piece: Piece, dialect: Dialect, depth: int) -> Iterator[Piece]:
             piece = inner
             continue
         piece = _without_variables(piece, anywhere=False)
+        if word == "FOR":
+            yield from _looped_over(piece)
         rest = _after_control_word(piece, word)
-        if rest is None or (word in SILENT and _flows_on(piece)):
+        if rest is None or word == "CALL" or (word in SILENT and _flows_on(piece)):
             yield piece
             return
         piece = Piece(piece.tokens[rest:], piece.text)
     yield piece
 
 
+def _looped_over(piece: Piece) -> Iterator[Piece]:
+    """The query whose rows a loop takes one by one: FOR r IN (SELECT …) DO, FOR r AS SELECT … DO.
+
+    https://cloud.google.com/bigquery/docs/reference/standard-sql/procedural-language#for-in
+    https://docs.databricks.com/aws/en/sql/language-manual/control-flow/for-stmt
+    """
+    begin = _find(piece, 1, ("IN", "AS"))
+    end = _find(piece, 1, ("DO", "LOOP"))
+    if begin is None or end is None:
+        return
+    query = Piece(piece.tokens[begin + 1 : end], piece.text)
+    if query.word(0) in ("SELECT", "WITH") or (query.word(0) == "(" and query.word(1) in ("SELECT", "WITH")):
+        yield query
+
+
 def _commanded(piece: Piece, word: str, payload: str, dialect: Dialect, depth: int) -> Iterator[Piece]:
     """A statement whose words the tokenizer gave as one string, because it takes the first for a command."""
     inner = Piece(dialect.tokenize(payload), payload)
-    if word == "UNLOAD":
-        yield Piece([piece.tokens[0], *inner.tokens], payload, f"UNLOAD {payload}")
+    if word in ("CALL", "UNLOAD"):
+        yield Piece([piece.tokens[0], *inner.tokens], payload, f"{word} {payload}")
     elif word in ("ELSEIF", "ELSIF", "EXCEPTION", "WHILE", "WHEN"):
         begin = _find(inner, 0, ("THEN", "DO", "LOOP"))
         if begin is not None:
@@ -401,7 +419,7 @@ def _created(piece: Piece, dialect: Dialect, depth: int) -> Iterator[Piece]:
     kind = piece.word(position)
     if kind in ("PROCEDURE", "PROC"):
         yield from _procedure_body(piece, position, dialect, depth)
-    elif kind in ("TASK", "PIPE", "ALERT"):
+    elif kind in ("TASK", "PIPE", "ALERT", "SCHEDULED"):  # Hive: CREATE SCHEDULED QUERY q … AS statement
         body = _find_body(piece, position)
         if body is not None:
             yield from _unwrapped(Piece(piece.tokens[body:], piece.text), dialect, depth)
