@@ -55,9 +55,8 @@ class JournalContent:
 
 
 class Standing(Enum):
-    """How far the push of a manifest has come."""
+    """How far the push of a manifest that holds records has come."""
 
-    NONE = "no manifest, or one that cannot be pushed, or an empty one"
     UNPUSHED = "no push of it was begun"
     UNFINISHED = "a push of it was begun, and records are left to send"
     SETTLED = "every record was accepted or will never be"
@@ -67,17 +66,18 @@ def journal_path(manifest: Path) -> Path:
     return manifest.with_name(manifest.name + ".journal")
 
 
-def standing(path: Path, flow: str) -> Standing:
-    """How far the push of this very manifest has come, to any destination."""
-    if not path.is_file():
-        return Standing.NONE
+def left_manifest(path: Path, flow: str) -> Manifest | None:
+    """What an earlier run left to push there, read once; None when that is nothing, empty, or no whole manifest."""
     try:
         manifest = verify(path, flow)
     except ManifestError:
-        return Standing.NONE
-    content = read_journal(journal_path(path))
-    if manifest.records == 0:
-        return Standing.NONE
+        return None
+    return manifest if manifest.records else None
+
+
+def standing(manifest: Manifest) -> Standing:
+    """How far the push of this very manifest has come, to any destination."""
+    content = read_journal(journal_path(manifest.path))
     if content is None or content.header.get("digest") != manifest.digest:
         return Standing.UNPUSHED
     return Standing.SETTLED if content.is_settled else Standing.UNFINISHED

@@ -21,7 +21,7 @@ from typing import Any
 
 from pushkit.cli import DONE, Progress, add_manifest, make_parser, run, say, stop_if_asked
 from pushkit.errors import ConfigurationError, PushIngestionError
-from pushkit.journal import Standing, standing
+from pushkit.journal import Standing, left_manifest, standing
 from pushkit.locking import only_run
 from pushkit.manifest import Header, Record, Window, Writer, iso_utc
 from pushkit.redaction import redact
@@ -181,7 +181,8 @@ def run_collect(collector: Collector, argv: Sequence[str] | None = None) -> int:
 
 def _spare_what_was_not_pushed(manifest: Path, flow: str) -> None:
     """With a state every window is collected once, so a manifest that was not pushed must not be overwritten."""
-    if standing(manifest, flow) in (Standing.UNPUSHED, Standing.UNFINISHED):
+    earlier = left_manifest(manifest, flow)
+    if earlier and standing(earlier) is not Standing.SETTLED:
         raise ConfigurationError(
             f"{manifest} was not wholly pushed, and this run would overwrite it",
             f"Push it (push_{flow}.py --manifest {manifest}), or move it to where it is pushed from.",

@@ -17,9 +17,9 @@ from pushkit.collection import (
     state_of,
 )
 from pushkit.delivery import Pusher, deliver
-from pushkit.journal import Standing, standing
+from pushkit.journal import Standing, left_manifest, standing
 from pushkit.locking import only_run
-from pushkit.manifest import Record, verify
+from pushkit.manifest import Manifest, Record, verify
 from pushkit.windows import State
 
 
@@ -33,7 +33,7 @@ def run_push(pusher: Pusher, argv: Sequence[str] | None = None) -> int:
 
     def work(summary: Record) -> int:
         with only_run(arguments.manifest):
-            return _push(arguments.manifest, pusher, arguments, summary)
+            return _push(verify(arguments.manifest, pusher.flow), pusher, arguments, summary)
 
     return run(script, work)
 
@@ -57,7 +57,7 @@ def run_collect_and_push(collector: Collector, pusher: Pusher, argv: Sequence[st
             earlier = _finish_earlier_run(pusher, arguments, state, summary)
             options = make_options(arguments, collector, state)
             header = collect_into(arguments.manifest, collector, options, summary)
-            code = _push(arguments.manifest, pusher, arguments, summary)
+            code = _push(verify(arguments.manifest, pusher.flow), pusher, arguments, summary)
             if state:
                 state.advance(header.window)
             return max(code, earlier)
@@ -67,16 +67,19 @@ def run_collect_and_push(collector: Collector, pusher: Pusher, argv: Sequence[st
 
 def _finish_earlier_run(pusher: Pusher, arguments: argparse.Namespace, state: State | None, summary: Record) -> int:
     """Send what an interrupted push left, and make up for a state it had no time to write."""
-    found = standing(arguments.manifest, pusher.flow)
-    if found not in (Standing.UNFINISHED, Standing.SETTLED):
-        return DONE  # a manifest whose push was never begun is of a window that is collected anew
+    manifest = left_manifest(arguments.manifest, pusher.flow)
+    if manifest is None:
+        return DONE
+    found = standing(manifest)
+    if found is Standing.UNPUSHED:
+        return DONE  # its window is collected anew
     code = DONE
     if found is Standing.UNFINISHED:
         say(f"{arguments.manifest} was not wholly pushed by an earlier run: pushing the rest of it first")
         summary["resumed"] = {}
-        code = _push(arguments.manifest, pusher, arguments, summary["resumed"])
+        code = _push(manifest, pusher, arguments, summary["resumed"])
     if state:
-        state.advance_quietly(verify(arguments.manifest, pusher.flow).header.window)
+        state.advance_quietly(manifest.header.window)
     return code
 
 
@@ -86,13 +89,13 @@ def _rehearse(collector: Collector, pusher: Pusher, arguments: argparse.Namespac
     manifest: Path = arguments.manifest.with_name(f"dry-run-{name}")
     try:
         collect_into(manifest, collector, make_options(arguments, collector, state_of(arguments, collector)), summary)
-        return _push(manifest, pusher, arguments, summary)
+        return _push(verify(manifest, pusher.flow), pusher, arguments, summary)
     finally:
         manifest.unlink(missing_ok=True)
 
 
-def _push(path: Path, pusher: Pusher, arguments: argparse.Namespace, summary: Record) -> int:
-    manifest = verify(path, pusher.flow)
+def _push(manifest: Manifest, pusher: Pusher, arguments: argparse.Namespace, summary: Record) -> int:
+    """Send a manifest that was read whole before: of a damaged one, not even the first batch may go out."""
     with Progress("pushing", manifest.records) as progress:
         delivery = deliver(
             manifest,
