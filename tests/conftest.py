@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, settings
 
 from tests import server_logs
 from tests.sandbox_process import SandboxProcess
+from tests.script_process import reach_local_servers_directly
 
 TESTS = Path(__file__).resolve().parent
 SUMMARY_WIDTH = 160  # of a line in a log file: 80 would cut off why a test failed
@@ -28,8 +29,7 @@ _own_folder = pytest.StashKey[str]()
 
 def pytest_configure(config: pytest.Config) -> None:
     """Keep what the machine has set away from the tests, and what they leave behind away from the machine."""
-    for name in ("NO_PROXY", "no_proxy"):  # the servers are here, whatever way leads to the package registry
-        os.environ[name] = ",".join(filter(None, (os.environ.get(name), "127.0.0.1", "localhost")))
+    reach_local_servers_directly()
     if hasattr(config, "workerinput"):
         return  # a process of pytest-xdist: it has the folder from the one that started it
     # The tests' own files stay where pytest keeps those of the last runs.

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.sandbox_process import SandboxProcess
-from tests.script_process import copy_folder, run_script
+from tests.script_process import copy_folder, reach_local_servers_directly, run_script
 from tests.warehouses.snowflake.launch import EmbeddedSnowflake, embedded_snowflake
 from tests.warehouses.snowflake.shop import open_shop
 
@@ -68,6 +68,7 @@ query Activity($mcon: String!, $start: DateTime!, $end: DateTime!) {
 
 def main() -> int:
     started = time.monotonic()
+    reach_local_servers_directly()
     shutil.rmtree(HOME, ignore_errors=True)
     HOME.mkdir()
     with SandboxProcess(HOME / "sandbox") as sandbox, embedded_snowflake() as snowflake:

@@ -43,6 +43,12 @@ class Run:
         return self
 
 
+def reach_local_servers_directly() -> None:
+    """The servers are on this machine, whatever proxy leads from it to the package registry."""
+    for name in ("NO_PROXY", "no_proxy"):
+        os.environ[name] = ",".join(filter(None, (os.environ.get(name), "127.0.0.1", "localhost")))
+
+
 def clean_environment(extra: dict[str, str]) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN_PREFIXES)}
     # What hangs is asked with SIGABRT where it stands, see ``wait_for``.

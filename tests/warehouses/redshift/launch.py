@@ -78,6 +78,11 @@ def literal(value: object) -> str:
     return "'" + str(value).replace("'", "''") + "'"
 
 
+def _environment() -> dict[str, str]:
+    """This machine's, without what it sets for PostgreSQL servers of its own."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+
+
 def _copied(value: object) -> str:
     if not isinstance(value, str):
         return "\\N" if value is None else str(value)
@@ -114,7 +119,7 @@ class RedshiftServer:
             self._process = subprocess.Popen(
                 [*command, "--data", str(self._folder)],
                 cwd=REPOSITORY,
-                env={**os.environ, "XDG_RUNTIME_DIR": str(self._folder)},
+                env=_environment() | {"XDG_RUNTIME_DIR": str(self._folder)},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
@@ -155,7 +160,8 @@ class RedshiftServer:
         """SQL as the owner of everything, past the driver; psql's own commands work too."""
         settings = "SET client_min_messages = error; SET allow_system_table_mods = on;\n"
         command = [*self._psql, "--dbname", database, "--output", os.devnull]
-        done = subprocess.run(command, input=(settings + sql).encode(), capture_output=True, check=False)
+        text = (settings + sql).encode()
+        done = subprocess.run(command, input=text, capture_output=True, check=False, env=_environment())
         if done.returncode:
             raise RuntimeError(done.stderr.decode()[-2000:])
 
