@@ -11,7 +11,7 @@ records, one for each destination.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -124,6 +124,80 @@ def merged(found: Iterable[Destination], known: dict[Key, Destination]) -> Itera
             destination.merge(addition)
         yield destination
     yield from known.values()
+
+
+def through_absent(
+    found: dict[Key, Destination], exists: Callable[[Asset], bool]
+) -> tuple[dict[Key, Destination], list[Asset]]:
+    """The destinations that exist, with sources that do; and the assets that were written into but do not exist.
+
+    What was written into a table that is gone (temporary, renamed, swapped, dropped) went on from there: its sources
+    stand in for it, through as many such tables as it takes, and so do its columns' for its columns. The edges are
+    then as certain as the least certain on the way. An absent source of which nothing is known stays: it may lie
+    where the catalog does not tell. What is EXTERNAL exists.
+    """
+
+    def is_absent(asset: Asset) -> bool:
+        return asset.type != "EXTERNAL" and not exists(asset)
+
+    kept: dict[Key, Destination] = {}
+    absent: list[Asset] = []
+    for key, destination in found.items():
+        if is_absent(destination.asset):
+            absent.append(destination.asset)
+            continue
+        made = _from_existing(destination, found, is_absent)
+        if made.sources:
+            kept[key] = made
+    return kept, absent
+
+
+Place = tuple[Asset, "str | None"]  # a column, or with None a table
+
+
+def _from_existing(
+    destination: Destination, found: dict[Key, Destination], is_absent: Callable[[Asset], bool]
+) -> Destination:
+    made = Destination(destination.asset, destination.origin, destination.certainty)
+
+    def before(place: Place) -> list[Place] | None:
+        """What was written into an absent place; None for one that stays."""
+        asset, column = place
+        gone = found.get(asset.key) if is_absent(asset) else None
+        if gone is None or not gone.sources:
+            return None
+        made.certainty = max(made.certainty, gone.certainty, key=CERTAINTIES.index)
+        return _written(gone, column)
+
+    for source, _ in _ends(_written(destination, None), before):
+        made.add(source)
+    for target_column in destination.columns:
+        for source, column in _ends(_written(destination, target_column), before):
+            made.add(source, target_column, column)
+    return made
+
+
+def _written(destination: Destination, column: str | None) -> list[Place]:
+    """Where its content comes from, or one column's."""
+    if column is None:
+        return [(source, None) for source in destination.sources.values()]
+    return [(destination.sources[key], name) for key, name in destination.columns.get(column, ())]
+
+
+def _ends(places: list[Place], before: Callable[[Place], list[Place] | None]) -> Iterator[Place]:
+    """Follows the places back, each once, and yields those that stay."""
+    waiting = dict.fromkeys(places)
+    seen = set(waiting)
+    while waiting:
+        place = next(iter(waiting))
+        del waiting[place]
+        further = before(place)
+        if further is None:
+            yield place
+        for each in further or ():
+            if each not in seen:
+                seen.add(each)
+                waiting[each] = None
 
 
 def listed(record: Record) -> str:
