@@ -6,6 +6,7 @@ each local one is visited with a session of its own; the SVV_ALL_… views answe
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -62,6 +63,8 @@ WHERE v.schemaname NOT IN ('pg_catalog', 'information_schema')
 # Databases of the service itself, which hold nothing of the customer's.
 SYSTEM_DATABASES = {"padb_harvest", "template0", "template1", "sys:internal"}
 SHARED = "shared"
+# https://docs.aws.amazon.com/redshift/latest/dg/materialized-view-auto-rewrite.html
+BACKING_TABLE = re.compile(r"mv_tbl__(?P<view>.+)__\d+")
 UNREADABLE_TABLES = "tables of a database not readable (svv_redshift_tables)"
 NO_EXTERNAL_TABLES = "external tables not readable (svv_all_tables)"
 UNREADABLE_VIEWS = "view texts not readable (pg_views)"
@@ -84,6 +87,12 @@ class Database:
 def is_system_schema(schema: str) -> bool:
     """Whether the schema is the service's own: catalogs, temporary tables, automatic materialised views."""
     return schema == "information_schema" or schema.startswith("pg_")
+
+
+def backed_view(table: str) -> str | None:
+    """The materialised view whose rows a table of this name holds, if there is one of that name in its schema."""
+    found = BACKING_TABLE.fullmatch(table)
+    return found["view"] if found else None
 
 
 def databases(warehouse: Warehouse, options: Options, only: Collection[str] | None = None) -> Iterator[Database]:

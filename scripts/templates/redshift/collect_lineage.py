@@ -27,7 +27,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from itertools import chain
 
-from catalog import Database, Key, Listing, databases, is_system_schema, readable, view_texts
+from catalog import Database, Key, Listing, backed_view, databases, is_system_schema, readable, view_texts
 from connection import Warehouse, connect, explain, quote
 from pushkit.collection import Collector, Filters, Options, run_collect
 from pushkit.lineage_edges import EXACT, Asset, Destination, external, gathered, listed
@@ -118,7 +118,7 @@ def views_of(database: Database, names: Names, options: Options) -> Iterator[Des
     views: dict[Key, Destination] = {}
     for view_schema, view, schema, name in readable(database, options, NO_DEPENDENCIES, DEPENDENCIES_SQL) or []:
         known = names.schema.find((database.name, schema, name))
-        if known and not is_system_schema(schema):
+        if known and not is_system_schema(schema) and backed_view(name) != view:
             asset = Asset("VIEW", database.name, view_schema, view)
             destination = views.setdefault((view_schema, view), Destination(asset, "pg_depend", EXACT))
             destination.add(Asset(known[0].kind, database.name, schema, name))

@@ -21,7 +21,6 @@ only documented place of a table's last change takes one schema at a time.
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -29,7 +28,7 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any, NamedTuple
 
-from catalog import Database, Key, Listing, databases, or_local, readable, view_texts
+from catalog import Database, Key, Listing, backed_view, databases, or_local, readable, view_texts
 from connection import Warehouse, connect, explain, is_statements_own, message, quote
 from pushkit.collection import Collector, Options, run_collect
 from pushkit.manifest import Record
@@ -179,8 +178,6 @@ SHOW_SOME_TABLES_SQL = "SHOW TABLES FROM SCHEMA {database}.{schema} LIKE {patter
 SHOW_ROW_CAP = 10_000  # more rows are an error (same page)
 TABLES_PER_COLUMN_QUERY = 2_000  # the driver keeps a result in memory whole: of 50 columns a table, some 100 MB
 MEGABYTE = 1024 * 1024  # SVV_TABLE_INFO counts 1-MB blocks
-# https://docs.aws.amazon.com/redshift/latest/dg/materialized-view-auto-rewrite.html
-BACKING_TABLE = re.compile(r"mv_tbl__(?P<view>.+)__\d+")
 
 NO_VOLUME = "volume not readable (svv_table_info)"
 UNKNOWN_VOLUME = "volume unknown: not in svv_table_info, and only a superuser can tell an empty table from a hidden one"
@@ -233,8 +230,7 @@ class Facts:
 
     def is_backing(self, key: Key) -> bool:
         """Whether this is the table that holds a materialised view's rows, which is no table of the user's."""
-        found = BACKING_TABLE.fullmatch(key[1])
-        return bool(found and (key[0], found["view"]) in self.materialized)
+        return (key[0], backed_view(key[1])) in self.materialized
 
 
 def facts_of(database: Database, options: Options) -> Facts:
@@ -265,8 +261,8 @@ def facts_of(database: Database, options: Options) -> Facts:
 
 def _owner(schema: str, table: str, materialized: set[Key]) -> Key:
     """Whose volume it is: the backing table's is its materialised view's."""
-    found = BACKING_TABLE.fullmatch(table)
-    return (schema, found["view"]) if found and (schema, found["view"]) in materialized else (schema, table)
+    view = backed_view(table)
+    return (schema, view) if view and (schema, view) in materialized else (schema, table)
 
 
 # --- freshness ------------------------------------------------------------------------------------------

@@ -99,6 +99,20 @@ def test_it_says_how_it_knows(templates: Templates) -> None:
     assert {record["certainty"] for record in of_origin(collected, "query_text")} == {"parsed"}
 
 
+def test_a_materialised_view_reads_what_its_text_says_and_not_the_table_of_its_rows(templates: Templates) -> None:
+    """Redshift makes one a view of a table of its own, ``mv_tbl__<view>__<n>``, and PG_DEPEND knows only that."""
+    templates.server.run(
+        "CREATE TABLE sales.mv_tbl__best_customers__0 (customer_id integer, spent numeric); "
+        "CREATE VIEW sales.best_customers AS SELECT customer_id, spent FROM sales.mv_tbl__best_customers__0"
+    )
+    try:
+        collected = templates.collect("lineage", "--include", "dev.sales.best_customers")
+    finally:
+        templates.server.run("DROP VIEW sales.best_customers; DROP TABLE sales.mv_tbl__best_customers__0")
+    assert edges(collected.records) == [(ORDERS, ("VIEW", DEV, "sales", "best_customers"))]
+    assert collected.records[0]["origin"] == "view_definition"
+
+
 def test_it_arrives_in_monte_carlo(templates: Templates) -> None:
     templates.run("collect", "lineage").check()
     run = templates.run("push", "lineage").check()
