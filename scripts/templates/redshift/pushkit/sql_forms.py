@@ -45,8 +45,6 @@ def read_form(piece: Piece) -> Form | None:
         return _copy_files(piece)
     if first == "APPLY":
         return _apply_changes(piece)
-    if first == "MERGE":
-        return _merge_duplicates(piece)
     return None
 
 
@@ -71,6 +69,8 @@ def rewritten(piece: Piece) -> Piece:
         return _without(inserted, {2} if inserted.word(2) == "ONCE" else set())
     if first == "CREATE":
         return _without(piece, _create_words(piece) | _clone_details(piece) | _view_details(piece))
+    if first == "MERGE":
+        piece = _plain_merge(piece)
     return _without_compound_assignment(piece)
 
 
@@ -187,15 +187,37 @@ def _without(piece: Piece, places: set[int]) -> Piece:
     return Piece(kept, piece.text, piece.written)
 
 
-def _merge_duplicates(piece: Piece) -> Form | None:
-    """https://docs.aws.amazon.com/redshift/latest/dg/r_MERGE.html: MERGE INTO t USING s ON … REMOVE DUPLICATES."""
-    if piece.word(len(piece.tokens) - 2) != "REMOVE" or piece.word(len(piece.tokens) - 1) != "DUPLICATES":
-        return None
-    target, _ = name_at(piece, _skip(piece, 1, "INTO"))
-    using = _find(piece, "USING")
-    if using is None or piece.word(using + 1) == "(":
-        return None
-    return Form("merge", target, name_at(piece, using + 1)[0])
+_INSERT_ALL_COLUMNS = (
+    (TokenType.WHEN, "WHEN"),
+    (TokenType.NOT, "NOT"),
+    (TokenType.VAR, "MATCHED"),
+    (TokenType.THEN, "THEN"),
+    (TokenType.INSERT, "INSERT"),
+    (TokenType.STAR, "*"),
+)
+
+
+def _plain_merge(piece: Piece) -> Piece:
+    """Redshift's REMOVE DUPLICATES as the clause it stands for; Oracle's WHERE and DELETE WHERE left out.
+
+    https://docs.aws.amazon.com/redshift/latest/dg/r_MERGE.html: duplicates are replaced, so the source's rows stay.
+    https://docs.oracle.com/en/database/oracle/oracle-database/23/sqlrf/MERGE.html
+    """
+    end = len(piece.tokens)
+    if (piece.word(end - 2), piece.word(end - 1)) == ("REMOVE", "DUPLICATES"):
+        near = piece.tokens[-1]
+        made = [Token(kind, text, near.line, near.col, near.start, near.end) for kind, text in _INSERT_ALL_COLUMNS]
+        return Piece([*piece.tokens[:-2], *made], piece.text, piece.source)
+    drop: set[int] = set()
+    when = _find(piece, "WHEN")
+    while when is not None:
+        following = _find(piece, "WHEN", when + 1)
+        where = _find(piece, "WHERE", when)
+        if where is not None and where < (following or end):
+            start = where - (piece.word(where - 1) == "DELETE")
+            drop.update(range(start, following or end))
+        when = following
+    return _without(piece, drop)
 
 
 def _without_compound_assignment(piece: Piece) -> Piece:
@@ -295,6 +317,10 @@ def _alter_table(piece: Piece) -> Form | None:
         with_ = _find(piece, "WITH", position)
         if with_ is not None:
             return Form("exchange partition", table, name_at(piece, _skip(piece, with_ + 1, "TABLE"))[0])
+    # https://learn.microsoft.com/en-us/sql/t-sql/statements/alter-table-transact-sql: SWITCH [PARTITION 1] TO t
+    if piece.word(position) == "SWITCH":
+        to = _find(piece, "TO", position)
+        return Form("switch partition", name_at(piece, to + 1)[0], table) if to is not None else None
     return _clickhouse_partition(piece, table, position)
 
 
@@ -317,6 +343,8 @@ def _create(piece: Piece) -> Form | None:
         return _apply_changes(piece)
     if kind == "MATERIALIZED":
         return _replica(piece, position + 2)
+    if (kind, piece.word(position + 1)) == ("EXTERNAL", "TABLE"):
+        return _external_table(piece, position + 2)
     if kind not in ("STREAM", "STAGE"):
         return None
     target, position = name_at(piece, _skip(piece, position + 1, "IF", "NOT", "EXISTS"))
@@ -344,6 +372,15 @@ def _replica(piece: Piece, position: int) -> Form | None:
     if at is None or (piece.word(at - 1), piece.word(at + 1)) != ("AS", "OF"):
         return None
     return Form("create materialized view", target, name_at(piece, at + 2)[0])
+
+
+def _external_table(piece: Piece, position: int) -> Form | None:
+    """https://docs.snowflake.com/en/sql-reference/sql/create-external-table: … [ WITH ] LOCATION = @stage/path/ …."""
+    target, position = name_at(piece, _skip(piece, position, "IF", "NOT", "EXISTS"))
+    location = _find(piece, "LOCATION", position)
+    if location is None or piece.word(location + 1) != "=" or not piece.word(location + 2).startswith("@"):
+        return None
+    return Form("create external table", target, name_at(piece, location + 2)[0])
 
 
 def _hive_export(piece: Piece) -> Form | None:

@@ -15,7 +15,7 @@ from typing import cast
 
 from sqlglot import exp
 
-from pushkit.sql_names import Namer, TableName
+from pushkit.sql_names import EXTERNAL, Namer, TableName
 from pushkit.sql_relations import (
     NOTHING,
     Base,
@@ -355,6 +355,8 @@ class Reader:
             self._add_table(exp.Table(this=node.this), scope)
         elif isinstance(node, exp.Stream):
             self.add_source(node.this, scope)
+        elif isinstance(node, (exp.AtIndex, exp.Pivot)):
+            self._add_elements(node, scope)
         else:
             self._add_function(node, node, scope)
         self._add_joins(node, scope)
@@ -467,6 +469,24 @@ class Reader:
         if isinstance(offset, exp.Identifier):
             rows.outputs = [*rows.outputs, (self._fold(offset), NOTHING)]
         scope.add(alias or (names[0] if names else ""), rows)
+
+    def _add_elements(self, node: exp.Expr, scope: Scope) -> None:
+        """Redshift: FROM t, t.items AS item AT place; FROM t, UNPIVOT t.object AS value AT key.
+
+        https://docs.aws.amazon.com/redshift/latest/dg/query-super.html
+        """
+        is_object = isinstance(node, exp.Pivot)
+        named = node.this if is_object else node
+        place = named.expression if isinstance(named, exp.AtIndex) else None
+        named = named.this if place is not None else named
+        alias = named.alias
+        sources = self.value(named.this if isinstance(named, exp.Alias) else named, scope)
+        outputs = [(self.namer.fold(alias), sources)]
+        if place is not None:  # the key of an object is part of its value, the place in an array is not
+            outputs.append((self._fold(place), sources if is_object else NOTHING))
+        rows = Rows((), sources)
+        rows.outputs = outputs
+        scope.add(alias, rows)
 
     def _add_values(self, node: exp.Values, scope: Scope) -> None:
         columns = self._alias_columns(node)
@@ -779,13 +799,14 @@ class Reader:
             self._walk(node.this, scope, None)
 
     def _positional(self, position: int, scope: Scope) -> Sources:
-        """`$1`: a column of a staged file, or of VALUES, by its place."""
+        """`$1`: a column of a staged file, a table or a query, by its place."""
         if len(scope.sources) != 1:
             return NOTHING
         relation = next(iter(scope.sources.values()))
-        if isinstance(relation, Base):
+        if isinstance(relation, Base) and relation.table.kind == EXTERNAL:
             return relation.qualified(f"${position}")
-        return relation.outputs[position - 1][1] if 0 < position <= len(relation.outputs) else NOTHING
+        known = relation.placed if isinstance(relation, Derived) and relation.rest else len(relation.outputs)
+        return relation.outputs[position - 1][1] if 0 < position <= known else NOTHING
 
     def _dotted(self, node: exp.Dot, scope: Scope, found: set[Sources] | None, stack: list[exp.Expr]) -> None:
         path: list[str] = []
@@ -935,7 +956,10 @@ def table_parts(node: exp.Expr) -> tuple[tuple[str, bool], ...]:
     parts = node.parts if isinstance(node, exp.Table) else [this]
     if not all(isinstance(part, (exp.Identifier, exp.Var)) and part.name for part in parts):
         return ()
-    return tuple((part.name, bool(part.args.get("quoted"))) for part in parts)
+    names = tuple((part.name, bool(part.args.get("quoted"))) for part in parts)
+    if len(names) == 2 and node.args.get("catalog") is not None:
+        return (names[0], ("", False), names[1])  # db..t
+    return names
 
 
 def _literal_parts(text: str) -> tuple[tuple[str, bool], ...]:

@@ -232,7 +232,8 @@ def _unwrapped(piece: Piece, dialect: Dialect, depth: int) -> Iterator[Piece]:
             elif text is None:
                 yield piece  # computed at run time: for the reader to report
             return
-        if word == "CREATE":
+        # https://docs.snowflake.com/en/sql-reference/sql/alter-task: ALTER TASK t MODIFY AS statement
+        if word == "CREATE" or (word, piece.word(1)) == ("ALTER", "TASK"):
             yield from _created(piece, dialect, depth)
             return
         if is_use(piece):
@@ -277,6 +278,9 @@ def _commanded(piece: Piece, word: str, payload: str, dialect: Dialect, depth: i
         begin = _find(inner, 0, ("THEN", "DO", "LOOP"))
         if begin is not None:
             yield from _unwrapped(Piece(inner.tokens[begin + 1 :], payload), dialect, depth)
+    elif word == "PREPARE" and (body := _find_body(inner, 0)) is not None:
+        # https://docs.aws.amazon.com/redshift/latest/dg/r_PREPARE.html: PREPARE p (int) AS statement
+        yield from _unwrapped(Piece(inner.tokens[body:], payload), dialect, depth)
     elif word == "DO" and inner.tokens and inner.tokens[0].token_type in _STRINGS:
         yield from pieces(inner.tokens[0].text, dialect, depth + 1)
     elif word in ("BEGIN", "ELSE", "LOOP", "REPEAT", "THEN"):

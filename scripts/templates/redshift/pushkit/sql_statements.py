@@ -178,6 +178,8 @@ class StatementReader:
         returning = node.args.get("returning")
         if returning is None:
             return relation
+        if target is not None:
+            self._reader.reads[target] = None  # the rows it returns are the target's
         scope = Scope(env, None)
         scope.add(target.name if target else "", relation)
         query = exp.Select(expressions=[item.copy() for item in returning.expressions])
@@ -320,6 +322,8 @@ class StatementReader:
             self.emit(target, verb, moves_data=False)
             return
         relation = self._reader.query(body, env)
+        if node.args.get("conflict") is not None:
+            self._reader.scan(node.args["conflict"], Scope(env, None))
         if node.args.get("by_name"):
             outputs, content = list(relation.outputs), relation
         else:
@@ -346,6 +350,9 @@ class StatementReader:
         scope.add("", relation)
         for item in node.expressions:
             insert = item.this if isinstance(item, exp.ConditionalInsert) else item
+            condition = item.args.get("expression") if insert is not item else None
+            if condition is not None:
+                self._reader.scan(condition, scope)
             target = self.name_of(insert.this)
             values = insert.args.get("expression")
             chosen = relation
@@ -458,11 +465,28 @@ class StatementReader:
         cells = value.expressions if isinstance(value, exp.Tuple) else [value]
         return [(name, self._reader.value(cell, scope)) for name, cell in zip(names, cells, strict=False)]
 
+    def _through_query(self, node: exp.Expr, scope: Scope, changed: Sequence[str]) -> TableName | None:
+        """T-SQL changes a table by the name of a query over it: WITH c AS (SELECT … FROM t) DELETE FROM c.
+
+        None when `node` names no query, or one whose changed columns are not of one table.
+        """
+        parts = table_parts(node)
+        key = parts[0][0].lower() if len(parts) == 1 else ""
+        relation = scope.sources.get(key) or scope.env.get(key)
+        if relation is None:
+            return None
+        found = [relation.lookup(name) or NOTHING for name in changed] or [relation.everything]
+        tables = {table for sources in found for table, _ in sources}
+        if isinstance(relation, Derived) and not changed:
+            tables |= {item.relation.table for item in relation.rest if isinstance(item.relation, Base)}
+        return next(iter(tables)) if len(tables) == 1 else None
+
     def _update(self, node: exp.Expr) -> None:
         env = self._reader.with_env(node, self._reader.outer_env)
         scope = Scope(env, None)
         self._reader.add_from(node, scope)
-        target = self._aliased_target(node.this, scope)
+        changed = [item.this.name for item in node.expressions if isinstance(item, exp.EQ)]
+        target = self._aliased_target(node.this, scope, changed)
         if target is None:
             self.unread = "the target of an UPDATE is computed at run time"
             return
@@ -477,13 +501,17 @@ class StatementReader:
         self._reader.reads.pop(target, None)
         self.emit(target, "update", outputs, content=_merged_by_name(outputs))
 
-    def _aliased_target(self, node: exp.Expr, scope: Scope) -> TableName | None:
+    def _aliased_target(self, node: exp.Expr, scope: Scope, changed: Sequence[str] = ()) -> TableName | None:
         """The table an UPDATE or DELETE changes, which may be given by its alias in FROM."""
         parts = table_parts(node)
         if len(parts) == 1:
             relation = scope.sources.get(parts[0][0].lower())
             if isinstance(relation, Base):
                 return relation.table
+        through = self._through_query(node, scope, changed)
+        if through is not None:
+            scope.sources.setdefault(parts[0][0].lower(), scope.env.get(parts[0][0].lower(), Relation()))
+            return through
         target = self.name_of(node)
         if target is not None:
             relation = Base(target, self.namer.columns(target))
@@ -662,8 +690,11 @@ _PARTITION_FUNCTIONS = frozenset(
 
 def _properties(node: exp.Expr) -> dict[type, exp.Expr]:
     properties = node.args.get("properties")
+    listed = list(properties.expressions) if properties is not None else []
+    if isinstance(node.this, exp.Schema):  # CREATE TABLE a (LIKE b)
+        listed.extend(item for item in node.this.expressions if isinstance(item, exp.LikeProperty))
     found: dict[type, Any] = {}
-    for item in properties.expressions if properties is not None else ():
+    for item in listed:
         found.setdefault(type(item), item)
         if type(item) is exp.Property:
             found.setdefault(list, []).append(item)

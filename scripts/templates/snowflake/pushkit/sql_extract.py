@@ -99,7 +99,7 @@ def extract(
     process. Raises ValueError for an unknown dialect; for nothing else.
     """
     work = _Script(dialect_of(dialect), defaults, schema, temporaries or {}, time_limit)
-    work.read(sql, truncated)
+    work.read(sql.removeprefix("\ufeff"), truncated)
     return Extraction(tuple(work.lineages), tuple(work.skips), tuple(work.effects), work.defaults)
 
 

@@ -216,6 +216,10 @@ class Namer:
         if len(names) == 4 and self.is_spark and names[3].lower().startswith(("branch_", "tag_")):
             # https://iceberg.apache.org/docs/latest/spark-writes/#writing-to-branches
             names.pop()
+        if "" in names:
+            # https://docs.snowflake.com/en/sql-reference/name-resolution: in db..t the schema is PUBLIC.
+            snowflake = type(self.dialect).__name__ == "Snowflake"
+            names = [name or "PUBLIC" for name in names] if snowflake else [name for name in names if name]
         return names
 
     def _known(self, names: tuple[str, ...]) -> TableName:
