@@ -16,13 +16,13 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random_exponential
 from tenacity.nap import sleep_using_event
 from tenacity.stop import stop_any, stop_before_delay, stop_when_event_set
 
-from pushkit.cli import DONE, PARTLY, say, stop_if_asked
+from pushkit.cli import DONE, PARTLY, say, stop_if_asked, uninterrupted
 from pushkit.errors import ConfigurationError, UnavailableError
 from pushkit.files import replace_file
 from pushkit.journal import Accepted, Journal, Span, journal_path, read_journal
@@ -36,6 +36,9 @@ PROBED_BATCHES = 3  # so many whole batches are tried before a rejected one is t
 HOPELESS_RECORDS = 5  # so many records rejected one by one, and none ever accepted: it is not the records
 REJECTIONS_SHOWN = 20  # said and in the summary
 REJECTIONS_KEPT = 1_000  # in the result file; the journal holds all
+
+
+Outcome = TypeVar("Outcome")
 
 
 class RetriableError(Exception):
@@ -215,9 +218,10 @@ def deliver(
         error = caught
         raise
     finally:
-        report |= delivery.report()
-        if not dry_run and not write_result(delivery, error):
-            report["result"] = None
+        with uninterrupted():
+            report |= delivery.report()
+            if not dry_run and not write_result(delivery, error):
+                report["result"] = None
     return delivery
 
 
@@ -259,19 +263,21 @@ class _Courier:
         with ThreadPoolExecutor(workers) as pool:
             try:
                 for batch in self._probe(pool, todo):
-                    pool.submit(self._send_or_split, batch).result()
+                    _begin(pool, self._send_or_split, batch).result()
                 under_way: set[Future[None]] = set()
                 for batch in todo:
                     stop_if_asked()
-                    under_way.add(pool.submit(self._send_or_split, batch))
+                    under_way.add(_begin(pool, self._send_or_split, batch))
                     if len(under_way) >= workers:
                         under_way = _settle(under_way)
                 while under_way:
                     under_way = _settle(under_way)
             except BaseException as error:
-                self._stop.set()  # no more retries and no new requests; those under way are awaited
-                if not self._delivery.dry_run:
-                    write_result(self._delivery, error)  # at once, in case a scheduler does not wait for them
+                with uninterrupted():
+                    self._stop.set()  # no more retries and no new requests; those under way are awaited
+                    if not self._delivery.dry_run:
+                        write_result(self._delivery, error)  # at once, in case a scheduler does not wait for them
+                    pool.shutdown()
                 raise
 
     def _probe(self, pool: ThreadPoolExecutor, todo: Iterator[Batch]) -> list[Batch]:
@@ -282,7 +288,7 @@ class _Courier:
         """
         rejected: list[Batch] = []
         for batch in todo:
-            if pool.submit(self._send_whole, batch).result():
+            if _begin(pool, self._send_whole, batch).result():
                 break
             rejected.append(batch)
             if len(rejected) == PROBED_BATCHES:
@@ -364,6 +370,12 @@ class _Courier:
                     "Does the manifest's resource type fit the resource in MCD_RESOURCE_UUID?",
                 )
             self._journal.reject(batch.first, name, reason)
+
+
+def _begin(pool: ThreadPoolExecutor, work: Callable[[Batch], Outcome], batch: Batch) -> Future[Outcome]:
+    """An interrupt in the midst of this would leave the pool a thread at work that it does not know, nor wait for."""
+    with uninterrupted():
+        return pool.submit(work, batch)
 
 
 def _settle(under_way: set[Future[None]]) -> set[Future[None]]:

@@ -159,7 +159,8 @@ class Journal:
     def _make_room(self, found: JournalContent | None) -> None:
         if not self.path.exists():
             return
-        if found is not None and found.is_settled:
+        tells_nothing = b"\n" not in self.path.read_bytes()  # interrupted before its first line was whole
+        if tells_nothing or (found is not None and found.is_settled):
             self.path.unlink()
             return
         aside = _free_name(self.path)

@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -165,6 +165,7 @@ class Progress:
 
 
 _stopping = threading.Event()
+_waits_for_block = False
 
 
 def _stop_once(signum: int, frame: FrameType | None) -> None:
@@ -173,12 +174,30 @@ def _stop_once(signum: int, frame: FrameType | None) -> None:
     _stopping.set()
     with contextlib.suppress(RuntimeError):  # the signal came while a line was being written
         say("stopping: what is under way is brought to an end")
-    raise Terminated
+    if not _waits_for_block:
+        raise Terminated
+
+
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """A signal that comes within this block interrupts after it. For steps that must not be left half done."""
+    global _waits_for_block
+    _waits_for_block = True
+    try:
+        yield
+    finally:
+        _waits_for_block = False
+    stop_if_asked()
 
 
 def _ignore_signals() -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Not with SIG_IGN: Python would complain of a second signal that came together with the first."""
+    signal.signal(signal.SIGTERM, _pass_over)
+    signal.signal(signal.SIGINT, _pass_over)
+
+
+def _pass_over(signum: int, frame: FrameType | None) -> None:
+    """A signal changes nothing any more."""
 
 
 def stop_if_asked() -> None:
