@@ -57,6 +57,28 @@ def test_filters_are_globs_on_the_full_name(
     assert Filters(include, exclude).allows(*name) is allowed
 
 
+@pytest.mark.parametrize(
+    ("include", "exclude", "schema", "allowed"),
+    [
+        ([], [], ("SHOP", "PUBLIC"), True),
+        ([], [], (None, None), True),
+        (["shop.public.*"], [], ("SHOP", "PUBLIC"), True),
+        (["SHOP.PUBLIC"], [], ("SHOP", "PUBLIC"), True),
+        (["SHOP.*"], [], ("SHOP", "PUBLIC"), True),
+        (["SHOP.*"], [], ("SHOP", None), True),
+        (["SHOP.PUBLIC.*"], [], ("SHOP", "PUBLIC2"), False),
+        (["SHOP.PUBLIC.*"], [], ("SHOP", None), False),
+        (["SHOP.*"], ["SHOP.TMP.*"], ("SHOP", "TMP"), False),
+        (["SHOP.*"], ["*.TMP"], ("SHOP", "TMP"), False),
+        (["SHOP.*"], [], (None, None), False),
+    ],
+)
+def test_a_schema_is_meant_by_its_name_and_by_all_that_it_holds(
+    include: list[str], exclude: list[str], schema: tuple[str | None, str | None], allowed: bool
+) -> None:
+    assert Filters(include, exclude).allows_schema(*schema) is allowed
+
+
 def test_databases_that_cannot_hold_anything_wanted_are_not_asked() -> None:
     wanted = Filters(["SHOP.PUBLIC.*", "MART_*"], ["RAW.*"])
     assert [wanted.may_hold(name) for name in ("SHOP", "shop", "MART_1", "OTHER")] == [True, True, True, False]

@@ -95,6 +95,7 @@ LATENCY = timedelta(minutes=45)  # page of the view
 RETENTION = timedelta(days=365)  # page of the view
 # The most STATEMENT_TIMEOUT_IN_SECONDS can be: https://docs.snowflake.com/en/sql-reference/parameters
 LONGEST_STATEMENT = timedelta(seconds=604_800)
+
 NO_TEXT = "query without text"
 
 
@@ -142,7 +143,7 @@ def collect(connection: SnowflakeConnection, options: Options) -> Iterator[Recor
     for values in stream(connection, QUERIES_SQL, _window(options)):
         row = QueryRow(*values)
         # ADAPT: leave out what nobody should see, by user, warehouse or tag (these scripts' own: push-ingestion …).
-        if not options.filters.allows(row.database, row.schema):
+        if not options.filters.allows_schema(row.database, row.schema):
             continue
         if not row.query_text:
             options.skip(NO_TEXT, row.query_id)
@@ -177,7 +178,7 @@ def targets(connection: SnowflakeConnection, options: Options) -> Iterator[str]:
     rows = (
         (iso_utc(hour), database, queries)
         for hour, database, schema, queries in stream(connection, COUNTS_SQL, _window(options))
-        if options.filters.allows(database, schema)
+        if options.filters.allows_schema(database, schema)
     )
     for (hour, database), group in groupby(rows, key=lambda row: row[:2]):
         yield f"{hour} {database or '(no database)'} {sum(row[2] for row in group)}"

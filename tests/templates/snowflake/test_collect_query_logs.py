@@ -130,6 +130,15 @@ def test_filters_take_the_sessions_database_and_schema(shop_templates: Templates
     assert {record["query_id"] for record in collected.records} == {query.query_id for query in truth}
 
 
+def test_a_glob_that_takes_a_schemas_tables_takes_its_queries(shop_templates: Templates, shop: Shop) -> None:
+    since, until = window(shop, 24), window(shop, 1)
+    span = ("--since", iso(since), "--until", iso(until))
+    collected = shop_templates.collect("query_logs", *span, "--include", "RAW.CRM.*")
+    truth = [q for q in ended(shop, since, until) if (q.database, q.schema) == ("RAW", "CRM")]
+    assert truth
+    assert {record["query_id"] for record in collected.records} == {query.query_id for query in truth}
+
+
 def test_the_list_counts_what_would_be_collected(shop_templates: Templates, shop: Shop) -> None:
     span = ("--since", iso(window(shop, 24)), "--until", iso(window(shop, 1)), "--include", "ANALYTICS.*")
     listed = shop_templates.run("query_logs", "--list", *span).check()

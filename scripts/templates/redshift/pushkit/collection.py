@@ -43,10 +43,18 @@ class Filters:
 
     def allows(self, *parts: str | None) -> bool:
         """Whether the object with these name parts (database, schema, name) is wanted."""
-        name = ".".join(part or "" for part in parts)
-        if any(pattern.match(name) for pattern in self._excluded):
+        return self._allows(".".join(part or "" for part in parts))
+
+    def allows_schema(self, database: str | None, schema: str | None) -> bool:
+        """Whether what happened in this schema is wanted: ``SHOP.PUBLIC.*`` means it just as ``SHOP.*`` does."""
+        name = f"{database or ''}.{schema or ''}"
+        return self._allows(name, f"{name}.")
+
+    def _allows(self, *names: str) -> bool:
+        """Whether a thing that goes by any of these names is wanted."""
+        if any(pattern.match(name) for pattern in self._excluded for name in names):
             return False
-        return not self._included or any(pattern.match(name) for pattern in self._included)
+        return not self._included or any(pattern.match(name) for pattern in self._included for name in names)
 
     def may_hold(self, database: str) -> bool:
         """Whether anything in this database could be wanted, so that the others need not be asked."""
