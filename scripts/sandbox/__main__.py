@@ -12,6 +12,7 @@ Ctrl-C with exit code 0; with 2 when it cannot start.
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import socket
 import sys
@@ -21,7 +22,7 @@ import uvicorn
 from accounts import SettingsError, open_account, write_variables
 from application import build
 from faults import FaultableConnection
-from store import Store
+from store import Store, StoreError
 
 VERSION = "0.1.0"
 HOST = "127.0.0.1"
@@ -55,28 +56,35 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(given)
 
 
+class PortError(Exception):
+    """The port cannot be had; the message says why and what to do."""
+
+
 def listen(port: int) -> socket.socket:
-    """Return a socket bound to `port` of the loopback interface, or to a free port for 0."""
+    """Return a socket bound to `port` of the loopback interface, or to a free port for 0. Raises PortError."""
     # Without the protocol asyncio does not switch Nagle's algorithm off, and every answer waits 40 ms.
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     if sys.platform != "win32":  # there the option would let two servers share the port
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listening.bind((HOST, port))
+    try:
+        listening.bind((HOST, port))
+    except (OSError, OverflowError) as problem:
+        raise PortError(f"port {port} of {HOST}: {problem}; give another --port, 0 takes a free one") from problem
     return listening
 
 
 def main() -> int:
     options = arguments()
     try:
+        listening = listen(options.port)
         options.data.mkdir(parents=True, exist_ok=True)
         account = open_account(options.data)
-        listening = listen(options.port)
-    except (OSError, OverflowError, SettingsError) as problem:
-        print(f"sandbox: cannot start on port {options.port}: {problem}", file=sys.stderr)
+        store = Store(options.data)
+        url = f"http://{HOST}:{listening.getsockname()[1]}"
+        variables = write_variables(options.data, account, url)
+    except (OSError, PortError, SettingsError, StoreError) as problem:
+        print(f"sandbox: cannot start: {problem}", file=sys.stderr)
         return 2
-    url = f"http://{HOST}:{listening.getsockname()[1]}"
-    variables = write_variables(options.data, account, url)
-    store = Store(options.data)
     server = AnnouncingServer(
         uvicorn.Config(
             build(account, store),
@@ -85,7 +93,7 @@ def main() -> int:
             access_log=False,
             lifespan="off",
             timeout_keep_alive=60,
-            timeout_graceful_shutdown=5,
+            timeout_graceful_shutdown=1,
         )
     )
     server.announcement = f"sandbox ready: {url}  keys and variables: {variables.resolve()}"
@@ -100,4 +108,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    status = main()
+    sys.stdout.flush()
+    # Not sys.exit, which waits for threads that still answer a question nobody hears any more.
+    os._exit(status)

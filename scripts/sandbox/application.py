@@ -7,6 +7,7 @@ from control import Control
 from faults import FaultLayer
 from graphql_api import GraphQLApi
 from ingestion import Ingestion
+from query_log import Spreading
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -21,7 +22,7 @@ def build(account: Account, store: Store) -> ASGIApp:
     # A web page whose name was made to point at 127.0.0.1 sends its own name as the host.
     only_here = Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])
     application = Starlette(
-        routes=[*Ingestion(account, store).routes(), GraphQLApi(account, store).route()],
+        routes=[*Ingestion(account, store, Spreading(store)).routes(), GraphQLApi(account, store).route()],
         middleware=[only_here],
         exception_handlers={404: _no_such_path, 405: _wrong_method},
     )
@@ -31,7 +32,13 @@ def build(account: Account, store: Store) -> ASGIApp:
 
 
 async def _no_such_path(request: Request, problem: Exception) -> Response:
-    return JSONResponse({"error": f"There is nothing at {request.url.path}"}, status_code=404)
+    return JSONResponse(
+        {
+            "error": f"There is nothing at {request.url.path} in this sandbox",
+            "paths": [route.path for route in request.app.routes],
+        },
+        status_code=404,
+    )
 
 
 async def _wrong_method(request: Request, problem: Exception) -> Response:

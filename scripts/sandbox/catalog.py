@@ -114,14 +114,17 @@ class WarehouseAnswer:
         rows = self._reading.rows(
             """
             SELECT
-                min(pushes.received) OVER () AS first_received,
-                pushes.received AS last_received,
-                pushes.invocation_id AS last_invocation_id
-            FROM pushes
-            JOIN push_resources ON push_resources.push_id = pushes.push_id
-            WHERE push_resources.resource = :resource AND pushes.flow = :flow
-            ORDER BY pushes.push_id DESC
-            LIMIT 1
+                first.received AS first_received,
+                last.received AS last_received,
+                last.invocation_id AS last_invocation_id
+            FROM pushes AS first
+            CROSS JOIN pushes AS last
+            WHERE first.push_id = (
+                    SELECT min(push_id) FROM push_resources WHERE resource = :resource AND flow = :flow
+                )
+                AND last.push_id = (
+                    SELECT max(push_id) FROM push_resources WHERE resource = :resource AND flow = :flow
+                )
             """,
             {"resource": self._warehouse.uuid, "flow": flow},
         )

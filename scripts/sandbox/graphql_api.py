@@ -28,9 +28,9 @@ from graphql import (
     parse,
     validate,
 )
-from ingestion import RefusalError, authenticate
+from ingestion import RefusalError, authenticate, read_body
 from reading import Reading
-from resolving import resolve
+from resolving import MOST_FIELDS, FieldCount, TooManyFieldsError, resolve
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -40,6 +40,9 @@ from store import Store
 _LOG = logging.getLogger("sandbox.graphql")
 
 _CACHED_DOCUMENTS = 500
+# What no honest document reaches; checking takes time that grows faster than a document does.
+_MOST_TOKENS = 10_000
+_MOST_BYTES = 10 * 1024 * 1024
 
 Checked = tuple[DocumentNode | None, tuple[GraphQLError, ...]]
 
@@ -71,7 +74,7 @@ class GraphQLApi:
         async def endpoint(request: Request) -> Response:
             try:
                 key = authenticate(request, self.account, GRAPHQL_SCOPE)
-                asked = _asked(await request.body())
+                asked = _asked(bytes(await read_body(request, _MOST_BYTES)))
             except RefusalError as refusal:
                 return refusal.response()
             return JSONResponse(await run_in_threadpool(self._answer, schema, checked, key, asked))
@@ -88,14 +91,18 @@ class GraphQLApi:
         document, errors = checked(asked.query)
         if document is None or errors:
             return {"errors": [error.formatted for error in errors]}
-        result = execute_sync(
-            schema.result(),
-            document,
-            root_value=Query(Reading(self.store, self.account, key)),
-            variable_values=asked.variables,
-            operation_name=asked.operation_name,
-            field_resolver=resolve,
-        )
+        try:
+            result = execute_sync(
+                schema.result(),
+                document,
+                root_value=Query(Reading(self.store, self.account, key)),
+                context_value=FieldCount(),
+                variable_values=asked.variables,
+                operation_name=asked.operation_name,
+                field_resolver=resolve,
+            )
+        except TooManyFieldsError:
+            return {"errors": [{"message": f"The answer has more than {MOST_FIELDS} fields: ask for less at once"}]}
         for error in result.errors or ():
             if error.original_error is not None and not isinstance(error.original_error, GraphQLError):
                 _LOG.error("a resolver failed at %s", error.path, exc_info=error.original_error)
@@ -119,15 +126,20 @@ def _asked(raw: bytes) -> Asked:
         raise RefusalError(400, "The body is not JSON", {"body": str(problem)}) from problem
     if not isinstance(body, dict) or not isinstance(body.get("query"), str):
         raise RefusalError(400, "The body has no query", {"query": "must be a string"})
-    variables = body.get("variables") or {}
+    variables = {} if body.get("variables") is None else body["variables"]
     if not isinstance(variables, dict):
         raise RefusalError(400, "The variables do not fit", {"variables": "must be an object"})
-    return Asked(body["query"], variables, body.get("operationName"))
+    operation = body.get("operationName")
+    if not isinstance(operation, str | None):
+        raise RefusalError(400, "The operation name does not fit", {"operationName": "must be a string"})
+    return Asked(body["query"], variables, operation)
 
 
 def _check(schema: GraphQLSchema, text: str) -> Checked:
     try:
-        document = parse(text)
+        document = parse(text, max_tokens=_MOST_TOKENS)
+        return document, tuple(validate(schema, document))
     except GraphQLError as error:
         return None, (error,)
-    return document, tuple(validate(schema, document))
+    except RecursionError:
+        return None, (GraphQLError("The document is nested too deeply"),)

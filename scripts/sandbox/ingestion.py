@@ -3,14 +3,15 @@
 Answers as Monte Carlo's documentation says (https://docs.getmontecarlo.com/docs/push-ingest-api): 202 with
 `{"invocation_id": uuid}`; else `{"error": …, "details": {field path: problem}}` with 400 for a body that
 does not fit, 401 for a key that does not exist, 403 for a key of another scope or a warehouse it may not
-use, 413 for a body above 1 MB compressed. A warehouse that does not exist is answered as one the key may
-not use.
+use, 413 for a body above 1 MB compressed, 503 when the sandbox's own disk is full. A warehouse that does not
+exist is answered as one the key may not use.
 """
 
 from __future__ import annotations
 
 import asyncio
 import gzip
+import sqlite3
 import time
 import uuid
 import zlib
@@ -19,7 +20,8 @@ from typing import Any
 
 import orjson
 from accounts import GRAPHQL_SCOPE, INGESTION_SCOPE, Account, Key
-from bodies import FLOWS, LINEAGE, problems_in, references
+from bodies import FLOWS, LINEAGE, QUERY_LOGS, problems_in, references
+from query_log import Spreading
 from recording import Push, record
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -68,6 +70,7 @@ class Ingestion:
 
     account: Account
     store: Store
+    spreading: Spreading
 
     def routes(self) -> list[Route]:
         return [Route(f"/ingest/v1/{flow}", self._endpoint(flow), methods=["POST"]) for flow in FLOWS]
@@ -76,9 +79,13 @@ class Ingestion:
         async def endpoint(request: Request) -> Response:
             try:
                 push = await self._accept(request, flow)
+                await self.store.write(record(push))
             except RefusalError as refusal:
                 return refusal.response()
-            await self.store.write(record(push))
+            except sqlite3.OperationalError as problem:  # a full disk; nothing of the push is kept
+                return RefusalError(503, f"The sandbox cannot write: {problem}").response()
+            if flow == QUERY_LOGS:
+                self.spreading.pushed()
             return JSONResponse({"invocation_id": push.invocation_id}, status_code=202)
 
         return endpoint
@@ -128,13 +135,19 @@ def _type_problem(warehouse: Any) -> str:
     return f"must be {warehouse.type}: that is what resource {warehouse.uuid} is"
 
 
-async def _read(request: Request) -> bytes:
-    """Return a request's body, unpacked. Raises RefusalError: 413 above 1 MB compressed, 400 for bad gzip."""
+async def read_body(request: Request, most: int) -> bytearray:
+    """Return a request's body as it came. Raises RefusalError 413 above `most` bytes."""
     sent = bytearray()
     async for piece in request.stream():
         sent += piece
-        if len(sent) > MOST_RAW_BYTES:
-            raise RefusalError(413, f"Payload too large: more than {MOST_RAW_BYTES} bytes")
+        if len(sent) > most:
+            raise RefusalError(413, f"Payload too large: more than {most} bytes")
+    return sent
+
+
+async def _read(request: Request) -> bytes:
+    """Return a request's body, unpacked. Raises RefusalError: 413 above 1 MB compressed, 400 for bad gzip."""
+    sent = await read_body(request, MOST_RAW_BYTES)
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if encoding == "gzip":
         _check_size(len(sent))

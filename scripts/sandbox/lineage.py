@@ -43,11 +43,18 @@ class LineageNode:
 
     @property
     def has_upstream_nodes(self) -> bool:
-        return bool(neighbours(self._reading, self._node.node_id, UPSTREAM))
+        return self._has("destination")
 
     @property
     def has_downstream_nodes(self) -> bool:
-        return bool(neighbours(self._reading, self._node.node_id, DOWNSTREAM))
+        return self._has("source")
+
+    def _has(self, end: str) -> bool:
+        rows = self._reading.rows(
+            f"SELECT 1 AS found FROM edges WHERE {end} = :node LIMIT 1",  # noqa: S608 - one of two columns
+            {"node": self._node.node_id},
+        )
+        return bool(rows)
 
 
 @dataclass(frozen=True)
@@ -108,6 +115,8 @@ def read_graph(reading: Reading, mcons: list[str], direction: str, hops: int) ->
             if node_id not in edges:
                 edges[node_id] = neighbours(reading, node_id, direction)
                 following += edges[node_id]
+        if not following:
+            break
         level = following
     reached = dict.fromkeys(node for ends in edges.values() for node in ends)
     rows = reading.nodes({*edges, *reached})

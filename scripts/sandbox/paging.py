@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-import binascii
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -15,6 +15,8 @@ Node = TypeVar("Node")
 # Monte Carlo's own limits are not documented; these make a reader page through what it did not ask for whole.
 DEFAULT_PAGE = 100
 LARGEST_PAGE = 1000
+
+_CURSOR = re.compile(rb"arrayconnection:([0-9]{1,15})")
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,8 @@ def connect(
     offset: int | None = None,
 ) -> Connection[Node]:
     """Return a page of what `fetch(limit, offset)` gives. Raises GraphQLError for a cursor that is none."""
-    if first is not None and first < 0:
-        raise GraphQLError("first: must not be negative")
+    if min(first or 0, offset or 0) < 0:
+        raise GraphQLError("first and offset: must not be negative")
     start = (0 if after is None else read_cursor(after) + 1) + (offset or 0)
     size = min(DEFAULT_PAGE if first is None else first, LARGEST_PAGE)
     found = fetch(size + 1, start)  # one more than asked for tells whether there is a next page
@@ -70,7 +72,9 @@ def write_cursor(place: int) -> str:
 def read_cursor(cursor: str) -> int:
     """Return the place a cursor stands for. Raises GraphQLError."""
     try:
-        written = base64.b64decode(cursor, validate=True).decode()
-        return int(written.removeprefix("arrayconnection:"))
-    except (ValueError, binascii.Error) as problem:
-        raise GraphQLError(f"after: {cursor!r} is not a cursor of this connection") from problem
+        place = _CURSOR.fullmatch(base64.b64decode(cursor, validate=True))
+    except ValueError:  # not base64, or not ASCII
+        place = None
+    if place is None:
+        raise GraphQLError(f"{cursor[:100]!r} is not a cursor of this connection")
+    return int(place[1])

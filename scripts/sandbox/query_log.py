@@ -1,14 +1,19 @@
 """Pushed queries, and what `getAggregatedQueries` answers about a table.
 
-A query log push leaves its queries in the push's body. The first question after it spreads them into rows, and
-parses those texts that name the table asked for, once per shape (a text without its literals): a million entries
-cost nothing until then, and about a minute once.
+A query log push leaves its queries in the push's body. `Spreading` turns bodies into rows in the background,
+thousands of queries at a time, because rows written a push at a time cost four times as much; a question first
+spreads what still waits. The tables in a text are found by parsing, once per shape (a text without its literals),
+and not before somebody asks about a table that the text names.
 """
 
 from __future__ import annotations
 
+import asyncio
+import re
 import sqlite3
+import time
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
@@ -16,14 +21,18 @@ from typing import Any
 import orjson
 from graphql import GraphQLError
 from paging import read_cursor, write_cursor
-from query_tables import shape_of, touched
+from query_tables import Touched, shape_of, touched
 from reading import NodeRow, Reading
 from resolving import moment
 from shapes import iso, microseconds
 from store import Store
 
-# Pushes spread in one transaction: new pushes are taken between two of them.
-_PUSHES_AT_ONCE = 50
+# Queries spread in one transaction: more would hold up the pushes that come meanwhile.
+_QUERIES_AT_ONCE = 10_000
+# Seconds: what comes meanwhile is spread together.
+_LEAST_PAUSE = 1.0
+# Shapes parsed between two writes.
+_SHAPES_AT_ONCE = 500
 DEFAULT_CHARACTERS = 1000
 
 
@@ -89,7 +98,7 @@ def queries_request(start_time: str, end_time: str, query_type: str, limit: int,
 def read_queries(reading: Reading, node: NodeRow, asked: QueriesRequest) -> AggregatedQueries:
     """Return a page of the queries that read or wrote a table, the most frequent first."""
     spread(reading.store)
-    parse_those_naming(reading.store, node.name)
+    parse_those_naming(reading.store, node.resource, node.name)
     start = 0 if asked.cursor is None else read_cursor(asked.cursor)
     rows = reading.rows(
         """
@@ -98,9 +107,8 @@ def read_queries(reading: Reading, node: NodeRow, asked: QueriesRequest) -> Aggr
             count(*) AS runs,
             avg(queries.ended - queries.started) AS run_time,
             shapes.category AS category,
-            max(queries.started) AS started,      -- the next four are of the row with this maximum
+            max(queries.started) AS started,      -- the next three are of the row with this maximum
             queries.user AS user,
-            queries.query_id AS query_id,
             queries.push_id AS push_id,
             queries.position AS position
         FROM queries
@@ -108,10 +116,10 @@ def read_queries(reading: Reading, node: NodeRow, asked: QueriesRequest) -> Aggr
         WHERE queries.shape_id IN (
                 SELECT shape_tables.shape_id
                 FROM shape_tables
-                WHERE shape_tables.access = :access
+                WHERE shape_tables.resource = :resource
                     AND shape_tables.parts IN (SELECT value FROM json_each(:names))
+                    AND shape_tables.access = :access
             )
-            AND queries.resource = :resource
             AND queries.started BETWEEN :start AND :end
             AND (:user IS NULL OR queries.user = :user)
             AND (:category IS NULL OR shapes.category = :category)
@@ -139,12 +147,12 @@ def read_queries(reading: Reading, node: NodeRow, asked: QueriesRequest) -> Aggr
 
 
 def _aggregated(reading: Reading, row: Any, asked: QueriesRequest) -> AggregatedQuery:
-    shape_id, runs, run_time, category, started, user, query_id, push_id, position = row
+    shape_id, runs, run_time, category, started, user, push_id, position = row
     ((body,),) = reading.rows(
         "SELECT body AS body FROM pushes WHERE push_id = :push",
         {"push": push_id},
     )
-    text = orjson.loads(zlib.decompress(body))["events"][position]["query_text"]
+    latest = orjson.loads(zlib.decompress(body))["events"][position]
     written = f"{shape_id & 0xFFFFFFFFFFFFFFFF:016x}"
     return AggregatedQuery(
         date=iso(started)[:10],
@@ -152,8 +160,8 @@ def _aggregated(reading: Reading, row: Any, asked: QueriesRequest) -> Aggregated
         group_id=written,
         user=user,
         category=category,
-        latest_query=text[: asked.characters or DEFAULT_CHARACTERS],
-        latest_query_id=query_id,
+        latest_query=latest["query_text"][: asked.characters or DEFAULT_CHARACTERS],
+        latest_query_id=latest.get("query_id"),
         latest_query_timestamp=iso(started),
         count=runs,
         average_run_time=round(run_time / 1000),
@@ -163,22 +171,52 @@ def _aggregated(reading: Reading, row: Any, asked: QueriesRequest) -> Aggregated
 def _names_of(reading: Reading, node: NodeRow) -> list[str]:
     """Return the names in a text that mean this table: a short one only where no other table has it."""
     full = (node.database.lower(), node.schema.lower(), node.name.lower())
-    others = reading.rows(
+    namesakes = reading.rows(
         """
         SELECT
-            database AS database,
-            schema AS schema,
-            name AS name
+            schema AS schema
         FROM nodes
-        WHERE resource = :resource AND node_id <> :node
+        WHERE resource = :resource AND folded_name = :name AND node_id <> :node
         """,
-        {"resource": node.resource, "node": node.node_id},
+        {"resource": node.resource, "name": full[2], "node": node.node_id},
     )
-    taken = {tuple(part.lower() for part in other[-length:]) for other in others for length in (1, 2)}
     # A warehouse without databases, like Hive, has two-part names whose first part may be kept as either.
     names = [full, (full[0], full[2])]
-    names += [short for short in (full[1:], full[2:]) if short not in taken]
+    if full[1] not in {schema.lower() for (schema,) in namesakes}:
+        names.append(full[1:])
+    if not namesakes:
+        names.append(full[2:])
     return [orjson.dumps(name).decode() for name in dict.fromkeys(names)]
+
+
+class Spreading:
+    """Turns pushed queries into rows in the background: call `pushed` after each accepted push, in the event loop.
+
+    While pushes come it takes at most a tenth of the time, so that it does not slow them; when none comes, all.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._came = False
+        self._task: asyncio.Task[None] | None = None
+
+    def pushed(self) -> None:
+        """Have the queries of one more push spread, soon."""
+        self._came = True
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._run())
+
+    async def _run(self) -> None:
+        pause, waiting = _LEAST_PAUSE, True
+        while waiting:
+            await asyncio.sleep(pause)
+            self._came = False
+            start = time.monotonic()
+            try:
+                waiting = await self._store.write(_spread_some)
+            except sqlite3.Error:  # a full disk: the next question says so
+                return
+            pause = max(_LEAST_PAUSE, 9 * (time.monotonic() - start)) if self._came else 0
 
 
 def spread(store: Store) -> None:
@@ -200,74 +238,98 @@ def _spread_some(connection: sqlite3.Connection) -> bool:
         JOIN push_resources ON push_resources.push_id = pushes.push_id
         WHERE pushes.spread = 0
         ORDER BY pushes.push_id
-        LIMIT :limit
-        """,
-        {"limit": _PUSHES_AT_ONCE},
-    ).fetchall()
-    for push_id, resource, log_type, body in pushes:
-        _spread_push(connection, push_id, resource, log_type, orjson.loads(zlib.decompress(body))["events"])
-    return bool(pushes)
-
-
-def _spread_push(
-    connection: sqlite3.Connection, push_id: int, resource: str, log_type: str, events: list[dict[str, Any]]
-) -> None:
-    shapes, queries = {}, []
-    for position, event in enumerate(events):
-        text = event["query_text"]
-        shape_id = _hash(log_type, shape_of(text))
-        shapes[shape_id] = (shape_id, log_type, text)
-        started, ended = microseconds(event["start_time"]), microseconds(event["end_time"])
-        user, query_id = event.get("user"), event.get("query_id")
-        queries.append((push_id, resource, shape_id, started, ended, user, query_id, position))
-    connection.executemany("INSERT OR IGNORE INTO shapes (shape_id, log_type, text) VALUES (?, ?, ?)", shapes.values())
-    connection.executemany(
         """
-        INSERT INTO queries (push_id, resource, shape_id, started, ended, user, query_id, position)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-        """,
-        queries,
     )
-    connection.execute("UPDATE pushes SET spread = 1 WHERE push_id = ?", (push_id,))
+    done: list[tuple[int]] = []
+    shapes: dict[int, tuple[Any, ...]] = {}
+    queries: list[tuple[Any, ...]] = []
+    for push_id, resource, log_type, body in pushes:
+        for position, event in enumerate(orjson.loads(zlib.decompress(body))["events"]):
+            text = event["query_text"]
+            shape_id = _hash(resource, log_type, shape_of(text))
+            shapes.setdefault(shape_id, (shape_id, resource, log_type, text))
+            started, ended = microseconds(event["start_time"]), microseconds(event["end_time"])
+            queries.append((shape_id, started, push_id, position, ended, event.get("user")))
+        done.append((push_id,))
+        if len(queries) >= _QUERIES_AT_ONCE:
+            break
+    pushes.close()
+    connection.executemany(
+        "INSERT OR IGNORE INTO shapes (shape_id, resource, log_type, text) VALUES (?, ?, ?, ?)", shapes.values()
+    )
+    queries.sort()
+    connection.executemany(
+        "INSERT INTO queries (shape_id, started, push_id, position, ended, user) VALUES (?, ?, ?, ?, ?, ?)", queries
+    )
+    connection.executemany("UPDATE pushes SET spread = 1 WHERE push_id = ?", done)
+    return bool(done)
 
 
-def parse_those_naming(store: Store, name: str) -> None:
-    """Parse the shapes not parsed yet whose text has this word in it, whatever its case."""
-    unread = store.reading().execute(
+def parse_those_naming(store: Store, resource: str, name: str) -> None:
+    """Parse the shapes whose text names this, whatever its case: of those that came since it was last asked."""
+    reading = store.reading()
+    key = {"resource": resource, "name": name.lower()}
+    asked = reading.execute("SELECT number FROM names_asked WHERE resource = :resource AND name = :name", key)
+    ((upto,),) = asked.fetchall() or [(0,)]
+    ((last,),) = reading.execute("SELECT coalesce(max(number), 0) FROM shapes").fetchall()
+    if last == upto:
+        return
+    unparsed = reading.execute(
         """
         SELECT
             shape_id AS shape_id,
             log_type AS log_type,
             text AS text
         FROM shapes
-        WHERE read = 0
-        """
+        WHERE number > :upto AND number <= :last AND resource = :resource AND parsed = 0
+        """,
+        key | {"upto": upto, "last": last},
     )
-    wanted = name.lower()
-    found = [
-        (shape_id, touched(text, log_type)) for shape_id, log_type, text in unread.fetchall() if wanted in text.lower()
-    ]
-    if not found:
-        return
-
-    def keep(connection: sqlite3.Connection) -> None:
-        for shape_id, parts in found:
-            connection.execute(
-                "UPDATE shapes SET read = 1, category = ? WHERE shape_id = ?", (parts.category, shape_id)
-            )
-            connection.executemany(
-                "INSERT OR IGNORE INTO shape_tables (shape_id, access, parts) VALUES (?, ?, ?)",
-                [
-                    (shape_id, access, orjson.dumps(table).decode())
-                    for access, tables in (("read", parts.reads), ("write", parts.writes))
-                    for table in tables
-                ],
-            )
-
-    store.submit(keep).result()
+    names_it = _naming(name)
+    found: list[tuple[int, Touched]] = []
+    for shape_id, log_type, text in unparsed:
+        if names_it(text.lower()):
+            found.append((shape_id, touched(text, log_type)))
+        if len(found) == _SHAPES_AT_ONCE:
+            store.submit(_keeping(resource, found)).result()
+            found = []
+    store.submit(_keeping(resource, found)).result()
+    store.submit(
+        lambda connection: connection.execute(
+            "INSERT OR REPLACE INTO names_asked (resource, name, number) VALUES (:resource, :name, :last)",
+            key | {"last": last},
+        )
+    ).result()
 
 
-def _hash(log_type: str, shape: str) -> int:
-    """Return a 64-bit key for a shape in its dialect."""
-    digest = blake2b(f"{log_type}\0{shape}".encode(errors="surrogatepass"), digest_size=8)
+def _naming(name: str) -> Callable[[str], Any]:
+    """Return what tells whether a text in lower case has this name in it as a word, also with its quotes doubled."""
+    written = {name.lower(), name.lower().replace('"', '""'), name.lower().replace("`", "``")}
+    return re.compile(r"(?<!\w)(?:" + "|".join(map(re.escape, written)) + r")(?!\w)").search
+
+
+def _keeping(resource: str, parsed: list[tuple[int, Touched]]) -> Callable[[sqlite3.Connection], None]:
+    """Return the work that writes what parsing has found in shapes, for `Store.submit`."""
+
+    def work(connection: sqlite3.Connection) -> None:
+        connection.executemany(
+            "UPDATE shapes SET parsed = 1, category = ? WHERE shape_id = ?",
+            [(found.category, shape_id) for shape_id, found in parsed],
+        )
+        connection.executemany(
+            "INSERT OR IGNORE INTO shape_tables (resource, parts, access, shape_id) VALUES (?, ?, ?, ?)",
+            [
+                (resource, orjson.dumps(table).decode(), access, shape_id)
+                for shape_id, found in parsed
+                for access, tables in (("read", found.reads), ("write", found.writes))
+                for table in tables
+            ],
+        )
+
+    return work
+
+
+def _hash(resource: str, log_type: str, shape: str) -> int:
+    """Return a 64-bit key for a shape in its warehouse and dialect."""
+    digest = blake2b(f"{resource}\0{log_type}\0{shape}".encode(), digest_size=8)
     return int.from_bytes(digest.digest(), "big", signed=True)

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
 from accounts import Account, Key
 from graphql import GraphQLError
 from store import Store
@@ -70,14 +71,15 @@ class Reading:
 
     def nodes(self, node_ids: Iterable[int]) -> dict[int, NodeRow]:
         """Return these nodes by their id."""
-        found = {}
-        for node_id in node_ids:
-            rows = self.rows(
-                f"SELECT {NODE_COLUMNS} FROM nodes WHERE nodes.node_id = :node",  # noqa: S608 - as above
-                {"node": node_id},
-            )
-            found[node_id] = NodeRow(*rows[0])
-        return found
+        rows = self.rows(
+            f"""
+            SELECT {NODE_COLUMNS}
+            FROM nodes
+            WHERE nodes.node_id IN (SELECT value FROM json_each(:nodes))
+            """,  # noqa: S608 - as above
+            {"nodes": orjson.dumps(list(node_ids)).decode()},
+        )
+        return {row[0]: NodeRow(*row) for row in rows}
 
     def named(self, mcon: str) -> NodeRow | None:
         """Return the node an MCON names, None when nothing pushed has named it. Raises GraphQLError."""

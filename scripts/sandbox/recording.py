@@ -70,10 +70,10 @@ def record(push: Push) -> Callable[[sqlite3.Connection], None]:
     return work
 
 
-def _own(connection: sqlite3.Connection, push_id: int, resources: Iterable[str]) -> None:
+def _own(connection: sqlite3.Connection, push: Push, push_id: int, resources: Iterable[str]) -> None:
     connection.executemany(
-        "INSERT INTO push_resources (push_id, resource) VALUES (?, ?)",
-        [(push_id, resource) for resource in resources],
+        "INSERT INTO push_resources (push_id, resource, flow) VALUES (?, ?, ?)",
+        [(push_id, resource, push.flow) for resource in resources],
     )
 
 
@@ -87,17 +87,17 @@ def _node(connection: sqlite3.Connection, resource: str, kind: str, asset: dict[
         return int(known[0])
     cursor = connection.execute(
         """
-        INSERT INTO nodes (resource, full_table_id, type, database, schema, name)
-        VALUES (?, ?, ?, ?, ?, ?)
+        INSERT INTO nodes (resource, full_table_id, type, database, schema, name, folded_name)
+        VALUES (?, ?, ?, ?, ?, ?, ?)
         """,
-        (resource, table, kind, asset["database"], asset["schema"], asset["name"]),
+        (resource, table, kind, asset["database"], asset["schema"], asset["name"], asset["name"].lower()),
     )
     return int(cursor.lastrowid or 0)
 
 
 def _record_metadata(connection: sqlite3.Connection, push: Push, push_id: int) -> None:
     assert push.resource is not None  # noqa: S101 - the body's shape requires it
-    _own(connection, push_id, [push.resource])
+    _own(connection, push, push_id, [push.resource])
     for event in push.events:
         asset = event["relational_asset"]
         node = _node(connection, push.resource, asset["type"], asset["metadata"])
@@ -189,7 +189,7 @@ def _record_lineage(connection: sqlite3.Connection, push: Push, push_id: int) ->
             for source in column["source_fields"]:
                 origin = by_asset_id[source["asset_id"]]
                 columns.append((origin, source["field_name"], target, column["name"], push.received))
-    _own(connection, push_id, resources)
+    _own(connection, push, push_id, resources)
     connection.executemany(
         "INSERT OR REPLACE INTO edges (source, destination, seen) VALUES (?, ?, ?)",
         edges,
@@ -204,9 +204,9 @@ def _record_lineage(connection: sqlite3.Connection, push: Push, push_id: int) ->
 
 
 def _own_queries(connection: sqlite3.Connection, push: Push, push_id: int) -> None:
-    """Leave the queries in the push's body: `query_log` spreads them out when somebody asks about queries."""
+    """Leave the queries in the push's body: `query_log` spreads them out, many at a time."""
     assert push.resource is not None  # noqa: S101 - the body's shape requires it
-    _own(connection, push_id, [push.resource])
+    _own(connection, push, push_id, [push.resource])
 
 
 _RECORDERS = {METADATA: _record_metadata, LINEAGE: _record_lineage, QUERY_LOGS: _own_queries}

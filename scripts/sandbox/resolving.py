@@ -14,13 +14,34 @@ from typing import Any
 from uuid import UUID
 
 from graphql import GraphQLError, GraphQLResolveInfo
-from shapes import microseconds
+from shapes import microseconds, timestamp
 
 _MISSING = object()
+
+# An answer of this many fields takes some seconds; one document can ask for any number of them.
+MOST_FIELDS = 300_000
+
+
+class TooManyFieldsError(BaseException):
+    """An answer grew beyond MOST_FIELDS. No Exception, because that would end a single field only."""
+
+
+class FieldCount:
+    """How many fields one request has been answered; the context of its execution."""
+
+    def __init__(self) -> None:
+        self._fields = 0
+
+    def count(self) -> None:
+        """Count one more field. Raises TooManyFieldsError."""
+        self._fields += 1
+        if self._fields > MOST_FIELDS:
+            raise TooManyFieldsError
 
 
 def resolve(source: Any, info: GraphQLResolveInfo[Any], **arguments: Any) -> Any:
     """Answer one field; the default resolver of every type of the schema."""
+    info.context.count()
     member = getattr(source, snake_case(info.field_name), _MISSING)
     if member is _MISSING:
         raise GraphQLError(f"{info.parent_type.name}.{info.field_name} is not in this sandbox")
@@ -60,10 +81,9 @@ def _parameters(kind: Any, method: str) -> frozenset[str]:
 
 def moment(value: str, argument: str) -> int:
     """Return a DateTime argument as microseconds since 1970 UTC. Raises GraphQLError."""
-    found = microseconds(str(value))
-    if found is None:
+    if timestamp(value) is not None:
         raise GraphQLError(f"{argument}: {value!r} is not a DateTime with an offset, like 2026-01-31T08:15:00Z")
-    return found
+    return microseconds(value)
 
 
 def warehouse_uuid(value: str, argument: str) -> str:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any, Protocol
 
 Found = dict[str, str]
@@ -25,7 +25,13 @@ MOST_PROBLEMS = 50
 
 _LARGEST_COUNT = 2**63 - 1
 
+# Of objects without a shape: what nests deeper could be read, but not written again.
+DEEPEST = 100
+
 _TIMESTAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,9})?(Z|[+-]\d\d:\d\d)")
+_FRACTION = re.compile(r"\.\d+")
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_MICROSECOND = timedelta(microseconds=1)
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
@@ -133,7 +139,16 @@ def code(value: Any) -> str | None:
 
 
 def any_object(value: Any) -> str | None:
-    return None if type(value) is dict else "must be an object"
+    if type(value) is not dict:
+        return "must be an object"
+    return f"must not be nested deeper than {DEEPEST}" if _is_deeper(value, DEEPEST) else None
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    if type(value) not in (dict, list):
+        return False
+    members = value.values() if type(value) is dict else value
+    return levels == 0 or any(_is_deeper(each, levels - 1) for each in members if type(each) in (dict, list))
 
 
 def identifier(value: Any) -> str | None:
@@ -155,27 +170,27 @@ _TIMESTAMP_PROBLEM = "must be an ISO 8601 date and time with its offset, like 20
 
 
 def timestamp(value: Any) -> str | None:
-    return None if type(value) is str and _seconds(_TIMESTAMP.fullmatch(value)) else _TIMESTAMP_PROBLEM
-
-
-def _seconds(match: re.Match[str] | None) -> datetime | None:
-    """Return the moment a matched timestamp names, without its fraction; None for the 31st of February."""
+    match = _TIMESTAMP.fullmatch(value) if type(value) is str else None
     if match is None:
-        return None
+        return _TIMESTAMP_PROBLEM
     try:
-        return datetime.fromisoformat(match[1] + ("+00:00" if match[3] == "Z" else match[3]))
-    except ValueError:
-        return None
+        if match[3] == "Z":
+            datetime.fromisoformat(match[1] + "+00:00")
+        else:  # an offset may take it beyond the years 1 and 9999
+            datetime.fromisoformat(match[1] + match[3]).astimezone(timezone.utc)
+    except (ValueError, OverflowError):  # the 31st of February
+        return _TIMESTAMP_PROBLEM
+    return None
 
 
-def microseconds(value: str) -> int | None:
-    """Return an ISO 8601 time with its offset as microseconds since 1970 UTC, None when it is not one."""
-    match = _TIMESTAMP.fullmatch(value)
-    moment = _seconds(match)
-    if match is None or moment is None:
-        return None
-    whole = int(moment.timestamp()) * 1_000_000
-    return whole if match[2] is None else whole + int(match[2][1:7].ljust(6, "0"))
+def microseconds(value: str) -> int:
+    """Return a time that `timestamp` finds right as microseconds since 1970 UTC."""
+    written = value[:-1] + "+00:00" if value[-1] == "Z" else value
+    try:
+        moment = datetime.fromisoformat(written)
+    except ValueError:  # Python 3.10 knows fractions of three and six digits only
+        moment = datetime.fromisoformat(_FRACTION.sub(lambda digits: digits[0][:7].ljust(7, "0"), written))
+    return (moment - _EPOCH) // _MICROSECOND
 
 
 def iso(moment: int) -> str:

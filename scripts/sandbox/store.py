@@ -2,8 +2,8 @@
 
 `Store.write` runs a function in the one writing thread, in one transaction, and returns when it is on disk,
 so that an accepted push is visible to the next query and after a restart. `Store.reading()` is a connection
-for the calling thread that cannot write. Times are microseconds since 1970 UTC. Needs only the standard
-library.
+for the calling thread that cannot write. Times are microseconds since 1970 UTC. A file of another version
+of the sandbox is refused with StoreError, never changed. Needs only the standard library.
 """
 
 from __future__ import annotations
@@ -20,8 +20,11 @@ Result = TypeVar("Result")
 
 FILE_NAME = "sandbox.db"
 
+# Kept in the file as its user_version; another number for another _SCHEMA.
+SCHEMA_VERSION = 2
+
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS pushes (
+CREATE TABLE pushes (
     push_id       INTEGER PRIMARY KEY,
     invocation_id TEXT NOT NULL UNIQUE,
     flow          TEXT NOT NULL,
@@ -34,17 +37,19 @@ CREATE TABLE IF NOT EXISTS pushes (
     body          BLOB NOT NULL          -- the request as it came, zlib
 );
 
-CREATE INDEX IF NOT EXISTS pushes_to_spread ON pushes (push_id) WHERE spread = 0;
+CREATE INDEX pushes_to_spread ON pushes (push_id) WHERE spread = 0;
 
 -- A cross-warehouse lineage push belongs to several.
-CREATE TABLE IF NOT EXISTS push_resources (
+CREATE TABLE push_resources (
     push_id  INTEGER NOT NULL REFERENCES pushes,
     resource TEXT NOT NULL,
+    flow     TEXT NOT NULL,
     PRIMARY KEY (push_id, resource)
 ) WITHOUT ROWID;
+CREATE INDEX pushes_of_resource ON push_resources (resource, flow, push_id);
 
 -- Whatever metadata or lineage has named.
-CREATE TABLE IF NOT EXISTS nodes (
+CREATE TABLE nodes (
     node_id       INTEGER PRIMARY KEY,
     resource      TEXT NOT NULL,
     full_table_id TEXT NOT NULL,
@@ -52,11 +57,14 @@ CREATE TABLE IF NOT EXISTS nodes (
     database      TEXT NOT NULL,
     schema        TEXT NOT NULL,
     name          TEXT NOT NULL,
+    folded_name   TEXT NOT NULL,         -- in lower case: as a query may write it
     UNIQUE (resource, full_table_id)
 );
+CREATE INDEX nodes_in_order ON nodes (full_table_id, resource);
+CREATE INDEX nodes_named ON nodes (resource, folded_name);
 
 -- What metadata has said of it last.
-CREATE TABLE IF NOT EXISTS assets (
+CREATE TABLE assets (
     node_id       INTEGER PRIMARY KEY REFERENCES nodes,
     description   TEXT,
     view_query    TEXT,
@@ -66,39 +74,40 @@ CREATE TABLE IF NOT EXISTS assets (
     last_seen     INTEGER NOT NULL,
     invocation_id TEXT NOT NULL
 );
+CREATE INDEX assets_of_push ON assets (invocation_id);
 
-CREATE TABLE IF NOT EXISTS versions (
+CREATE TABLE versions (
     version_id INTEGER PRIMARY KEY,
     node_id    INTEGER NOT NULL REFERENCES nodes,
     seen       INTEGER NOT NULL,
     fields     TEXT NOT NULL             -- JSON, as pushed
 );
-CREATE INDEX IF NOT EXISTS versions_of_node ON versions (node_id, version_id);
+CREATE INDEX versions_of_node ON versions (node_id, version_id);
 
-CREATE TABLE IF NOT EXISTS volumes (
+CREATE TABLE volumes (
     node_id    INTEGER NOT NULL REFERENCES nodes,
     measured   INTEGER NOT NULL,
     row_count  INTEGER,
     byte_count INTEGER
 );
-CREATE INDEX IF NOT EXISTS volumes_of_node ON volumes (node_id, measured);
+CREATE INDEX volumes_of_node ON volumes (node_id, measured);
 
-CREATE TABLE IF NOT EXISTS freshness (
+CREATE TABLE freshness (
     node_id     INTEGER NOT NULL REFERENCES nodes,
     measured    INTEGER NOT NULL,
     last_update INTEGER NOT NULL
 );
-CREATE INDEX IF NOT EXISTS freshness_of_node ON freshness (node_id, measured);
+CREATE INDEX freshness_of_node ON freshness (node_id, measured);
 
-CREATE TABLE IF NOT EXISTS edges (
+CREATE TABLE edges (
     source      INTEGER NOT NULL REFERENCES nodes,
     destination INTEGER NOT NULL REFERENCES nodes,
     seen        INTEGER NOT NULL,
     PRIMARY KEY (source, destination)
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS edges_into ON edges (destination);
+CREATE INDEX edges_into ON edges (destination);
 
-CREATE TABLE IF NOT EXISTS column_edges (
+CREATE TABLE column_edges (
     source             INTEGER NOT NULL REFERENCES nodes,
     source_column      TEXT NOT NULL,
     destination        INTEGER NOT NULL REFERENCES nodes,
@@ -106,50 +115,79 @@ CREATE TABLE IF NOT EXISTS column_edges (
     seen               INTEGER NOT NULL,
     PRIMARY KEY (source, source_column, destination, destination_column)
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS column_edges_into ON column_edges (destination);
+CREATE INDEX column_edges_into ON column_edges (destination);
 
--- The queries of the pushes that are spread. A shape is a text without its literals and spacing.
-CREATE TABLE IF NOT EXISTS queries (
-    push_id  INTEGER NOT NULL REFERENCES pushes,
-    resource TEXT NOT NULL,
-    shape_id INTEGER NOT NULL REFERENCES shapes,
+-- The queries of the pushes that are spread, each beside its like: what is asked is one shape in a window.
+CREATE TABLE queries (
+    shape_id INTEGER NOT NULL REFERENCES shapes (shape_id),
     started  INTEGER NOT NULL,
+    push_id  INTEGER NOT NULL REFERENCES pushes,
+    position INTEGER NOT NULL,           -- in the push's events
     ended    INTEGER NOT NULL,
     user     TEXT,
-    query_id TEXT,
-    position INTEGER NOT NULL            -- in the push's events
-);
-CREATE INDEX IF NOT EXISTS queries_of_shape ON queries (shape_id, resource, started);
+    PRIMARY KEY (shape_id, started, push_id, position)
+) WITHOUT ROWID;
 
-CREATE TABLE IF NOT EXISTS shapes (
-    shape_id INTEGER PRIMARY KEY,        -- a hash
+-- A shape is a text without its literals and spacing, of one warehouse.
+CREATE TABLE shapes (
+    number   INTEGER PRIMARY KEY,        -- in the order they came
+    shape_id INTEGER NOT NULL UNIQUE,    -- a hash
+    resource TEXT NOT NULL,
     log_type TEXT NOT NULL,
     text     TEXT NOT NULL,              -- one of the texts of this shape
-    read     INTEGER NOT NULL DEFAULT 0, -- whether its tables are known
+    parsed   INTEGER NOT NULL DEFAULT 0, -- whether its tables are known
     category TEXT
 );
 
-CREATE TABLE IF NOT EXISTS shape_tables (
-    shape_id INTEGER NOT NULL REFERENCES shapes,
-    access   TEXT NOT NULL,              -- read or write
+CREATE TABLE shape_tables (
+    resource TEXT NOT NULL,
     parts    TEXT NOT NULL,              -- JSON list of the one to three parts of the name
-    PRIMARY KEY (shape_id, access, parts)
+    access   TEXT NOT NULL,              -- read or write
+    shape_id INTEGER NOT NULL REFERENCES shapes (shape_id),
+    PRIMARY KEY (resource, parts, access, shape_id)
+) WITHOUT ROWID;
+
+-- Up to which shape those that name a table have been parsed.
+CREATE TABLE names_asked (
+    resource TEXT NOT NULL,
+    name     TEXT NOT NULL,
+    number   INTEGER NOT NULL,
+    PRIMARY KEY (resource, name)
 ) WITHOUT ROWID;
 """
 
 
+class StoreError(Exception):
+    """The database cannot be used; the message says why and what to do."""
+
+
 class Store:
-    """The one database of a data directory."""
+    """The one database of a data directory. Raises StoreError when it cannot be opened or written."""
 
     def __init__(self, directory: Path) -> None:
         self._path = directory / FILE_NAME
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store-writer")
         self._thread = threading.local()
-        self._writing = self._connect(check_same_thread=False)
+        try:
+            self._writing = self._connect(check_same_thread=False)
+            self._prepare()
+        except sqlite3.Error as problem:
+            raise StoreError(f"{self._path}: {problem}") from problem
+
+    def _prepare(self) -> None:
+        """Make the tables of a new file; see that an old one has them."""
+        ((version,),) = self._writing.execute("PRAGMA user_version")
+        ((tables,),) = self._writing.execute("SELECT count(*) FROM sqlite_master")
+        if tables and version != SCHEMA_VERSION:
+            raise StoreError(
+                f"{self._path} was made by another version of the sandbox (its data has version {version}, this one "
+                f"needs {SCHEMA_VERSION}): give another directory, or remove the file to begin anew"
+            )
         self._writing.execute("PRAGMA journal_mode = WAL")
         # Survives a kill of the process; only a power cut could take back the last pushes.
         self._writing.execute("PRAGMA synchronous = NORMAL")
-        self._writing.executescript(_SCHEMA)
+        if not tables:
+            self._writing.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
 
     def _connect(self, *, check_same_thread: bool = True) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, isolation_level=None, timeout=30, check_same_thread=check_same_thread)
