@@ -24,7 +24,7 @@ from pushkit.sql_forms import Form, Parts, read_form, rewritten
 from pushkit.sql_names import EXTERNAL, Defaults, Namer, Schema, TableName, dialect_of
 from pushkit.sql_query import Temporary, TooCostly
 from pushkit.sql_relations import Relation
-from pushkit.sql_rewrite import COMPUTED, called, plain_create, plain_words, with_names, with_pipe_stars
+from pushkit.sql_rewrite import COMPUTED, called, plain_create, plain_words, with_names, with_pipe_stars, with_scripts
 from pushkit.sql_script import (
     SILENT,
     STARTERS,
@@ -190,7 +190,7 @@ class _Script:
 
     def _parse_and_read(self, piece: Piece) -> None:
         try:
-            trees, certain = self._parse(with_pipe_stars(rewritten(piece)))
+            trees, certain = self._parse(with_pipe_stars(with_scripts(rewritten(piece))))
             for tree in trees:
                 self._read_tree(tree, piece, certain)
             if not trees:
@@ -216,7 +216,8 @@ class _Script:
         tree = self._parsed_by(self._parser, piece.tokens, piece.text)
         if tree is not None and not isinstance(tree, exp.Command):
             return [tree], True
-        for plain in (plain_create(piece), plain_words(piece)):
+        simple = plain_words(piece)
+        for plain in (plain_create(piece), simple, plain_create(simple) if simple is not None else None):
             if plain is None:
                 continue
             told = self._parsed_by(self._parser, plain.tokens, plain.text)

@@ -67,6 +67,10 @@ def rewritten(piece: Piece) -> Piece:
             return piece
         inserted = Piece(piece.tokens[begin:], piece.text)
         return _without(inserted, {2} if inserted.word(2) == "ONCE" else set())
+    if first == "COPY":
+        # https://docs.databricks.com/aws/en/sql/language-manual/delta-copy-into: COPY INTO t BY POSITION FROM …
+        at = name_at(piece, _skip(piece, 1, "INTO"))[1]
+        return _without(piece, {at, at + 1}) if (piece.word(at), piece.word(at + 1)) == ("BY", "POSITION") else piece
     if first == "CREATE":
         return _without(piece, _create_words(piece) | _clone_details(piece) | _view_details(piece))
     if first == "MERGE":
@@ -341,6 +345,8 @@ def _create(piece: Piece) -> Form | None:
     kind = piece.word(position)
     if kind == "FLOW" and _find(piece, "CDC") is not None:
         return _apply_changes(piece)
+    if kind in ("STREAMING", "REFRESH"):
+        return _flow_of_changes(piece)
     if kind == "MATERIALIZED":
         return _replica(piece, position + 2)
     if (kind, piece.word(position + 1)) == ("EXTERNAL", "TABLE"):
@@ -363,6 +369,16 @@ def _create(piece: Piece) -> Form | None:
     if url is None or piece.word(url + 1) != "=":
         return None
     return Form("create stage", target, name_at(piece, url + 2)[0])
+
+
+def _flow_of_changes(piece: Piece) -> Form | None:
+    """https://docs.databricks.com/aws/en/sql/language-manual/sql-ref-syntax-ddl-create-streaming-table-auto-cdc."""
+    table, flow = _find(piece, "TABLE"), _find(piece, "FLOW")
+    source = _find(piece, "FROM", flow or 0)
+    if table is None or flow is None or source is None or piece.word(flow + 2) != "CDC":
+        return None
+    target, _ = name_at(piece, _skip(piece, table + 1, "IF", "NOT", "EXISTS"))
+    return Form("apply changes", target, name_at(piece, _skip(piece, source + 1, "STREAM", "("))[0])
 
 
 def _replica(piece: Piece, position: int) -> Form | None:

@@ -260,11 +260,13 @@ class Reader:
         self._time_windows(node, scope)
         outputs: list[Output] = []
         rest: list[Rest] = []
+        rows: dict[str, Relation] = {}
         placed = 0
         for item in node.expressions:
             if not rest:
                 placed = len(outputs)
             self._projection(item, scope, outputs, rest)
+            self._note_rows(item, scope, rows)
             if len(outputs) > MAX_OUTPUTS:
                 raise TooCostly(f"more than {MAX_OUTPUTS} output columns")
         excluded = node.args.get("exclude")
@@ -272,7 +274,45 @@ class Reader:
             hidden = {item.name.lower() for item in excluded}
             outputs = [output for output in outputs if output[0].lower() not in hidden]
             rest = [Rest(item.relation, item.hidden | hidden, item.renamed) for item in rest]
-        return Derived(outputs, rest, placed) if rest else Relation(outputs)
+        if node.args.get("kind") == "VALUE" and len(node.expressions) == 1:  # BigQuery: SELECT AS VALUE row
+            row = self._row(node.expressions[0], scope)
+            if row is not None:
+                return row
+        return (Derived(outputs, rest, placed) if rest else Relation(outputs)).holding(rows)
+
+    def _note_rows(self, item: exp.Expr, scope: Scope, rows: dict[str, Relation]) -> None:
+        if isinstance(item, exp.Star) or (isinstance(item, exp.Column) and isinstance(item.this, exp.Star)):
+            for relation in self._starred(scope, _qualifier(item) if isinstance(item, exp.Column) else ()):
+                rows.update(relation.rows)
+            return
+        row = self._row(item.this if isinstance(item, exp.Alias) else item, scope)
+        if row is not None and item.alias_or_name:
+            rows[item.alias_or_name.lower()] = row
+
+    def _row(self, node: exp.Expr, scope: Scope) -> Relation | None:
+        """What an expression is a row of: STRUCT(a, b AS c), ANY_VALUE(t), ARRAY_AGG(t ORDER BY x)[OFFSET(0)]."""
+        while isinstance(node, _ROW_KEEPERS):
+            node = node.this
+        if isinstance(node, exp.Struct):
+            return Relation([self._field(field, scope) for field in node.expressions])
+        if isinstance(node, exp.Array):
+            elements = [self._row(element, scope) for element in node.expressions]
+            known = [element for element in elements if element is not None]
+            return stacked(known, False) if known and len(known) == len(elements) else None
+        if type(node) is not exp.Column or not isinstance(node.this, exp.Identifier):
+            return None
+        key = node.name.lower()
+        for relation in scope.sources.values():
+            if key in relation.rows:
+                return relation.rows[key]
+        is_alias = self.row_by_alias and node.args.get("table") is None and not scope.closed_hits(node.name, ())
+        return scope.sources.get(key) if is_alias else None
+
+    def _field(self, field: exp.Expr, scope: Scope) -> Output:
+        if isinstance(field, exp.PropertyEQ):
+            return self._fold(field.this), self.value(field.expression, scope)
+        value = field.this if isinstance(field, exp.Alias) else field
+        return self.namer.fold(field.alias_or_name), self.value(value, scope)
 
     def _time_windows(self, node: exp.Select, scope: Scope) -> None:
         """Spark: GROUP BY window(ts, …) makes a column of that name, with the fields start and end.
@@ -465,7 +505,8 @@ class Reader:
             names = [alias]
         element = names[0].lower() if len(names) == 1 and self.namer.is_bigquery else None
         offset = node.args.get("offset")
-        rows = Rows(names, sources, element, is_struct=self.namer.is_bigquery)
+        fields = self._row(node.expressions[0], scope) if len(node.expressions) == 1 else None
+        rows = Rows(names, sources, element, is_struct=self.namer.is_bigquery, fields=fields)
         if isinstance(offset, exp.Identifier):
             rows.outputs = [*rows.outputs, (self._fold(offset), NOTHING)]
         scope.add(alias or (names[0] if names else ""), rows)
@@ -712,10 +753,21 @@ class Reader:
         around: Scope | None = scope
         while around is not None:
             found = around.qualifier(qualifier)
-            if found is not None:
-                return [found[0]]
+            if found is not None and found[1] == len(qualifier):
+                return self._fields_of(found[0])
+            held = [found[0]] if found is not None else around.sources.values()
+            rows = [relation.rows[qualifier[-1]] for relation in held if qualifier[-1] in relation.rows]
+            if found is not None or rows:
+                return rows[:1]  # the fields of a struct: nothing when nobody knows them
             around = around.outer
         return []
+
+    @staticmethod
+    def _fields_of(relation: Relation) -> list[Relation]:
+        """What `x.*` stands for: of an element of an array its fields, if anybody knows them."""
+        if isinstance(relation, Rows) and relation.is_struct and relation.element is not None:
+            return [] if relation.fields is None else [relation.fields]
+        return [relation]
 
     def _star_of(self, scope: Scope) -> Relation:
         outputs: list[Output] = []
@@ -835,16 +887,29 @@ class Reader:
             return self._whole_rows(node, this, _qualifier(node), scope) if isinstance(this, exp.Star) else NOTHING
         name = self.namer.fold(this.this, bool(this.args.get("quoted")))
         if table is None:
+            if self.row_by_alias and not path and self._is_whole_row(node, scope):
+                return NOTHING
             return self._unqualified(name, path, scope)
         parts = [part for part in (args.get("catalog"), args.get("db"), table) if part is not None]
         return self._qualified([*parts, this], name, path, scope)
 
+    def _is_whole_row(self, node: exp.Column, scope: Scope) -> bool:
+        """Whether a name is the alias of a table whose columns nobody knows: TO_JSON_STRING(t), SELECT t FROM d.x AS t.
+
+        The name of a table that has no alias may be that of a column as well, and is, when it stands on its own.
+        """
+        key = node.name.lower()
+        around: Scope | None = scope
+        while around is not None and key not in around.sources:
+            around = around.outer
+        if around is None or around.sources[key].closed:
+            return False
+        unaliased = any(alias == key == written[-1] for written, alias in around.tables.items())
+        return not unaliased or isinstance(node.parent, _ROW_TAKERS)
+
     def _unqualified(self, name: str, path: tuple[str, ...], scope: Scope) -> Sources:
         around: Scope | None = scope
         while around is not None:
-            row = around.sources.get(name.lower()) if self.row_by_alias and not path else None
-            if row is not None and not row.closed:
-                return NOTHING  # TO_JSON_STRING(t): the whole row of a table whose columns nobody knows
             found = around.find(name, path)
             if found is not None:
                 return found
@@ -933,6 +998,14 @@ class Temporary:
         outputs += [output for output in other.relation.outputs if output[0].lower() not in known]
         return Temporary(reads, Relation(outputs))
 
+
+# What takes a whole row rather than a column.
+_ROW_TAKERS = (exp.Anonymous, exp.AnyValue, exp.ArrayAgg, exp.JSONArrayAgg, exp.JSONFormat, exp.Order)
+# What yields one or several of the rows that it is given, and what may stand around the row inside.
+_ROW_KEEPERS = (
+    exp.AnyValue, exp.ArgMax, exp.ArgMin, exp.ArrayAgg, exp.Bracket, exp.IgnoreNulls, exp.Limit, exp.Max, exp.Min,
+    exp.Order, exp.Paren, exp.RespectNulls,
+)  # fmt: skip
 
 # Clauses that hold queries but no result columns.
 _FILTERS = frozenset(

@@ -21,15 +21,19 @@ NOTHING: Sources = frozenset()
 class Relation:
     """Named columns with their sources. Names are compared without regard to case."""
 
-    __slots__ = ("_index", "outputs")
+    __slots__ = ("_index", "outputs", "rows")
     closed = True
 
     def __init__(self, outputs: Sequence[Output] = ()) -> None:
         self.outputs = outputs
+        self.rows: Mapping[str, Relation] = {}  # by lower-case name: columns that hold a row, and what it is a row of
         self._index: dict[str, Sources] | None = None
 
     def lookup(self, name: str, path: Sequence[str] = ()) -> Sources | None:
         """The sources of the column of that name; None when there is no such column."""
+        row = self.rows.get(name.lower()) if path and self.rows else None
+        if row is not None:
+            return row.qualified(path[0], path[1:])
         if self._index is None:
             index: dict[str, Sources] = {}
             for output, sources in self.outputs:
@@ -40,6 +44,11 @@ class Relation:
     def qualified(self, name: str, path: Sequence[str] = ()) -> Sources:
         """The sources of a column that the statement says belongs here."""
         return self.lookup(name, path) or NOTHING
+
+    def holding(self, rows: Mapping[str, Relation]) -> Relation:
+        """The same relation, some of whose columns hold rows."""
+        self.rows = rows
+        return self
 
     @property
     def everything(self) -> Sources:
@@ -86,7 +95,7 @@ class Base(Relation):
 class Rows(Relation):
     """What a table function yields (UNNEST, FLATTEN, explode, …): every column comes from its arguments."""
 
-    __slots__ = ("also", "element", "is_struct", "sources")
+    __slots__ = ("also", "element", "fields", "is_struct", "sources")
 
     def __init__(
         self,
@@ -96,6 +105,7 @@ class Rows(Relation):
         *,
         is_struct: bool = False,
         also: frozenset[str] = frozenset(),
+        fields: Relation | None = None,
     ) -> None:
         super().__init__([(name, sources) for name in names])
         self.sources = sources
@@ -105,11 +115,15 @@ class Rows(Relation):
         self.is_struct = is_struct
         # Other names, in lower case, that the columns may have: a star does not show them.
         self.also = also
+        # The fields of one element, where the statement itself makes the array.
+        self.fields = fields
 
     def lookup(self, name: str, path: Sequence[str] = ()) -> Sources | None:
         sources = super().lookup(name)
         if sources is None and name.lower() in self.also:
             return self.sources
+        if sources is None and self.fields is not None:
+            return self.fields.lookup(name, path)
         if sources is not None and path and name.lower() == self.element:
             return self._within(path)
         return sources
@@ -118,6 +132,8 @@ class Rows(Relation):
         return self._within((name, *path)) if self.is_struct else self.sources
 
     def _within(self, path: Sequence[str]) -> Sources:
+        if self.fields is not None:
+            return self.fields.qualified(path[0], path[1:])
         return frozenset((table, ".".join((column, *path))) for table, column in self.sources)
 
     @property
@@ -155,7 +171,7 @@ class Derived(Relation):
         return not self.rest
 
     def lookup(self, name: str, path: Sequence[str] = ()) -> Sources | None:
-        sources = super().lookup(name)
+        sources = super().lookup(name, path)
         if sources is not None or not self.rest:
             return sources
         found = [item for item in (rest.lookup(name, path) for rest in self.rest) if item is not None]

@@ -136,29 +136,103 @@ def called(piece: Piece) -> Piece | None:
     return Piece(made.tokens, piece.text, piece.source)
 
 
-def plain_words(piece: Piece) -> Piece | None:
-    """The statement with Spark's window function, and Hive's MAP and REDUCE, in words that sqlglot reads.
+def with_scripts(piece: Piece) -> Piece:
+    """Hive's rows through a script, which sqlglot mistakes, as SELECT TRANSFORM (a, b) USING 's' AS (c, d).
 
-    https://spark.apache.org/docs/latest/structured-streaming-programming-guide.html#types-of-time-windows
-    https://cwiki.apache.org/confluence/display/Hive/LanguageManual+Transform: MAP a, b USING 's' AS c, d is
-    SELECT TRANSFORM (a, b) USING 's' AS (c, d).
+    https://cwiki.apache.org/confluence/display/Hive/LanguageManual+Transform: MAP and REDUCE are other words for
+    SELECT TRANSFORM, and the names after AS need no brackets.
+    """
+    if not any(piece.tokens[at].token_type in _STRINGS for at in _usings(piece)):
+        return piece
+    made = _Made(piece.tokens[0])
+    position = 0
+    while position < len(piece.tokens):
+        made.near = piece.tokens[position]
+        using = _script_of(piece, position) if piece.word(position) in ("MAP", "REDUCE") else None
+        if using is not None:
+            made.add((TokenType.SELECT, "SELECT"), (TokenType.VAR, "TRANSFORM"), (TokenType.L_PAREN, "("))
+            made.keep(piece.tokens[position + 1 : using])
+            made.add((TokenType.R_PAREN, ")"))
+            position = using
+        made.keep(piece.tokens[position : position + 1])
+        position += 1
+        if piece.word(position - 1) == "USING" and piece.tokens[position : position + 1]:
+            position = _named_rows(piece, position, made)
+    return Piece(made.tokens, piece.text, piece.source)
+
+
+def _usings(piece: Piece) -> list[int]:
+    """The places after USING."""
+    last = len(piece.tokens) - 1
+    return [at + 1 for at, token in enumerate(piece.tokens) if token.token_type is TokenType.USING and at < last]
+
+
+def _named_rows(piece: Piece, script: int, made: _Made) -> int:
+    """Adds 'script' AS (a, b) for the 'script' AS a, b at that place; returns the place after it."""
+    if (
+        piece.tokens[script].token_type not in _STRINGS
+        or piece.word(script + 1) != "AS"
+        or piece.word(script + 2) == "("
+    ):
+        return script
+    made.keep(piece.tokens[script : script + 2])
+    made.add((TokenType.L_PAREN, "("))
+    position = script + 2
+    while position < len(piece.tokens):
+        made.add((TokenType.VAR, piece.tokens[position].text))
+        position += 1
+        if piece.word(position) != ",":
+            break
+        made.add((TokenType.COMMA, ","))
+        position += 1
+    made.add((TokenType.R_PAREN, ")"))
+    return position
+
+
+def plain_words(piece: Piece) -> Piece | None:
+    """The statement without words of one warehouse that name no table and no column; None when there are none.
+
+    Spark's window(ts, …) as a function of any name: https://spark.apache.org/docs/latest/api/sql/#window
+    MODEL m and TABLE t as arguments: https://cloud.google.com/bigquery/docs/reference/standard-sql/bigqueryml-syntax-evaluate
+    WATERMARK: https://docs.databricks.com/aws/en/sql/language-manual/sql-ref-syntax-qry-select-watermark
+    FOR SYSTEM_VERSION AS OF 5: https://iceberg.apache.org/docs/latest/hive/#timetravel
     """
     made = _Made(piece.tokens[0])
     position = 0
     while position < len(piece.tokens):
-        token = piece.tokens[position]
-        using = _script_of(piece, position) if piece.word(position) in ("MAP", "REDUCE") else None
-        made.near = token
-        if using is not None:
-            position = _transformed(piece, position, using, made)
-            continue
-        if token.token_type is TokenType.WINDOW and piece.word(position + 1) in ("(", "."):
+        made.near = token = piece.tokens[position]
+        word, following = piece.word(position), piece.word(position + 1)
+        if token.token_type is TokenType.WINDOW and following in ("(", "."):
             made.add((TokenType.VAR, token.text))
+            position += 1
+        elif word == "MODEL" and piece.word(position - 1) == "(" and following not in (",", ")", "."):
+            made.add((TokenType.NULL, "NULL"))
+            position = name_at(piece, position + 1)[1]
+        elif word == "TABLE" and piece.word(position - 1) in ("(", ",") and name_at(piece, position + 1)[0]:
+            made.add((TokenType.L_PAREN, "("), (TokenType.SELECT, "SELECT"), (TokenType.STAR, "*"))
+            made.add((TokenType.FROM, "FROM"))
+            end = name_at(piece, position + 1)[1]
+            made.keep(piece.tokens[position + 1 : end])
+            made.add((TokenType.R_PAREN, ")"))
+            position = end
+        elif word == "WATERMARK" and _after_delay(piece, position) > position:
+            position = _after_delay(piece, position)
+        elif word == "FOR" and following == "SYSTEM_VERSION":
+            position += 5
         else:
             made.keep([token])
-        position += 1
+            position += 1
     same = len(made.tokens) == len(piece.tokens) and all(map(operator.is_, made.tokens, piece.tokens))
     return None if same else Piece(made.tokens, piece.text, piece.source)
+
+
+def _after_delay(piece: Piece, start: int) -> int:
+    """The place after WATERMARK x DELAY OF INTERVAL 10 MINUTES; `start` when it is something else."""
+    for position in range(start, start + 12):
+        if (piece.word(position), piece.word(position + 1)) == ("DELAY", "OF"):
+            end = position + 4
+            return end + (piece.word(end).rstrip("S") in ("SECOND", "MINUTE", "HOUR", "DAY", "WEEK", "MONTH", "YEAR"))
+    return start
 
 
 def _script_of(piece: Piece, start: int) -> int | None:
@@ -172,25 +246,6 @@ def _script_of(piece: Piece, start: int) -> int | None:
         if depth == 0 and kind is TokenType.USING:
             return position if piece.tokens[position + 1].token_type in _STRINGS else None
     return None
-
-
-def _transformed(piece: Piece, start: int, using: int, made: _Made) -> int:
-    """Adds the SELECT TRANSFORM that the MAP or REDUCE at `start` stands for; returns the place after it."""
-    made.add((TokenType.SELECT, "SELECT"), (TokenType.VAR, "TRANSFORM"), (TokenType.L_PAREN, "("))
-    made.keep(piece.tokens[start + 1 : using])
-    made.add((TokenType.R_PAREN, ")"))
-    made.keep(piece.tokens[using : using + 2])
-    position = using + 2
-    if piece.word(position) != "AS" or piece.word(position + 1) == "(":
-        return position
-    made.keep(piece.tokens[position : position + 1])
-    made.add((TokenType.L_PAREN, "("))
-    while position < len(piece.tokens) and (piece.word(position) == "AS" or piece.word(position) == ","):
-        made.add(*[(TokenType.COMMA, ",")] * (piece.word(position) == ","))
-        made.add(*[(TokenType.VAR, token.text) for token in piece.tokens[position + 1 : position + 2]])
-        position += 2
-    made.add((TokenType.R_PAREN, ")"))
-    return position
 
 
 def plain_create(piece: Piece) -> Piece | None:

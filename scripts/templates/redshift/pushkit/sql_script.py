@@ -308,7 +308,8 @@ def _after_control_word(piece: Piece, word: str) -> int | None:
     count = len(piece.tokens)
     if word == "BEGIN":
         named = piece.word(1) == "NAME" and count == 3  # Snowflake: BEGIN NAME t
-        return count if named or piece.word(1) in _TRANSACTION else 1
+        atomic = (piece.word(1) == "ATOMIC") + 2 * (piece.word(1) == "NOT" and piece.word(2) == "ATOMIC")
+        return count if named or piece.word(1) in _TRANSACTION else 1 + atomic
     if word in ("ELSE", "LOOP", "REPEAT", "EXCEPTION", "THEN"):
         return 1
     if word == "END":

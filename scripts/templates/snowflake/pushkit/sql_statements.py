@@ -332,6 +332,8 @@ class StatementReader:
             if not names and fixed and target is not None:
                 names = [name for name in self.namer.columns(target) if name.lower() not in fixed]
             outputs, content = self.placed(relation, names, None if fixed else target)
+            if isinstance(body, exp.Values) and outputs == list(relation.outputs):
+                outputs = []  # rows of values have no names: which columns they fill is not written
         if target is not None:
             replaces = bool(node.args.get("overwrite")) and not _partition(node)
             self.emit(target, verb, outputs, content=content, action="create" if replaces else "fill")
@@ -590,8 +592,13 @@ class StatementReader:
         relation = self._reader.query(node.this, {})
         options = node.args.get("options")
         for item in options.find_all(exp.Property) if isinstance(options, exp.Expr) else ():
-            if item.this.name.lower() == "uri":
-                self.emit(self.namer.external(item.args["value"].name), "export", relation.outputs)
+            path = item.args.get("value")
+            if item.this.name.lower() != "uri":
+                continue
+            if isinstance(path, exp.Literal):
+                self.emit(self.namer.external(path.name), "export", relation.outputs)
+            else:
+                self.unread = "the target of an EXPORT is computed at run time"
 
     def _alter(self, node: exp.Expr) -> None:
         target = self.name_of(node.this)
