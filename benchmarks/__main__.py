@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-BENCHMARKS = ("lineage_speed.py", "delivery_speed.py")
+BENCHMARKS = ("lineage_speed.py", "delivery_speed.py", "sandbox_speed.py")
 
 
 def main() -> int:
