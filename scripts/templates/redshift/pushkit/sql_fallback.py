@@ -50,6 +50,7 @@ def table_names(piece: Piece, is_cut: bool) -> tuple[Parts | None, list[Parts]]:
     if is_cut and start >= end:
         target = None
     sources: dict[Parts, int] = {}  # with the first place after the name
+    aliases: set[str] = set()
     functions: list[str] = []
     position = start
     while position < end:
@@ -59,7 +60,7 @@ def table_names(piece: Piece, is_cut: bool) -> tuple[Parts | None, list[Parts]]:
         elif kind is TokenType.R_PAREN and functions:
             functions.pop()
         elif _introduces_table(piece, position, functions):
-            position = _names_from(piece, position + 1, sources)
+            position = _names_from(piece, position + 1, sources, aliases)
             continue
         position += 1
     names = [
@@ -91,20 +92,21 @@ def _introduces_table(piece: Piece, position: int, functions: Sequence[str]) -> 
     return word == "JOIN" or (word == "USING" and piece.word(0) in ("MERGE", "DELETE", "WITH"))
 
 
-def _names_from(piece: Piece, position: int, sources: dict[Parts, int]) -> int:
-    """Reads `a x, b AS y, …` after FROM; returns the place after it."""
+def _names_from(piece: Piece, position: int, sources: dict[Parts, int], aliases: set[str]) -> int:
+    """Reads `a x, b AS y, …` after FROM; returns the place after it. A path from an alias (`x.items`) is no table."""
     while True:
         while piece.word(position) in ("LATERAL", "ONLY", "TABLE") or _is_stream(piece, position):
             position += 1
         name, after = _name_at(piece, position)
         if not name:
             return position
-        if piece.word(after) != "(":
+        if piece.word(after) != "(" and not (len(name) > 1 and name[0][0].lower() in aliases):
             sources.setdefault(name, after)
         position = after
         if piece.word(position) == "AS":
             position += 1
         if position < len(piece.tokens) and piece.tokens[position].token_type in (TokenType.VAR, TokenType.IDENTIFIER):
+            aliases.add(piece.tokens[position].text.lower())
             position += 1
         if piece.word(position) != ",":
             return position

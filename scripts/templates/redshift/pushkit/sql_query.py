@@ -46,6 +46,10 @@ STRUCT_DOTS = frozenset(
         "Spark2", "Trino",
     }
 )  # fmt: skip
+# A subquery may read an array of the query around it by its path in these: (SELECT MAX(o.x) FROM t.orders AS o).
+# https://docs.aws.amazon.com/redshift/latest/dg/query-super.html
+# https://cloud.google.com/bigquery/docs/reference/standard-sql/query-syntax#correlated_join
+BARE_ARRAYS = frozenset({"BigQuery", "Redshift"})
 # The alias of a table on its own is its row in these.
 ROW_BY_ALIAS = frozenset({"BigQuery", "Postgres"})
 # A CTE may read itself without the word RECURSIVE in these.
@@ -177,6 +181,7 @@ class Reader:
         self.implicit_recursion = dialect in IMPLICIT_RECURSION
         self.piped: dict[str, Scope] = {}  # what the CTE of a pipe operator stands for: its aliases go on
         self.struct_dots = dialect in STRUCT_DOTS
+        self.bare_arrays = dialect in BARE_ARRAYS
         self.row_by_alias = dialect in ROW_BY_ALIAS
         self._steps = 0
 
@@ -443,9 +448,9 @@ class Reader:
         if len(parts) == 1 and parts[0][0].lower() in scope.env:
             relation = scope.env[parts[0][0].lower()]
             written: tuple[str, ...] = (parts[0][0].lower(),)
-        elif len(parts) > 1 and parts[0][0].lower() in scope.sources and self._is_array_path(parts, scope):
+        elif len(parts) > 1 and (holder := self._array_holder(parts, scope)) is not None:
             # BigQuery: FROM t, t.items
-            sources = scope.sources[parts[0][0].lower()].qualified(self.namer.fold(*parts[1]))
+            sources = holder.qualified(self.namer.fold(*parts[1]))
             relation, written = Rows([alias], sources, alias.lower()), ()
         elif parts:
             relation = self.table(parts)
@@ -460,11 +465,16 @@ class Reader:
         pivot_alias = next((pivot.alias for pivot in node.args.get("pivots") or () if pivot.alias), "")
         scope.add(pivot_alias or alias, renamed(relation, self._alias_columns(node)), written)
 
-    def _is_array_path(self, parts: tuple[tuple[str, bool], ...], scope: Scope) -> bool:
-        relation = scope.sources[parts[0][0].lower()]
-        if self.namer.schema is not None and self.namer.columns(self.namer.table(parts)):
-            return False
-        return not relation.closed or relation.lookup(parts[1][0]) is not None
+    def _array_holder(self, parts: tuple[tuple[str, bool], ...], scope: Scope) -> Relation | None:
+        """The relation that a path in FROM starts from, in this query or, where arrays need no UNNEST, around it."""
+        key = parts[0][0].lower()
+        around: Scope | None = scope
+        while around is not None and key not in around.sources:
+            around = around.outer if self.bare_arrays else None
+        if around is None or (self.namer.schema is not None and self.namer.columns(self.namer.table(parts))):
+            return None
+        relation = around.sources[key]
+        return relation if not relation.closed or relation.lookup(parts[1][0]) is not None else None
 
     def table(self, parts: tuple[tuple[str, bool], ...]) -> Relation:
         """The table of that name, noted as read; a temporary table stands for what it was made from."""

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 
 from sqlglot import exp
 from sqlglot.dialects.dialect import Dialect
+from sqlglot.dialects.redshift import Redshift
 from sqlglot.errors import SqlglotError, TokenError
 from sqlglot.tokenizer_core import Token, TokenType
 
@@ -24,7 +25,16 @@ from pushkit.sql_forms import Form, Parts, read_form, rewritten
 from pushkit.sql_names import EXTERNAL, Defaults, Namer, Schema, TableName, dialect_of
 from pushkit.sql_query import Temporary, TooCostly
 from pushkit.sql_relations import Relation
-from pushkit.sql_rewrite import COMPUTED, called, plain_create, plain_words, with_names, with_pipe_stars, with_scripts
+from pushkit.sql_rewrite import (
+    COMPUTED,
+    called,
+    plain_create,
+    plain_words,
+    with_names,
+    with_pipe_stars,
+    with_scripts,
+    without_subscripts,
+)
 from pushkit.sql_script import (
     SILENT,
     STARTERS,
@@ -34,6 +44,7 @@ from pushkit.sql_script import (
     line_starts,
     nesting,
     pieces,
+    search_path,
     unwrapped,
     uses,
 )
@@ -190,7 +201,10 @@ class _Script:
 
     def _parse_and_read(self, piece: Piece) -> None:
         try:
-            trees, certain = self._parse(with_pipe_stars(with_scripts(rewritten(piece))))
+            told = with_pipe_stars(with_scripts(rewritten(piece)))
+            if isinstance(self.dialect, Redshift):
+                told = without_subscripts(told)
+            trees, certain = self._parse(told)
             for tree in trees:
                 self._read_tree(tree, piece, certain)
             if not trees:
@@ -309,16 +323,31 @@ class _Script:
         self.temporaries = dict(applied(self.temporaries, effect))
 
     def use(self, piece: Piece) -> None:
-        """Applies USE … or SET CATALOG …."""
+        """Applies USE …, SET CATALOG … or SET search_path TO …."""
+        path = search_path(piece)
+        if path is not None:
+            self._use_path(path)
+            return
         first = piece.tokens[0]
         use = Token(TokenType.USE, "USE", first.line, first.col, first.start, first.end)
         tree = self._parsed_by(self._parser, [use, *piece.tokens[1:]], piece.text)
         changed = used(tree, self._namer, self.defaults) if isinstance(tree, exp.Use) else None
         if changed is not None:
-            self.defaults = changed
-            made = self._namer.made
-            self._namer = Namer(self.dialect, changed, self.schema)
-            self._namer.made = made
+            self._enter(changed)
+
+    def _use_path(self, path: Sequence[Token]) -> None:
+        """One schema completes names; of several it would be a guess which of them has a table."""
+        schemas = [token for token in path if token.text.lower() not in ("$user", "default")]
+        schema = None
+        if len(schemas) == 1 and "," not in schemas[0].text:
+            schema = self._namer.fold(schemas[0].text, schemas[0].token_type is TokenType.IDENTIFIER)
+        self._enter(Defaults(self.defaults.database, schema))
+
+    def _enter(self, defaults: Defaults) -> None:
+        made = self._namer.made
+        self.defaults = defaults
+        self._namer = Namer(self.dialect, defaults, self.schema)
+        self._namer.made = made
 
     # -- what sqlglot does not parse -------------------------------------------------------------------------
 

@@ -414,3 +414,46 @@ def _pipe_items(piece: Piece, start: int) -> list[Sequence[Token]]:
         if ends:
             break
     return items
+
+
+def without_subscripts(piece: Piece) -> Piece:
+    """`FROM t AS a, a.items[0].parts AS x` as `FROM t AS a, a.items.parts AS x`: the column read is the same.
+
+    https://docs.aws.amazon.com/redshift/latest/dg/query-super.html
+    """
+    if not any(token.token_type is TokenType.L_BRACKET for token in piece.tokens):
+        return piece
+    kept: list[Token] = []
+    in_from = [False]  # for each open bracket, whether a FROM clause goes on in it
+    on_path = False
+    position = 0
+    while position < len(piece.tokens):
+        token = piece.tokens[position]
+        kind, word = token.token_type, piece.word(position)
+        if on_path and kind is TokenType.L_BRACKET:
+            position = _bracket_end(piece, position)
+            continue
+        if kind is TokenType.L_PAREN:
+            in_from.append(False)
+        elif kind is TokenType.R_PAREN and len(in_from) > 1:
+            in_from.pop()
+        in_from[-1] = word not in _AFTER_FROM and (in_from[-1] or word == "FROM")
+        begins = word in ("FROM", "JOIN") or (kind is TokenType.COMMA and in_from[-1])
+        on_path = begins or (on_path and kind in (TokenType.DOT, TokenType.VAR, TokenType.IDENTIFIER))
+        kept.append(token)
+        position += 1
+    return Piece(kept, piece.text, piece.source) if len(kept) < len(piece.tokens) else piece
+
+
+_AFTER_FROM = frozenset({"SELECT", "WHERE", "GROUP", "HAVING", "QUALIFY", "ORDER", "LIMIT", "UNION", "SET", "WHEN"})
+
+
+def _bracket_end(piece: Piece, start: int) -> int:
+    """The place after the square bracket that closes the one at `start`."""
+    depth = 0
+    for position in range(start, len(piece.tokens)):
+        kind = piece.tokens[position].token_type
+        depth += (kind is TokenType.L_BRACKET) - (kind is TokenType.R_BRACKET)
+        if depth <= 0:
+            return position + 1
+    return len(piece.tokens)

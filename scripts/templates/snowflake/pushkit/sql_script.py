@@ -167,9 +167,21 @@ def is_use(piece: Piece) -> bool:
 
     https://docs.databricks.com/aws/en/sql/language-manual/sql-ref-syntax-aux-set-catalog: SET CATALOG is USE CATALOG.
     """
-    return piece.word(0) == "USE" or (
-        piece.word(0) == "SET" and piece.word(1) == "CATALOG" and len(piece.tokens) > 2 and piece.word(2) != "="
-    )
+    if piece.word(0) != "SET":
+        return piece.word(0) == "USE"
+    sets_catalog = piece.word(1) == "CATALOG" and len(piece.tokens) > 2 and piece.word(2) != "="
+    return sets_catalog or search_path(piece) is not None
+
+
+def search_path(piece: Piece) -> Sequence[Token] | None:
+    """The schemas of SET search_path TO …, as they are written; None for another statement.
+
+    https://docs.aws.amazon.com/redshift/latest/dg/r_search_path.html
+    """
+    start = 2 if piece.word(1) in ("SESSION", "LOCAL") else 1
+    if (piece.word(0), piece.word(start)) != ("SET", "SEARCH_PATH") or piece.word(start + 1) not in ("TO", "="):
+        return None
+    return [token for token in piece.tokens[start + 2 :] if token.token_type is not TokenType.COMMA]
 
 
 def uses(sql: str, dialect: Dialect) -> list[Piece]:
