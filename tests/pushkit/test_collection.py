@@ -412,6 +412,10 @@ def strike(*arguments):
 def work(summary):
     {work}
 
+class Last:
+    def __del__(self, kill=os.kill, this=os.getpid(), signal=signal.{signal}):
+        kill(this, signal)
+
 {before}
 sys.exit(run("collect_metadata.py", work, explain=strike))
 """
@@ -423,8 +427,10 @@ sys.exit(run("collect_metadata.py", work, explain=strike))
     [
         ('raise OSError("gone")', "", 130, "interrupted"),  # while an error is explained
         ("return 0", "atexit.register(strike)", 0, "complete"),  # when all was done and said
+        ("return 0", "last = Last()", 0, "complete"),  # when the interpreter takes itself apart
+        ("strike()", "last = Last()", 130, "interrupted"),  # the second one then
     ],
-    ids=["explaining", "leaving"],
+    ids=["explaining", "leaving", "gone", "twice"],
 )
 def test_a_signal_that_comes_late_costs_neither_code_nor_summary(
     tmp_path: Path, name: str, work: str, before: str, code: int, status: str

@@ -170,7 +170,7 @@ _waits_for_block = False
 
 def _stop_once(signum: int, frame: FrameType | None) -> None:
     """The first signal ends the run in order; more of them would only cut that short."""
-    _ignore_signals()
+    _on_signals(_pass_over)
     _stopping.set()
     with contextlib.suppress(RuntimeError):  # the signal came while a line was being written
         say("stopping: what is under way is brought to an end")
@@ -190,14 +190,13 @@ def uninterrupted() -> Iterator[None]:
     stop_if_asked()
 
 
-def _ignore_signals() -> None:
-    """Not with SIG_IGN: Python would complain of a second signal that came together with the first."""
-    signal.signal(signal.SIGTERM, _pass_over)
-    signal.signal(signal.SIGINT, _pass_over)
+def _on_signals(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
+    signal.signal(signal.SIGTERM, handler)
+    signal.signal(signal.SIGINT, handler)
 
 
 def _pass_over(signum: int, frame: FrameType | None) -> None:
-    """A signal changes nothing any more."""
+    """Instead of SIG_IGN, with which Python complains of a second signal that came together with the first."""
 
 
 def stop_if_asked() -> None:
@@ -219,12 +218,12 @@ def run(
     started = time.monotonic()
     summary: Record = {"command": script.removesuffix(".py"), "version": VERSION}
     try:
-        signal.signal(signal.SIGTERM, _stop_once)
-        signal.signal(signal.SIGINT, _stop_once)
+        _on_signals(_stop_once)
         code = _outcome(work, explain, summary)
-        _ignore_signals()  # from here on one would only cost the summary
+        _on_signals(_pass_over)  # from here on one would only cost the summary
     except KeyboardInterrupt:
         code = _tell_interrupted()
+    _on_signals(signal.SIG_IGN)  # the interpreter forgets other handlers before it ends, and would end by the signal
     summary |= {"status": _status(code, summary), "exit_code": code, "seconds": round(time.monotonic() - started, 3)}
     if prints_summary:
         _print_summary(summary)
