@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from functools import cache
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.sandbox_process import SandboxProcess
 from tests.script_process import clean_environment
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -72,3 +74,28 @@ def test_commands_name_scripts_and_options_that_exist(document: Path) -> None:
     for script, options in commands(document):
         assert script.exists(), script
         assert options <= options_of(script), (script.name, options - options_of(script))
+
+
+SANDBOX_BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the examples are for curl")
+def test_the_examples_of_the_sandbox_work_one_after_the_other(sandbox: SandboxProcess) -> None:
+    text = (ROOT / "scripts/sandbox/README.md").read_text(encoding="utf-8")
+    answers = {}
+    for language, block in SANDBOX_BLOCK.findall(text):
+        here = block.replace("127.0.0.1:8380", sandbox.url.removeprefix("http://"))
+        here = here.replace(".sandbox/", f"{sandbox.data_dir}/")
+        command = [sys.executable, "-c", here] if language == "python" else ["sh", "-euc", here]
+        environment = clean_environment(sandbox.env if language == "python" else {})
+        run = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment, check=False)
+        assert run.returncode == 0, run.stderr
+        assert '"error' not in run.stdout, block
+        answers[block] = run.stdout
+    pushed, seen, faults = answers.values()
+    (push,) = sandbox.pushes()
+    assert push["invocation_id"] in pushed
+    assert seen.count(push["invocation_id"]) == 2, "in the list of pushes and as the table's"
+    assert '"name":"ORDERS"' in seen
+    assert faults.endswith('{"faults":[]}')
+    assert faults.count('"status":503') == 3

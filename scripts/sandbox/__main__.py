@@ -27,6 +27,19 @@ from store import Store, StoreError
 VERSION = "0.1.0"
 HOST = "127.0.0.1"
 
+_HELP = """\
+example: python scripts/sandbox --port 8380 --data .sandbox
+         . .sandbox/sandbox.env        in the shell that pushes: endpoint, keys, warehouses (MCD_...)
+
+while it runs:
+  curl 127.0.0.1:8380/sandbox/pushes                what was accepted
+  curl 127.0.0.1:8380/sandbox/received/metadata     the events as they came (also lineage, querylogs)
+  curl -X POST 127.0.0.1:8380/sandbox/faults -d '{"path": "/ingest/v1/metadata", "calls": [3], "status": 503}'
+
+It ends on Ctrl-C or SIGTERM with 0, and with 2 when it cannot start. To begin anew, stop it and remove
+DIR/sandbox.db* (keeps the keys) or DIR. More: scripts/sandbox/README.md
+"""
+
 
 class AnnouncingServer(uvicorn.Server):
     """A server that says on stdout when it is ready, and says it once."""
@@ -41,16 +54,16 @@ class AnnouncingServer(uvicorn.Server):
 
 def arguments(given: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="sandbox",
+        prog="python scripts/sandbox",
         description="A local Monte Carlo: takes pushes, answers GraphQL, keeps all in one directory.",
-        epilog="example: python scripts/sandbox --port 8380 --data .sandbox && . .sandbox/sandbox.env",
+        epilog=_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--port", type=int, default=8380, help="port on 127.0.0.1; 0 takes a free one (8380)")
     parser.add_argument(
-        "--data",
-        type=Path,
-        default=Path(".sandbox"),
-        help="directory of keys and data; made if absent (.sandbox)",
+        "--port", type=int, default=8380, metavar="P", help="port on 127.0.0.1, 0 for a free one (8380)"
+    )
+    parser.add_argument(
+        "--data", type=Path, default=Path(".sandbox"), metavar="DIR", help="keys and data; made if absent (.sandbox)"
     )
     parser.add_argument("--version", action="version", version=f"sandbox {VERSION}")
     return parser.parse_args(given)
