@@ -9,6 +9,7 @@ import random
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from pycarlo.features.ingestion.models import (
     ColumnLineageSourceField,
     LineageAssetRef,
     LineageEvent,
+    LineageEventType,
     QueryLogEntry,
     RelationalAsset,
     Tag,
@@ -158,6 +160,115 @@ def test_takes_lineage_across_warehouses(sandbox: SandboxProcess, monkeypatch: p
     assert post(sandbox, "lineage", build_lineage_payload(events=[event]), SNOWFLAKE_ONLY).status_code == 403
 
 
+ACROSS = [
+    LineageAssetRef("TABLE", "t", "d", "s", "a", resource_uuid=SNOWFLAKE, resource_type="snowflake"),
+    LineageAssetRef("WILDCARD_TABLE", "t_*", "d", "s", "b", resource_uuid=REDSHIFT, resource_type="redshift"),
+]
+WITHOUT_ZONE = datetime(2026, 3, 1, 12, 0, 0, 1)  # noqa: DTZ001 - which pycarlo takes for local time
+BUILT: dict[str, tuple[str, dict[str, Any]]] = {
+    "a bare table": (
+        "metadata",
+        build_metadata_payload(SNOWFLAKE, "snowflake", [RelationalAsset("TABLE", AssetMetadata("n", "d", "s"))]),
+    ),
+    "empty parts": (
+        "metadata",
+        build_metadata_payload(
+            SNOWFLAKE,
+            "snowflake",
+            [
+                RelationalAsset(
+                    "VIEW",
+                    AssetMetadata("n", "d", "s", description="", view_query=""),
+                    tags=[Tag("k", "")],
+                    fields=[AssetField("c", "T", "")],
+                    volume=AssetVolume(),
+                    freshness=AssetFreshness(),
+                )
+            ],
+        ),
+    ),
+    "the largest numbers": (
+        "metadata",
+        build_metadata_payload(
+            SNOWFLAKE,
+            "snowflake",
+            [RelationalAsset("TABLE", AssetMetadata("n", "d", "s"), volume=AssetVolume(2**63 - 1, 0))],
+        ),
+    ),
+    "an upper case uuid": ("lineage", build_lineage_payload(SNOWFLAKE.upper(), "snowflake", [EDGE])),
+    "column lineage across warehouses": (
+        "lineage",
+        build_lineage_payload(
+            events=[
+                LineageEvent(ACROSS[0], ACROSS, [ColumnLineageField("c", [ColumnLineageSourceField("b", "x")])]),
+                LineageEvent(ACROSS[1], ACROSS[:1]),
+            ]
+        ),
+    ),
+    "column lineage without columns": (
+        "lineage",
+        build_lineage_payload(
+            SNOWFLAKE,
+            "snowflake",
+            [LineageEvent(EDGE.destination, EDGE.sources)],
+            event_type=LineageEventType.COLUMN_LINEAGE,
+        ),
+    ),
+    "a query as bare as can be": (
+        "querylogs",
+        build_query_log_payload(SNOWFLAKE, "snowflake", [QueryLogEntry(WITHOUT_ZONE, WITHOUT_ZONE, "x")]),
+    ),
+    "a query that failed": (
+        "querylogs",
+        build_query_log_payload(
+            SNOWFLAKE,
+            "snowflake",
+            [QueryLogEntry(NOON, NOON, "x", "", "", "", "", 0, {}), QueryLogEntry(NOON, NOON, "x", error_code="42P01")],
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("built", sorted(BUILT))
+def test_takes_all_that_pycarlo_builds(sandbox: SandboxProcess, built: str) -> None:
+    flow, body = BUILT[built]
+    answer = post(sandbox, flow, body)
+    assert answer.status_code == 202, answer.text
+    assert list(sandbox.received(flow, answer.json()["invocation_id"])) == body["events"]
+
+
+@pytest.mark.parametrize("flow", sorted(BODIES))
+def test_every_field_of_pycarlos_models_is_sent_by_these_tests(flow: str) -> None:
+    models: list[Any] = {
+        "metadata": [RelationalAsset, AssetMetadata, Tag, AssetField, AssetVolume, AssetFreshness],
+        "lineage": [LineageEvent, LineageAssetRef, ColumnLineageField, ColumnLineageSourceField],
+        "querylogs": [QueryLogEntry],
+    }[flow]
+    sent = {key for _, body in [*BUILT.values(), (flow, BODIES[flow])] for key in keys_in(body["events"])}
+    assert {field.name for model in models for field in fields(model)} <= sent
+
+
+def keys_in(value: Any) -> Iterator[str]:
+    """Yield every key of the objects in a JSON value."""
+    if isinstance(value, dict):
+        yield from value
+    for member in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from keys_in(member)
+
+
+def test_half_a_warehouse_on_a_reference_is_400(sandbox: SandboxProcess) -> None:
+    _, across = BUILT["column lineage across warehouses"]
+    for missing in ("resource_uuid", "resource_type"):
+        body = copy.deepcopy(across)
+        del body["events"][1]["sources"][0][missing]
+        details = refused(post(sandbox, "lineage", body), 400)["details"]
+        assert list(details) == [f"events[1].sources[0].{missing}"]
+    body = copy.deepcopy(across)
+    body["events"][0]["sources"][1]["resource_type"] = "snowflake"
+    details = refused(post(sandbox, "lineage", body), 400)["details"]
+    assert list(details) == ["events[0].sources[1].resource_type"]
+
+
 @pytest.mark.parametrize("flow", sorted(BODIES))
 @pytest.mark.parametrize(
     "key",
@@ -265,6 +376,18 @@ FAULTS: list[tuple[str, Path_, Any, str]] = [
     (
         "metadata",
         ("events", 0, "relational_asset", "freshness", "last_update_time"),
+        "9999-12-31T23:00:00-02:00",
+        "events[0].relational_asset.freshness.last_update_time",
+    ),
+    (
+        "metadata",
+        ("events", 0, "relational_asset", "freshness", "last_update_time"),
+        "0001-01-01T00:00:00+00:01",
+        "events[0].relational_asset.freshness.last_update_time",
+    ),
+    (
+        "metadata",
+        ("events", 0, "relational_asset", "freshness", "last_update_time"),
         1767225600,
         "events[0].relational_asset.freshness.last_update_time",
     ),
@@ -289,6 +412,12 @@ FAULTS: list[tuple[str, Path_, Any, str]] = [
     ),
     ("lineage", ("events", 0, "sources", 0, "resource_uuid"), SNOWFLAKE, "events[0].sources[0].resource_uuid"),
     ("lineage", ("resource",), REMOVED, "events[0].destination.resource_uuid"),
+    ("metadata", ("comment",), "x", "comment"),
+    ("metadata", ("resource",), None, "resource"),
+    ("lineage", ("events", 0, "sources", 0, "asset_id"), "", "events[0].sources[0].asset_id"),
+    ("lineage", ("events", 0, "fields", 0, "source_fields"), None, "events[0].fields[0].source_fields"),
+    ("querylogs", ("events", 0, "user"), 7, "events[0].user"),
+    ("querylogs", ("events", 0, "error_code"), 1.5, "events[0].error_code"),
     ("querylogs", ("event_type",), "QUERY_LOGS", "event_type"),
     ("querylogs", ("resource", "log_type"), "hive", "resource.log_type"),
     ("querylogs", ("resource", "log_type"), REMOVED, "resource.log_type"),
