@@ -17,11 +17,12 @@ from dataclasses import dataclass, field, replace
 from sqlglot import exp
 from sqlglot.dialects.dialect import Dialect
 from sqlglot.dialects.redshift import Redshift
+from sqlglot.dialects.snowflake import Snowflake
 from sqlglot.errors import SqlglotError, TokenError
 from sqlglot.tokenizer_core import Token, TokenType
 
 from pushkit import sql_fallback
-from pushkit.sql_forms import Form, Parts, read_form, rewritten
+from pushkit.sql_forms import Form, Parts, name_at, read_form, rewritten
 from pushkit.sql_names import EXTERNAL, Defaults, Namer, Schema, TableName, dialect_of
 from pushkit.sql_query import Temporary, TooCostly
 from pushkit.sql_relations import Relation
@@ -176,6 +177,8 @@ class _Script:
             if moved is None:
                 return
             piece = moved
+        if isinstance(self.dialect, Snowflake):
+            self._enter_created(piece)
         reason = _beyond_reading(piece)
         if reason is not None:
             self._skip(reason, piece.source)
@@ -342,6 +345,23 @@ class _Script:
         if len(schemas) == 1 and "," not in schemas[0].text:
             schema = self._namer.fold(schemas[0].text, schemas[0].token_type is TokenType.IDENTIFIER)
         self._enter(Defaults(self.defaults.database, schema))
+
+    def _enter_created(self, piece: Piece) -> None:
+        """CREATE DATABASE and CREATE SCHEMA go on in what they made, in Snowflake alone.
+
+        https://docs.snowflake.com/en/sql-reference/sql/create-schema#general-usage-notes
+        """
+        at = 1
+        while piece.word(at) in ("OR", "REPLACE", "TRANSIENT"):
+            at += 1
+        kind = piece.word(at)
+        if piece.word(0) != "CREATE" or kind not in ("DATABASE", "SCHEMA") or piece.word(at + 1) in ("IF", "ROLE"):
+            return  # of one that may be there already the page does not say it
+        names = [self._namer.fold(*part) for part in name_at(piece, at + 1)[0]]
+        if names and kind == "DATABASE":
+            self._enter(Defaults(names[0], None))
+        elif names:
+            self._enter(Defaults(names[-2] if len(names) > 1 else self.defaults.database, names[-1]))
 
     def _enter(self, defaults: Defaults) -> None:
         made = self._namer.made

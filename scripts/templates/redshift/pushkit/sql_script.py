@@ -244,8 +244,7 @@ def _unwrapped(piece: Piece, dialect: Dialect, depth: int) -> Iterator[Piece]:
             elif text is None:
                 yield piece  # computed at run time: for the reader to report
             return
-        # https://docs.snowflake.com/en/sql-reference/sql/alter-task: ALTER TASK t MODIFY AS statement
-        if word == "CREATE" or (word, piece.word(1)) == ("ALTER", "TASK"):
+        if word == "CREATE" or _holds_statements(piece):
             yield from _created(piece, dialect, depth)
             return
         if is_use(piece):
@@ -429,8 +428,18 @@ def _executed(piece: Piece, dialect: Dialect) -> str | None:
     return None if start else ""
 
 
+def _holds_statements(piece: Piece) -> bool:
+    """Statements that hold others without a CREATE.
+
+    https://docs.snowflake.com/en/sql-reference/sql/alter-task: ALTER TASK t MODIFY AS statement
+    https://docs.snowflake.com/en/sql-reference/sql/call-with: WITH p AS PROCEDURE () … AS 'body' CALL p()
+    """
+    words = [piece.word(position) for position in range(4)]
+    return words[:2] == ["ALTER", "TASK"] or (words[0] == "WITH" and words[2:] == ["AS", "PROCEDURE"])
+
+
 def _created(piece: Piece, dialect: Dialect, depth: int) -> Iterator[Piece]:
-    position = 1
+    position = 3 if piece.word(0) == "WITH" else 1
     while piece.word(position) in _MODIFIERS:
         position += 1
     kind = piece.word(position)
