@@ -208,7 +208,7 @@ class Spreading:
 
     async def _run(self) -> None:
         pause, waiting = _LEAST_PAUSE, True
-        while waiting:
+        while waiting or self._came:
             await asyncio.sleep(pause)
             self._came = False
             start = time.monotonic()
@@ -234,10 +234,10 @@ def _spread_some(connection: sqlite3.Connection) -> bool:
             push_resources.resource AS resource,
             pushes.log_type AS log_type,
             pushes.body AS body
-        FROM pushes
+        FROM pushes_to_spread
+        JOIN pushes ON pushes.push_id = pushes_to_spread.push_id
         JOIN push_resources ON push_resources.push_id = pushes.push_id
-        WHERE pushes.spread = 0
-        ORDER BY pushes.push_id
+        ORDER BY pushes_to_spread.push_id
         """
     )
     done: list[tuple[int]] = []
@@ -261,7 +261,7 @@ def _spread_some(connection: sqlite3.Connection) -> bool:
     connection.executemany(
         "INSERT INTO queries (shape_id, started, push_id, position, ended, user) VALUES (?, ?, ?, ?, ?, ?)", queries
     )
-    connection.executemany("UPDATE pushes SET spread = 1 WHERE push_id = ?", done)
+    connection.executemany("DELETE FROM pushes_to_spread WHERE push_id = ?", done)
     return bool(done)
 
 

@@ -47,9 +47,9 @@ def record(push: Push) -> Callable[[sqlite3.Connection], None]:
         cursor = connection.execute(
             """
             INSERT INTO pushes (
-                invocation_id, flow, event_type, log_type, received, events, raw_bytes, spread, body
+                invocation_id, flow, event_type, log_type, received, events, raw_bytes, body
             )
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?)
             """,
             (
                 push.invocation_id,
@@ -59,7 +59,6 @@ def record(push: Push) -> Callable[[sqlite3.Connection], None]:
                 push.received,
                 len(push.events),
                 len(push.raw),
-                push.flow != QUERY_LOGS,
                 zlib.compress(push.raw, 1),
             ),
         )
@@ -207,6 +206,7 @@ def _own_queries(connection: sqlite3.Connection, push: Push, push_id: int) -> No
     """Leave the queries in the push's body: `query_log` spreads them out, many at a time."""
     assert push.resource is not None  # noqa: S101 - the body's shape requires it
     _own(connection, push, push_id, [push.resource])
+    connection.execute("INSERT INTO pushes_to_spread (push_id) VALUES (?)", (push_id,))
 
 
 _RECORDERS = {METADATA: _record_metadata, LINEAGE: _record_lineage, QUERY_LOGS: _own_queries}

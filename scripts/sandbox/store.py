@@ -33,11 +33,13 @@ CREATE TABLE pushes (
     received      INTEGER NOT NULL,
     events        INTEGER NOT NULL,
     raw_bytes     INTEGER NOT NULL,
-    spread        INTEGER NOT NULL,      -- 0: queries that are only in the body yet
     body          BLOB NOT NULL          -- the request as it came, zlib
 );
 
-CREATE INDEX pushes_to_spread ON pushes (push_id) WHERE spread = 0;
+-- Those whose queries are only in the body yet.
+CREATE TABLE pushes_to_spread (
+    push_id INTEGER PRIMARY KEY REFERENCES pushes
+);
 
 -- A cross-warehouse lineage push belongs to several.
 CREATE TABLE push_resources (
