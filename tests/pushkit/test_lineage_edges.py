@@ -34,7 +34,7 @@ def mappings(of: Destination) -> set[tuple[str, str, str]]:
 @pytest.mark.parametrize(
     ("path", "database", "schema"),
     [
-        ("s3://lake/orders/2026/", "s3", "lake"),
+        ("s3://lake/orders/", "s3", "lake"),
         ("gcs://lake", "gcs", "lake"),
         ("file:///mnt/orders", "file", "file"),
         ("s3://lake/a://b", "s3", "lake"),
@@ -44,6 +44,34 @@ def mappings(of: Destination) -> set[tuple[str, str, str]]:
 )
 def test_a_path_has_a_database_and_a_schema(path: str, database: str, schema: str) -> None:
     assert external(path) == ("EXTERNAL", database, schema, path)
+
+
+@pytest.mark.parametrize(
+    ("path", "kept"),
+    [
+        ("s3://lake/orders/2026/", "s3://lake/orders/"),
+        ("s3://lake/orders/y=2026/m=11/d=22/h=09/part-000.parquet", "s3://lake/orders/"),
+        ("s3://lake/orders/2026/11/22/09/part-000.parquet", "s3://lake/orders/"),
+        ("s3://lake/orders/20261122/a.csv", "s3://lake/orders/"),
+        ("s3://lake/orders/2026-11-22T09/a.csv", "s3://lake/orders/"),
+        ("s3://lake/orders/2026_11", "s3://lake/orders/"),
+        ("s3://lake/dt=x/2026/", "s3://lake/"),
+        ("azure://shop.blob.core.windows.net/raw/2026/11/", "azure://shop.blob.core.windows.net/raw/"),
+        ("landing/2026/orders.csv", "landing/"),
+        ("s3://lake/orders/orders.csv", "s3://lake/orders/orders.csv"),
+        ("s3://lake/orders/20261122.csv", "s3://lake/orders/20261122.csv"),
+        ("s3://lake/09/42/orders_2026/v2026/", "s3://lake/09/42/orders_2026/v2026/"),
+        ("s3://2026/orders", "s3://2026/orders"),
+        ("s3://lake/=/orders", "s3://lake/=/orders"),
+    ],
+)
+def test_a_path_ends_before_what_says_when(path: str, kept: str) -> None:
+    assert external(path).name == kept
+
+
+def test_a_stage_with_the_tables_name_is_a_source_of_it() -> None:
+    made = destination(EXACT, Asset("EXTERNAL", *TARGET.key), Asset("VIEW", *TARGET.key))
+    assert [source["type"] for source in made.record()["sources"]] == ["EXTERNAL"]
 
 
 def test_a_record_refers_to_sources_by_their_places() -> None:

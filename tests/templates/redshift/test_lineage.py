@@ -13,7 +13,7 @@ ORDERS = ("TABLE", DEV, "sales", "orders")
 CUSTOMERS = ("TABLE", DEV, "sales", "customers")
 FCT_ORDERS = ("TABLE", ANALYTICS, "marts", "fct_orders")
 CLICKS = ("TABLE", DEV, "spectrum", "clicks")
-LOADED = ("EXTERNAL", "s3", "lake", "s3://lake/orders/2026/")
+LOADED = ("EXTERNAL", "s3", "lake", "s3://lake/orders/")
 UNLOADED = ("EXTERNAL", "s3", "lake", "s3://lake/export/orders_")
 
 NO_FULL_NAME = "name without a schema, which no table or several tables of that database have"

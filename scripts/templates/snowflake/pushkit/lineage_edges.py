@@ -11,6 +11,7 @@ records, one for each destination.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -35,16 +36,34 @@ class Asset(NamedTuple):
     def key(self) -> Key:
         return self.database, self.schema, self.name
 
+    @property
+    def is_external(self) -> bool:
+        """A stage may have the name of the table that it fills."""
+        return self.type == "EXTERNAL"
+
     def __str__(self) -> str:
         return ".".join(self.key)
 
 
+# Parts of a path that say when, not what: ``dt=2026-11-22``, ``2026``, ``20261122``, ``2026-11-22T09``.
+# ADAPT: further forms of such folders, where paths have others.
+_PARTITION = re.compile(r"[^=]+=.*|(19|20)\d\d([-_.:T]?\d\d)*Z?")
+
+
 def external(path: str) -> Asset:
-    """A path outside the warehouse. Monte Carlo wants a database and a schema: scheme and bucket stand in."""
+    """A path outside the warehouse. Monte Carlo wants a database and a schema: scheme and bucket stand in.
+
+    The path is cut before its first partition, or every hour of a load would be an asset of its own for ever.
+    """
     scheme, mark, rest = path.partition("://")
     if not mark:
-        return Asset("EXTERNAL", "external", path.partition("/")[0] or "external", path)
-    return Asset("EXTERNAL", scheme, rest.partition("/")[0] or scheme, path)
+        scheme, rest = "", path
+    bucket, *parts = rest.split("/")
+    for place, part in enumerate(parts):
+        if _PARTITION.fullmatch(part):
+            path = scheme + mark + "/".join([bucket, *parts[:place], ""])
+            break
+    return Asset("EXTERNAL", scheme or "external", bucket or scheme or "external", path)
 
 
 @dataclass
@@ -62,7 +81,7 @@ class Destination:
 
     def add(self, source: Asset, target_column: str | None = None, source_column: str | None = None) -> None:
         """Add an edge, and with both columns a column mapping. An edge to itself tells nothing."""
-        if source.key == self.asset.key:
+        if source.key == self.asset.key and source.is_external == self.asset.is_external:
             return
         self.sources.setdefault(source.key, source)
         if target_column and source_column:
@@ -138,7 +157,7 @@ def through_absent(
     """
 
     def is_absent(asset: Asset) -> bool:
-        return asset.type != "EXTERNAL" and not exists(asset)
+        return not asset.is_external and not exists(asset)
 
     kept: dict[Key, Destination] = {}
     absent: list[Asset] = []
