@@ -22,8 +22,9 @@ from connection import Session
 from pushkit.collection import Options
 from pushkit.manifest import Window
 
-# Text comes in pieces of 4,000 characters. A query is in the window in which it ended; one that still runs will be
-# in a later one. User 1 is Redshift itself.
+# Text comes in pieces of 4,000 characters, which keep their blanks at the end: they may stand between two words. A
+# query is in the window in which it ended; one that still runs will be in a later one. User 1 is Redshift itself. Both
+# views have the time at which a query started: texts outside the bounds cannot be wanted, and need not be joined.
 # https://docs.aws.amazon.com/redshift/latest/dg/SYS_QUERY_HISTORY.html
 # https://docs.aws.amazon.com/redshift/latest/dg/SYS_QUERY_TEXT.html
 HISTORY_SQL = """
@@ -31,7 +32,7 @@ SELECT
     h.end_time AS end_time,
     h.query_id AS query_id,
     t.sequence AS sequence,
-    COALESCE(RTRIM(t.text), RTRIM(h.query_text)) AS text,
+    COALESCE(t.text, h.query_text) AS text,
     h.start_time AS start_time,
     RTRIM(h.status) AS status,
     RTRIM(h.query_type) AS query_type,
@@ -56,7 +57,10 @@ SELECT
     h.compute_type AS compute_type,
     RTRIM(h.generic_query_hash) AS generic_query_hash
 FROM sys_query_history AS h
-LEFT JOIN sys_query_text AS t ON t.query_id = h.query_id
+LEFT JOIN sys_query_text AS t
+    ON t.query_id = h.query_id
+    AND t.start_time >= :texts_since
+    AND t.start_time < :until
 WHERE h.end_time >= :page_end
     AND h.end_time < :until
     AND (
@@ -71,8 +75,14 @@ LIMIT 4000
 """
 
 # What moves data, and what a session has to be followed by: temporary tables, its search path. Plain SELECTs are
-# most of a log and move none, but SELECT … INTO does.
-CHANGES = "AND h.status = 'success' AND (COALESCE(RTRIM(h.query_type), '') <> 'SELECT' OR h.query_text ILIKE '%into%')"
+# most of a log and move none, but SELECT … INTO does, and no page says what type it has. The history's text ends after
+# 4,000 characters, with blanks that RTRIM takes away: in a long one INTO may stand behind its end.
+CHANGES = """AND h.status = 'success'
+    AND (
+        COALESCE(RTRIM(h.query_type), '') <> 'SELECT'
+        OR h.query_text ILIKE '%into%'
+        OR OCTET_LENGTH(RTRIM(h.query_text)) >= 3000
+    )"""
 ALL_ENDED = "AND h.status IN ('success', 'failed', 'canceled')"
 CHANGES_STATEMENT = HISTORY_SQL.replace(ALL_ENDED, CHANGES)
 
@@ -103,6 +113,9 @@ WHERE u.user_name = CURRENT_USER
 PAGE_ROWS = 4_000  # as HISTORY_SQL says
 FIRST_SLICE, SHORTEST_SLICE = timedelta(hours=1), timedelta(minutes=1)
 PIECE = 4_000  # characters of text in a row of SYS_QUERY_TEXT
+# ADAPT: how long a query may run and still have its text beyond 4,000 characters. Of one that ran longer the history's
+# text is taken, and counted where that may not be all.
+LONGEST_RUN = timedelta(days=1)
 # No page states how far SYS views lag or how long they keep rows. STL views keep seven days; SHOW TABLES lags by
 # five minutes, and this is twice that.
 LATENCY = timedelta(minutes=10)
@@ -173,7 +186,7 @@ def logged_queries(session: Session, window: Window, options: Options, sql: str 
 def _is_whole(pieces: list[HistoryRow]) -> bool:
     """Whether all pieces are there, or the history's own text is short enough to be all of it."""
     if pieces[0].sequence is None:
-        return not _is_full(pieces[0].text or "")
+        return not _may_be_cut(pieces[0].text or "")
     return [row.sequence for row in pieces] == list(range(len(pieces)))
 
 
@@ -208,7 +221,8 @@ def _pages(session: Session, start: datetime, stop: datetime, sql: str) -> Itera
     end, query, sequence = start, -1, -1
     while True:
         count = 0
-        for row in session.rows(sql, page_end=end, until=stop, page_query=query, page_sequence=sequence):
+        values = {"page_end": end, "until": stop, "page_query": query, "page_sequence": sequence}
+        for row in session.rows(sql, texts_since=start - LONGEST_RUN, **values):
             found = HistoryRow(*row)
             end, query, sequence = found.end_time, found.query_id, found.sequence or 0
             count += 1
@@ -220,19 +234,17 @@ def _pages(session: Session, start: datetime, stop: datetime, sql: str) -> Itera
 def assembled(pieces: list[str]) -> str:
     """The statement as it was sent.
 
-    Blanks at the end of a piece were cut off by the CHAR type, and are given back: every piece but the last is full.
-    Then backslash, new line and carriage return, which the log writes as two characters each, are read; that cannot be
-    done before, as the two may stand in two pieces.
+    Only the blanks behind its end are cut off: CHAR fills the last piece up with them, and what stands at the end of
+    another one is the statement's own. Then backslash, new line and carriage return, which the log writes as two
+    characters each, are read; that cannot be done before, as the two may stand in two pieces.
     """
-    parts = [piece if _is_full(piece) else piece.ljust(PIECE) for piece in pieces[:-1]]
-    return unescaped("".join([*parts, *pieces[-1:]]).rstrip(" "))
+    return unescaped("".join(pieces).rstrip(" "))
 
 
-def _is_full(piece: str) -> bool:
-    """Whether nothing was cut off. One with letters of several bytes may be full with fewer characters."""
-    if piece.isascii():
-        return len(piece) >= PIECE
-    return len(piece.encode("utf-8", errors="replace")) >= PIECE - 3
+def _may_be_cut(text: str) -> bool:
+    """Whether the history's own text may be longer than what it keeps: a letter of several bytes may fill its end."""
+    text = text.rstrip(" ")
+    return len(text) >= PIECE or (not text.isascii() and len(text.encode("utf-8", errors="replace")) >= PIECE - 3)
 
 
 ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "\\": "\\"}

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 
-from tests.warehouses.redshift.filling import stamp
+from tests.warehouses.redshift.filling import query_blocks, stamp
 from tests.warehouses.redshift.launch import RedshiftServer, literal
+from tests.warehouses.redshift.truth import Query
 
 # An external schema whose catalog does not answer makes the views that list it fail as a whole.
 BREAK_SQL = """
@@ -56,3 +57,15 @@ def logged(server: RedshiftServer, text: str, at: datetime, query_type: str | No
     finally:
         server.run("DELETE FROM testbed.sys_query_history WHERE query_id = 77")
         server.run("DELETE FROM testbed.sys_query_text WHERE query_id = 77")
+
+
+@contextmanager
+def logged_too(server: RedshiftServer, *queries: Query) -> Iterator[None]:
+    """In this block the log has these queries more, with their texts in pieces. Their ids are no others'."""
+    ids = ", ".join(str(query.query_id) for query in queries)
+    try:
+        server.run("\n".join(query_blocks(queries)))
+        yield
+    finally:
+        server.run(f"DELETE FROM testbed.sys_query_history WHERE query_id IN ({ids})")
+        server.run(f"DELETE FROM testbed.sys_query_text WHERE query_id IN ({ids})")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
 
+import pytest
+
 from tests.collected import Record
 from tests.script_process import run_script
-from tests.templates.redshift.breaking import logged
+from tests.templates.redshift.breaking import logged, logged_too
 from tests.templates.redshift.conftest import Templates
-from tests.warehouses.redshift.shop import SYSTEM_USER_ID, Shop
-from tests.warehouses.redshift.truth import Query
+from tests.warehouses.redshift.shop import DEV, LOADER, SYSTEM_USER_ID, Shop
+from tests.warehouses.redshift.truth import CHUNK, Query
 
 NO_USER = "user unknown: the name is neither in sys_query_history nor in svv_user_info"
 INCOMPLETE = "query text incomplete: pieces are missing in sys_query_text"
@@ -118,6 +120,31 @@ def test_a_text_that_only_the_history_has_may_be_cut_off(templates: Templates, s
         (record,) = [each for each in collected.records if each["query_id"] == "77"]
         mark = "" if is_whole else "\n/* incomplete in sys_query_text */"
         assert record["query_text"] == text + mark
+        assert collected.skipped.get(INCOMPLETE, 0) == (not is_whole)
+
+
+@pytest.mark.parametrize("letter", "eé日")
+def test_blanks_between_two_pieces_stay(templates: Templates, shop: Shop, letter: str) -> None:
+    """The last of three blanks is the last character of a piece, with letters of one byte and of more."""
+    start, end = f"SELECT '{letter}', ", " FROM sales.orders   "
+    text = f"{start}'{'x' * (CHUNK - len(start) - len(end) - 2)}'{end}WHERE amount > 1"
+    assert (text[CHUNK - 1], text[CHUNK]) == (" ", "W")
+    query = Query(78, LOADER, DEV, "SELECT", text, shop.now - timedelta(hours=2))
+    with logged_too(templates.server, query):
+        collected = templates.collect("query_logs")
+    (record,) = [each for each in collected.records if each["query_id"] == "78"]
+    assert record["query_text"] == text
+
+
+def test_a_query_that_ran_for_hours_has_its_whole_text(templates: Templates, shop: Shop) -> None:
+    """Its text is as old as its start; that of one that ran for days is the history's, and said to be incomplete."""
+    for days, is_whole in ((0.9, True), (2, False)):
+        text = f"SELECT '{'x' * CHUNK}' AS wide"
+        start = shop.now - timedelta(days=days, hours=2)
+        with logged_too(templates.server, Query(79, LOADER, DEV, "SELECT", text, start, seconds=days * 24 * 60 * 60)):
+            collected = templates.collect("query_logs", "--lookback-hours", "4")
+        (record,) = [each for each in collected.records if each["query_id"] == "79"]
+        assert (record["query_text"] == text) is is_whole
         assert collected.skipped.get(INCOMPLETE, 0) == (not is_whole)
 
 
