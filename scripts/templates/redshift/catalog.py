@@ -121,19 +121,22 @@ def databases(warehouse: Warehouse, options: Options, only: Collection[str] | No
 
 
 class Listing:
-    """Asks each database for its tables, and remembers whether any could say."""
+    """Asks each database for its tables, and remembers whether any could say, and which said it ``wholly``."""
 
     def __init__(self, options: Options) -> None:
         self._options = options
         self._answers: list[bool] = []
+        self.wholly: set[str] = set()
 
     def tables(self, database: Database) -> Iterator[TableRow]:
         """Schema, name, type and remarks of every table and view, by schema and name."""
         values = {"database": database.name}
-        rows = or_local(
+        rows, is_whole = or_local(
             database, self._options, (NO_EXTERNAL_TABLES, TABLES_SQL), (UNREADABLE_TABLES, LOCAL_TABLES_SQL), values
         )
         self._answers.append(rows is not None)
+        if is_whole:
+            self.wholly.add(database.name)
         for row in rows or []:
             if not is_system_schema(row[0]):
                 yield row[0], row[1], row[2] or "", row[3]
@@ -147,13 +150,14 @@ class Listing:
 
 def or_local(
     database: Database, options: Options, whole: tuple[str, str], local: tuple[str, str], values: dict[str, Any]
-) -> list[tuple[Any, ...]] | None:
+) -> tuple[list[tuple[Any, ...]] | None, bool]:
     """The rows of a statement that covers external schemas, else of one without them; each with its skip reason.
 
-    Both failing counts as the second reason only: the first would say that the local rows are there.
+    And whether they are the first one's. Both failing counts as the second reason only: the first would say that the
+    local rows are there.
     """
     try:
-        return list(database.session.rows(whole[1], **values))
+        return list(database.session.rows(whole[1], **values)), True
     except Exception as error:
         if not is_statements_own(error):
             raise
@@ -161,7 +165,7 @@ def or_local(
     rows = readable(database, options, local[0], local[1], **values)
     if rows is not None:
         options.skip(whole[0], problem)
-    return rows
+    return rows, False
 
 
 def view_texts(database: Database, options: Options) -> dict[Key, str]:

@@ -30,11 +30,12 @@ from itertools import chain
 from catalog import Database, Key, Listing, backed_view, databases, is_system_schema, readable, view_texts
 from connection import Warehouse, connect, explain, quote
 from pushkit.collection import Collector, Filters, Options, run_collect
-from pushkit.lineage_edges import EXACT, Asset, Destination, external, gathered, listed
+from pushkit.lineage_edges import EXACT, Asset, Destination, external, gathered, listed, through_absent
 from pushkit.lineage_text import Named, add_schema_argument, read_log, schema_of
 from pushkit.manifest import Record, Window
 from pushkit.sql_lineage import Defaults, LineageLog, Schema, TableName
 from query_history import CHANGES_STATEMENT, LATENCY, RETENTION, logged_queries
+from sqlglot import TokenType
 from sqlglot.dialects.redshift import Redshift
 from sqlglot.errors import TokenError
 
@@ -65,9 +66,14 @@ ORDER BY view_schema.nspname, dependent.relname, source_schema.nspname, source.r
 OVERLAP = timedelta(hours=6)
 
 NO_DEPENDENCIES = "dependencies of views not readable (pg_depend)"
+GONE = "destination that the catalog no longer has (renamed, dropped, temporary), or hides from this user"
 NO_FULL_NAME = "name without a schema, which no table or several tables of that database have"
 # https://docs.aws.amazon.com/redshift/latest/dg/cm_chap_system-tables.html: they are found without a schema.
 SYSTEM_VIEWS = ("pg_", "stl_", "stv_", "svl_", "svv_", "svcs_", "sys_")
+# Words of a search path that are no schema with tables of the customer's.
+OUTSIDE_OF_PATHS = ("default", "pg_catalog", "pg_temp")
+# Stands between the schemas of a search path, which goes through the LineageLog as if it were one schema.
+NEXT = "\0"
 
 
 # --- names ---------------------------------------------------------------------------------------------
@@ -79,35 +85,63 @@ class Names:
     def __init__(self, schema: Schema) -> None:
         self.schema = schema
         self._schemas_of: dict[tuple[str, str], set[str]] = {}
+        self._schemas: set[tuple[str, str]] = set()
+        self.listed: set[str] = set()  # databases of which all tables were added
 
     def add(self, database: str, schema: str, name: str, kind: str) -> None:
         table = TableName(database, schema, name, "VIEW" if "VIEW" in kind.upper() else "TABLE")
         if self.schema.find(table.parts) is None:
             self.schema.add(table, [])
         self._schemas_of.setdefault((database, name), set()).add(schema)
+        self._schemas.add((database, schema))
+
+    def exists(self, asset: Asset) -> bool:
+        """False only where all tables of the asset's database are known, and it is none of them."""
+        return asset.database not in self.listed or asset.schema in self._schemas_of.get(
+            (asset.database, asset.name), ()
+        )
+
+    def path(self, database: str, user: str, schemas: list[str]) -> str | None:
+        """A search path as ``complete`` takes it for the schema of a name; None for an empty one.
+
+        ``$user`` is the schema of the user's name, if there is one.
+        https://docs.aws.amazon.com/redshift/latest/dg/r_search_path.html
+        """
+        there = [schema for schema in schemas if schema != "$user"]
+        if "$user" in schemas and (database, user) in self._schemas:
+            there.insert(schemas.index("$user"), user)
+        return NEXT.join(there) or None
 
     def complete(self, reference: Record, options: Options) -> Named | None:
         """The asset a reference names; None, and counted, when its schema stays unknown.
 
-        A statement that succeeded did find its table. Where only one of that name is in the database, it was most
-        likely that one, whatever the session's search path; but a temporary table that was made before what is read
-        here may have had the same name. Where there are several, nothing can tell.
+        Of several schemas in a search path it is the first that has the table; what none of them has was made in the
+        first, and is gone. Without a path: a statement that succeeded did find its table. Where only one of that name
+        is in the database, it was most likely that one; but a temporary table that was made before what is read here
+        may have had the same name. Where there are several, nothing can tell.
         """
         kind, database, schema, name = (reference[part] for part in ("type", "database", "schema", "name"))
         if kind == "EXTERNAL":
             return Named(external(name))
         is_sure = bool(schema)
-        if database and not is_sure:
-            schemas = self._schemas_of.get((database, name), set())
-            schema = next(iter(schemas)) if len(schemas) == 1 else None
+        if database and (not schema or NEXT in schema):
+            schema, is_sure = self._schema_of(database, name, schema)
             found = self.schema.find((database, schema, name)) if schema else None
             kind = found[0].kind if found else kind
-        if not schema and name.startswith(SYSTEM_VIEWS):
+        if not is_sure and name.startswith(SYSTEM_VIEWS):
             return None  # no asset, and no loss
         if not (database and schema):
             options.skip(NO_FULL_NAME, f"{database or '?'}.?.{name}")
             return None
         return Named(Asset(kind, database, schema, name), is_sure)
+
+    def _schema_of(self, database: str, name: str, path: str | None) -> tuple[str | None, bool]:
+        """The schema that a name without one stands for, and whether that is sure."""
+        schemas = self._schemas_of.get((database, name), set())
+        if path is None:
+            return (next(iter(schemas)) if len(schemas) == 1 else None), False
+        in_order = path.split(NEXT)
+        return next(((schema, True) for schema in in_order if schema in schemas), (in_order[0], False))
 
 
 # --- views, from the catalog -----------------------------------------------------------------------------
@@ -155,21 +189,23 @@ def _take_columns(exact: Destination, parsed: Destination) -> None:
 def statements(warehouse: Warehouse, names: Names, options: Options) -> Iterator[Destination]:
     """Destinations of the statements of the window, temporary tables resolved within their session.
 
-    Those of the time before it that is read along, to know the sessions by, are among them.
+    Those of the time before it that is read along, to know the sessions by, are among them. A session's id is that of
+    its process, which others get later: only with the user and the database it tells sessions apart.
     """
     window = Window(options.since - OVERLAP, options.until)
-    paths: dict[int | None, str | None] = {}
+    paths: dict[str, str | None] = {}
     with LineageLog("redshift", schema=names.schema) as log:
         for query in logged_queries(warehouse.main, window, options, CHANGES_STATEMENT):
             row = query.row
+            database, session = row.database_name or "", f"{row.session_id} {row.user_id} {row.database_name}"
             path = search_path(query.text)
             if path is not None:
-                paths[row.session_id] = path[0] if len(path) == 1 else None
+                paths[session] = names.path(database, row.user_name or "", path)
                 continue
             log.add(
                 query.text,
-                session=str(row.session_id),
-                defaults=Defaults(row.database_name or None, paths.get(row.session_id)),
+                session=session,
+                defaults=Defaults(database or None, paths.get(session)),
                 at=row.start_time,
                 truncated=not query.is_whole,
             )
@@ -177,25 +213,25 @@ def statements(warehouse: Warehouse, names: Names, options: Options) -> Iterator
 
 
 def search_path(text: str) -> list[str] | None:
-    """The schemas of SET search_path, None when the statement is another one.
+    """The schemas of SET search_path in their order, none for the default; None when the statement is another one.
 
-    One schema alone completes the session's names. Of several it would be a guess which of them has a table.
     https://docs.aws.amazon.com/redshift/latest/dg/r_search_path.html
     """
-    if "search_path" not in text[:200].lower():
+    if "search_path" not in text.lower():
         return None
     try:
-        words = [token.text for token in Redshift().tokenize(text)]
+        tokens = Redshift().tokenize(text)
     except TokenError:
         return None
-    lowered = [word.lower() for word in words]
-    if lowered[:2] == ["set", "session"] or lowered[:2] == ["set", "local"]:
-        words, lowered = words[1:], lowered[1:]
-    if lowered[:1] == ["reset"] and lowered[1:2] == ["search_path"]:
+    quoted = (TokenType.IDENTIFIER, TokenType.STRING)
+    words = [token.text if token.token_type in quoted else token.text.lower() for token in tokens]
+    if words[:2] in (["set", "session"], ["set", "local"]):
+        del words[1]
+    if words[:2] == ["reset", "search_path"]:
         return []
-    if len(words) < 4 or lowered[1] != "search_path" or lowered[2] not in ("to", "="):
+    if len(words) < 4 or words[:2] != ["set", "search_path"] or words[2] not in ("to", "="):
         return None
-    return [word for word in words[3:] if word not in (",", ";") and word.lower() not in ("$user", "default")]
+    return [word for word in words[3:] if word not in (",", ";") and word.lower() not in OUTSIDE_OF_PATHS]
 
 
 # --- all of it -------------------------------------------------------------------------------------------
@@ -205,12 +241,20 @@ def collect(warehouse: Warehouse, options: Options) -> Iterator[Record]:
     """One record for each destination that has a source and that the filters let through, by name."""
     names = Names(schema_of(options))
     entered = _list_names(warehouse, names, options)
-    views = chain.from_iterable(
-        views_of(database, names, options)
-        for database in databases(warehouse, options, entered)
-        if not database.is_shared
+    views = gathered(
+        chain.from_iterable(
+            views_of(database, names, options)
+            for database in databases(warehouse, options, entered)
+            if not database.is_shared
+        )
     )
-    found = gathered(chain(views, statements(warehouse, names, options)))
+    for view in views.values():  # PG_VIEWS shows also those that the user may not read
+        names.add(*view.asset.key, view.asset.type)
+    moved, gone = through_absent(gathered(statements(warehouse, names, options)), names.exists)
+    for asset in gone:
+        if options.filters.allows(*asset.key):
+            options.skip(GONE, str(asset))
+    found = gathered(chain(views.values(), moved.values()))
     for key in sorted(found):
         if options.filters.allows(*key):
             yield found[key].record()
@@ -224,6 +268,8 @@ def _list_names(warehouse: Warehouse, names: Names, options: Options) -> set[str
         entered.add(database.name)
         for schema, name, kind, _ in listing.tables(database):
             names.add(database.name, schema, name, kind)
+            if database.name in listing.wholly:  # and shows this user at least something
+                names.listed.add(database.name)
     listing.check()
     return entered
 

@@ -383,7 +383,8 @@ class _Collection:
         values |= {"first_table": page[0].name, "last_table": page[-1].name}
         whole, local = (NO_EXTERNAL_COLUMNS, COLUMNS_SQL), (UNREADABLE_COLUMNS, LOCAL_COLUMNS_SQL)
         columns: dict[Key, list[Record]] = {}
-        for table, *rest in or_local(self._database, self._options, whole, local, values) or []:
+        rows, _ = or_local(self._database, self._options, whole, local, values)
+        for table, *rest in rows or []:
             if table in wanted:
                 columns.setdefault((schema, table), []).append(self._field((schema, table), *rest))
         return columns

@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 
 from tests.collected import Collected, Record
-from tests.templates.redshift.breaking import broken, logged
+from tests.templates.redshift.breaking import broken, logged, logged_too
 from tests.templates.redshift.conftest import Templates
-from tests.warehouses.redshift.shop import ANALYTICS, DEV, Shop
+from tests.warehouses.redshift.launch import User
+from tests.warehouses.redshift.shop import ANALYTICS, AUDITOR, DEV, LOADER, Shop
+from tests.warehouses.redshift.truth import CHUNK, Query
 
 ORDERS = ("TABLE", DEV, "sales", "orders")
 CUSTOMERS = ("TABLE", DEV, "sales", "customers")
@@ -16,9 +18,14 @@ CLICKS = ("TABLE", DEV, "spectrum", "clicks")
 LOADED = ("EXTERNAL", "s3", "lake", "s3://lake/orders/")
 UNLOADED = ("EXTERNAL", "s3", "lake", "s3://lake/export/orders_")
 
+DAILY_TOTALS = ("TABLE", ANALYTICS, "marts", "daily_totals")
+RETURNS = ("TABLE", DEV, "sales", "returns")
+ARCHIVE = ("TABLE", DEV, "archive", "orders")
+
+GONE = "destination that the catalog no longer has (renamed, dropped, temporary), or hides from this user"
 NO_FULL_NAME = "name without a schema, which no table or several tables of that database have"
 
-COPIED = "CREATE TABLE sales.copied AS SELECT order_id FROM returns"  # in a session whose search path is unknown
+COPIED = "INSERT INTO sales.customers SELECT order_id FROM returns"  # in a session whose search path is unknown
 
 Edge = tuple[tuple[str, ...], tuple[str, ...]]
 
@@ -113,6 +120,117 @@ def test_a_materialised_view_reads_what_its_text_says_and_not_the_table_of_its_r
     assert collected.records[0]["origin"] == "view_definition"
 
 
+# What dbt runs for a table and for a view on Redshift: https://docs.getdbt.com/faqs/Models/sql-dialect
+DBT_TABLE = (
+    """/* {"app": "dbt"} */ create table "analytics"."marts"."daily_totals__dbt_tmp" as (
+        select order_id, amount from "analytics"."marts"."fct_orders"
+    );""",
+    'alter table "analytics"."marts"."daily_totals" rename to "daily_totals__dbt_backup"',
+    'alter table "analytics"."marts"."daily_totals__dbt_tmp" rename to "daily_totals"',
+    'drop table if exists "analytics"."marts"."daily_totals__dbt_backup" cascade',
+)
+DBT_VIEW = (
+    'create view "dev"."sales"."daily_revenue__dbt_tmp" as (select amount as revenue from "dev"."sales"."orders")',
+    'alter table "dev"."sales"."daily_revenue" rename to "daily_revenue__dbt_backup"',
+    'alter table "dev"."sales"."daily_revenue__dbt_tmp" rename to "daily_revenue"',
+    'drop view if exists "dev"."sales"."daily_revenue__dbt_backup" cascade',
+)
+
+
+def session(
+    shop: Shop, *texts: str, database: str = DEV, user: User = LOADER, hours_ago: float = 2, number: int = 1
+) -> list[Query]:
+    """Statements of one session, a second apart. The process that serves it is the same for all of them."""
+    start = shop.now - timedelta(hours=hours_ago)
+    return [
+        Query(80_000 + 100 * number + place, user, database, kind_of(text), text, start + timedelta(seconds=place),
+              seconds=0.5, session_id=4711)
+        for place, text in enumerate(texts)
+    ]  # fmt: skip
+
+
+def kind_of(text: str) -> str:
+    return "SELECT" if text.lower().startswith("select") else "DDL"
+
+
+def test_what_dbt_builds_and_renames_comes_from_what_its_model_reads(templates: Templates, shop: Shop) -> None:
+    with logged_too(
+        templates.server, *session(shop, *DBT_TABLE, database=ANALYTICS), *session(shop, *DBT_VIEW, number=2)
+    ):
+        collected = templates.collect("lineage")
+        filtered = templates.collect("lineage", "--include", "dev.*")
+    assert set(edges(collected.records)) == FROM_STATEMENTS | FROM_VIEWS | {(FCT_ORDERS, DAILY_TOTALS)}
+    assert columns(collected.records, *DAILY_TOTALS[1:]) == {
+        ("order_id", "fct_orders", "order_id"),
+        ("amount", "fct_orders", "amount"),
+    }
+    assert collected.skipped == {NO_FULL_NAME: 1, GONE: 4}
+    assert filtered.skipped == {NO_FULL_NAME: 1, GONE: 2}
+    (view,) = [each for each in collected.records if each["destination"]["name"] == "daily_revenue"]
+    assert (view["origin"], view["certainty"]) == ("pg_depend", "exact")
+
+
+def test_nothing_is_taken_for_gone_where_not_all_tables_could_be_listed(templates: Templates, shop: Shop) -> None:
+    with logged_too(templates.server, *session(shop, *DBT_VIEW)), broken(templates.server, "svv_all_tables"):
+        collected = templates.collect("lineage", "--include", "dev.sales.daily_revenue__dbt_*")
+    assert [each["destination"]["name"][15:] for each in collected.records] == ["dbt_backup", "dbt_tmp"]
+    assert GONE not in collected.skipped
+
+
+def test_a_search_path_of_several_schemas_is_followed_in_its_order(templates: Templates, shop: Shop) -> None:
+    """Also behind a long comment; and ``$user`` is no schema of that name here."""
+    insert = "INSERT INTO returns (order_id) SELECT order_id FROM orders"
+    for path, source in (("sales, archive", ORDERS), ("'$user', archive, \"sales\"", ARCHIVE)):
+        with logged_too(templates.server, *session(shop, f"/* {'comment ' * 60} */ SET search_path TO {path}", insert)):
+            collected = templates.collect("lineage", "--include", "dev.sales.returns")
+        assert set(edges(collected.records)) == {(ORDERS, RETURNS), (source, RETURNS)}
+        assert collected.records[0]["certainty"] == "parsed"
+
+
+def test_what_no_schema_of_a_search_path_has_was_made_in_the_first_and_is_gone(
+    templates: Templates, shop: Shop
+) -> None:
+    texts = (
+        "SET search_path TO scratch, marts",
+        "CREATE TABLE staged AS SELECT order_id FROM daily_totals",
+        "INSERT INTO fct_orders SELECT order_id FROM staged",
+    )
+    with logged_too(templates.server, *session(shop, *texts, database=ANALYTICS)):
+        collected = templates.collect("lineage", "--include", "analytics.*")
+    assert {edge for edge in edges(collected.records) if edge[1] == FCT_ORDERS} == {
+        (ORDERS, FCT_ORDERS),
+        (DAILY_TOTALS, FCT_ORDERS),
+    }
+    assert collected.trailer["skipped_examples"][GONE] == "analytics.scratch.staged"
+
+
+def test_a_process_that_served_two_users_is_two_sessions(templates: Templates, shop: Shop) -> None:
+    """Neither the search path of the one nor its temporary table is the other's; nor are they in another database."""
+    first = session(
+        shop, "SET search_path TO archive", "CREATE TEMP TABLE customers AS SELECT order_id FROM sales.orders"
+    )
+    insert = "INSERT INTO sales.returns (order_id) SELECT order_id FROM customers"
+    path = "INSERT INTO sales.copied SELECT order_id FROM orders"
+    second = session(shop, insert, path, user=AUDITOR, hours_ago=1, number=2)
+    third = session(shop, insert, path, user=LOADER, database=ANALYTICS, hours_ago=1, number=3)
+    with logged_too(templates.server, *first, *second, *third):
+        collected = templates.collect("lineage", "--include", "*.sales.returns")
+    found = edges(collected.records)
+    assert (CUSTOMERS, RETURNS) in found
+    assert ARCHIVE not in [source for source, _ in found]
+    assert collected.skipped[NO_FULL_NAME] == 1 + 1 + 2
+
+
+def test_a_long_select_whose_into_stands_behind_the_first_piece_is_read(templates: Templates, shop: Shop) -> None:
+    """The history's text of it ends before INTO, and in blanks."""
+    wide = ", ".join(f"order_id AS column_number_{number}" for number in range(115))
+    text = f"SELECT {wide},{' ' * (CHUNK - len(wide))}order_id INTO sales.returns FROM sales.customers"
+    assert "into" not in text[:CHUNK].lower()
+    with logged_too(templates.server, *session(shop, text)):
+        collected = templates.collect("lineage", "--include", "dev.sales.returns")
+    assert (CUSTOMERS, RETURNS) in edges(collected.records)
+
+
 def test_it_arrives_in_monte_carlo(templates: Templates) -> None:
     templates.run("collect", "lineage").check()
     run = templates.run("push", "lineage").check()
@@ -142,14 +260,14 @@ def test_a_window_knows_what_its_sessions_did_before(templates: Templates, shop:
 
 def test_a_name_completed_because_it_is_the_only_one_is_not_certain(templates: Templates, shop: Shop) -> None:
     with logged(templates.server, COPIED, shop.now - timedelta(hours=2), "CTAS", has_text=True):
-        collected = templates.collect("lineage", "--include", "dev.sales.copied")
-    assert edges(collected.records) == [(("TABLE", DEV, "sales", "returns"), ("TABLE", DEV, "sales", "copied"))]
+        collected = templates.collect("lineage", "--include", "dev.sales.customers")
+    assert edges(collected.records) == [(RETURNS, CUSTOMERS)]
     assert collected.records[0]["certainty"] == "partial"
 
 
 def test_a_statement_of_an_unknown_sort_is_read(templates: Templates, shop: Shop) -> None:
     with logged(templates.server, COPIED, shop.now - timedelta(hours=2), None, has_text=True):
-        collected = templates.collect("lineage", "--include", "dev.sales.copied")
+        collected = templates.collect("lineage", "--include", "dev.sales.customers")
     assert len(collected.records) == 1
 
 

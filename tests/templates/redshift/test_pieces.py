@@ -47,13 +47,13 @@ def modules() -> Iterator[Modules]:
 
 
 # Long texts of short units: the ends of pieces then fall on every place of the unit.
-UNITS = st.text(st.sampled_from(list("ab \\\n\r'\"n")), min_size=1, max_size=40)
+UNITS = st.text(st.sampled_from(list("ab \\\n\r'\"né日")), min_size=1, max_size=40)
 
 
 @settings(deadline=None)
 @given(UNITS.map(lambda unit: unit * (3 * CHUNK // len(unit))))
 def test_a_statement_comes_back_as_it_was_sent(modules: Modules, text: str) -> None:
-    kept = [piece.rstrip(" ") for piece in pieces(text)]  # as CHAR gives them back
+    kept = [piece.ljust(CHUNK) for piece in pieces(text)]  # as CHAR gives them back
     assert modules.history.assembled(kept) == text.rstrip(" ")
 
 
@@ -75,6 +75,16 @@ def test_signs_are_read_from_the_left(modules: Modules, logged: str, sent: str) 
 def test_a_full_piece_with_letters_of_two_bytes_gets_no_blanks(modules: Modules) -> None:
     first = "é" * (CHUNK // 2)
     assert modules.history.assembled([first, "rest"]) == first + "rest"
+
+
+@pytest.mark.parametrize(
+    ("text", "may_be_cut"),
+    [("x" * 3999, False), ("x" * 3999 + " ", False), ("x" * 4000, True), ("é" * 1998, False), ("é" * 1999, True)],
+    ids=["short", "filled-up", "full", "letters-of-two-bytes", "full-of-letters-of-two-bytes"],
+)
+def test_a_text_of_the_history_alone_may_be_cut_where_it_is_full(modules: Modules, text: str, may_be_cut: bool) -> None:
+    row = modules.history.HistoryRow(*[None] * len(modules.history.HistoryRow._fields))
+    assert modules.history._is_whole([row._replace(text=text)]) is not may_be_cut
 
 
 @pytest.mark.parametrize(
@@ -133,7 +143,8 @@ def test_an_unknown_error_of_the_driver_has_a_remedy(modules: Modules) -> None:
     [
         ("SET search_path TO sales", ["sales"]),
         ("set search_path = 'sales', \"Odd Name\";", ["sales", "Odd Name"]),
-        ("SET SESSION search_path TO '$user', public", ["public"]),
+        ("SET SESSION search_path TO '$user', public", ["$user", "public"]),
+        ("/* " + "x" * 300 + ' */ SET search_path TO Sales, PG_TEMP, "Odd"', ["sales", "Odd"]),
         ("RESET search_path", []),
         ("SET search_path TO DEFAULT", []),
         ("SELECT 'search_path' FROM t", None),
