@@ -345,6 +345,18 @@ def test_a_log_can_be_read_on_after_its_records_were_taken() -> None:
         ("databricks", "SELECT a FROM x, table_changes('t1')", "SELECT a FROM x, table_changes('t2')", False),
         ("snowflake", "SELECT DATE_TRUNC('day', a) FROM t", "SELECT DATE_TRUNC('month', a) FROM t", True),
         ("snowflake", "SELECT a FROM t WHERE b = 'x@y.z'", "SELECT a FROM t WHERE b = 'q@y.z'", True),
+        (
+            "spark",
+            "CALL c.system.add_files(table => 'd.t', source_table => 'd.s')",
+            "CALL c.system.add_files(table => 'd.u', source_table => 'd.s')",
+            False,
+        ),
+        (
+            "spark",
+            "SELECT named_struct('a', x, 'b', y) s FROM t",
+            "SELECT named_struct('b', x, 'a', y) s FROM t",
+            False,
+        ),
     ],
 )
 def test_a_fingerprint_joins_literals_only(dialect: str, one: str, other: str, same: bool) -> None:
@@ -361,6 +373,7 @@ def test_a_fingerprint_joins_literals_only(dialect: str, one: str, other: str, s
         ("snowflake", ["BEGIN USE DATABASE PROD; USE SCHEMA SALES; END"]),
         ("databricks", ["SET CATALOG prod", "USE SCHEMA sales"]),
         ("databricks", ["SET CATALOG prod; USE sales"]),
+        ("bigquery", ["SET @@dataset_project_id = 'prod'", "SET @@dataset_id = 'sales'"]),
     ],
 )
 def test_a_session_is_where_its_last_use_says(dialect: str, texts: list[str]) -> None:

@@ -326,11 +326,15 @@ class _Script:
         self.temporaries = dict(applied(self.temporaries, effect))
 
     def use(self, piece: Piece) -> None:
-        """Applies USE …, SET CATALOG … or SET search_path TO …."""
+        """Applies USE …, SET CATALOG …, SET search_path TO … or SET @@dataset_id = …."""
         path = search_path(piece)
         if path is not None:
             self._use_path(path)
             return
+        if piece.word(1) == "@":
+            self._enter(_dataset_set(piece, self.defaults))
+            return
+        piece = with_names(piece)
         first = piece.tokens[0]
         use = Token(TokenType.USE, "USE", first.line, first.col, first.start, first.end)
         tree = self._parsed_by(self._parser, [use, *piece.tokens[1:]], piece.text)
@@ -365,8 +369,9 @@ class _Script:
 
     def _enter(self, defaults: Defaults) -> None:
         made = self._namer.made
-        self.defaults = defaults
-        self._namer = Namer(self.dialect, defaults, self.schema)
+        # A name computed at run time is no name.
+        self.defaults = Defaults(*(None if name == COMPUTED else name for name in (defaults.database, defaults.schema)))
+        self._namer = Namer(self.dialect, self.defaults, self.schema)
         self._namer.made = made
 
     # -- what sqlglot does not parse -------------------------------------------------------------------------
@@ -475,6 +480,14 @@ def used(tree: exp.Expr, namer: Namer, defaults: Defaults) -> Defaults | None:
     if kind == "SCHEMA" or dialect in ("Databricks", "Spark", "Spark2", "Hive", "MySQL", "ClickHouse"):
         return Defaults(defaults.database, names[0])
     return Defaults(names[0], defaults.schema)
+
+
+def _dataset_set(piece: Piece, defaults: Defaults) -> Defaults:
+    """BigQuery's SET @@dataset_id = 'd' and SET @@dataset_project_id = 'p'."""
+    last = piece.tokens[-1]
+    name = last.text if len(piece.tokens) == 6 and last.token_type is TokenType.STRING else COMPUTED
+    is_dataset = piece.word(3) == "DATASET_ID"
+    return Defaults(defaults.database, name) if is_dataset else Defaults(name, defaults.schema)
 
 
 def _beyond_reading(piece: Piece) -> str | None:

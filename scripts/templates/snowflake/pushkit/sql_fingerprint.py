@@ -17,7 +17,7 @@ from sqlglot.dialects.dialect import Dialect
 _LITERALS_MATTER = (
     "IDENTIFIER", "COPY", "UNLOAD", "DIRECTORY", "EXEC", "EXTERNAL", "INPATH", "INFILE", "OPTIONS", "PIVOT", "LOCATION",
     "PROCEDURE", "EXPORT", "_PARTITIONS_", "FILES", "DICT", "JOINGET", "TABLE_CHANGES", "STREAM", "STAGE", "TASK",
-    "PIPE", "$$", "://", "'/", "'@", "URL",
+    "PIPE", "$$", "://", "'/", "'@", "URL", "NAMED_STRUCT", "ADD_FILES", "SNAPSHOT",
 )  # fmt: skip
 # A function in the place of a table that is given a literal, which may be a table's name: FROM f('t'), TABLE('t').
 _FIRST_ARGUMENT = re.compile(r"\(\s*\?")

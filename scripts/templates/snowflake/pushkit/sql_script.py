@@ -36,10 +36,10 @@ STARTERS = _words(
 SILENT = _words(
     """
     ABORT ADD ANALYSE ANALYZE ASSERT ATTACH AWAIT BREAK CALL CANCEL CLEAR CLOSE COMMENT COMMIT CONTINUE CONVERT
-    DEALLOCATE DECLARE DELIMITER DESC DESCRIBE DETACH DFS DISCARD EXIT EXPLAIN FETCH GET GO GRANT ITERATE KILL LEAVE
-    LET LIST LISTEN LOCK LS MSCK NOTIFY NULL OPEN OPTIMIZE PERFORM PRAGMA PRINT PUT RAISE REFRESH REINDEX RELOAD
-    REMOVE REPAIR RESET RESTORE RETURN REVOKE RM ROLLBACK SAVEPOINT SET SHOW SIGNAL START THROW UNCACHE UNDROP UNSET
-    UNTIL VACUUM WAITFOR
+    DEALLOCATE DECLARE DELIMITER DENY DESC DESCRIBE DETACH DFS DISCARD EXIT EXPLAIN FETCH FSCK GET GO GRANT ITERATE
+    KILL LEAVE LET LIST LISTEN LOCK LS MSCK NOTIFY NULL OPEN OPTIMIZE PERFORM PRAGMA PRINT PUT RAISE REFRESH REINDEX
+    RELOAD REMOVE REORG REPAIR RESET RESTORE RETURN REVOKE RM ROLLBACK SAVEPOINT SET SHOW SIGNAL START THROW UNCACHE
+    UNDROP UNSET UNTIL VACUUM WAITFOR
     """
 )
 
@@ -58,6 +58,14 @@ _MODIFIERS = _words(
     ALTER DYNAMIC EDITIONABLE EVENT EXTERNAL FORCE GLOBAL HYBRID ICEBERG INTERACTIVE LIVE LOCAL MATERIALIZED
     MULTISET NO OR PRIVATE RECURSIVE REFRESH REPLACE SECURE SET SNAPSHOT STREAMING TEMP TEMPORARY TRANSIENT UNLOGGED
     VOLATILE
+    """
+)
+# What can be created and holds no rows, by its first word (ROW ACCESS POLICY, STORAGE CREDENTIAL, SEARCH INDEX, …).
+_NO_DATA = _words(
+    """
+    ASSIGNMENT BLOOMFILTER CAPACITY CATALOG CONNECTION CREDENTIAL EXTENSION GROUP INDEX INTEGRATION LOCATION MASKING
+    NAMESPACE NETWORK NOTIFICATION POLICY RECIPIENT RESERVATION RESOURCE ROLE ROW SEARCH SECRET SEQUENCE SERVER SHARE
+    STORAGE TAG UNIQUE USER VECTOR VOLUME WAREHOUSE
     """
 )
 # A script without semicolons (T-SQL) starts its statements with these, first on a line.
@@ -166,9 +174,12 @@ def is_use(piece: Piece) -> bool:
     """Whether the statement changes the session's defaults.
 
     https://docs.databricks.com/aws/en/sql/language-manual/sql-ref-syntax-aux-set-catalog: SET CATALOG is USE CATALOG.
+    https://cloud.google.com/bigquery/docs/reference/system-variables: SET @@dataset_id = 'd'
     """
     if piece.word(0) != "SET":
         return piece.word(0) == "USE"
+    if (piece.word(1), piece.word(2)) == ("@", "@"):
+        return piece.word(3) in ("DATASET_ID", "DATASET_PROJECT_ID")
     sets_catalog = piece.word(1) == "CATALOG" and len(piece.tokens) > 2 and piece.word(2) != "="
     return sets_catalog or search_path(piece) is not None
 
@@ -421,6 +432,7 @@ def _executed(piece: Piece, dialect: Dialect) -> str | None:
     payload = _payload(piece)
     tokens = list(dialect.tokenize(payload)) if payload is not None else list(piece.tokens[1:])
     start = 1 if tokens and tokens[0].text.upper() in ("IMMEDIATE", "(", "SP_EXECUTESQL") else 0
+    start += start < len(tokens) and tokens[start].token_type is TokenType.L_PAREN
     if start < len(tokens) and tokens[start].token_type in _STRINGS:
         follower = tokens[start + 1].text.upper() if start + 1 < len(tokens) else ""
         # A string that is only the beginning of a concatenation is no statement.
@@ -449,7 +461,7 @@ def _created(piece: Piece, dialect: Dialect, depth: int) -> Iterator[Piece]:
         body = _find_body(piece, position)
         if body is not None:
             yield from _unwrapped(Piece(piece.tokens[body:], piece.text), dialect, depth)
-    elif kind in ("FUNCTION", "AGGREGATE", "TRIGGER", "MACRO", "EVENT"):
+    elif kind in ("FUNCTION", "AGGREGATE", "TRIGGER", "MACRO", "EVENT") or kind in _NO_DATA:
         return
     else:
         yield piece

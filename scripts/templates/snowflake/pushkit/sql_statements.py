@@ -327,11 +327,7 @@ class StatementReader:
         if node.args.get("by_name"):
             outputs, content = list(relation.outputs), relation
         else:
-            fixed = _static_partition(node)
-            names = _column_list(node.this, self.namer)
-            if not names and fixed and target is not None:
-                names = [name for name in self.namer.columns(target) if name.lower() not in fixed]
-            outputs, content = self.placed(relation, names, None if fixed else target)
+            outputs, content = self._placed_in(node, relation, target)
             if isinstance(body, exp.Values) and outputs == list(relation.outputs):
                 outputs = []  # rows of values have no names: which columns they fill is not written
         if target is not None:
@@ -339,6 +335,24 @@ class StatementReader:
             self.emit(target, verb, outputs, content=content, action="create" if replaces else "fill")
         else:
             self.unread = "the target of an INSERT is computed at run time"
+
+    def _placed_in(self, node: exp.Expr, relation: Relation, target: TableName | None) -> tuple[list[Output], Relation]:
+        """The outputs of an INSERT's query under the columns they fill.
+
+        Partition columns without a value come last, whatever the query calls them.
+        https://cwiki.apache.org/confluence/display/Hive/DynamicPartitions
+        """
+        fixed, dynamic = _partition_columns(node, self.namer)
+        names = _column_list(node.this, self.namer)
+        if names:
+            names += [name for name in dynamic if name not in names]
+        elif fixed and target is not None:
+            names = [name for name in self.namer.columns(target) if name.lower() not in fixed]
+        outputs, content = self.placed(relation, names, None if fixed else target)
+        if dynamic and relation.closed and outputs == list(relation.outputs) and len(outputs) > len(dynamic):
+            tail = outputs[-len(dynamic) :]
+            outputs[-len(dynamic) :] = [(name, sources) for name, (_, sources) in zip(dynamic, tail, strict=True)]
+        return outputs, content
 
     def _multi_insert(self, node: exp.Expr) -> None:
         source = node.args.get("source")
@@ -376,8 +390,9 @@ class StatementReader:
                 relation = self._reader.select_in(query, scope)
             else:
                 relation = self._reader.query(query, env) if query is not None else Relation()
-            outputs, content = self.placed(relation, _column_list(insert.this, self.namer))
-            self.emit(self.name_of(insert.this), "insert", outputs, content=content)
+            target = self.name_of(insert.this)
+            outputs, content = self._placed_in(insert, relation, target)
+            self.emit(target, "insert", outputs, content=content)
 
     def _merge(self, node: exp.Expr) -> None:
         env = self._reader.with_env(node, self._reader.outer_env)
@@ -730,11 +745,12 @@ def _partition(node: exp.Expr) -> exp.Expr | None:
     return partition if isinstance(partition, exp.Expr) else None
 
 
-def _static_partition(node: exp.Expr) -> set[str]:
-    """Hive: the partition columns an INSERT gives a value for, which its SELECT therefore leaves out."""
+def _partition_columns(node: exp.Expr, namer: Namer) -> tuple[set[str], list[str]]:
+    """Hive: the partition columns an INSERT gives a value for, in lower case, and those that its query fills."""
     partition = _partition(node)
     items = partition.expressions if isinstance(partition, exp.Partition) else ()
-    return {item.this.name.lower() for item in items if isinstance(item, exp.EQ)}
+    fixed = {item.this.name.lower() for item in items if isinstance(item, exp.EQ)}
+    return fixed, [namer.fold(item.name) for item in items if isinstance(item, (exp.Column, exp.Identifier))]
 
 
 def _whens(node: exp.Expr) -> Sequence[exp.Expr]:
