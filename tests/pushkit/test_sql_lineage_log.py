@@ -374,6 +374,7 @@ def test_a_fingerprint_joins_literals_only(dialect: str, one: str, other: str, s
         ("databricks", ["SET CATALOG prod", "USE SCHEMA sales"]),
         ("databricks", ["SET CATALOG prod; USE sales"]),
         ("bigquery", ["SET @@dataset_project_id = 'prod'", "SET @@dataset_id = 'sales'"]),
+        ("redshift", ["USE prod", "SET search_path TO sales"]),
     ],
 )
 def test_a_session_is_where_its_last_use_says(dialect: str, texts: list[str]) -> None:

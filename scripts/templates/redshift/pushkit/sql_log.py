@@ -41,7 +41,7 @@ MAX_WAITING = 5_000
 # Longer texts are not searched for USE.
 MAX_USE_CHARACTERS = 100_000
 # What every text that changes the defaults has in it; a needless hit costs a tokenizer's run.
-_USE = re.compile(r"(?i)(?<![\w$.\"`])(?:USE\s|SET\s+CATALOG\s|SET\s+@@DATASET_)")
+_USE = re.compile(r"(?i)(?<![\w$.\"`])(?:USE\s|SET\s+(?:CATALOG\s|@@DATASET_|(?:\w+\s+)?SEARCH_PATH))")
 
 Key = tuple[bytes, Defaults, bool, bytes]
 K = TypeVar("K")
