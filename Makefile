@@ -1,7 +1,10 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
-# Needed beforehand: Python >= 3.10, make and the package registries. uv is used when it is there, pip otherwise.
+# Needed beforehand: Python >= 3.11 (the scripts of a template folder themselves run on 3.10), make and the package
+# registries. uv is used when it is there, pip otherwise.
 
-PYTHON ?= python3
+NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for each in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$each -c '$(NEW_ENOUGH)' 2>/dev/null && echo $$each && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
 SERVERS := snowflake redshift
@@ -18,15 +21,18 @@ setup: $(VENV)/.ready .envs/.ready ## make the environments (done by the other t
 
 # The stamp is newer than the pins, so a second run installs nothing.
 $(VENV)/.ready: requirements-dev.txt uv.lock
+	@"$(PYTHON)" -c '$(NEW_ENOUGH)' 2>/dev/null || \
+		{ echo "make needs Python 3.11 or newer: name one with make PYTHON=/path/to/python3.11" >&2; exit 2; }
+	@echo "making $(VENV), once; this takes a minute or two" >&2
 	@if command -v uv >/dev/null 2>&1; then \
-		uv sync --frozen --quiet --python $(PYTHON); \
+		uv sync --frozen --quiet --python "$(PYTHON)"; \
 	else \
-		$(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt; \
+		"$(PYTHON)" -m venv $(VENV) && $(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt; \
 	fi
 	@touch $@
 
 .envs/.ready: $(VENV)/.ready $(wildcard tests/warehouses/*/requirements.txt)
-	@$(BIN)/python -m tests.warehouses.environments $(SERVERS)
+	@$(BIN)/python -m tests.warehouses.environments $(SERVERS) >/dev/null
 	@touch $@
 
 demo: setup ## Snowflake to Monte Carlo on this machine: collect, push, read back

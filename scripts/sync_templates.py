@@ -2,7 +2,8 @@
 
 A template folder is the unit of copying, so each holds its own pushkit/, gateway.py, push_*.py and
 collect_and_push_*.py. Copies are byte-identical but for the inline dependency block of collect_and_push_*.py,
-which is that folder's collect script's and push script's together.
+which is that folder's collect script's and push script's together. Each folder's requirements.txt, for those who
+install with pip, is what the blocks of all its scripts list.
 
     python scripts/sync_templates.py --check    exit 1 on drift, a missing or a left-over copy, or nothing to compare
     python scripts/sync_templates.py --write    make it so
@@ -26,6 +27,10 @@ TEMPLATES = Path(__file__).resolve().parent / "templates"
 ORIGINAL = "snowflake"
 SHARED = ("gateway.py", "push_*.py", "collect_and_push_*.py", "pushkit/*.py")
 # https://packaging.python.org/en/latest/specifications/inline-script-metadata/
+REQUIREMENTS = "requirements.txt"
+ABOVE_REQUIREMENTS = (
+    "# What the scripts of this folder list in their first lines, together (see scripts/sync_templates.py).\n"
+)
 BLOCK = re.compile(r"(?m)^# /// script$\n(?P<content>(?:^#(?:| .*)$\n)+?)^# ///$\n")
 
 
@@ -57,6 +62,14 @@ def with_dependencies(text: str, wanted: list[str]) -> str:
     listed = "".join(f'#     "{each}",\n' for each in wanted)
     block = f'# /// script\n# requires-python = ">=3.10"\n# dependencies = [\n{listed}# ]\n# ///\n'
     return BLOCK.sub(lambda found: block, text, count=1)
+
+
+def requirements(folder: Path) -> Copy:
+    """What all scripts of a folder need: collect_and_push_*.py need no more than the other two kinds together."""
+    scripts = [*sorted(folder.glob("collect_*.py")), *sorted(folder.glob("push_*.py"))]
+    listed = [each for path in scripts if not path.name.startswith("collect_and_") for each in dependencies(path)]
+    content = ABOVE_REQUIREMENTS + "".join(f"{each}\n" for each in dict.fromkeys(listed))
+    return Copy(folder / REQUIREMENTS, content.encode("utf-8"))
 
 
 def originals(templates: Path) -> list[Path]:
@@ -108,6 +121,9 @@ def main(argv: list[str] | None = None) -> int:
         wrong += [copy for copy in wanted if not copy.path.exists() or copy.path.read_bytes() != copy.content]
         stale = left_over(arguments.templates, folder, wanted)
         wrong += [Copy(path, None) for path in stale]
+        listed = requirements(folder)
+        if not listed.path.exists() or listed.path.read_bytes() != listed.content:
+            wrong.append(listed)
         compared += len(wanted) if folder.name != ORIGINAL else 0
     if not compared:
         print(f"nothing to compare: no folder beside {ORIGINAL}/ holds scripts", file=sys.stderr)

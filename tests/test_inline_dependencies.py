@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import tomli
+from packaging.requirements import Requirement
 
 from tests.script_process import TEMPLATES
 
@@ -20,14 +21,20 @@ BROUGHT_ALONG = {"pycarlo": "requests", "boto3": "botocore"}  # parts of what is
 SCRIPTS = sorted(
     path for path in TEMPLATES.glob("*/*.py") if re.match(r"(collect|push|collect_and_push)_(?!and)", path.name)
 )
+COMMANDS = sorted(TEMPLATES.glob("*/pushkit/sql_lineage.py"))  # runs by itself, too
 
 
 def listed(script: Path) -> set[str]:
     """Names of the distributions in the block, in their plain spelling."""
+    return {plain(REQUIREMENT_NAME.match(each)[0]) for each in requirements(script)}  # type: ignore[index]
+
+
+def requirements(script: Path) -> set[str]:
+    """The lines of the block, as they stand."""
     found = BLOCK.search(script.read_text(encoding="utf-8"))
     assert found is not None, f"{script} has no block"
     content = tomli.loads("".join(line[2:] + "\n" for line in found[1].splitlines()))
-    return {plain(REQUIREMENT_NAME.match(each)[0]) for each in content["dependencies"]}  # type: ignore[index]
+    return set(content["dependencies"])
 
 
 def plain(name: str) -> str:
@@ -49,8 +56,14 @@ def local_file(folder: Path, module: str) -> Path | None:
     return next((each for each in (path.with_suffix(".py"), path / "__init__.py") if each.exists()), None)
 
 
+def template_of(script: Path) -> Path:
+    """The folder that is copied: the one just below ``templates``."""
+    return TEMPLATES / script.relative_to(TEMPLATES).parts[0]
+
+
 def third_party(script: Path) -> set[str]:
     """Top-level names of what a script needs installed, followed through its folder."""
+    folder = template_of(script)
     seen, todo, found = set(), [script], set()
     while todo:
         path = todo.pop()
@@ -58,11 +71,11 @@ def third_party(script: Path) -> set[str]:
             continue
         seen.add(path)
         for module in imported(path):
-            local = local_file(script.parent, module)
+            local = local_file(folder, module)
             top = module.split(".")[0]
             if local is not None:
                 todo.append(local)
-            elif local_file(script.parent, top) is None and top not in sys.stdlib_module_names:
+            elif local_file(folder, top) is None and top not in sys.stdlib_module_names:
                 found.add(top)
     return found
 
@@ -70,9 +83,10 @@ def third_party(script: Path) -> set[str]:
 def test_the_scripts_are_found() -> None:
     assert len(SCRIPTS) >= 18
     assert len(SCRIPTS) % 3 == 0
+    assert len(COMMANDS) == len({template_of(script) for script in SCRIPTS})
 
 
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: f"{path.parent.name}/{path.name}")
+@pytest.mark.parametrize("script", [*SCRIPTS, *COMMANDS], ids=lambda path: f"{template_of(path).name}/{path.name}")
 def test_the_block_lists_what_is_imported(script: Path) -> None:
     distributions = packages_distributions()
     needed = third_party(script)
@@ -83,3 +97,24 @@ def test_the_block_lists_what_is_imported(script: Path) -> None:
         name for name in needed - brought_along if not {plain(each) for each in distributions.get(name, [name])} & own
     }
     assert missing == set()
+
+
+@pytest.mark.parametrize("folder", sorted({template_of(script) for script in SCRIPTS}), ids=lambda path: path.name)
+def test_one_list_serves_all_scripts_of_a_folder(folder: Path) -> None:
+    lines = (folder / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    together = {line for line in lines if not line.startswith("#")}
+    for script in SCRIPTS:
+        if template_of(script) == folder:
+            assert requirements(script) <= together, script.name
+
+
+@pytest.mark.parametrize("version", ["3.10", "3.11", "3.14"])
+def test_every_python_gets_one_sqlglot_and_none_has_to_compile_it(version: str) -> None:
+    """The compiled parts come as wheels for Python 3.11 and later only; for 3.10 a C compiler would be needed."""
+    for script in [*SCRIPTS, *COMMANDS]:
+        asked = [Requirement(each) for each in requirements(script) if each.startswith("sqlglot")]
+        marked = [each for each in asked if each.marker and each.marker.evaluate({"python_version": version})]
+        assert bool(asked) == ("lineage" in script.name and not script.name.startswith("push_")), script.name
+        if asked:
+            (taken,) = marked
+            assert taken.extras == (set() if version == "3.10" else {"c"})

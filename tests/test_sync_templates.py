@@ -36,7 +36,7 @@ def test_the_repository_is_in_step(templates: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["push_metadata.py", "gateway.py", "pushkit/manifest.py", "collect_and_push_lineage.py"]
+    "name", ["push_metadata.py", "gateway.py", "pushkit/manifest.py", "collect_and_push_lineage.py", "requirements.txt"]
 )
 def test_drift_is_found_and_mended(templates: Path, name: str) -> None:
     copy = templates / "redshift" / name
@@ -72,7 +72,25 @@ def test_nothing_to_compare_is_a_failure(templates: Path) -> None:
 def test_lineage_scripts_go_only_where_lineage_is_collected(templates: Path) -> None:
     for path in (templates / "redshift").glob("*lineage.py"):
         path.unlink()
+    code, said = sync("--check", templates)
+    assert code == 1
+    assert [line for line in said.splitlines() if "differs" in line] == [
+        "redshift/requirements.txt: differs, is missing or is left over"
+    ]
+    assert sync("--write", templates)[0] == 0
+    assert not list((templates / "redshift").glob("*lineage.py"))
+    assert "sqlglot" not in (templates / "redshift/requirements.txt").read_text()
     assert sync("--check", templates)[0] == 0
+
+
+def test_the_list_for_pip_follows_the_scripts(templates: Path) -> None:
+    script = templates / "redshift/collect_query_logs.py"
+    script.write_text(script.read_text().replace('"redshift-connector>=2.2,<3"', '"redshift-connector>=2.3,<3"'))
+    assert sync("--check", templates)[0] == 1
+    sync("--write", templates)
+    assert "redshift-connector>=2.3,<3\n" in (templates / "redshift/requirements.txt").read_text()
+    (templates / "redshift/requirements.txt").unlink()
+    assert sync("--check", templates)[0] == 1
 
 
 def test_a_copy_installs_its_own_driver_and_says_where_its_original_lives(templates: Path) -> None:

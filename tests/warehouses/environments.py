@@ -128,8 +128,12 @@ def main(names: list[str]) -> int:
     if unknown:
         print(f"unknown: {', '.join(unknown)}; known: {', '.join(known)}", file=sys.stderr)
         return 2
-    for name in names or known:
-        print(environment_python(name))
+    try:
+        for name in names or known:
+            print(environment_python(name))
+    except EnvironmentBuildError as error:
+        print(error, file=sys.stderr)
+        return 1
     return 0
 
 

@@ -4,7 +4,8 @@
 # dependencies = [
 #     "redshift-connector>=2.2,<3",
 #     "boto3>=1.42,<2",
-#     "sqlglot[c]==30.30.0",
+#     "sqlglot[c]==30.30.0; python_version >= '3.11'",
+#     "sqlglot==30.30.0; python_version < '3.11'",
 #     "tqdm>=4.67,<5",
 #     "psutil>=7,<8",
 #     "filelock>=3.16,<4",

@@ -3,7 +3,8 @@
 # requires-python = ">=3.10"
 # dependencies = [
 #     "snowflake-connector-python>=4,<6",
-#     "sqlglot[c]==30.30.0",
+#     "sqlglot[c]==30.30.0; python_version >= '3.11'",
+#     "sqlglot==30.30.0; python_version < '3.11'",
 #     "tqdm>=4.67,<5",
 #     "psutil>=7,<8",
 #     "filelock>=3.16,<4",

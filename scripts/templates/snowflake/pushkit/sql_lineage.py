@@ -1,4 +1,8 @@
 # Shared: the original is snowflake/pushkit/sql_lineage.py (see scripts/sync_templates.py).
+# /// script
+# requires-python = ">=3.10"
+# dependencies = ["sqlglot[c]==30.30.0; python_version >= '3.11'", "sqlglot==30.30.0; python_version < '3.11'"]
+# ///
 """SQL lineage: which tables and columns feed which, from the text of statements.
 
     from pushkit.sql_lineage import Defaults, extract
