@@ -10,13 +10,14 @@ scope, hands over.
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
-from shapes import Record, any_object, name, optional
+from shapes import Record, name, optional
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -26,6 +27,9 @@ GONE = "gone"
 _TRANSPORT = "sandbox.transport"
 _LAST_ANSWERS = 1000
 _LOOK_AGAIN = 0.05
+
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_HEADER_VALUE = re.compile(r"[\t -~]*")
 
 
 class FaultableConnection(H11Protocol):
@@ -48,8 +52,8 @@ class Fault:
 
     `calls` are numbered from 1, counted from when the fault was asked for; `every` N hits each Nth; with
     neither, every request is hit. `delay` is in seconds; `drop` is "before" or "after" the request is
-    handled. Without `status` and `drop` a hit request is only delayed; one whose sender does not wait for
-    the delay is not handled.
+    handled. A `body` that is a string is sent as it is, any other as JSON. Without `status` and `drop` a hit
+    request is only delayed; one whose sender does not wait for the delay is not handled.
     """
 
     path: str
@@ -94,6 +98,13 @@ def _drop(value: Any) -> str | None:
     return None if value in (True, False, "before", "after") else 'must be true, "before" or "after"'
 
 
+def _headers(value: Any) -> str | None:
+    fits = type(value) is dict and all(
+        _HEADER_NAME.fullmatch(name) and _HEADER_VALUE.fullmatch(str(each)) for name, each in value.items()
+    )
+    return None if fits else "must be an object of header names and their values, in ASCII"
+
+
 def _anything(value: Any) -> str | None:
     return None
 
@@ -103,7 +114,7 @@ _FAULT = Record(
     calls=optional(_calls),
     every=optional(_call),
     status=optional(_status),
-    headers=optional(any_object),
+    headers=optional(_headers),
     body=optional(_anything),
     delay=optional(_seconds),
     drop=optional(_drop),
@@ -118,7 +129,7 @@ def read_fault(body: Any) -> tuple[Fault | None, dict[str, str]]:
         return None, found
     given = {key: value for key, value in body.items() if value is not None}
     drop = given.pop("drop", None)
-    headers = {str(key): str(value) for key, value in given.pop("headers", {}).items()}
+    headers = {key.lower(): str(value) for key, value in given.pop("headers", {}).items()}
     return Fault(**given, headers=headers, drop={True: "before", False: None}.get(drop, drop)), {}
 
 
@@ -213,12 +224,16 @@ async def _break_off(scope: Scope, receive: Receive) -> None:
 
 async def _answer(fault: Fault, send: Send) -> None:
     body = fault.body if fault.body is not None else {"error": f"the sandbox was asked for {fault.status}"}
-    headers = [(key.lower().encode(), value.encode()) for key, value in fault.headers.items()]
+    if isinstance(body, str):  # as of a proxy that answers with a page
+        content, kind = body.encode(), "text/plain"
+    else:
+        content, kind = orjson.dumps(body), "application/json"
+    headers = {"content-type": kind} | fault.headers
     await send(
         {
             "type": "http.response.start",
             "status": fault.status,
-            "headers": [(b"content-type", b"application/json"), *headers],
+            "headers": [(key.encode(), value.encode()) for key, value in headers.items()],
         }
     )
-    await send({"type": "http.response.body", "body": orjson.dumps(body)})
+    await send({"type": "http.response.body", "body": content})

@@ -58,6 +58,17 @@ def test_every_third_and_every_request(quiet_sandbox: SandboxProcess) -> None:
     assert push(quiet_sandbox).status_code == 202
 
 
+def test_a_page_instead_of_json(quiet_sandbox: SandboxProcess) -> None:
+    page = "<html>Bad Gateway</html>"
+    quiet_sandbox.fault(PATH, status=502, headers={"Content-Type": "text/html", "X-Number": 1}, body=page)
+    answer = push(quiet_sandbox)
+    assert (answer.status_code, answer.text) == (502, page)
+    assert (answer.headers["content-type"], answer.headers["x-number"]) == ("text/html", "1")
+    quiet_sandbox.clear_faults()
+    quiet_sandbox.fault(PATH, status=204)
+    assert (push(quiet_sandbox).status_code, push(quiet_sandbox).content) == (204, b"")
+
+
 @pytest.mark.parametrize(("drop", "stored"), [("before", 0), ("after", 1)])
 def test_a_dropped_connection_has_no_answer(quiet_sandbox: SandboxProcess, drop: str, stored: int) -> None:
     quiet_sandbox.fault(PATH, calls=[1], drop=drop)
@@ -94,6 +105,9 @@ def test_other_paths_are_left_alone(quiet_sandbox: SandboxProcess) -> None:
         ({"path": PATH, "status": 99}, "status"),
         ({"path": PATH, "drop": "later"}, "drop"),
         ({"path": PATH, "dealy": 3}, "dealy"),
+        ({"path": PATH, "status": 503, "headers": {"Retry-After": "1\r\nx: y"}}, "headers"),
+        ({"path": PATH, "status": 503, "headers": {"größe": "1"}}, "headers"),
+        ({"path": PATH, "status": 503, "headers": ["Retry-After"]}, "headers"),
     ],
 )
 def test_a_fault_that_makes_no_sense_is_refused(
