@@ -17,7 +17,7 @@ from typing import Any
 TEMPLATES = Path(__file__).resolve().parents[1] / "scripts/templates"
 # A variable of the machine that runs the tests must not reach a script under test.
 FOREIGN_PREFIXES = ("MCD_", "SNOWFLAKE_", "REDSHIFT_", "AWS_", "PYTHON")
-LONGEST_RUN_SECONDS = 1_800  # far more than any run takes: only what hangs is ended
+LONGEST_RUN_SECONDS = 1_200  # far more than any run takes: only what hangs is ended
 
 
 @dataclass(frozen=True)
