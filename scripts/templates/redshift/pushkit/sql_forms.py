@@ -98,9 +98,12 @@ def _pipeline_words(piece: Piece) -> set[int]:
             drop |= {position, position + 1}
         elif word in ("LIVE", "PRIVATE") and following in ("TABLE", "VIEW", "STREAMING", "MATERIALIZED"):
             drop.add(position)
-    for position in range(3 if drop else len(piece.tokens), len(piece.tokens) - 1):
-        if piece.word(position) == "LIVE" and piece.word(position + 1) == "." and piece.word(position - 1) != ".":
-            drop |= {position, position + 1}
+    if not drop:
+        return drop
+    named = [at for at in range(3, len(piece.tokens)) if piece.word(at) == "LIVE" and at not in drop]
+    before_dots = [at for at in named if piece.word(at + 1) == "." and piece.word(at - 1) != "."]
+    if before_dots == named:  # else it is the alias of something
+        drop.update(place for at in before_dots for place in (at, at + 1))
     return drop
 
 

@@ -172,7 +172,7 @@ def _named_rows(piece: Piece, script: int, made: _Made) -> int:
     if (
         piece.tokens[script].token_type not in _STRINGS
         or piece.word(script + 1) != "AS"
-        or piece.word(script + 2) == "("
+        or piece.word(script + 2) in ("(", "SELECT", "WITH", "FROM")  # CREATE TABLE … USING 'format' AS SELECT …
     ):
         return script
     made.keep(piece.tokens[script : script + 2])
