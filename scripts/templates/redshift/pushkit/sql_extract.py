@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from sqlglot import exp
@@ -41,10 +41,12 @@ from pushkit.sql_script import (
     STARTERS,
     Piece,
     block_parts,
+    flow_parts,
     is_use,
     line_starts,
     nesting,
     pieces,
+    reads_flow,
     search_path,
     unwrapped,
     uses,
@@ -152,7 +154,7 @@ class _Script:
             self._read_names(sql[:MAX_NAMED_CHARACTERS], is_cut=True)
             return
         try:
-            found = list(pieces(sql, self.dialect))
+            found = list(self._statements(sql))
         except (TokenError, RecursionError, ValueError):
             self._skip("cannot be split into words: cut off, or not SQL", sql)
             self._read_names(sql, is_cut=True)
@@ -201,6 +203,14 @@ class _Script:
             _on_deep_stack(lambda: self._parse_and_read(piece))
         else:
             self._parse_and_read(piece)
+
+    def _statements(self, sql: str) -> Iterator[Piece]:
+        for piece in pieces(sql, self.dialect):
+            for part in flow_parts(piece) if isinstance(self.dialect, Snowflake) else [piece]:
+                if part is not piece and reads_flow(part):
+                    self._skip("the result of a statement goes into another", part.source)
+                else:
+                    yield part
 
     def _parse_and_read(self, piece: Piece) -> None:
         try:

@@ -317,6 +317,24 @@ def _flows_on(piece: Piece) -> bool:
     return any(piece.word(at + 1) in ("INSERT", "CREATE", "MERGE", "COPY", "UPDATE", "DELETE") for at in places)
 
 
+def flow_parts(piece: Piece) -> list[Piece]:
+    """The statements of a chain `a ->> b ->> c`, each a statement of its own; the piece alone when it is no chain.
+
+    https://docs.snowflake.com/en/sql-reference/operators-flow
+    """
+    arrows = [at for at, token in enumerate(piece.tokens) if token.token_type is TokenType.DARROW]
+    if not arrows or piece.word(0) in SILENT:
+        return [piece]
+    bounds = zip([0, *(at + 1 for at in arrows)], [*arrows, len(piece.tokens)], strict=True)
+    return [Piece(piece.tokens[begin:end], piece.text) for begin, end in bounds if begin < end]
+
+
+def reads_flow(piece: Piece) -> bool:
+    """Whether a statement of a chain reads the result of one before it: FROM $1."""
+    places = range(1, len(piece.tokens) - 1)
+    return any(piece.word(at) == "$" and piece.word(at - 1) in ("FROM", "JOIN") for at in places)
+
+
 def _payload(piece: Piece) -> str | None:
     first = piece.tokens[0]
     is_command = first.token_type in (TokenType.COMMAND, TokenType.EXECUTE, TokenType.SHOW, TokenType.FETCH)
@@ -446,8 +464,9 @@ def _holds_statements(piece: Piece) -> bool:
     https://docs.snowflake.com/en/sql-reference/sql/alter-task: ALTER TASK t MODIFY AS statement
     https://docs.snowflake.com/en/sql-reference/sql/call-with: WITH p AS PROCEDURE () … AS 'body' CALL p()
     """
-    words = [piece.word(position) for position in range(4)]
-    return words[:2] == ["ALTER", "TASK"] or (words[0] == "WITH" and words[2:] == ["AS", "PROCEDURE"])
+    if piece.word(0) == "ALTER":
+        return piece.word(1) == "TASK"
+    return piece.word(0) == "WITH" and (piece.word(2), piece.word(3)) == ("AS", "PROCEDURE")
 
 
 def _created(piece: Piece, dialect: Dialect, depth: int) -> Iterator[Piece]:
