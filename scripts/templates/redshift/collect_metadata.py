@@ -21,6 +21,7 @@ only documented place of a table's last change takes one schema at a time.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -132,7 +133,9 @@ FROM svv_mv_info AS m
 WHERE m.database_name = :database
 """
 
+# Refreshes that changed the view's data. One from a stream that brought no record is called successful too.
 # https://docs.aws.amazon.com/redshift/latest/dg/SYS_MV_REFRESH_HISTORY.html
+# https://docs.aws.amazon.com/redshift/latest/dg/r_SVL_MV_REFRESH_STATUS.html (what the status may say)
 REFRESHES_SQL = """
 SELECT
     RTRIM(r.schema_name) AS schema_name,
@@ -140,7 +143,9 @@ SELECT
     MAX(r.end_time) AS refreshed
 FROM sys_mv_refresh_history AS r
 WHERE r.database_name = :database
-    AND r.status LIKE 'Refresh successfully%'
+    AND (r.status LIKE 'Refresh successfully%' OR r.status LIKE 'Refresh partially%')
+    AND r.status NOT ILIKE '%no new data%'
+    AND r.status NOT ILIKE '%all records%were skipped%'
 GROUP BY RTRIM(r.schema_name), RTRIM(r.mv_name)
 """
 
@@ -296,19 +301,29 @@ def shown_tables(database: Database, schema: str, names: Sequence[str], options:
     return found
 
 
-def name_patterns(names: Sequence[str], cap: int, prefix: str = "") -> Iterator[str]:
-    """LIKE patterns that together match all names, each at most ``cap`` of them where prefixes can tell them apart."""
-    if len(names) <= cap or all(name == prefix for name in names):
-        yield prefix + "%"
+def name_patterns(
+    names: Sequence[str], cap: int, prefix: str = "", matched: Sequence[str] | None = None
+) -> Iterator[str]:
+    """LIKE patterns that together match all names, each at most ``cap`` of them where prefixes can tell them apart.
+
+    ``matched`` are the names that the pattern for ``prefix`` matches, of which ``names`` start with it: in a pattern
+    the underscore stands for any character, and so it does here for the others that LIKE reads otherwise.
+    """
+    pattern, here = re.sub(r"[%\\]", "_", prefix), len(prefix)
+    matched = names if matched is None else matched
+    if len(matched) <= cap:
+        yield pattern + "%"
         return
     if prefix in names:
-        yield prefix
+        yield pattern
     starts: dict[str, list[str]] = {}
     for name in names:
         if name != prefix:
-            starts.setdefault(name[: len(prefix) + 1], []).append(name)
+            starts.setdefault(name[: here + 1], []).append(name)
     for start, group in sorted(starts.items()):
-        yield from name_patterns(group, cap, start)
+        is_any = start[here] in "_%\\"
+        also = [name for name in matched if len(name) > here and (is_any or name[here] == start[here])]
+        yield from name_patterns(group, cap, start, also)
 
 
 def _kind(row: dict[str, Any]) -> str:

@@ -10,7 +10,8 @@ import pytest
 from tests.collected import Record
 from tests.templates.redshift.breaking import broken
 from tests.templates.redshift.conftest import Templates
-from tests.warehouses.redshift.launch import MAIN_DATABASE
+from tests.warehouses.redshift.filling import stamp
+from tests.warehouses.redshift.launch import MAIN_DATABASE, literal
 from tests.warehouses.redshift.shop import ANALYTICS, DEV, DOTTED, FINANCE, SHARE_NAME, SHARED, Shop
 from tests.warehouses.redshift.truth import Relation
 
@@ -239,6 +240,49 @@ def test_a_schema_with_capitals_has_its_freshness(templates: Templates) -> None:
     assert [record.get("last_update_time") for record in collected.records] == ["2026-01-01T00:00:00Z"]
 
 
+REFRESHES_SQL = """
+UPDATE testbed.show_tables SET last_modified_time = NULL WHERE table_name = 'best_customers';
+INSERT INTO testbed.sys_mv_refresh_history (user_id, database_name, schema_name, mv_name, status, end_time)
+SELECT 100, 'dev', 'sales', 'best_customers', v.status, TIMESTAMP '2026-01-01' + v.hours * INTERVAL '1 hour'
+FROM (VALUES {rows}) AS v (status, hours);
+"""
+NO_REFRESHES_SQL = """
+UPDATE testbed.show_tables SET last_modified_time = {modified} WHERE table_name = 'best_customers';
+DELETE FROM testbed.sys_mv_refresh_history;
+"""
+# https://docs.aws.amazon.com/redshift/latest/dg/r_SVL_MV_REFRESH_STATUS.html
+CHANGED_NOTHING = (
+    "Refresh successfully updated MV incrementally. Stream returned no new data.",
+    "Refresh successfully updated MV incrementally. All records received from the stream were skipped.",
+    "MV was already updated",
+    "Refresh failed. Internal error",
+)
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        "Refresh successfully updated MV incrementally",
+        "Refresh successfully updated MV incrementally. Some stream records were skipped.",
+        "Refresh successfully recomputed MV from scratch",
+        "Refresh partially updated MV incrementally up to an active transaction",
+    ],
+    ids=["incremental", "some-records-skipped", "from-scratch", "partial"],
+)
+def test_a_materialised_view_is_as_fresh_as_the_last_refresh_that_brought_data(
+    templates: Templates, shop: Shop, status: str
+) -> None:
+    """SHOW TABLES says nothing of it here; a stream that brings no more data is refreshed, and says so, for ever."""
+    rows = [(status, 1), *((each, hour) for hour, each in enumerate(CHANGED_NOTHING, start=2))]
+    templates.server.run(REFRESHES_SQL.format(rows=", ".join(f"('{each}', {hour})" for each, hour in rows)))
+    try:
+        collected = templates.collect("metadata", "--include", "dev.sales.best_customers")
+    finally:
+        modified = literal(stamp(shop.relation("sales", "best_customers").modified))
+        templates.server.run(NO_REFRESHES_SQL.format(modified=modified))
+    assert [record.get("last_update_time") for record in collected.records] == ["2026-01-01T01:00:00Z"]
+
+
 CROWD_SQL = """
 INSERT INTO testbed.svv_all_tables (database_name, schema_name, table_name, table_type)
 SELECT 'dev', 'crowd', 'part_' || n, 'TABLE' FROM generate_series(1, 10500) AS n;
@@ -267,6 +311,27 @@ def test_a_schema_too_large_for_one_answer_is_shown_in_parts(templates: Template
     for record in collected.records:
         moment = datetime(2026, 1, 1, tzinfo=timezone.utc) + timedelta(seconds=int(record["name"][5:]))
         assert record["last_update_time"] == iso(moment)
+
+
+LOOKALIKES_SQL = """
+INSERT INTO testbed.svv_all_tables (database_name, schema_name, table_name, table_type)
+SELECT 'dev', 'crowd', start || n, 'TABLE' FROM generate_series(1, 5300) AS n, (VALUES ('t_'), ('ta')) AS v (start);
+INSERT INTO testbed.show_tables (database_name, schema_name, table_name, table_subtype, last_modified_time)
+SELECT 'dev', 'crowd', t.table_name, 'REGULAR TABLE', TIMESTAMP '2026-01-01' FROM testbed.svv_all_tables AS t
+WHERE t.schema_name = 'crowd';
+"""
+
+
+def test_names_with_underscores_are_asked_for_in_parts_that_are_small_enough(templates: Templates) -> None:
+    """In a pattern an underscore is any character: t_% finds what starts with ta as well."""
+    templates.server.run(LOOKALIKES_SQL)
+    try:
+        collected = templates.collect("metadata", "--include", "dev.crowd.*", "--only-freshness-and-volume")
+    finally:
+        templates.server.run(NO_CROWD_SQL)
+    assert len(collected.records) == 10_600
+    assert collected.skipped == {}
+    assert {record.get("last_update_time") for record in collected.records} == {"2026-01-01T00:00:00Z"}
 
 
 def test_columns_of_a_crowded_schema_come_in_pages(templates: Templates) -> None:

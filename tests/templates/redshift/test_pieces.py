@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -102,17 +103,27 @@ def test_types_are_put_together(modules: Modules, parts: tuple[object, ...], dec
     assert modules.metadata.full_type(*parts) == declared
 
 
-def test_patterns_cover_every_name_in_small_parts(modules: Modules) -> None:
-    names = [f"{start}{number}" for start in ("sales_", "stage_", "x") for number in range(300)] + ["s", "sa"]
+def like(pattern: str, names: list[str]) -> list[str]:
+    """The names that LIKE finds: an underscore is any character, a percent sign any number of them."""
+    expression = "".join({"_": ".", "%": ".*"}.get(letter, re.escape(letter)) for letter in pattern)
+    return [name for name in names if re.fullmatch(expression, name, re.DOTALL)]
+
+
+@pytest.mark.parametrize("starts", [("sales_", "stage_", "x"), ("t_", "ta", "t%", "t\\"), ("a_b_", "a_bc", "aab_")])
+def test_patterns_cover_every_name_in_small_parts(modules: Modules, starts: tuple[str, ...]) -> None:
+    names = [f"{start}{number}" for start in starts for number in range(300)] + ["s", "sa"]
     patterns = list(modules.metadata.name_patterns(names, 120))
     assert len(patterns) > 3
+    assert all(0 < len(like(pattern, names)) <= 120 for pattern in patterns)
+    assert {name for pattern in patterns for name in like(pattern, names)} == set(names)
 
-    def matches(pattern: str) -> list[str]:
-        exact = not pattern.endswith("%")
-        return [n for n in names if (n == pattern if exact else n.startswith(pattern[:-1]))]
 
-    assert all(0 < len(matches(pattern)) <= 120 for pattern in patterns)
-    assert {name for pattern in patterns for name in matches(pattern)} == set(names)
+@given(st.lists(st.text(st.sampled_from("a_%\\"), min_size=1, max_size=5), unique=True), st.integers(1, 5))
+def test_patterns_cover_every_name_whatever_it_is_made_of(modules: Modules, names: list[str], cap: int) -> None:
+    patterns = list(modules.metadata.name_patterns(names, cap))
+    assert not any("\\" in pattern or "%" in pattern[:-1] for pattern in patterns)
+    assert {name for pattern in patterns for name in like(pattern, names)} == set(names)
+    assert all(len(like(pattern, names)) <= cap for pattern in patterns if pattern.endswith("%"))
 
 
 def test_pages_span_few_tables_even_where_few_are_wanted(modules: Modules) -> None:
