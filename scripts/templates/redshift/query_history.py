@@ -235,10 +235,12 @@ def assembled(pieces: list[str]) -> str:
     """The statement as it was sent.
 
     Only the blanks behind its end are cut off: CHAR fills the last piece up with them, and what stands at the end of
-    another one is the statement's own. Then backslash, new line and carriage return, which the log writes as two
-    characters each, are read; that cannot be done before, as the two may stand in two pieces.
+    another one is the statement's own, and is given back should it be lost. Then backslash, new line and carriage
+    return, which the log writes as two characters each, are read; that cannot be done before, as the two may stand in
+    two pieces.
     """
-    return unescaped("".join(pieces).rstrip(" "))
+    whole = [piece if len(piece.encode("utf-8", errors="replace")) >= PIECE else piece.ljust(PIECE) for piece in pieces]
+    return unescaped("".join(whole).rstrip(" "))
 
 
 def _may_be_cut(text: str) -> bool:

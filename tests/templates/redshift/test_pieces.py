@@ -78,6 +78,11 @@ def test_a_full_piece_with_letters_of_two_bytes_gets_no_blanks(modules: Modules)
     assert modules.history.assembled([first, "rest"]) == first + "rest"
 
 
+def test_blanks_that_a_piece_lost_on_its_way_are_given_back(modules: Modules) -> None:
+    text = f"{'x' * (CHUNK - 3)}   y"
+    assert modules.history.assembled([piece.rstrip(" ") for piece in pieces(text)]) == text
+
+
 @pytest.mark.parametrize(
     ("text", "may_be_cut"),
     [("x" * 3999, False), ("x" * 3999 + " ", False), ("x" * 4000, True), ("é" * 1998, False), ("é" * 1999, True)],
