@@ -19,6 +19,7 @@ from gateway import Gateway, open_gateway
 from pushkit.delivery import Pusher
 from pushkit.manifest import Record
 from pushkit.pushing import run_push
+from pushkit.record_fields import Fields
 from pycarlo.features.ingestion import IngestionService
 from pycarlo.features.ingestion.models import (
     ColumnLineageField,
@@ -28,6 +29,11 @@ from pycarlo.features.ingestion.models import (
 )
 
 EVENTS_PER_REQUEST = 250
+ASSET_TYPES = ("TABLE", "VIEW", "EXTERNAL", "WILDCARD_TABLE")
+EDGE = frozenset({"destination", "sources", "columns", "origin", "certainty"})
+ASSET = frozenset({"type", "database", "schema", "name"})
+COLUMN = frozenset({"name", "sources"})
+COLUMN_SOURCE = frozenset({"source", "name"})
 
 
 def full_name(record: Record) -> str:
@@ -35,33 +41,40 @@ def full_name(record: Record) -> str:
     return f"{destination['database']}.{destination['schema']}.{destination['name']}"
 
 
-def asset_reference(asset: Record, asset_id: str | None = None) -> LineageAssetRef:
+def asset_reference(asset: Fields, asset_id: str | None = None) -> LineageAssetRef:
     # ADAPT: for lineage between two Monte Carlo warehouses every reference takes resource_uuid and resource_type,
     # and send() passes neither.
     return LineageAssetRef(
-        type=asset["type"],
-        name=asset["name"],
-        database=asset["database"],
-        schema=asset["schema"],
+        type=asset.one_of("type", ASSET_TYPES),
+        name=asset.name("name"),
+        database=asset.name("database"),
+        schema=asset.name("schema"),
         asset_id=asset_id,
     )
 
 
 def build_event(record: Record) -> LineageEvent:
-    """pycarlo's event of one manifest record. Sources carry an id only where column mappings refer to it."""
-    columns = record.get("columns") or []
+    """pycarlo's event of one manifest record. Sources carry an id only where column mappings refer to it.
+
+    Raises ValueError for what Monte Carlo would refuse.
+    """
+    edge = Fields(record, EDGE)
+    sources = edge.members("sources", ASSET, fewest=1)
+    columns = edge.members("columns", COLUMN)
     return LineageEvent(
-        destination=asset_reference(record["destination"]),
+        destination=asset_reference(edge.member("destination", ASSET)),
         sources=[
             asset_reference(source, f"source-{position}" if columns else None)
-            for position, source in enumerate(record["sources"])
+            for position, source in enumerate(sources)
         ],
         fields=[
             ColumnLineageField(
-                name=column["name"],
+                name=column.name("name"),
                 source_fields=[
-                    ColumnLineageSourceField(asset_id=f"source-{source['source']}", field_name=source["name"])
-                    for source in column["sources"]
+                    ColumnLineageSourceField(
+                        asset_id=f"source-{source.place('source', len(sources))}", field_name=source.name("name")
+                    )
+                    for source in column.members("sources", COLUMN_SOURCE)
                 ],
             )
             for column in columns

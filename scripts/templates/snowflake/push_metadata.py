@@ -18,6 +18,7 @@ from gateway import Gateway, open_gateway
 from pushkit.delivery import Pusher
 from pushkit.manifest import Record
 from pushkit.pushing import run_push
+from pushkit.record_fields import Fields
 from pycarlo.features.ingestion import IngestionService
 from pycarlo.features.ingestion.models import (
     AssetField,
@@ -29,6 +30,12 @@ from pycarlo.features.ingestion.models import (
 )
 
 ASSETS_PER_REQUEST = 50
+ASSET_TYPES = ("TABLE", "VIEW")
+NAMES = frozenset({"type", "kind", "database", "schema", "name"})
+TEXTS = frozenset({"description", "view_query", "created_on", "fields", "tags"})
+NUMBERS = frozenset({"row_count", "byte_count", "last_update_time"})
+FIELD = frozenset({"name", "type", "description"})
+TAG = frozenset({"key", "value"})
 
 
 def full_name(record: Record) -> str:
@@ -36,26 +43,31 @@ def full_name(record: Record) -> str:
 
 
 def build_asset(record: Record) -> RelationalAsset:
-    """pycarlo's asset of one manifest record. What is unknown stays out: Monte Carlo must not learn guesses."""
+    """pycarlo's asset of one manifest record. What is unknown stays out: Monte Carlo must not learn guesses.
+
+    Raises ValueError for what Monte Carlo would refuse.
+    """
     # ADAPT: rename databases or schemas here when Monte Carlo knows them under other names.
-    has_volume = record.get("row_count") is not None or record.get("byte_count") is not None
+    asset = Fields(record, NAMES | TEXTS | NUMBERS)
+    rows, size = asset.count("row_count"), asset.count("byte_count")
+    updated = asset.moment("last_update_time")
     return RelationalAsset(
-        type=record["type"],
+        type=asset.one_of("type", ASSET_TYPES),
         metadata=AssetMetadata(
-            name=record["name"],
-            database=record["database"],
-            schema=record["schema"],
-            description=record.get("description"),
-            view_query=record.get("view_query"),
-            created_on=record.get("created_on"),
+            name=asset.name("name"),
+            database=asset.name("database"),
+            schema=asset.name("schema"),
+            description=asset.text("description"),
+            view_query=asset.text("view_query"),
+            created_on=asset.moment("created_on"),
         ),
-        tags=[Tag(key=tag["key"], value=tag.get("value")) for tag in record.get("tags") or []],
+        tags=[Tag(key=tag.name("key"), value=tag.text("value")) for tag in asset.members("tags", TAG)],
         fields=[
-            AssetField(name=field["name"], type=field["type"], description=field.get("description"))
-            for field in record.get("fields") or []
+            AssetField(name=field.name("name"), type=field.name("type"), description=field.text("description"))
+            for field in asset.members("fields", FIELD)
         ],
-        volume=AssetVolume(record.get("row_count"), record.get("byte_count")) if has_volume else None,
-        freshness=AssetFreshness(record["last_update_time"]) if record.get("last_update_time") else None,
+        volume=AssetVolume(rows, size) if rows is not None or size is not None else None,
+        freshness=AssetFreshness(updated) if updated else None,
     )
 
 
