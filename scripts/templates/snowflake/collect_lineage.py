@@ -33,7 +33,7 @@ from typing import NamedTuple
 from connection import SHOW_ROW_CAP, connect, explain, is_too_much, is_unreadable, show, stream, timestamp
 from pushkit.cli import say
 from pushkit.collection import Collector, Options, run_collect
-from pushkit.lineage_edges import EXACT, Asset, Destination, Key, external, gathered, listed, merged
+from pushkit.lineage_edges import EXACT, Asset, Destination, Key, external, gathered, listed, merged, through_absent
 from pushkit.lineage_text import Named, add_schema_argument, read_log, schema_of
 from pushkit.manifest import Record
 from pushkit.sql_lineage import Defaults, LineageLog, Schema
@@ -42,9 +42,9 @@ from snowflake.connector import SnowflakeConnection
 
 # --- SQL ------------------------------------------------------------------------------------------------
 
-# One row for each pair of written and read object, and one for each pair of their columns. A statement that reads a
-# stream names the stream, which is no asset: the table beneath it stands in (base instead of direct objects).
-# An unnamed stage has a location only.
+# One row for each pair of written and read object, and one for each pair of their columns. Of what was read through a
+# stream or a view, a further row tells the table beneath, and ``through`` what it was read through: it stands in for
+# streams, which are no assets, and for views that are gone. An unnamed stage has a location only.
 # The columns' JSON: https://docs.snowflake.com/en/user-guide/access-history
 # https://docs.snowflake.com/en/sql-reference/account-usage/access_history
 ACCESS_SQL = """
@@ -62,6 +62,7 @@ edges AS (
     SELECT
         written.target AS target,
         source.value AS source,
+        NULL AS through,
         NULL AS target_column,
         NULL AS source_column
     FROM written,
@@ -70,16 +71,18 @@ edges AS (
     SELECT
         written.target AS target,
         base.value AS source,
+        direct.value AS through,
         NULL AS target_column,
         NULL AS source_column
     FROM written,
-        LATERAL FLATTEN(input => written.direct_objects) AS stream,
+        LATERAL FLATTEN(input => written.direct_objects) AS direct,
         LATERAL FLATTEN(input => written.base_objects) AS base
-    WHERE UPPER(stream.value:objectDomain::VARCHAR) = 'STREAM'
+    WHERE UPPER(direct.value:objectDomain::VARCHAR) LIKE ANY ('STREAM', '%VIEW')
     UNION ALL
     SELECT
         written.target AS target,
         source.value AS source,
+        NULL AS through,
         target_column.value:columnName::VARCHAR AS target_column,
         source.value:columnName::VARCHAR AS source_column
     FROM written,
@@ -89,19 +92,22 @@ edges AS (
     SELECT
         written.target AS target,
         base.value AS source,
+        direct.value AS through,
         target_column.value:columnName::VARCHAR AS target_column,
         base.value:columnName::VARCHAR AS source_column
     FROM written,
         LATERAL FLATTEN(input => written.target:columns) AS target_column,
-        LATERAL FLATTEN(input => target_column.value:directSources) AS stream,
+        LATERAL FLATTEN(input => target_column.value:directSources) AS direct,
         LATERAL FLATTEN(input => target_column.value:baseSources) AS base
-    WHERE UPPER(stream.value:objectDomain::VARCHAR) = 'STREAM'
+    WHERE UPPER(direct.value:objectDomain::VARCHAR) LIKE ANY ('STREAM', '%VIEW')
 )
 SELECT
     UPPER(edges.target:objectDomain::VARCHAR) AS target_domain,
     COALESCE(edges.target:objectName::VARCHAR, edges.target:location::VARCHAR) AS target_name,
     UPPER(edges.source:objectDomain::VARCHAR) AS source_domain,
     COALESCE(edges.source:objectName::VARCHAR, edges.source:location::VARCHAR) AS source_name,
+    UPPER(edges.through:objectDomain::VARCHAR) AS through_domain,
+    edges.through:objectName::VARCHAR AS through_name,
     edges.target_column AS target_column,
     edges.source_column AS source_column
 FROM edges
@@ -110,15 +116,55 @@ GROUP BY
     target_name,
     source_domain,
     source_name,
+    through_domain,
+    through_name,
     target_column,
     source_column
 ORDER BY
     target_name,
+    target_domain = 'STAGE',
     target_domain,
     source_name,
     source_domain,
     target_column,
     source_column
+"""
+
+# Tables that were renamed or swapped; of a swap there is a row for each of the two. The guide shows the JSON of a swap
+# ("Swap a table") and names the properties of no rename: the new name is where other readers of this view find it.
+# Bundle 2026_01 changes only properties whose key was a user's name: these have fixed keys.
+# https://docs.snowflake.com/en/user-guide/access-history
+# https://docs.snowflake.com/en/release-notes/bcr-bundles/2026_01/bcr-2178
+MOVES_SQL = """
+SELECT
+    UPPER(history.OBJECT_MODIFIED_BY_DDL:objectDomain::VARCHAR) AS domain,
+    history.OBJECT_MODIFIED_BY_DDL:objectName::VARCHAR AS old_name,
+    COALESCE(
+        history.OBJECT_MODIFIED_BY_DDL:properties:swapTargetName:value::VARCHAR,
+        history.OBJECT_MODIFIED_BY_DDL:properties:objectName:value::VARCHAR
+    ) AS new_name
+FROM SNOWFLAKE.ACCOUNT_USAGE.ACCESS_HISTORY AS history
+WHERE history.QUERY_START_TIME >= CAST(? AS TIMESTAMP_LTZ)
+    AND history.QUERY_START_TIME < CAST(? AS TIMESTAMP_LTZ)
+    AND UPPER(history.OBJECT_MODIFIED_BY_DDL:operationType::VARCHAR) = 'ALTER'
+    AND UPPER(history.OBJECT_MODIFIED_BY_DDL:objectDomain::VARCHAR) LIKE '%TABLE'
+    AND COALESCE(
+        history.OBJECT_MODIFIED_BY_DDL:properties:swapTargetName:value::VARCHAR,
+        history.OBJECT_MODIFIED_BY_DDL:properties:objectName:value::VARCHAR
+    ) IS NOT NULL
+ORDER BY history.QUERY_START_TIME, history.QUERY_ID
+"""
+
+# Every table and view that exists, whatever the role may see. Lags 90 minutes, half of what a window waits for.
+# https://docs.snowflake.com/en/sql-reference/account-usage/tables
+EXISTING_SQL = """
+SELECT
+    TABLE_CATALOG AS database,
+    TABLE_SCHEMA AS schema,
+    TABLE_NAME AS name
+FROM SNOWFLAKE.ACCOUNT_USAGE.TABLES
+WHERE DELETED IS NULL
+    AND COALESCE(TABLE_TYPE, '') NOT LIKE '%TEMPORARY%'
 """
 
 # What views and materialised views are defined on, now: the view keeps no history. Its page excludes what copies data,
@@ -185,10 +231,15 @@ OTHER_DYNAMIC_NAME = "text of a dynamic table has another table's name (renamed 
 CAPPED_DYNAMIC_TABLES = f"dynamic tables beyond the {SHOW_ROW_CAP} rows that SHOW answers"
 NO_TEXTS = "query text not readable (SNOWFLAKE.ACCOUNT_USAGE.QUERY_HISTORY)"
 CUT_BY_SNOWFLAKE = "names cut by Snowflake: record too large"
+NO_CATALOG = "tables that are gone cannot be told (SNOWFLAKE.ACCOUNT_USAGE.TABLES not readable)"
+GONE = "destination that the catalog no longer has (renamed, dropped, temporary)"
+TEMPORARY_STAGE = "temporary stage of Snowpark or write_pandas"
 NOT_AN_ASSET = "source or target that is neither table, view, stage nor path"
 
 UNSUPPORTED_FEATURE = 2  # 000002: what this edition of Snowflake does not have
 CUT_MARKS = ("TRUNCATED", "-1")  # page of ACCESS_HISTORY
+# The driver and Snowpark make one for each call (random_name_for_temp_object in snowflake.connector._utils).
+TEMPORARY_NAME = "SNOWPARK_TEMP_STAGE_"
 
 
 # --- names ---------------------------------------------------------------------------------------------
@@ -243,7 +294,7 @@ def asset_of(domain: str | None, name: str | None, options: Options) -> Asset | 
         options.skip(CUT_BY_SNOWFLAKE if name else NOT_AN_ASSET, f"{domain} {name}")
         return None
     if "://" in name:
-        return external(name)
+        return outside(name)
     kind = asset_type(domain or "")
     try:
         parts = split_name(name)
@@ -254,7 +305,80 @@ def asset_of(domain: str | None, name: str | None, options: Options) -> Asset | 
         if domain not in ("STREAM", "FUNCTION"):
             options.skip(NOT_AN_ASSET, f"{domain} {name}")
         return None
-    return Asset(kind, *parts)
+    return stage(*parts, options=options) if domain == "STAGE" else Asset(kind, *parts)
+
+
+def outside(path: str) -> Asset | None:
+    """A path outside Snowflake; None for a file on somebody's machine (PUT and GET), which is no place of data."""
+    return None if path.startswith("file://") else external(path)
+
+
+def stage(database: str, schema: str, name: str, options: Options) -> Asset | None:
+    """A stage; None, and counted, for one that was made for a single call and would never be seen again."""
+    if name.startswith(TEMPORARY_NAME):
+        options.skip(TEMPORARY_STAGE, name)
+        return None
+    return Asset("EXTERNAL", database, schema, name)
+
+
+# --- what exists -----------------------------------------------------------------------------------------
+
+
+class Existing:
+    """The tables and views that exist; of a database without any here, as of a shared one, nothing is known."""
+
+    def __init__(self, keys: set[Key]) -> None:
+        self.keys = keys
+        self.databases = {database for database, _, _ in keys}
+
+    def __contains__(self, asset: Asset) -> bool:
+        return asset.is_external or asset.key in self.keys or asset.database not in self.databases
+
+
+def existing(connection: SnowflakeConnection, options: Options) -> Existing:
+    """What exists now; counted, and everything taken to exist, where that cannot be read."""
+    try:
+        return Existing({(database, schema, name) for database, schema, name in stream(connection, EXISTING_SQL)})
+    except Exception as error:
+        if not is_unreadable(error):
+            raise
+        options.skip(NO_CATALOG, str(error))
+        return Existing(set())
+
+
+Move = tuple[Asset, Asset]  # what had been written into the first is found in the second since
+
+
+def moves(connection: SnowflakeConnection, options: Options) -> list[Move]:
+    """Tables renamed or swapped in the window, in order."""
+    found = []
+    for domain, old_name, new_name in stream(connection, MOVES_SQL, _window(options)):
+        old, new = (asset_of(domain, name, options) for name in (old_name, new_name))
+        if old and new:
+            found.append((old, new))
+    return found
+
+
+def as_they_are_now(
+    found: Iterable[Destination], moved: list[Move], known: Existing, options: Options
+) -> Iterator[Destination]:
+    """The destinations as tables are named now. Only those that a table concerns that is gone or moved are held."""
+    names = {asset.key for move in moved for asset in move}
+    held: dict[Key, Destination] = {}
+    for destination in found:
+        assets = (destination.asset, *destination.sources.values())
+        if destination.asset.key in names or not all(asset in known for asset in assets):
+            held[destination.asset.key] = destination
+        else:
+            yield destination
+    for old, new in moved:
+        if old.key in held:
+            target = held.setdefault(new.key, Destination(new, held[old.key].origin, held[old.key].certainty))
+            target.take(held[old.key])
+    kept, absent = through_absent(held, known.__contains__)
+    for asset in absent:
+        options.skip(GONE, str(asset))
+    yield from kept.values()
 
 
 # --- from ACCESS_HISTORY ---------------------------------------------------------------------------------
@@ -267,25 +391,55 @@ class AccessRow(NamedTuple):
     target_name: str | None
     source_domain: str | None
     source_name: str | None
+    through_domain: str | None
+    through_name: str | None
     target_column: str | None
     source_column: str | None
 
 
-def accessed(rows: Iterable[AccessRow], options: Options) -> Iterator[Destination]:
-    """Destinations with a source, from rows that come sorted by destination."""
-    for name, group in groupby(rows, key=lambda row: row.target_name):
+def accessed(rows: Iterable[AccessRow], known: Existing, options: Options) -> Iterator[Destination]:
+    """Destinations with a source, from rows that come sorted by destination. A stage may have a table's name."""
+    for (name, _), group in groupby(rows, key=lambda row: (row.target_name, row.target_domain == "STAGE")):
         first = next(group)
         asset = asset_of(first.target_domain, name, options)
         if asset is None:
             continue
         destination = Destination(asset, "access_history", EXACT)
-        for row in chain([first], group):
+        for row in seen_through(chain([first], group), known, options):
             source = asset_of(row.source_domain, row.source_name, options)
             if source is not None:
                 target_column = None if row.target_column in CUT_MARKS else row.target_column
                 destination.add(source, target_column, row.source_column)
         if destination.sources:
             yield destination
+
+
+def seen_through(rows: Iterable[AccessRow], known: Existing, options: Options) -> Iterator[AccessRow]:
+    """A destination's rows, those beneath streams and vanished views in the place of these; beneath others none.
+
+    Snowflake tells what is beneath for each column; only where no column came through, for the statement as a whole.
+    """
+    direct: list[AccessRow] = []
+    beneath: dict[tuple[str | None, str], list[AccessRow]] = {}
+    for row in rows:
+        if row.through_name is None:
+            direct.append(row)
+        else:
+            beneath.setdefault((row.through_domain, row.through_name), []).append(row)
+    gone = {(domain, name) for domain, name in beneath if is_seen_through(domain, name, known, options)}
+    for row in direct:
+        if (row.source_domain, row.source_name) not in gone:
+            yield row
+    for place in gone:
+        yield from [row for row in beneath[place] if row.target_column] or beneath[place]
+
+
+def is_seen_through(domain: str | None, name: str, known: Existing, options: Options) -> bool:
+    """Whether what was read through this is to be told as read from what is beneath."""
+    if domain == "STREAM":
+        return True
+    view = asset_of(domain, name, options)
+    return view is not None and view not in known
 
 
 def open_access_history(connection: SnowflakeConnection, options: Options) -> Iterator[AccessRow] | None:
@@ -389,11 +543,13 @@ def full_name(reference: Record, options: Options) -> Named | None:
     """The asset that a statement names; None, and counted, where nothing tells its database and schema."""
     kind, database, schema, name = (reference[part] for part in ("type", "database", "schema", "name"))
     if kind == "EXTERNAL" and "://" in name:
-        return Named(external(name))
+        path = outside(name)
+        return Named(path) if path else None
     if kind == "EXTERNAL" and name.startswith("@"):  # @DB.SCHEMA.STAGE/path: the stage, as ACCESS_HISTORY names it
         parts = [part.upper() for part in name[1:].partition("/")[0].split(".")]
         if len(parts) == 3 and '"' not in name:
-            return Named(Asset(kind, *parts))
+            place = stage(*parts, options=options)
+            return Named(place) if place else None
     if database and schema:
         return Named(Asset(kind, database, schema, name))
     options.skip(NOT_AN_ASSET, f"{kind} {name}")
@@ -406,16 +562,21 @@ def full_name(reference: Record, options: Options) -> Named | None:
 def destinations(connection: SnowflakeConnection, options: Options) -> Iterator[Destination]:
     """Every destination that has a source, once, whichever views tell of it."""
     schema = schema_of(options)
+    known = existing(connection, options)
     rows = None if options.arguments.from_query_text else open_access_history(connection, options)
     texts = dynamic_tables(connection, schema, options)
     dynamic = gathered(chain(texts, dependencies(connection, "TABLE", options)))
+    known.keys.update(dynamic)  # SHOW tells of them at once
     if rows is not None:
         # Views are no target of a statement: only what dynamic tables depend on meets what wrote into them.
-        yield from merged(accessed(rows, options), dynamic)
+        found = merged(accessed(rows, known, options), dynamic)
+        yield from as_they_are_now(found, moves(connection, options), known, options)
         yield from dependencies(connection, "VIEW", options)
     else:
-        views = list(dependencies(connection, "VIEW", options))
-        yield from gathered(chain(statements(connection, schema, options), dynamic.values(), views)).values()
+        views = gathered(dependencies(connection, "VIEW", options))
+        known.keys.update(views)
+        found = gathered(chain(statements(connection, schema, options), dynamic.values(), views.values())).values()
+        yield from as_they_are_now(found, [], known, options)  # the texts tell of renames and swaps
 
 
 def collect(connection: SnowflakeConnection, options: Options) -> Iterator[Record]:

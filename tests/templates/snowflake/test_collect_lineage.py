@@ -335,6 +335,161 @@ def test_a_statement_still_running_at_the_last_windows_end_is_found_later(templa
     assert edges(templates.collect("lineage", "--state", str(state))) == {(("D", "S", "A"), ("D", "S", "B"))}
 
 
+GONE = "destination that the catalog no longer has (renamed, dropped, temporary)"
+
+
+@pytest.mark.parametrize("columns", [True, False])
+def test_what_is_beneath_a_view_that_is_gone_stands_in_for_it(templates: Templates, columns: bool) -> None:
+    """dbt's incremental models: merged from a temporary view, which only the session's statements know."""
+    exist(templates, "D.S.FCT", "D.S.T", "D.S.KEPT")
+    fct = table("D.S.FCT", columns={"A": [("D.S.FCT__DBT_TMP", "X")]}, source_domain="View", base=("D.S.T", "B"))
+    fct["columns"] += table("D.S.FCT", columns={"C": [("D.S.KEPT", "Y")]}, source_domain="View", base=("D.S.U", "Z"))[
+        "columns"
+    ]
+    add_access(
+        templates,
+        modified=[fct if columns else table("D.S.FCT")],
+        accessed=[table("D.S.FCT__DBT_TMP", "View"), table("D.S.KEPT", "View")],
+        base=[table("D.S.T")] + [table("D.S.U")] * columns,
+    )
+    collected = templates.collect("lineage")
+    assert edges(collected) == {(("D", "S", name), ("D", "S", "FCT")) for name in ("T", "KEPT")}
+    if columns:
+        assert column_edges(collected) == {
+            (("D", "S", "T"), "B", ("D", "S", "FCT"), "A"),
+            (("D", "S", "KEPT"), "Y", ("D", "S", "FCT"), "C"),
+        }
+    assert collected.skipped == {}
+
+
+def test_a_view_beside_a_stream_stays_what_was_read(templates: Templates) -> None:
+    target = table("D.S.TARGET", columns={"A": [("D.S.STREAM", "B")]}, source_domain="Stream", base=("D.S.T", "B"))
+    target["columns"] += table(
+        "D.S.TARGET", columns={"C": [("D.S.V", "X")]}, source_domain="View", base=("D.S.L", "X")
+    )["columns"]
+    read = [table("D.S.STREAM", "Stream"), table("D.S.V", "View")]
+    add_access(templates, modified=[target], accessed=read, base=[table("D.S.T"), table("D.S.L")])
+    collected = templates.collect("lineage")
+    assert edges(collected) == {(("D", "S", name), ("D", "S", "TARGET")) for name in ("T", "V")}
+
+
+@pytest.mark.parametrize("options", [(), ("--from-query-text",)])
+def test_a_table_that_was_swapped_is_made_of_what_the_other_was(templates: Templates, options: tuple[str, ...]) -> None:
+    exist(templates, "D.S.DIM", "D.S.T")
+    add_access(templates, modified=[table("D.S.DIM_NEW", columns={"A": [("D.S.T", "B")]})], accessed=[table("D.S.T")])
+    add_change(templates, "D.S.DIM_NEW", swapTargetName="D.S.DIM")
+    add_change(templates, "D.S.DIM", swapTargetName="D.S.DIM_NEW")
+    add_statement(templates, "CREATE TABLE D.S.DIM_NEW AS SELECT B AS A FROM D.S.T", 1)
+    add_statement(templates, "ALTER TABLE D.S.DIM_NEW SWAP WITH D.S.DIM", 2)
+    add_statement(templates, "DROP TABLE D.S.DIM_NEW", 3)
+    collected = templates.collect("lineage", *options)
+    assert edges(collected) == {(("D", "S", "T"), ("D", "S", "DIM"))}
+    assert column_edges(collected) == {(("D", "S", "T"), "B", ("D", "S", "DIM"), "A")}
+    assert collected.skipped == {GONE: 1}
+
+
+def test_a_table_that_was_renamed_is_made_of_what_it_was_before(templates: Templates) -> None:
+    exist(templates, "D.S.NEW", "D.S.T")
+    add_access(templates, modified=[table("D.S.OLD")], accessed=[table("D.S.T")])
+    add_change(templates, "D.S.OLD", objectName="D.S.MIDDLE")
+    add_change(templates, "D.S.MIDDLE", objectName="D.S.NEW", minutes=1)
+    collected = templates.collect("lineage")
+    assert edges(collected) == {(("D", "S", "T"), ("D", "S", "NEW"))}
+    assert collected.skipped == {GONE: 2}
+
+
+def test_temporary_tables_are_seen_through(templates: Templates) -> None:
+    exist(templates, "D.S.RESULT", "D.S.T")
+    exist(templates, "D.S.STEP", kind="TEMPORARY TABLE")
+    add_access(templates, modified=[table("D.S.STEP", columns={"A": [("D.S.T", "B")]})], accessed=[table("D.S.T")])
+    add_access(
+        templates, modified=[table("D.S.RESULT", columns={"C": [("D.S.STEP", "A")]})], accessed=[table("D.S.STEP")]
+    )
+    add_access(templates, modified=[table("SHARED.S.X")], accessed=[table("SHARED.S.Y")])
+    collected = templates.collect("lineage")
+    assert edges(collected) == {
+        (("D", "S", "T"), ("D", "S", "RESULT")),
+        (("SHARED", "S", "Y"), ("SHARED", "S", "X")),  # nothing is known of that database
+    }
+    assert column_edges(collected) == {(("D", "S", "T"), "B", ("D", "S", "RESULT"), "C")}
+    assert collected.skipped == {GONE: 1}
+
+
+def test_where_the_catalog_cannot_be_read_everything_stays_and_it_is_said(templates: Templates) -> None:
+    exist(templates, "D.S.RESULT")
+    add_access(templates, modified=[table("D.S.STEP")], accessed=[table("D.S.V", "View")], base=[table("D.S.T")])
+    templates.server.deny("SNOWFLAKE.ACCOUNT_USAGE.TABLES")
+    collected = templates.collect("lineage")
+    assert edges(collected) == {(("D", "S", "V"), ("D", "S", "STEP"))}
+    assert collected.skipped == {"tables that are gone cannot be told (SNOWFLAKE.ACCOUNT_USAGE.TABLES not readable)": 1}
+
+
+@pytest.mark.parametrize("options", [(), ("--from-query-text",)])
+def test_files_of_people_and_stages_for_one_call_are_no_places_of_data(
+    templates: Templates, options: tuple[str, ...]
+) -> None:
+    passing = {"objectDomain": "Stage", "objectName": "D.S.SNOWPARK_TEMP_STAGE_Q1W2E3", "stageKind": "Internal Named"}
+    kept = {"objectDomain": "Stage", "objectName": "D.S.LANDING", "stageKind": "Internal Named"}
+    file = {"location": "file:///Users/ada/orders.csv"}
+    add_access(templates, modified=[passing], accessed=[file])
+    add_access(templates, modified=[kept], accessed=[file])
+    add_access(templates, modified=[table("D.S.T")], accessed=[passing])
+    add_access(templates, modified=[file], accessed=[kept])
+    add_access(templates, modified=[table("D.S.U")], accessed=[kept])
+    add_statement(templates, "PUT file:///Users/ada/orders.csv @D.S.LANDING", 1)
+    add_statement(templates, "COPY INTO D.S.T FROM @D.S.SNOWPARK_TEMP_STAGE_Q1W2E3", 2)
+    add_statement(templates, "GET @D.S.LANDING file:///Users/ada/", 3)
+    add_statement(templates, "COPY INTO D.S.U FROM @D.S.LANDING", 4)
+    collected = templates.collect("lineage", *options)
+    assert edges(collected, external=True) == {(("D", "S", "LANDING"), ("D", "S", "U"))}
+    assert collected.skipped["temporary stage of Snowpark or write_pandas"] > 0
+    assert "ada" not in json.dumps(collected.records)
+
+
+def test_a_table_is_loaded_from_the_stage_of_its_name(templates: Templates) -> None:
+    stage = {"objectDomain": "Stage", "objectName": "D.S.CLICKS", "stageKind": "Table"}
+    add_access(templates, modified=[table("D.S.CLICKS")], accessed=[stage])
+    add_access(templates, modified=[stage], accessed=[table("D.S.T")])
+    found = {record["destination"]["type"]: record for record in templates.collect("lineage").records}
+    assert [source["type"] for source in found["TABLE"]["sources"]] == ["EXTERNAL"]
+    assert [name_of(source)[2] for source in found["EXTERNAL"]["sources"]] == ["T"]
+
+
+def exist(templates: Templates, *names: str, kind: str = "BASE TABLE") -> None:
+    """Tables that the account's catalog has, and others that it had."""
+    now = [(name.split("."), None) for name in names]
+    once = [
+        (["D", "S", name], "2026-01-01T00:00:00Z") for name in (*(n.split(".")[2] for n in names), "OLD", "DIM_NEW")
+    ]
+    templates.server.insert(
+        "SNOWFLAKE.ACCOUNT_USAGE.TABLES",
+        [
+            {"TABLE_CATALOG": database, "TABLE_SCHEMA": schema, "TABLE_NAME": name, "TABLE_TYPE": kind, "DELETED": at}
+            for (database, schema, name), at in now + once
+        ],
+    )
+
+
+def add_change(templates: Templates, name: str, minutes: int = 0, **properties: str) -> None:
+    """An ALTER TABLE as the guide shows it: https://docs.snowflake.com/en/user-guide/access-history"""
+    change = {
+        "objectDomain": "Table",
+        "objectId": 0,
+        "objectName": name,
+        "operationType": "ALTER",
+        "properties": {key: {"value": value} for key, value in properties.items()},
+    }
+    row = {
+        "QUERY_ID": f"change-{name}",
+        "QUERY_START_TIME": (datetime.now(timezone.utc) - timedelta(hours=4, minutes=-minutes)).isoformat(),
+        "DIRECT_OBJECTS_ACCESSED": "[]",
+        "BASE_OBJECTS_ACCESSED": "[]",
+        "OBJECTS_MODIFIED": "[]",
+        "OBJECT_MODIFIED_BY_DDL": json.dumps(change),
+    }
+    templates.server.insert("SNOWFLAKE.ACCOUNT_USAGE.ACCESS_HISTORY", [row])
+
+
 def table(
     name: str,
     domain: str = "Table",

@@ -87,6 +87,15 @@ class Destination:
         if target_column and source_column:
             self.columns.setdefault(target_column, {})[source.key, source_column] = None
 
+    def take(self, other: Destination) -> None:
+        """Add another destination's edges: what was written into it is found here since."""
+        for source in other.sources.values():
+            self.add(source)
+        for name, pairs in other.columns.items():
+            for key, column in pairs:
+                self.add(other.sources[key], name, column)
+        self.certainty = max(self.certainty, other.certainty, key=CERTAINTIES.index)
+
     def merge(self, other: Destination) -> None:
         """Add another's edges to the same destination; what it adds comes with its certainty.
 
