@@ -305,7 +305,7 @@ def asset_of(domain: str | None, name: str | None, options: Options) -> Asset | 
         if domain not in ("STREAM", "FUNCTION"):
             options.skip(NOT_AN_ASSET, f"{domain} {name}")
         return None
-    return stage(*parts, options=options) if domain == "STAGE" else Asset(kind, *parts)
+    return lasting(Asset(kind, *parts), options)
 
 
 def outside(path: str) -> Asset | None:
@@ -313,12 +313,12 @@ def outside(path: str) -> Asset | None:
     return None if path.startswith("file://") else external(path)
 
 
-def stage(database: str, schema: str, name: str, options: Options) -> Asset | None:
-    """A stage; None, and counted, for one that was made for a single call and would never be seen again."""
-    if name.startswith(TEMPORARY_NAME):
-        options.skip(TEMPORARY_STAGE, name)
+def lasting(asset: Asset, options: Options) -> Asset | None:
+    """The asset; None, and counted, for a stage that was made for a single call and will never be seen again."""
+    if asset.is_external and asset.name.startswith(TEMPORARY_NAME):
+        options.skip(TEMPORARY_STAGE, asset.name)
         return None
-    return Asset("EXTERNAL", database, schema, name)
+    return asset
 
 
 # --- what exists -----------------------------------------------------------------------------------------
@@ -548,8 +548,8 @@ def full_name(reference: Record, options: Options) -> Named | None:
     if kind == "EXTERNAL" and name.startswith("@"):  # @DB.SCHEMA.STAGE/path: the stage, as ACCESS_HISTORY names it
         parts = [part.upper() for part in name[1:].partition("/")[0].split(".")]
         if len(parts) == 3 and '"' not in name:
-            place = stage(*parts, options=options)
-            return Named(place) if place else None
+            stage = lasting(Asset(kind, *parts), options)
+            return Named(stage) if stage else None
     if database and schema:
         return Named(Asset(kind, database, schema, name))
     options.skip(NOT_AN_ASSET, f"{kind} {name}")
@@ -575,8 +575,9 @@ def destinations(connection: SnowflakeConnection, options: Options) -> Iterator[
     else:
         views = gathered(dependencies(connection, "VIEW", options))
         known.keys.update(views)
-        found = gathered(chain(statements(connection, schema, options), dynamic.values(), views.values())).values()
-        yield from as_they_are_now(found, [], known, options)  # the texts tell of renames and swaps
+        told = chain(statements(connection, schema, options), dynamic.values(), views.values())
+        # The texts themselves tell of renames and swaps.
+        yield from as_they_are_now(gathered(told).values(), [], known, options)
 
 
 def collect(connection: SnowflakeConnection, options: Options) -> Iterator[Record]:
