@@ -25,6 +25,7 @@ import sys
 from collections.abc import Iterator
 
 from connection import Warehouse, connect, explain
+from pushkit.cli import say
 from pushkit.collection import Collector, Options, run_collect
 from pushkit.manifest import Record, Window
 from pushkit.query_text import add_text_limit, limited_text
@@ -69,6 +70,7 @@ SUCCESS = "success"
 
 def collect(warehouse: Warehouse, options: Options) -> Iterator[Record]:
     """One record for each query that ended in the window; failed and canceled ones with their error."""
+    warn_of_narrow_filters(options)
     users = dict(warehouse.main.rows(USERS_SQL))
     for query in logged_queries(warehouse.main, Window(options.since, options.until), options):
         if not options.filters.may_hold(query.row.database_name or ""):
@@ -114,8 +116,18 @@ def _text(query: LoggedQuery, options: Options) -> str:
     return f"{text}\n/* incomplete in sys_query_text */"
 
 
+def warn_of_narrow_filters(options: Options) -> None:
+    """The log knows a query's database and no more: say so where a filter wants more than that."""
+    for option, patterns in (("--include", options.filters.include), ("--exclude", options.filters.exclude)):
+        for pattern in patterns:
+            if pattern.partition(".")[2] not in ("", "*", "*.*"):
+                effect = "chooses whole databases" if option == "--include" else "excludes no query"
+                say(f"warning: {option} {pattern} {effect}: of a query only its database is known")
+
+
 def targets(warehouse: Warehouse, options: Options) -> Iterator[str]:
     """Database and number of queries, as ``--list`` prints them: counted in Redshift."""
+    warn_of_narrow_filters(options)
     since, until = (moment.replace(tzinfo=None) for moment in (options.since, options.until))
     for database, queries in warehouse.main.rows(COUNTS_SQL, since=since, until=until):
         if options.filters.may_hold(database or ""):

@@ -154,6 +154,15 @@ def test_list_counts_by_database(templates: Templates, shop: Shop) -> None:
     assert run.stdout.splitlines() == [f"analytics {count}"]
 
 
+def test_filters_narrower_than_a_database_are_warned_of(templates: Templates) -> None:
+    whole = templates.run("collect", "query_logs", "--exclude", "dev.*", "--include", "*").check()
+    assert "warning" not in whole.stderr
+    narrow = templates.run("collect", "query_logs", "--include", "dev.sales.*", "--exclude", "dev.hr.*").check()
+    assert "--include dev.sales.* chooses whole databases" in narrow.stderr
+    assert "--exclude dev.hr.* excludes no query" in narrow.stderr
+    assert narrow.summary["records"] > 0
+
+
 def test_an_empty_window_is_a_success_that_sends_nothing(templates: Templates) -> None:
     future = (datetime.now(timezone.utc) - timedelta(days=5)).date().isoformat()
     window = ("--since", f"{future}T00:00:00Z", "--until", f"{future}T01:00:00Z")
