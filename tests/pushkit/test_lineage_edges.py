@@ -74,6 +74,15 @@ def test_a_stage_with_the_tables_name_is_a_source_of_it() -> None:
     assert [source["type"] for source in made.record()["sources"]] == ["EXTERNAL"]
 
 
+def test_what_was_written_under_another_name_is_taken_over() -> None:
+    before = destination(PARSED, TARGET, ("A", ONE, "x"), asset=TWO)
+    now = destination(EXACT, ("B", ONE, "y"))
+    now.take(before)
+    assert list(now.sources.values()) == [ONE], "an edge to itself"
+    assert mappings(now) == {("A", "ONE", "x"), ("B", "ONE", "y")}
+    assert now.certainty == PARSED
+
+
 def test_a_record_refers_to_sources_by_their_places() -> None:
     made = destination(EXACT, TWO, ("A", ONE, "x"), ("A", TWO, "y"), ("B", ONE, "x"), ("A", ONE, "x"))
     assert made.record() == {

@@ -43,7 +43,7 @@ from snowflake.connector import SnowflakeConnection
 # --- SQL ------------------------------------------------------------------------------------------------
 
 # One row for each pair of written and read object, and one for each pair of their columns. Of what was read through a
-# stream or a view, a further row tells the table beneath, and ``through`` what it was read through: it stands in for
+# stream or a view, a further row tells the table beneath, and what it was read through: it stands in for
 # streams, which are no assets, and for views that are gone. An unnamed stage has a location only.
 # The columns' JSON: https://docs.snowflake.com/en/user-guide/access-history
 # https://docs.snowflake.com/en/sql-reference/account-usage/access_history
@@ -62,7 +62,8 @@ edges AS (
     SELECT
         written.target AS target,
         source.value AS source,
-        NULL AS through,
+        NULL AS through_domain,
+        NULL AS through_name,
         NULL AS target_column,
         NULL AS source_column
     FROM written,
@@ -71,7 +72,8 @@ edges AS (
     SELECT
         written.target AS target,
         base.value AS source,
-        direct.value AS through,
+        UPPER(direct.value:objectDomain::VARCHAR) AS through_domain,
+        direct.value:objectName::VARCHAR AS through_name,
         NULL AS target_column,
         NULL AS source_column
     FROM written,
@@ -82,7 +84,8 @@ edges AS (
     SELECT
         written.target AS target,
         source.value AS source,
-        NULL AS through,
+        NULL AS through_domain,
+        NULL AS through_name,
         target_column.value:columnName::VARCHAR AS target_column,
         source.value:columnName::VARCHAR AS source_column
     FROM written,
@@ -92,7 +95,8 @@ edges AS (
     SELECT
         written.target AS target,
         base.value AS source,
-        direct.value AS through,
+        UPPER(direct.value:objectDomain::VARCHAR) AS through_domain,
+        direct.value:objectName::VARCHAR AS through_name,
         target_column.value:columnName::VARCHAR AS target_column,
         base.value:columnName::VARCHAR AS source_column
     FROM written,
@@ -106,8 +110,8 @@ SELECT
     COALESCE(edges.target:objectName::VARCHAR, edges.target:location::VARCHAR) AS target_name,
     UPPER(edges.source:objectDomain::VARCHAR) AS source_domain,
     COALESCE(edges.source:objectName::VARCHAR, edges.source:location::VARCHAR) AS source_name,
-    UPPER(edges.through:objectDomain::VARCHAR) AS through_domain,
-    edges.through:objectName::VARCHAR AS through_name,
+    edges.through_domain AS through_domain,
+    edges.through_name AS through_name,
     edges.target_column AS target_column,
     edges.source_column AS source_column
 FROM edges
