@@ -190,7 +190,7 @@ def where_next(summaries: list[dict[str, Any]], sandbox: SandboxProcess, seconds
     print()
     print(f"the manifests     zcat {folder}/lineage.jsonl.gz | head -2")
     print(f"what was sent     cat {folder}/metadata.jsonl.gz.result.json")
-    print("this Monte Carlo  make sandbox DATA=.demo/sandbox, then POST GraphQL to http://127.0.0.1:8765/graphql")
+    print("this Monte Carlo  make sandbox DATA=.demo/sandbox, then as in scripts/sandbox/README.md")
     print("your own          scripts/templates/snowflake/README.md: grants and variables")
     print(f"\ndone in {seconds:.0f} s")
 
