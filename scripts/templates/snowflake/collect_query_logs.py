@@ -28,6 +28,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from connection import connect, explain, stream, timestamp
+from pushkit.cli import say
 from pushkit.collection import Collector, Options, run_collect
 from pushkit.manifest import Record, iso_utc
 from pushkit.query_text import add_text_limit, limited_text
@@ -140,6 +141,7 @@ EXTRA = range(QueryRow._fields.index("database"), len(QueryRow._fields))
 
 def collect(connection: SnowflakeConnection, options: Options) -> Iterator[Record]:
     """One record for each query that ended in the window; failed ones with ``error_code`` and ``error_text``."""
+    warn_of_narrow_filters(options)
     for values in stream(connection, QUERIES_SQL, _window(options)):
         row = QueryRow(*values)
         # ADAPT: leave out what nobody should see, by user, warehouse or tag (these scripts' own: push-ingestion …).
@@ -173,8 +175,19 @@ def _window(options: Options) -> tuple[str, str, str]:
     return timestamp(options.since), timestamp(options.until), timestamp(options.since - LONGEST_STATEMENT)
 
 
+def warn_of_narrow_filters(options: Options) -> None:
+    """The log knows where a query ran, not what it read: say so where a filter names tables."""
+    for option, patterns in (("--include", options.filters.include), ("--exclude", options.filters.exclude)):
+        for pattern in patterns:
+            _, _, name = [*pattern.split(".", 2), "", ""][:3]
+            if name not in ("", "*"):
+                effect = "chooses" if option == "--include" else "excludes"
+                say(f"warning: {option} {pattern} {effect} no query: of a query only database and schema are known")
+
+
 def targets(connection: SnowflakeConnection, options: Options) -> Iterator[str]:
     """Hour, database and number of queries, as ``--list`` prints them: one query, counted in Snowflake."""
+    warn_of_narrow_filters(options)
     rows = (
         (iso_utc(hour), database, queries)
         for hour, database, schema, queries in stream(connection, COUNTS_SQL, _window(options))

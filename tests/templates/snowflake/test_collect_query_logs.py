@@ -121,6 +121,14 @@ def test_two_runs_with_a_state_neither_miss_nor_repeat(shop_templates: Templates
     assert any(record["start_time"] < iso(boundary) for record in second.records), "one was running at the boundary"
 
 
+def test_filters_that_name_tables_are_warned_of(templates: Templates) -> None:
+    whole = templates.run("query_logs", "--include", "*", "--include", "RAW.*.*", "--exclude", "RAW.HR.*").check()
+    assert "warning" not in whole.stderr
+    narrow = templates.run("query_logs", "--list", "--include", "RAW.CRM.O*", "--exclude", "RAW.HR.SALARIES").check()
+    assert "--include RAW.CRM.O* chooses no query" in narrow.stderr
+    assert "--exclude RAW.HR.SALARIES excludes no query" in narrow.stderr
+
+
 def test_filters_take_the_sessions_database_and_schema(shop_templates: Templates, shop: Shop) -> None:
     since, until = window(shop, 24), window(shop, 1)
     span = ("--since", iso(since), "--until", iso(until))
