@@ -173,7 +173,7 @@ def test_a_failed_run_leaves_state_and_manifest_as_they_were(
     arguments = ["--manifest", str(path), "--state", str(state)]
     run(capsys, collector(LATENCY, [{"name": "a"}]), *arguments)
     path.rename(tmp_path / "pushed.jsonl")
-    path.write_text("an older file")
+    assert run(capsys, collector(LATENCY, []), *arguments)[0] == 0  # an older manifest, with nothing to push
     before = state.read_bytes(), path.read_bytes()
 
     def rows() -> Iterator[Record]:
@@ -224,6 +224,24 @@ def test_a_state_still_to_come_is_said(capsys: pytest.CaptureFixture[str], tmp_p
     code, _, stderr = run(capsys, collector(LATENCY, []), "--manifest", str(tmp_path / "m"), "--state", str(state))
     assert code == 0
     assert "still to come" in stderr
+
+
+def test_a_state_far_ahead_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    state = tmp_path / "state.json"
+    ahead = (datetime.now(timezone.utc) + timedelta(days=3)).isoformat()
+    state.write_text(json.dumps({"until": ahead, "warehouse": "fixture", "flow": "query_logs"}))
+    code, summary, _ = run(capsys, collector(LATENCY, []), "--manifest", str(tmp_path / "m"), "--state", str(state))
+    assert code == 2
+    assert "still to come" in summary["error"]["message"]
+
+
+def test_a_filter_that_matches_nothing_is_said(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    code, summary, stderr = run(capsys, collector(None, []), "--manifest", str(tmp_path / "m"), "--include", "SHOP")
+    assert code == 0
+    [reason] = [each for each in summary["skipped"] if "--include" in each]
+    assert summary["skipped"][reason] == 1
+    assert "SHOP.*" in summary["skipped_examples"][reason]
+    assert reason in stderr
 
 
 def test_with_a_state_what_was_not_pushed_is_spared(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

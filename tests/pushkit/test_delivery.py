@@ -7,6 +7,8 @@ import random
 import signal
 import socket
 import string
+import subprocess
+import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -18,7 +20,15 @@ import pytest
 from pushkit.manifest import Header, Record, Window, Writer
 
 from tests.sandbox_process import SandboxProcess
-from tests.script_process import LONGEST_RUN_SECONDS, TEMPLATES, Run, run_script, started_script, wait_for
+from tests.script_process import (
+    LONGEST_RUN_SECONDS,
+    TEMPLATES,
+    Run,
+    clean_environment,
+    run_script,
+    started_script,
+    wait_for,
+)
 
 SNOWFLAKE = TEMPLATES / "snowflake"
 NOON = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
@@ -209,6 +219,14 @@ def test_a_resource_that_takes_nothing_ends_the_run_soon(quiet_sandbox: SandboxP
     assert run.summary["status"] == "failed"
 
 
+def test_neighbours_that_are_bad_do_not_pass_for_all(quiet_sandbox: SandboxProcess, manifest_path: Path) -> None:
+    records = [table(f"T{number}", type="TABLE" if number >= 8 else "NONSENSE") for number in range(49)]
+    run = push("metadata", write(manifest_path, "metadata", records), quiet_sandbox.env).check(1)
+    arrived = arrived_names(quiet_sandbox, run.summary["invocation_ids"])
+    assert sorted(arrived) == sorted(f"T{number}" for number in range(8, 49))
+    assert run.summary["records_rejected"] == 8
+
+
 def test_bad_records_at_the_head_do_not_hide_the_good_ones(quiet_sandbox: SandboxProcess, manifest_path: Path) -> None:
     records = [table(f"T{number}", type="TABLE" if number >= 60 else "NONSENSE") for number in range(150)]
     run = push("metadata", write(manifest_path, "metadata", records), quiet_sandbox.env).check(1)
@@ -351,6 +369,32 @@ def test_a_torn_journal_line_is_dropped_not_trusted(quiet_sandbox: SandboxProces
     assert len(journal_lines(manifest_path)) == 3
 
 
+def test_a_batch_that_was_journaled_twice_counts_once(quiet_sandbox: SandboxProcess, manifest_path: Path) -> None:
+    write(manifest_path, "metadata", [table(f"T{number}") for number in range(60)])
+    push("metadata", manifest_path, quiet_sandbox.env).check()
+    journal = manifest_path.with_name(manifest_path.name + ".journal")
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join([*lines, lines[1], b'{"first":"x","count":1,"invocation_id":null,"at":""}\n']))
+    run = push("metadata", manifest_path, quiet_sandbox.env).check()
+    assert run.summary["records_accepted"] == 60
+    assert "damaged" in run.stderr
+
+
+def test_people_s_text_needs_no_stderr(quiet_sandbox: SandboxProcess, manifest_path: Path) -> None:
+    write(manifest_path, "metadata", [table("T")])
+    script = SNOWFLAKE / "push_metadata.py"
+    done = subprocess.run(
+        ["/bin/sh", "-c", '"$0" "$1" --manifest "$2" 2>&-', sys.executable, str(script), str(manifest_path)],
+        env=clean_environment(quiet_sandbox.env),
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=LONGEST_RUN_SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["records_accepted"] == 1
+
+
 def test_a_settled_journal_makes_room_and_an_unsettled_one_is_kept(
     quiet_sandbox: SandboxProcess, manifest_path: Path
 ) -> None:
@@ -429,13 +473,16 @@ def test_a_lost_answer_sends_that_batch_again_and_loses_none(
     assert quiet_sandbox.requests(METADATA).count == 3
 
 
-def test_two_runs_do_not_work_on_one_manifest(quiet_sandbox: SandboxProcess, manifest_path: Path) -> None:
+def test_two_runs_do_not_work_on_one_manifest(
+    quiet_sandbox: SandboxProcess, manifest_path: Path, tmp_path: Path
+) -> None:
     write(manifest_path, "metadata", [table(f"T{number}") for number in range(300)])
     quiet_sandbox.fault(METADATA, calls=list(range(2, 1_000)), status=503, headers={"Retry-After": "1"})
     arguments = ["--manifest", str(manifest_path), "--workers", "1"]
     with started_script(SNOWFLAKE, "push_metadata.py", *arguments, env=quiet_sandbox.env) as process:
         wait_until(begun(manifest_path, 1))
-        second = push("metadata", manifest_path, quiet_sandbox.env).check(4)
+        elsewhere = {"TMPDIR": str(tmp_path), "TEMP": str(tmp_path)}  # as in another container on the same volume
+        second = push("metadata", manifest_path, quiet_sandbox.env | elsewhere).check(4)
         quiet_sandbox.clear_faults()  # until here the first run had to wait
         wait_for(process).check()
     assert "another run" in second.summary["error"]["message"]

@@ -5,7 +5,7 @@
 #     "boto3>=1.42,<2",
 #     "tqdm>=4.67,<5",
 #     "psutil>=7,<8",
-#     "filelock>=3.16,<4",
+#     "filelock>=3.21,<4",
 # ]
 # ///
 """Collects metadata: tables and views of every database the user sees, their columns, volume and freshness.

@@ -23,6 +23,7 @@ import requests
 from pushkit.delivery import MAX_BODY_BYTES, Receipt, RejectedError, RetriableError
 from pushkit.errors import ConfigurationError, PushIngestionError, RefusedError, UnavailableError
 from pushkit.manifest import Header
+from pushkit.redaction import redact
 
 # While it is imported, pycarlo warns of defaults in its own schema: nothing a reader of the log could act on.
 logging.getLogger("pycarlo.lib.types").setLevel(logging.ERROR)
@@ -62,7 +63,7 @@ class _GatewayClient(Client):
                 timeout_in_seconds=REQUEST_TIMEOUT_SECONDS,
                 should_retry=lambda error: False,
             )
-        return {**(answer or {}), "body_bytes": size}
+        return {**(answer if isinstance(answer, dict) else {}), "body_bytes": size}
 
 
 def compressed_size(body: dict[str, Any] | None) -> int:
@@ -86,19 +87,11 @@ class Gateway:
             answer = self.call(self.service, self.resource_uuid, header.resource, events) or {}
         except IngestionError as error:
             raise _explain_http(error) from error
-        except requests.exceptions.SSLError as error:
-            raise UnavailableError(
-                f"no trusted connection to Monte Carlo: {error}",
-                "Behind a proxy that opens TLS, name its certificate in REQUESTS_CA_BUNDLE.",
-            ) from error
-        except (requests.ConnectionError, requests.Timeout) as error:
-            raise RetriableError(f"no answer: {error}") from error
-        except requests.exceptions.InvalidJSONError as error:
-            raise RejectedError(f"it cannot be written as JSON: {error}") from error
         except requests.RequestException as error:
-            raise UnavailableError(
-                f"Monte Carlo's answer cannot be read: {error}",
-                "Is MCD_API_ENDPOINT right? Unset it for production.",
+            raise _explain_request(error) from error
+        except (OSError, ValueError) as error:  # what requests lets through: a certificate file, a malformed address
+            raise ConfigurationError(
+                f"no request can be made: {error}", "Check MCD_API_ENDPOINT, REQUESTS_CA_BUNDLE and HTTPS_PROXY."
             ) from error
         invocation_id = IngestionService.extract_invocation_id(answer)
         if invocation_id is None and not self.is_dry_run:
@@ -120,7 +113,7 @@ def open_gateway(call: Call, dry_run: bool) -> Gateway:
             "Unset MCD_DEFAULT_OAUTH_CLIENT_ID and MCD_DEFAULT_OAUTH_CLIENT_SECRET: the ingestion API takes a key.",
         ) from error
     service = IngestionService(mc_client=_GatewayClient(session, dry_run))
-    return Gateway(f"{session.endpoint} {resource_uuid}", resource_uuid, service, call, dry_run)
+    return Gateway(redact(f"{session.endpoint} {resource_uuid}"), resource_uuid, service, call, dry_run)
 
 
 def _credentials(dry_run: bool) -> tuple[str, str, str]:
@@ -159,9 +152,50 @@ def _explain_http(error: IngestionError) -> Exception:
     status, detail = response.status_code, response.text[:LONGEST_DETAIL]
     if status in RETRIABLE_STATUS or status >= 500:
         return RetriableError(f"HTTP {status}: {detail}", _retry_after(response.headers.get("Retry-After")))
-    if status in (400, 413, 422):
+    if status == 413:
         return RejectedError(f"HTTP {status}: {detail}")
+    if status in (400, 422):
+        return _explain_rejection(response, detail)
     return _explain_refusal(status, detail)
+
+
+def _explain_rejection(response: requests.Response, detail: str) -> Exception:
+    """Details by field tell whether it is the records that are wrong, or what every request of this run has."""
+    try:
+        answer = response.json()
+    except ValueError:
+        return UnavailableError(
+            f"an answer ({response.status_code}) that is not from Monte Carlo's ingestion API: {detail}",
+            "Look for a proxy in between, and check MCD_API_ENDPOINT (unset it for production).",
+        )
+    fields = answer.get("details") if isinstance(answer, dict) else None
+    if isinstance(fields, dict) and fields and not any(str(field).startswith("events") for field in fields):
+        return ConfigurationError(
+            f"Monte Carlo takes no request like this ({response.status_code}): {detail}",
+            "Is MCD_RESOURCE_UUID of the warehouse that the manifest is from? Nothing of it is lost: run again.",
+        )
+    return RejectedError(f"HTTP {response.status_code}: {detail}")
+
+
+def _explain_request(error: requests.RequestException) -> Exception:
+    """What kept a request from an answer, in our terms."""
+    if isinstance(error, requests.exceptions.JSONDecodeError):  # of the answer, though requests counts it with the next
+        return UnavailableError(
+            "the answer is not JSON: it does not come from Monte Carlo's ingestion API",
+            "Look for a proxy or a log-in page in between, and check MCD_API_ENDPOINT (unset it for production).",
+        )
+    if isinstance(error, requests.exceptions.InvalidJSONError):
+        return RejectedError(f"it cannot be written as JSON: {error}")
+    if isinstance(error, requests.exceptions.ProxyError) and " 407 " in str(error):
+        return RefusedError(f"the proxy asks who you are: {error}", "Put its user and password into HTTPS_PROXY.")
+    if isinstance(error, requests.exceptions.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return UnavailableError(
+            f"no trusted connection to Monte Carlo: {error}",
+            "Behind a proxy that opens TLS, name its certificate in REQUESTS_CA_BUNDLE.",
+        )
+    if isinstance(error, (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)):
+        return RetriableError(f"no answer: {error}")
+    return ConfigurationError(f"no request can be made: {error}", "Check MCD_API_ENDPOINT and HTTPS_PROXY.")
 
 
 def _explain_refusal(status: int, detail: str) -> PushIngestionError:

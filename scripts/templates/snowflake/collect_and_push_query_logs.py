@@ -5,7 +5,7 @@
 #     "snowflake-connector-python>=4,<6",
 #     "tqdm>=4.67,<5",
 #     "psutil>=7,<8",
-#     "filelock>=3.16,<4",
+#     "filelock>=3.21,<4",
 #     "pycarlo>=0.15.500,<0.16",
 #     "tenacity>=9.1,<10",
 # ]

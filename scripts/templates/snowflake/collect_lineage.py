@@ -6,7 +6,7 @@
 #     "sqlglot==30.30.0; python_version < '3.11'",
 #     "tqdm>=4.67,<5",
 #     "psutil>=7,<8",
-#     "filelock>=3.16,<4",
+#     "filelock>=3.21,<4",
 # ]
 # ///
 """Collects lineage: which tables and columns were written from which, and what views are made of.

@@ -4,7 +4,7 @@
 #     "snowflake-connector-python>=4,<6",
 #     "tqdm>=4.67,<5",
 #     "psutil>=7,<8",
-#     "filelock>=3.16,<4",
+#     "filelock>=3.21,<4",
 # ]
 # ///
 """Collects query logs: who ran what, when, how it ended, and what it cost.

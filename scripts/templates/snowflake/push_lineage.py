@@ -1,7 +1,7 @@
 # Shared: the original is snowflake/push_lineage.py (see scripts/sync_templates.py).
 # /// script
 # requires-python = ">=3.10"
-# dependencies = ["pycarlo>=0.15.500,<0.16", "tenacity>=9.1,<10", "tqdm>=4.67,<5", "psutil>=7,<8", "filelock>=3.16,<4"]
+# dependencies = ["pycarlo>=0.15.500,<0.16", "tenacity>=9.1,<10", "tqdm>=4.67,<5", "psutil>=7,<8", "filelock>=3.21,<4"]
 # ///
 """Push a lineage manifest to Monte Carlo: which tables and columns feed which.
 

@@ -35,6 +35,7 @@ DONE, PARTLY, INTERRUPTED = 0, 1, 130
 UNEXPECTED = 1
 MINIMUM_FREE_MEMORY = 256 * 2**20  # bytes: a driver, pycarlo and the largest batch fit with room to spare
 SECONDS_BETWEEN_NOTES = 30.0
+LONGEST_ENDING_SECONDS = 75.0  # after a signal; a request has 30 s to connect and 30 s to be answered
 
 
 def say(text: str) -> None:
@@ -172,10 +173,19 @@ def _stop_once(signum: int, frame: FrameType | None) -> None:
     """The first signal ends the run in order; more of them would only cut that short."""
     _on_signals(_pass_over)
     _stopping.set()
+    ending = threading.Timer(LONGEST_ENDING_SECONDS, _end_now)
+    ending.daemon = True
+    ending.start()
     with contextlib.suppress(RuntimeError):  # the signal came while a line was being written
         say("stopping: what is under way is brought to an end")
     if not _waits_for_block:
         raise Terminated
+
+
+def _end_now() -> None:
+    """What is under way hangs: what was accepted is in the journal, and half a manifest is removed by the next run."""
+    say(f"still not ended after {LONGEST_ENDING_SECONDS:g} s: ending now")
+    os._exit(INTERRUPTED)
 
 
 @contextlib.contextmanager
@@ -213,6 +223,8 @@ def run(
     prints_summary: bool = True,
 ) -> int:
     """Run the work; whatever happens, end with an exit code, a sentence for people and the summary."""
+    if sys.stderr is None:  # closed by whoever started this
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - for as long as the process lives
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names of all alphabets, whatever the terminal's
     started = time.monotonic()

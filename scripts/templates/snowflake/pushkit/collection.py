@@ -27,6 +27,7 @@ from pushkit.manifest import Header, Record, Window, Writer, iso_utc
 from pushkit.redaction import redact
 from pushkit.windows import State, add_window_arguments, choose_window
 
+NOTHING_INCLUDED = "filter that matched nothing (--include)"
 LONGEST_EXAMPLE = 300  # characters of an example kept for a skip reason
 
 
@@ -178,6 +179,7 @@ def run_collect(collector: Collector, argv: Sequence[str] | None = None) -> int:
             return list_targets(collector, options)
         with only_run(arguments.manifest):
             if state:
+                state.require_writable()
                 _spare_what_was_not_pushed(arguments.manifest, collector.flow)
             header = collect_into(arguments.manifest, collector, options, summary)
             if state:
@@ -223,10 +225,21 @@ def list_targets(collector: Collector, options: Options) -> int:
     with collector.connect() as connection:
         for target in collector.targets(connection, options):
             stop_if_asked()
-            print(target)
+            _print(target)
             count += 1
+    _print("", end="")
     say(f"{count} would be collected" + _skipped_text(options.skipped))
     return DONE
+
+
+def _print(text: str, end: str = "\n") -> None:
+    """To stdout, at once: what cannot be printed is known while it can still be said."""
+    try:
+        print(text, end=end, flush=not text)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise ConfigurationError(f"cannot print the list: {error.strerror or error}", "Is the disk full?") from error
 
 
 def collect_into(manifest: Path, collector: Collector, options: Options, summary: Record) -> Header:
@@ -255,6 +268,8 @@ def collect_into(manifest: Path, collector: Collector, options: Options, summary
             stop_if_asked()
             writer.write(record)
             progress.advance()
+        if options.filters.include and not writer.records:
+            options.skip(NOTHING_INCLUDED, f"{' '.join(options.filters.include)} (all of a database: 'SHOP.*')")
         writer.finish(options.skipped, options.skipped_examples)
     summary["records"] = writer.records
     say(f"collected {writer.records} records into {manifest}" + _skipped_text(options.skipped))

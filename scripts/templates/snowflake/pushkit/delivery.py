@@ -25,7 +25,7 @@ from tenacity.stop import stop_any, stop_before_delay, stop_when_event_set
 from pushkit.cli import DONE, PARTLY, say, stop_if_asked, uninterrupted
 from pushkit.errors import ConfigurationError, UnavailableError
 from pushkit.files import replace_file
-from pushkit.journal import Accepted, Journal, Span, journal_path, read_journal
+from pushkit.journal import Accepted, Journal, Span, journal_path, read_journal, uncovered
 from pushkit.manifest import Header, Manifest, Record, parse_record, read_lines
 from pushkit.redaction import redact, redact_values
 
@@ -33,7 +33,7 @@ MAX_BODY_BYTES = 900_000  # of gzip; the gateway refuses more than 1 MB, and may
 SMALL_LINE_BYTES = 4096  # shorter lines are counted as they are: compressing each alone would gain little
 FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 1.0, 60.0
 PROBED_BATCHES = 3  # so many whole batches are tried before a rejected one is taken apart
-HOPELESS_RECORDS = 5  # so many records rejected one by one, and none ever accepted: it is not the records
+PROBED_RECORDS = 5  # so many records of them alone: where all are rejected too, it is not the records
 REJECTIONS_SHOWN = 20  # said and in the summary
 REJECTIONS_KEPT = 1_000  # in the result file; the journal holds all
 
@@ -97,13 +97,28 @@ class Batch:
         middle = len(self.records) // 2
         return Batch(self.first, self.records[:middle]), Batch(self.first + middle, self.records[middle:])
 
+    def singles(self) -> list[Batch]:
+        return [Batch(self.first + place, [record]) for place, record in enumerate(self.records)]
+
+    def without(self, index: int) -> list[Batch]:
+        """The parts before and after the record with this index of the manifest; itself where that lies elsewhere."""
+        place = index - self.first
+        if not 0 <= place < len(self.records):
+            return [self]
+        parts = [Batch(self.first, self.records[:place]), Batch(index + 1, self.records[place + 1 :])]
+        return [part for part in parts if part.records]
+
 
 @dataclass
 class Delivery:
-    """What became of a manifest. ``accepted`` includes what earlier runs delivered."""
+    """What became of a manifest. ``accepted`` includes what earlier runs delivered.
+
+    ``resumed`` are the invocation ids of another manifest's rest, which this run sent before.
+    """
 
     manifest: Manifest
     dry_run: bool
+    resumed: list[str | None] = field(default_factory=list)
     destination: str = ""
     accepted: list[Accepted] = field(default_factory=list)
     records_accepted: int = 0
@@ -116,7 +131,9 @@ class Delivery:
     def recall(self, accepted: list[Accepted]) -> None:
         """Start from what earlier runs delivered."""
         self.accepted = accepted
-        self.records_accepted = self.records_accepted_before = sum(batch.count for batch in accepted)
+        missing = uncovered([batch.span for batch in accepted], self.manifest.records)
+        covered = self.manifest.records - sum(end - first for first, end in missing)
+        self.records_accepted = self.records_accepted_before = covered
 
     @property
     def exit_code(self) -> int:
@@ -150,7 +167,7 @@ class Delivery:
             "rejected": self.rejected[:REJECTIONS_SHOWN],
             "batches": self.batches_measured if self.dry_run else len(self.accepted),
             "largest_body_bytes": self.largest_body_bytes,
-            "invocation_ids": [batch.invocation_id for batch in self.accepted],
+            "invocation_ids": [*self.resumed, *(batch.invocation_id for batch in self.accepted)],
             "result": None if self.dry_run else str(result_path(self.manifest.path)),
         }
 
@@ -198,6 +215,7 @@ def deliver(
     workers: int,
     max_retry_seconds: float,
     dry_run: bool,
+    resumed: list[str | None],
     on_records: Callable[[int], None],
     report: Record,
 ) -> Delivery:
@@ -206,7 +224,7 @@ def deliver(
     Raises RefusedError, UnavailableError or ConfigurationError when going on is no use; what was accepted by then
     is in the journal. Rejected records are no exception: they are in the result, by name.
     """
-    delivery = Delivery(manifest, dry_run)
+    delivery = Delivery(manifest, dry_run, resumed)
     courier = _Courier(delivery, pusher, max_retry_seconds, on_records)
     error: BaseException | None = None
     try:
@@ -281,27 +299,46 @@ class _Courier:
                 raise
 
     def _probe(self, pool: ThreadPoolExecutor, todo: Iterator[Batch]) -> list[Batch]:
-        """Send whole batches one at a time until one is accepted; the rejected ones before it are returned.
+        """Send whole batches one at a time until one is accepted; what was rejected before it is returned.
 
-        A wrong key is so known after one request, and a wrong resource after a few: a batch is only taken apart
-        when it may be its own records that are wrong.
+        A wrong key is so known after one request, and a wrong resource after a few: batches are only taken apart
+        when it may be their own records that are wrong.
         """
         rejected: list[Batch] = []
         for batch in todo:
-            if _begin(pool, self._send_whole, batch).result():
-                break
+            if _begin(pool, self._send_whole, batch).result() is None:
+                return rejected
             rejected.append(batch)
             if len(rejected) == PROBED_BATCHES:
                 break
-        return rejected
+        return self._probe_records(pool, rejected)
 
-    def _send_whole(self, batch: Batch) -> bool:
+    def _probe_records(self, pool: ThreadPoolExecutor, rejected: list[Batch]) -> list[Batch]:
+        """Send records from all over the rejected batches, alone, until one is accepted. The batches without it.
+
+        Raises ConfigurationError when none is: bad records may be neighbours, but are hardly everywhere.
+        """
+        singles = [single for batch in rejected for single in batch.singles()]
+        if self._delivery.dry_run or self._delivery.records_accepted or len(singles) < PROBED_RECORDS:
+            return rejected
+        for number in range(PROBED_RECORDS):
+            single = singles[number * (len(singles) - 1) // (PROBED_RECORDS - 1)]
+            reason = _begin(pool, self._send_whole, single).result()
+            if reason is None:
+                return [part for batch in rejected for part in batch.without(single.first)]
+        raise ConfigurationError(
+            f"nothing was accepted: {len(rejected)} batches and {PROBED_RECORDS} single records are rejected: {reason}",
+            "Does the manifest's resource type fit the resource in MCD_RESOURCE_UUID?",
+        )
+
+    def _send_whole(self, batch: Batch) -> str | None:
+        """Send a batch; why it was rejected, or None when it was accepted."""
         try:
             receipt = self._send_with_retries(batch)
-        except RejectedError:
-            return False
+        except RejectedError as error:
+            return str(error)
         self._note_accepted(batch, receipt)
-        return True
+        return None
 
     def _send_or_split(self, batch: Batch) -> None:
         """A rejected batch is halved until the records at fault stand alone: their neighbours still go."""
@@ -362,14 +399,8 @@ class _Courier:
                 say(f"rejected: {name}: {reason}")
             if len(delivery.rejected) < REJECTIONS_KEPT:
                 delivery.rejected.append({"index": batch.first, "name": name, "reason": reason})
-            if self._journal is None:
-                return
-            if delivery.records_rejected >= HOPELESS_RECORDS and not delivery.records_accepted:
-                raise ConfigurationError(
-                    f"nothing was accepted, and {delivery.records_rejected} records were rejected one by one: {reason}",
-                    "Does the manifest's resource type fit the resource in MCD_RESOURCE_UUID?",
-                )
-            self._journal.reject(batch.first, name, reason)
+            if self._journal is not None:
+                self._journal.reject(batch.first, name, reason)
 
 
 def _begin(pool: ThreadPoolExecutor, work: Callable[[Batch], Outcome], batch: Batch) -> Future[Outcome]:

@@ -7,6 +7,7 @@ the destination, then a line for each accepted batch and each rejected record, o
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Iterable, Iterator
@@ -19,7 +20,7 @@ from typing import BinaryIO
 
 from pushkit.cli import say
 from pushkit.errors import ConfigurationError
-from pushkit.manifest import Manifest, ManifestError, Record, iso_utc, verify
+from pushkit.manifest import Manifest, Record, iso_utc, verify
 
 JOURNAL_VERSION = 1
 Span = tuple[int, int]  # first record and the one after the last, counted from 0
@@ -33,6 +34,11 @@ class Accepted:
     count: int
     invocation_id: str | None
     at: str
+
+    @classmethod
+    def from_json(cls, line: Record) -> Accepted:
+        """Raises KeyError, TypeError or ValueError for a line that is damaged."""
+        return cls(int(line["first"]), int(line["count"]), line["invocation_id"], str(line["at"]))
 
     @property
     def span(self) -> Span:
@@ -67,11 +73,13 @@ def journal_path(manifest: Path) -> Path:
 
 
 def left_manifest(path: Path, flow: str) -> Manifest | None:
-    """What an earlier run left to push there, read once; None when that is nothing, empty, or no whole manifest."""
-    try:
-        manifest = verify(path, flow)
-    except ManifestError:
+    """What an earlier run left to push there, read once; None when that is nothing.
+
+    Raises ManifestError for a file that cannot be pushed: cut, of another flow or of another version.
+    """
+    if not path.is_file() or path.stat().st_size == 0:
         return None
+    manifest = verify(path, flow)
     return manifest if manifest.records else None
 
 
@@ -114,8 +122,8 @@ def read_journal(path: Path) -> JournalContent | None:
             elif "rejected" in value:
                 content.rejected.append(int(value["rejected"]))
             else:
-                content.accepted.append(Accepted(**value))
-        except (ValueError, TypeError):
+                content.accepted.append(Accepted.from_json(value))
+        except (ValueError, TypeError, KeyError):
             say(f"line {number} of {path} is damaged and passed over")
     return content
 
@@ -203,7 +211,8 @@ class Journal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
+        with contextlib.suppress(OSError):  # what a full disk did not take was said when it was written
+            self._file.close()
 
 
 def _drop_torn_line(path: Path) -> None:

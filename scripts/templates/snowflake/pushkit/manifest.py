@@ -272,7 +272,7 @@ def parse_record(path: Path, number: int, line: bytes) -> Record:
     """The record on a line. Raises ManifestError with the line's number."""
     try:
         value = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ManifestError(
             f"line {number} of {path} is not JSON: {error}",
             "The manifest was changed or cut after it was written: collect again.",
@@ -298,7 +298,7 @@ def _header(path: Path, line: bytes, flow: str | None) -> Header:
         raise ManifestError(f"{path} holds {raw['manifest']}, not {flow}", f"Push it with push_{raw['manifest']}.py.")
     try:
         return Header.from_json(raw)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise ManifestError(f"the header of {path} lacks or garbles {error}", "Collect again.") from error
 
 

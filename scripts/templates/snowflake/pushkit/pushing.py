@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from pushkit.cli import DONE, Progress, add_manifest, make_parser, positive, run, say
@@ -19,7 +20,7 @@ from pushkit.collection import (
 from pushkit.delivery import Pusher, deliver
 from pushkit.journal import Standing, left_manifest, standing
 from pushkit.locking import only_run
-from pushkit.manifest import Manifest, Record, verify
+from pushkit.manifest import Manifest, ManifestError, Record, verify
 from pushkit.windows import State
 
 
@@ -32,7 +33,7 @@ def run_push(pusher: Pusher, argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
 
     def work(summary: Record) -> int:
-        with only_run(arguments.manifest):
+        with nullcontext() if arguments.dry_run else only_run(arguments.manifest):  # a dry run changes nothing
             return _push(verify(arguments.manifest, pusher.flow), pusher, arguments, summary)
 
     return run(script, work)
@@ -54,6 +55,9 @@ def run_collect_and_push(collector: Collector, pusher: Pusher, argv: Sequence[st
         with only_run(arguments.manifest):
             if arguments.dry_run:
                 return _rehearse(collector, pusher, arguments, summary)
+            pusher.open(False)  # what the push needs is known missing now, not after the warehouse was asked
+            if state:
+                state.require_writable()
             earlier = _finish_earlier_run(pusher, arguments, state, summary)
             options = make_options(arguments, collector, state)
             header = collect_into(arguments.manifest, collector, options, summary)
@@ -66,18 +70,24 @@ def run_collect_and_push(collector: Collector, pusher: Pusher, argv: Sequence[st
 
 
 def _finish_earlier_run(pusher: Pusher, arguments: argparse.Namespace, state: State | None, summary: Record) -> int:
-    """Send what an interrupted push left, and make up for a state it had no time to write."""
-    manifest = left_manifest(arguments.manifest, pusher.flow)
+    """Send what an earlier run left, and make up for a state it had no time to write."""
+    try:
+        manifest = left_manifest(arguments.manifest, pusher.flow)
+    except ManifestError:
+        if state:  # which may have passed its window: overwriting it could lose that
+            raise
+        return DONE
     if manifest is None:
         return DONE
     found = standing(manifest)
-    if found is Standing.UNPUSHED:
+    if found is Standing.UNPUSHED and not (state and state.has_passed(manifest.header.window)):
         return DONE  # its window is collected anew
     code = DONE
-    if found is Standing.UNFINISHED:
+    if found is not Standing.SETTLED:
         say(f"{arguments.manifest} was not wholly pushed by an earlier run: pushing the rest of it first")
         summary["resumed"] = {}
         code = _push(manifest, pusher, arguments, summary["resumed"])
+        summary["invocation_ids"] = summary["resumed"]["invocation_ids"]
     if state:
         state.advance_quietly(manifest.header.window)
     return code
@@ -103,6 +113,7 @@ def _push(manifest: Manifest, pusher: Pusher, arguments: argparse.Namespace, sum
             workers=arguments.workers,
             max_retry_seconds=arguments.max_retry_seconds,
             dry_run=arguments.dry_run,
+            resumed=summary.get("invocation_ids", []),
             on_records=progress.advance,
             report=summary,
         )

@@ -1,16 +1,19 @@
 # Shared: the original is snowflake/pushkit/redaction.py (see scripts/sync_templates.py).
 """Keeps secrets out of everything that is printed or written.
 
-A secret is the value of an environment variable with a telling name, or one that a connection module read
-from a file and registered here.
+A secret is the value of an environment variable with a telling name, the password in an address that a variable
+holds (``HTTPS_PROXY=http://user:password@proxy``), or one that a connection module read from a file and registered.
 """
 
 from __future__ import annotations
 
 import json
 import os
+from re import split as split_pattern
 from typing import Any
+from urllib.parse import unquote
 
+ADDRESS_ENDINGS = ("_PROXY", "_ENDPOINT", "_URL")
 TELLING_ENDINGS = ("TOKEN", "PASSWORD", "PASSPHRASE", "PASSCODE", "_PWD", "SECRET", "_KEY")
 SHORTEST_GUESSED = 8  # a telling name may hold "dev" or "2026": masking that would blank out ordinary words
 SHORTEST_REGISTERED = 4
@@ -45,10 +48,18 @@ def redact_values(value: Any) -> Any:
 
 def _forms() -> set[str]:
     """Each secret as it is, and as messages quote it."""
-    guessed = {
-        value
-        for name, value in os.environ.items()
-        if name.upper().endswith(TELLING_ENDINGS) and len(value.strip()) >= SHORTEST_GUESSED
-    }
-    secrets = guessed | _registered | {value.strip() for value in guessed | _registered}
+    secrets = set(_registered)
+    for name, value in os.environ.items():
+        if name.upper().endswith(TELLING_ENDINGS) and len(value.strip()) >= SHORTEST_GUESSED:
+            secrets |= {value, value.strip()}
+        elif name.upper().endswith(ADDRESS_ENDINGS):
+            secrets |= {each for each in _passwords(value) if len(each) >= SHORTEST_REGISTERED}
+    secrets |= {value.strip() for value in _registered}
     return secrets | {repr(each)[1:-1] for each in secrets} | {json.dumps(each)[1:-1] for each in secrets}
+
+
+def _passwords(address: str) -> set[str]:
+    """The password in an address, as it stands and decoded, and the pieces that a parser may cut it into."""
+    user_and_password = address.partition("://")[2].rpartition("@")[0]
+    password = user_and_password.partition(":")[2]
+    return {password, unquote(password), *split_pattern("[/?#@]", password)}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -19,6 +20,7 @@ from pushkit.files import replace_file
 from pushkit.manifest import Window, iso_utc, parse_utc
 
 DEFAULT_LOOKBACK_HOURS = 24.0
+CLOCK_TOLERANCE = timedelta(days=1)  # a state that is further ahead was written by a clock that was wrong
 
 
 def add_window_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +30,7 @@ def add_window_arguments(parser: argparse.ArgumentParser) -> None:
         "--lookback-hours",
         type=positive(float),
         metavar="H",
-        help=f"start H hours before the window's end (default: {DEFAULT_LOOKBACK_HOURS:g})",
+        help=f"start H hours before the window's end (default: {DEFAULT_LOOKBACK_HOURS:g}; a state goes before it)",
     )
     parser.add_argument(
         "--state",
@@ -54,7 +56,7 @@ class State:
             owner = content["warehouse"], content["flow"]
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             raise ConfigurationError(
                 f"the state file {self.path} cannot be used: {error}",
                 "Move it away and give --since once: the run then writes it anew.",
@@ -65,6 +67,24 @@ class State:
                 "Give each flow a state file of its own.",
             )
         return until
+
+    def require_writable(self) -> None:
+        """Raises ConfigurationError now, and not when the work is done."""
+        partial = self.path.with_name(f".{self.path.name}.{os.getpid()}.partial")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            partial.touch()
+            partial.unlink()
+        except OSError as error:
+            raise ConfigurationError(
+                f"cannot write the state file {self.path}: {error.strerror or error}",
+                "Nothing was attempted. Name a file in a folder you may write to with --state.",
+            ) from error
+
+    def has_passed(self, window: Window | None) -> bool:
+        """Whether this window was collected, so that no later run will collect it again."""
+        until = self.read()
+        return window is not None and until is not None and until >= window.end
 
     def advance(self, window: Window | None) -> None:
         """Remember the end of a window that is complete; say so when it does not meet what is remembered."""
@@ -96,7 +116,7 @@ class State:
         except OSError as error:
             raise ConfigurationError(
                 f"cannot write the state file {self.path}: {error.strerror or error}",
-                "The work is done; without the state the next run repeats this window.",
+                "The work is done, but the state stays behind: make it writable and run the same command again.",
             ) from error
 
 
@@ -104,6 +124,8 @@ def choose_window(
     arguments: argparse.Namespace, state: State | None, latency: timedelta, retention: timedelta | None, now: datetime
 ) -> Window:
     """The window asked for. Raises ConfigurationError when it would be empty or is asked for twice."""
+    if arguments.since and arguments.until and arguments.since > arguments.until:
+        raise ConfigurationError("--since lies after --until", "Exchange them.")
     if arguments.since and arguments.lookback_hours:
         raise ConfigurationError("--since and --lookback-hours both name the window's start", "Give one of them.")
     latest = (now - latency).replace(microsecond=0)
@@ -128,6 +150,11 @@ def choose_window(
 
 def _from_remembered(remembered: datetime, end: datetime, now: datetime) -> Window:
     """From where the last run ended; empty, without a step back, when that run went further than this may."""
+    if remembered > now + CLOCK_TOLERANCE:
+        raise ConfigurationError(
+            f"the state says {iso_utc(remembered)}, which is still to come: nothing would be collected until then",
+            "Was a clock wrong? Move the state file away and give --since once: the run then writes it anew.",
+        )
     if remembered > now:
         say(f"warning: the state says {iso_utc(remembered)}, which is still to come: nothing is collected until then")
     return Window(remembered, max(remembered, end))
