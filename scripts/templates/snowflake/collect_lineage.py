@@ -197,7 +197,7 @@ ORDER BY
     REFERENCED_OBJECT_NAME
 """
 
-# The statement that made each dynamic table. Refreshes are no statements that ACCESS_HISTORY is documented to hold.
+# The statement that made each dynamic table. Of refreshes, ACCESS_HISTORY holds only those that a statement asked for.
 # https://docs.snowflake.com/en/sql-reference/sql/show-dynamic-tables
 DYNAMIC_TABLES_SQL = "SHOW DYNAMIC TABLES IN ACCOUNT"
 
