@@ -39,6 +39,7 @@ from pushkit.manifest import Record
 from pushkit.sql_lineage import Defaults, LineageLog, Schema
 from query_history import LONGEST_TEXT, REDACTED_TEXT, is_redacted
 from snowflake.connector import SnowflakeConnection
+from snowflake.connector.errors import ProgrammingError
 
 # --- SQL ------------------------------------------------------------------------------------------------
 
@@ -235,6 +236,7 @@ OTHER_DYNAMIC_NAME = "text of a dynamic table has another table's name (renamed 
 CAPPED_DYNAMIC_TABLES = f"dynamic tables beyond the {SHOW_ROW_CAP} rows that SHOW answers"
 NO_TEXTS = "query text not readable (SNOWFLAKE.ACCOUNT_USAGE.QUERY_HISTORY)"
 CUT_BY_SNOWFLAKE = "names cut by Snowflake: record too large"
+NO_MOVES = "renamed and swapped tables cannot be told (OBJECT_MODIFIED_BY_DDL of ACCESS_HISTORY not readable)"
 NO_CATALOG = "tables that are gone cannot be told (SNOWFLAKE.ACCOUNT_USAGE.TABLES not readable)"
 GONE = "destination that the catalog no longer has (renamed, dropped, temporary)"
 TEMPORARY_STAGE = "temporary stage of Snowpark or write_pandas"
@@ -343,9 +345,7 @@ def existing(connection: SnowflakeConnection, options: Options) -> Existing:
     """What exists now; counted, and everything taken to exist, where that cannot be read."""
     try:
         return Existing({(database, schema, name) for database, schema, name in stream(connection, EXISTING_SQL)})
-    except Exception as error:
-        if not is_unreadable(error):
-            raise
+    except ProgrammingError as error:
         options.skip(NO_CATALOG, str(error))
         return Existing(set())
 
@@ -354,9 +354,14 @@ Move = tuple[Asset, Asset]  # what had been written into the first is found in t
 
 
 def moves(connection: SnowflakeConnection, options: Options) -> list[Move]:
-    """Tables renamed or swapped in the window, in order."""
+    """Tables renamed or swapped in the window, in order; counted, and none, where that cannot be read."""
+    try:
+        rows = stream(connection, MOVES_SQL, _window(options))
+    except ProgrammingError as error:
+        options.skip(NO_MOVES, str(error))
+        return []
     found = []
-    for domain, old_name, new_name in stream(connection, MOVES_SQL, _window(options)):
+    for domain, old_name, new_name in rows:
         old, new = (asset_of(domain, name, options) for name in (old_name, new_name))
         if old and new:
             found.append((old, new))

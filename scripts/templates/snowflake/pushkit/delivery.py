@@ -377,7 +377,8 @@ class _Courier:
         try:
             events = [self._pusher.build(record) for record in batch.records]
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-            raise RejectedError(f"not a {self._pusher.flow} record: {type(error).__name__}: {error}") from error
+            reason = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+            raise RejectedError(f"not a {self._pusher.flow} record: {reason}") from error
         return self._destination.send(self._delivery.manifest.header, events)
 
     def _note_accepted(self, batch: Batch, receipt: Receipt) -> None:
