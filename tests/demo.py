@@ -94,7 +94,7 @@ def collect_and_push(flow: str, folder: Path, snowflake: EmbeddedSnowflake, sand
             sys.exit(f"{script} ended with exit code {run.exit_code}:\n{run.stdout}")
     summary = run.summary
     invocations = summary["invocation_ids"]
-    print(f"{len(invocations)} requests accepted; the first invocation id is {invocations[0]}")
+    print(f"requests accepted: {len(invocations)}; the first invocation id: {invocations[0]}")
     return summary
 
 
