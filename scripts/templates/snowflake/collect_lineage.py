@@ -386,7 +386,8 @@ def as_they_are_now(
             target.take(held[old.key])
     kept, absent = through_absent(held, known.__contains__)
     for asset in absent:
-        options.skip(GONE, str(asset))
+        if options.filters.allows(*asset.key):
+            options.skip(GONE, str(asset))
     yield from kept.values()
 
 
@@ -426,7 +427,8 @@ def accessed(rows: Iterable[AccessRow], known: Existing, options: Options) -> It
 def seen_through(rows: Iterable[AccessRow], known: Existing, options: Options) -> Iterator[AccessRow]:
     """A destination's rows, those beneath streams and vanished views in the place of these; beneath others none.
 
-    Snowflake tells what is beneath for each column; only where no column came through, for the statement as a whole.
+    What lies beneath a statement is told as a whole. It is taken where nothing but these was read (dbt's incremental
+    models), or no column came through; else what is beneath each column, as the rest may lie beneath another source.
     """
     direct: list[AccessRow] = []
     beneath: dict[tuple[str | None, str], list[AccessRow]] = {}
@@ -436,11 +438,13 @@ def seen_through(rows: Iterable[AccessRow], known: Existing, options: Options) -
         else:
             beneath.setdefault((row.through_domain, row.through_name), []).append(row)
     gone = {(domain, name) for domain, name in beneath if is_seen_through(domain, name, known, options)}
-    for row in direct:
-        if (row.source_domain, row.source_name) not in gone:
-            yield row
-    for place in gone:
-        yield from [row for row in beneath[place] if row.target_column] or beneath[place]
+    rest = [row for row in direct if (row.source_domain, row.source_name) not in gone]
+    yield from rest
+    is_all = all(row.source_name == row.target_name for row in rest)
+    for place, below in beneath.items():
+        if place in gone:
+            of_columns = [row for row in below if row.target_column]
+            yield from of_columns if of_columns and not is_all else below
 
 
 def is_seen_through(domain: str | None, name: str, known: Existing, options: Options) -> bool:

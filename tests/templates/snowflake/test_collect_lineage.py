@@ -362,6 +362,21 @@ def test_what_is_beneath_a_view_that_is_gone_stands_in_for_it(templates: Templat
     assert collected.skipped == {}
 
 
+def test_what_a_view_that_is_gone_only_joined_or_filtered_by_is_read_too(templates: Templates) -> None:
+    """Where nothing else was read, but for the target itself: all that is beneath is beneath the view."""
+    exist(templates, "D.S.FCT", "D.S.T", "D.S.WANTED")
+    fct = table("D.S.FCT", columns={"A": [("D.S.FCT__DBT_TMP", "X")]}, source_domain="View", base=("D.S.T", "B"))
+    add_access(
+        templates,
+        modified=[fct],
+        accessed=[table("D.S.FCT__DBT_TMP", "View"), table("D.S.FCT")],
+        base=[table("D.S.T"), table("D.S.WANTED"), table("D.S.FCT")],
+    )
+    collected = templates.collect("lineage")
+    assert edges(collected) == {(("D", "S", name), ("D", "S", "FCT")) for name in ("T", "WANTED")}
+    assert column_edges(collected) == {(("D", "S", "T"), "B", ("D", "S", "FCT"), "A")}
+
+
 def test_a_view_beside_a_stream_stays_what_was_read(templates: Templates) -> None:
     target = table("D.S.TARGET", columns={"A": [("D.S.STREAM", "B")]}, source_domain="Stream", base=("D.S.T", "B"))
     target["columns"] += table(
@@ -413,6 +428,9 @@ def test_temporary_tables_are_seen_through(templates: Templates) -> None:
     }
     assert column_edges(collected) == {(("D", "S", "T"), "B", ("D", "S", "RESULT"), "C")}
     assert collected.skipped == {GONE: 1}
+    filtered = templates.collect("lineage", "--include", "D.S.RESULT")
+    assert edges(filtered) == {(("D", "S", "T"), ("D", "S", "RESULT"))}
+    assert filtered.skipped == {}, "nobody asked for what is gone"
 
 
 def test_where_the_catalog_cannot_be_read_everything_stays_and_it_is_said(templates: Templates) -> None:
