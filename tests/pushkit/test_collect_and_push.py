@@ -82,14 +82,18 @@ def test_after_an_outage_all_ids_are_in_summary_and_result(quiet_sandbox: Sandbo
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-@pytest.mark.parametrize("damage", ["another flow", "another version"])
+@pytest.mark.parametrize("damage", ["another flow", "another version", "cut"])
 def test_with_a_state_what_cannot_be_pushed_as_it_is_stays(job: Job, script: str, damage: str) -> None:
     job.run("collect").check()
-    old, new = (b'"query_logs"', b'"lineage"') if damage == "another flow" else (b'"version":1', b'"version":2')
+    old, new = {
+        "another flow": (b'"query_logs"', b'"lineage"'),
+        "another version": (b'"version":1', b'"version":2'),
+        "cut": (b'{"end":', b""),
+    }[damage]
     left = job.manifest.read_bytes().replace(old, new, 1)
     job.manifest.write_bytes(left)
     run = job.run(script, after_hours=1).check(2)
-    assert run.summary["error"]["remedy"]
+    assert "move it away" in run.summary["error"]["remedy"]
     assert job.manifest.read_bytes() == left
 
 

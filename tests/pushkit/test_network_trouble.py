@@ -74,6 +74,24 @@ def test_a_page_of_a_proxy_rejects_no_record(quiet_sandbox: SandboxProcess, tmp_
 
 
 @pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 202 Accepted\r\nContent-Encoding: gzip\r\nContent-Length: 5\r\n\r\nplain",
+        b"HTTP/1.1 307 Temporary Redirect\r\nLocation: /again\r\nContent-Length: 0\r\n\r\n",
+    ],
+    ids=["not the encoding it says", "redirects without end"],
+)
+def test_an_answer_that_cannot_be_read_is_not_called_a_wrong_setting(
+    quiet_sandbox: SandboxProcess, manifest_path: Path, answer: bytes
+) -> None:
+    write(manifest_path, "metadata", [table("T")])
+    with answering(answer) as server:
+        run = push("metadata", manifest_path, towards(quiet_sandbox, server.port), *SHORTLY).check(4)
+    assert "proxy" in run.summary["error"]["remedy"]
+    assert run.summary["records_rejected"] == 0
+
+
+@pytest.mark.parametrize(
     ("scheme", "answer"),
     [("http", http("202 Accepted", "application/json", b'{"invocation_id": "12', 80)), ("https", b"")],
     ids=["answer cut", "TLS handshake closed"],
@@ -106,8 +124,9 @@ def test_a_proxy_that_asks_for_a_password_is_not_asked_again(
         {"HTTPS_PROXY": "http://user:pass-S3cretPw1@127.0.0.1:none"},
         {"REQUESTS_CA_BUNDLE": "/no/such/S3cretPw1.pem", "ANY_TOKEN": "/no/such/S3cretPw1.pem"},
         {"MCD_API_ENDPOINT": "http://u:S3cretPw1@[::1"},
+        {"MCD_API_ENDPOINT": "u:S3cretPw1@montecarlo.invalid/graphql"},
     ],
-    ids=["a slash in a password", "no port", "no certificates", "no address"],
+    ids=["a slash in a password", "no port", "no certificates", "no address", "no scheme"],
 )
 def test_what_makes_no_request_is_a_setting_and_shows_no_secret(
     quiet_sandbox: SandboxProcess, manifest_path: Path, variables: dict[str, str]

@@ -37,6 +37,7 @@ REQUEST_TIMEOUT_SECONDS = 30
 VARIABLES = ("MCD_INGEST_ID", "MCD_INGEST_TOKEN", "MCD_RESOURCE_UUID")
 RETRIABLE_STATUS = (408, 425, 429)
 LONGEST_DETAIL = 1_000  # characters of an answer that are shown
+ANOTHER_ANSWERS = "Look for a proxy or a log-in page in between, and check MCD_API_ENDPOINT (unset it for production)."
 
 Call = Callable[[IngestionService, str, str, list[Any]], "dict[str, Any] | None"]
 
@@ -166,7 +167,7 @@ def _explain_rejection(response: requests.Response, detail: str) -> Exception:
     except ValueError:
         return UnavailableError(
             f"an answer ({response.status_code}) that is not from Monte Carlo's ingestion API: {detail}",
-            "Look for a proxy in between, and check MCD_API_ENDPOINT (unset it for production).",
+            ANOTHER_ANSWERS,
         )
     fields = answer.get("details") if isinstance(answer, dict) else None
     if isinstance(fields, dict) and fields and not any(str(field).startswith("events") for field in fields):
@@ -182,7 +183,7 @@ def _explain_request(error: requests.RequestException) -> Exception:
     if isinstance(error, requests.exceptions.JSONDecodeError):  # of the answer, though requests counts it with the next
         return UnavailableError(
             "the answer is not JSON: it does not come from Monte Carlo's ingestion API",
-            "Look for a proxy or a log-in page in between, and check MCD_API_ENDPOINT (unset it for production).",
+            ANOTHER_ANSWERS,
         )
     if isinstance(error, requests.exceptions.InvalidJSONError):
         return RejectedError(f"it cannot be written as JSON: {error}")
@@ -195,6 +196,8 @@ def _explain_request(error: requests.RequestException) -> Exception:
         )
     if isinstance(error, (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)):
         return RetriableError(f"no answer: {error}")
+    if isinstance(error, (requests.exceptions.ContentDecodingError, requests.TooManyRedirects)):
+        return UnavailableError(f"no answer of Monte Carlo's ingestion API: {error}", ANOTHER_ANSWERS)
     return ConfigurationError(f"no request can be made: {error}", "Check MCD_API_ENDPOINT and HTTPS_PROXY.")
 
 

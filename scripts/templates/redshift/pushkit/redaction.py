@@ -60,6 +60,6 @@ def _forms() -> set[str]:
 
 def _passwords(address: str) -> set[str]:
     """The password in an address, as it stands and decoded, and the pieces that a parser may cut it into."""
-    user_and_password = address.partition("://")[2].rpartition("@")[0]
+    user_and_password = (address.partition("://")[2] or address).rpartition("@")[0]
     password = user_and_password.partition(":")[2]
     return {password, unquote(password), *split_pattern("[/?#@]", password)}

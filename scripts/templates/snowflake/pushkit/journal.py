@@ -20,7 +20,7 @@ from typing import BinaryIO
 
 from pushkit.cli import say
 from pushkit.errors import ConfigurationError
-from pushkit.manifest import Manifest, Record, iso_utc, verify
+from pushkit.manifest import Manifest, ManifestError, Record, iso_utc, verify
 
 JOURNAL_VERSION = 1
 Span = tuple[int, int]  # first record and the one after the last, counted from 0
@@ -57,7 +57,7 @@ class JournalContent:
     def is_settled(self) -> bool:
         """Whether every record was accepted or will never be."""
         spans = [batch.span for batch in self.accepted] + [(index, index + 1) for index in self.rejected]
-        return not any(uncovered(spans, int(self.header.get("records", 0))))
+        return not any(uncovered(spans, int(self.header.get("records") or 0)))
 
 
 class Standing(Enum):
@@ -79,7 +79,13 @@ def left_manifest(path: Path, flow: str) -> Manifest | None:
     """
     if not path.is_file() or path.stat().st_size == 0:
         return None
-    manifest = verify(path, flow)
+    try:
+        manifest = verify(path, flow)
+    except ManifestError as error:
+        raise ManifestError(
+            f"{error}, and this run would overwrite it",
+            "With --state its window may be collected by no other run: push it as it should be, or move it away.",
+        ) from error
     return manifest if manifest.records else None
 
 
