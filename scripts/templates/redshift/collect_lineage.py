@@ -91,7 +91,8 @@ class Names:
 
     def add(self, database: str, schema: str, name: str, kind: str) -> None:
         table = TableName(database, schema, name, "VIEW" if "VIEW" in kind.upper() else "TABLE")
-        if self.schema.find(table.parts) is None:
+        known = self.schema.find(table.parts)  # regardless of case
+        if known is None or known[0].parts != table.parts:
             self.schema.add(table, [])
         self._schemas_of.setdefault((database, name), set()).add(schema)
         self._schemas.add((database, schema))
@@ -124,11 +125,13 @@ class Names:
         kind, database, schema, name = (reference[part] for part in ("type", "database", "schema", "name"))
         if kind == "EXTERNAL":
             return Named(external(name))
-        is_sure = bool(schema)
-        if database and (not schema or NEXT in schema):
+        is_sure, is_whole = bool(schema), bool(schema) and NEXT not in schema
+        if database and not is_whole:
             schema, is_sure = self._schema_of(database, name, schema)
-            found = self.schema.find((database, schema, name)) if schema else None
-            kind = found[0].kind if found else kind
+        found = self.schema.find((database, schema, name)) if database and schema else None
+        if found:  # spelled as the catalog does: RENAME TO takes the schema of a statement, in its case
+            database, schema, name = found[0].parts
+            kind = kind if is_whole else found[0].kind
         if not is_sure and name.startswith(SYSTEM_VIEWS):
             return None  # no asset, and no loss
         if not (database and schema):

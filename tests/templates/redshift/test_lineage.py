@@ -170,6 +170,25 @@ def test_what_dbt_builds_and_renames_comes_from_what_its_model_reads(templates: 
     assert (view["origin"], view["certainty"]) == ("pg_depend", "exact")
 
 
+def test_names_are_told_as_the_catalog_spells_them(templates: Templates, shop: Shop) -> None:
+    """With enable_case_sensitive_identifier there are capitals, and names that differ in nothing else."""
+    renamed = [text.replace('"analytics"."marts"', '"dev"."Mixed"').replace("fct_orders", "Both") for text in DBT_TABLE]
+    insert = "INSERT INTO sales.returns (order_id) SELECT order_id FROM mixed.both"
+    templates.server.run(
+        "INSERT INTO testbed.svv_all_tables (database_name, schema_name, table_name, table_type) "
+        "VALUES ('dev', 'Mixed', 'Both', 'TABLE'), ('dev', 'Mixed', 'daily_totals', 'TABLE'), "
+        "('dev', 'mixed', 'both', 'TABLE')"
+    )
+    try:
+        with logged_too(templates.server, *session(shop, *renamed, insert)):
+            collected = templates.collect("lineage", "--include", "dev.mixed.*", "--include", "dev.sales.returns")
+    finally:
+        templates.server.run("DELETE FROM testbed.svv_all_tables WHERE schema_name ILIKE 'mixed'")
+    found = edges(collected.records)
+    assert [target for _, target in found if target[2] == "Mixed"] == [("TABLE", DEV, "Mixed", "daily_totals")]
+    assert (("TABLE", DEV, "mixed", "both"), RETURNS) in found
+
+
 def test_nothing_is_taken_for_gone_where_not_all_tables_could_be_listed(templates: Templates, shop: Shop) -> None:
     with logged_too(templates.server, *session(shop, *DBT_VIEW)), broken(templates.server, "svv_all_tables"):
         collected = templates.collect("lineage", "--include", "dev.sales.daily_revenue__dbt_*")
