@@ -73,6 +73,8 @@ def test_what_was_collected_and_not_pushed_goes_first(quiet_sandbox: SandboxProc
 def test_after_an_outage_all_ids_are_in_summary_and_result(quiet_sandbox: SandboxProcess, job: Job) -> None:
     quiet_sandbox.fault(QUERY_LOGS, calls=list(range(3, 1_000)), status=503)
     broken = job.run("collect_and_push", "--max-retry-seconds", "1", "--workers", "1").check(4)
+    again = job.run("collect_and_push", "--max-retry-seconds", "1", after_hours=1).check(4)
+    assert again.summary["invocation_ids"] == broken.summary["invocation_ids"]
     quiet_sandbox.clear_faults()
     run = job.run("collect_and_push", after_hours=1).check()
     assert arrived(quiet_sandbox, run) == job.minutes(1)

@@ -328,7 +328,8 @@ class _Courier:
                 return [part for batch in rejected for part in batch.without(single.first)]
         raise ConfigurationError(
             f"nothing was accepted: {len(rejected)} batches and {PROBED_RECORDS} single records are rejected: {reason}",
-            "Does the manifest's resource type fit the resource in MCD_RESOURCE_UUID?",
+            "Does the manifest's resource type fit the resource in MCD_RESOURCE_UUID? If the records are wrong, mend "
+            "what collected them; to go on without this manifest, move it away.",
         )
 
     def _send_whole(self, batch: Batch) -> str | None:

@@ -86,8 +86,10 @@ def _finish_earlier_run(pusher: Pusher, arguments: argparse.Namespace, state: St
     if found is not Standing.SETTLED:
         say(f"{arguments.manifest} was not wholly pushed by an earlier run: pushing the rest of it first")
         summary["resumed"] = {}
-        code = _push(manifest, pusher, arguments, summary["resumed"])
-        summary["invocation_ids"] = summary["resumed"]["invocation_ids"]
+        try:
+            code = _push(manifest, pusher, arguments, summary["resumed"])
+        finally:
+            summary["invocation_ids"] = summary["resumed"].get("invocation_ids", [])
     if state:
         state.advance_quietly(manifest.header.window)
     return code
