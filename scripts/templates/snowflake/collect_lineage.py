@@ -145,8 +145,8 @@ SELECT
     UPPER(history.OBJECT_MODIFIED_BY_DDL:objectDomain::VARCHAR) AS domain,
     history.OBJECT_MODIFIED_BY_DDL:objectName::VARCHAR AS old_name,
     COALESCE(
-        history.OBJECT_MODIFIED_BY_DDL:properties:swapTargetName:value::VARCHAR,
-        history.OBJECT_MODIFIED_BY_DDL:properties:objectName:value::VARCHAR
+        history.OBJECT_MODIFIED_BY_DDL:properties.swapTargetName.value::VARCHAR,
+        history.OBJECT_MODIFIED_BY_DDL:properties.objectName.value::VARCHAR
     ) AS new_name
 FROM SNOWFLAKE.ACCOUNT_USAGE.ACCESS_HISTORY AS history
 WHERE history.QUERY_START_TIME >= CAST(? AS TIMESTAMP_LTZ)
@@ -154,8 +154,8 @@ WHERE history.QUERY_START_TIME >= CAST(? AS TIMESTAMP_LTZ)
     AND UPPER(history.OBJECT_MODIFIED_BY_DDL:operationType::VARCHAR) = 'ALTER'
     AND UPPER(history.OBJECT_MODIFIED_BY_DDL:objectDomain::VARCHAR) LIKE '%TABLE'
     AND COALESCE(
-        history.OBJECT_MODIFIED_BY_DDL:properties:swapTargetName:value::VARCHAR,
-        history.OBJECT_MODIFIED_BY_DDL:properties:objectName:value::VARCHAR
+        history.OBJECT_MODIFIED_BY_DDL:properties.swapTargetName.value::VARCHAR,
+        history.OBJECT_MODIFIED_BY_DDL:properties.objectName.value::VARCHAR
     ) IS NOT NULL
 ORDER BY history.QUERY_START_TIME, history.QUERY_ID
 """
