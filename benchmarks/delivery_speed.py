@@ -22,9 +22,9 @@ ROOT = Path(__file__).resolve().parents[1]
 SNOWFLAKE = ROOT / "scripts/templates/snowflake"
 sys.path[:0] = [str(ROOT), str(SNOWFLAKE)]
 
+from mcpush.manifest import Header, Record, Window, Writer, read  # noqa: E402
 from push_metadata import PUSHER as METADATA  # noqa: E402
 from push_query_logs import PUSHER as QUERY_LOGS  # noqa: E402
-from pushkit.manifest import Header, Record, Window, Writer, read  # noqa: E402
 
 from tests.sandbox_process import SandboxProcess  # noqa: E402
 from tests.script_process import run_script  # noqa: E402

@@ -15,9 +15,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "scripts" / "templates" / "snowflake"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
-from pushkit.sql_lineage import ColumnEdge, Defaults, Schema, StatementLineage, TableName, extract
+from mcpush.sql_lineage import ColumnEdge, Defaults, Schema, StatementLineage, TableName, extract
 
 
 def schema_of(tables: Mapping[str, Mapping[str, str]] | None) -> Schema | None:

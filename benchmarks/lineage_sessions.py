@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "scripts" / "templates" / "snowflake")]
+sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 
-from pushkit.sql_lineage import Defaults, LineageLog, TableName  # noqa: E402
+from mcpush.sql_lineage import Defaults, LineageLog, TableName  # noqa: E402
 
 from benchmarks.lineage_adapter import schema_of  # noqa: E402
 

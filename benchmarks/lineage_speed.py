@@ -27,9 +27,9 @@ import sqlglot
 import sqlglot.parser
 
 ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT / "scripts" / "templates" / "snowflake")]
+sys.path[:0] = [str(ROOT / "scripts")]
 
-from pushkit.sql_lineage import Defaults, LineageLog, Schema, TableName, extract  # noqa: E402
+from mcpush.sql_lineage import Defaults, LineageLog, Schema, TableName, extract  # noqa: E402
 
 DIALECT = "snowflake"
 DEFAULTS = Defaults("SHOP", "MART")

@@ -1,7 +1,7 @@
-"""Type-check everything, strictly: each template folder by itself, then the rest.
+"""Checks types everywhere: mypy, strictly, and pyright, as an editor does.
 
-The folders hold modules of the same names (connection, pushkit, …), so one run over all of them is not possible.
-Exits 1 when a run finds something or there is no folder to look at.
+mypy runs once for each template folder, because the folders hold modules of the same names (connection, gateway, …).
+Exits 1 if a run finds something or if there is no template folder.
 """
 
 from __future__ import annotations
@@ -11,31 +11,36 @@ import subprocess
 import sys
 from pathlib import Path
 
+from folders import bundle
+
 ROOT = Path(__file__).resolve().parents[1]
+LIBRARY_AND_TOOLS = ["mcpush", "folders", "new_push.py", "sql_lineage.py", "sync_templates.py", "check_types.py"]
 
 
-def mypy(folder: Path, *targets: str, search: str = ".") -> bool:
-    command = [sys.executable, "-m", "mypy", "--config-file", str(ROOT / "pyproject.toml")]
-    cache = ROOT / ".mypy_cache" / folder.name
-    print(f"types: {folder.relative_to(ROOT) if folder != ROOT else 'the rest'}", file=sys.stderr, flush=True)
-    result = subprocess.run(
-        [*command, "--no-error-summary", "--cache-dir", str(cache), *targets],
-        cwd=folder,
-        env=os.environ | {"MYPYPATH": search},
-        check=False,
-    )
-    return result.returncode == 0
+def run(what: str, folder: Path, module: str, *arguments: str, search: str = "") -> bool:
+    print(f"types: {what}", file=sys.stderr, flush=True)
+    command = [sys.executable, "-m", module, *arguments]
+    return subprocess.run(command, cwd=folder, env=os.environ | {"MYPYPATH": search}, check=False).returncode == 0
+
+
+def mypy(what: str, folder: Path, *targets: str, search: str = "") -> bool:
+    cache = ROOT / ".mypy_cache" / what
+    options = ["--config-file", str(ROOT / "pyproject.toml"), "--no-error-summary", "--cache-dir", str(cache)]
+    return run(f"mypy, {what}", folder, "mypy", *options, *targets, search=search)
 
 
 def main() -> int:
-    folders = sorted(path.parent for path in (ROOT / "scripts/templates").glob("*/collect_metadata.py"))
+    folders = bundle.warehouses()
     if not folders:
         print("no template folder found", file=sys.stderr)
         return 1
-    clean = [mypy(folder, ".") for folder in folders]
-    clean.append(mypy(ROOT / "scripts/sandbox", "."))
-    rest = ["scripts/sync_templates.py", "scripts/check_types.py", "tests", "benchmarks"]
-    clean.append(mypy(ROOT, *rest, search=f".{os.pathsep}scripts/templates/snowflake"))
+    clean = [mypy("library", bundle.SCRIPTS, *LIBRARY_AND_TOOLS)]
+    clean += [mypy(folder.name, folder, ".") for folder in folders]
+    clean.append(mypy("sandbox", bundle.SCRIPTS / "sandbox", "."))
+    # Benchmarks and fixtures import push scripts, which are the same in every folder.
+    search = os.pathsep.join(map(str, (bundle.SCRIPTS, folders[0])))
+    clean.append(mypy("tests", ROOT, "tests", "benchmarks", search=search))
+    clean.append(run("pyright", ROOT, "basedpyright", "--level", "error"))
     return 0 if all(clean) else 1
 
 

@@ -1,12 +1,11 @@
-"""Keep the shared files of the template folders identical: written once in snowflake/, copied to the others.
+"""Keeps the files that all template folders share identical. Their sources are in scripts/templates/_shared/.
 
-A template folder is the unit of copying, so each holds its own pushkit/, gateway.py, push_*.py and
-collect_and_push_*.py. Copies are byte-identical but for the inline dependency block of collect_and_push_*.py,
-which is that folder's collect script's and push script's together. Each folder's requirements.txt, for those who
-install with pip, is what the blocks of all its scripts list.
+Each folder has copies of the push scripts, the collect_and_push scripts, gateway.py and the stub mcpush.py, so that
+it can be copied as it is. The copies are byte-identical, but for the inline dependency block of collect_and_push_*.py,
+which joins the blocks of that folder's collect script and push script. requirements.txt joins all blocks of a folder.
 
-    python scripts/sync_templates.py --check    exit 1 on drift, a missing or a left-over copy, or nothing to compare
-    python scripts/sync_templates.py --write    make it so
+    python scripts/sync_templates.py --check    exits 1 on drift, on a missing or extra copy, or with nothing to check
+    python scripts/sync_templates.py --write    repairs what --check reports
 """
 
 from __future__ import annotations
@@ -18,134 +17,108 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from folders import bundle
 
-TEMPLATES = Path(__file__).resolve().parent / "templates"
-ORIGINAL = "snowflake"
-SHARED = ("gateway.py", "push_*.py", "collect_and_push_*.py", "pushkit/*.py")
-# https://packaging.python.org/en/latest/specifications/inline-script-metadata/
-REQUIREMENTS = "requirements.txt"
-ABOVE_REQUIREMENTS = (
-    "# What the scripts of this folder list in their first lines, together (see scripts/sync_templates.py).\n"
-)
-BLOCK = re.compile(r"(?m)^# /// script$\n(?P<content>(?:^#(?:| .*)$\n)+?)^# ///$\n")
+SOURCES = "_shared"
+FLOW_SCRIPT = re.compile(r"(?:collect_and_)?push_(?P<flow>\w+)\.py")
 
 
 @dataclass(frozen=True)
 class Copy:
-    """A file that should stand at ``path`` with ``content``, or should not stand there (None)."""
+    """The text that a file should have, or None for a file that should not exist."""
 
     path: Path
-    content: bytes | None
+    text: str | None
 
+    def is_right(self) -> bool:
+        if self.text is None or not self.path.exists():
+            return self.text is None and not self.path.exists()
+        return self.path.read_bytes() == self.text.encode("utf-8")
 
-def script_block(text: str, path: Path) -> dict[str, object]:
-    """The inline script metadata (PEP 723) as a table. Raises ValueError when there is none."""
-    found = BLOCK.search(text)
-    if found is None:
-        raise ValueError(f"{path} has no inline dependency block (PEP 723)")
-    lines = found["content"].splitlines()
-    return tomllib.loads("\n".join(line[2:] for line in lines))
-
-
-def dependencies(path: Path) -> list[str]:
-    found = script_block(path.read_text(encoding="utf-8"), path).get("dependencies")
-    if not isinstance(found, list) or not found:
-        raise ValueError(f"{path} names no dependencies")
-    return [str(each) for each in found]
+    def write(self) -> None:
+        if self.text is None:
+            self.path.unlink()
+        else:
+            self.path.write_bytes(self.text.encode("utf-8"))
 
 
 def with_dependencies(text: str, wanted: list[str]) -> str:
     listed = "".join(f'#     "{each}",\n' for each in wanted)
     block = f'# /// script\n# requires-python = ">=3.10"\n# dependencies = [\n{listed}# ]\n# ///\n'
-    return BLOCK.sub(lambda found: block, text, count=1)
+    return bundle.BLOCK.sub(lambda found: block, text, count=1)
 
 
-def requirements(folder: Path) -> Copy:
-    """What all scripts of a folder need: collect_and_push_*.py need no more than the other two kinds together."""
-    scripts = [*sorted(folder.glob("collect_*.py")), *sorted(folder.glob("push_*.py"))]
-    listed = [each for path in scripts if not path.name.startswith("collect_and_") for each in dependencies(path)]
-    content = ABOVE_REQUIREMENTS + "".join(f"{each}\n" for each in dict.fromkeys(listed))
-    return Copy(folder / REQUIREMENTS, content.encode("utf-8"))
-
-
-def originals(templates: Path) -> list[Path]:
-    return sorted(path for pattern in SHARED for path in (templates / ORIGINAL).glob(pattern))
-
-
-def expected(templates: Path, folder: Path) -> Iterator[Copy]:
-    """The shared files as they should stand in a folder; lineage scripts only where lineage is collected."""
-    for original in originals(templates):
-        name = original.relative_to(templates / ORIGINAL)
-        flow = re.fullmatch(r"(?:collect_and_)?push_(\w+)\.py", name.name)
-        if flow and not (folder / f"collect_{flow[1]}.py").exists():
+def copies(templates: Path, folder: Path) -> Iterator[Copy]:
+    """The shared files of a folder. A flow's scripts are there if and only if the folder collects that flow."""
+    collected = bundle.flows(folder)
+    for source in sorted((templates / SOURCES).glob("*.py")):
+        text = source.read_text(encoding="utf-8")
+        script = FLOW_SCRIPT.fullmatch(source.name)
+        if script and script["flow"] not in collected:
+            yield Copy(folder / source.name, None)
             continue
-        content = original.read_bytes()
-        if name.name.startswith("collect_and_push_") and flow:
-            collect, push = folder / f"collect_{flow[1]}.py", templates / ORIGINAL / f"push_{flow[1]}.py"
-            union = list(dict.fromkeys(dependencies(collect) + dependencies(push)))
-            content = with_dependencies(content.decode("utf-8"), union).encode("utf-8")
-        yield Copy(folder / name, content)
+        if script and source.name.startswith("collect_and_push_"):
+            collect, push = folder / f"collect_{script['flow']}.py", templates / SOURCES / f"push_{script['flow']}.py"
+            both = bundle.dependencies(collect) + bundle.dependencies(push)
+            text = with_dependencies(text, list(dict.fromkeys(both)))
+        yield Copy(folder / source.name, text)
+
+
+def left_over(templates: Path, folder: Path) -> Iterator[Copy]:
+    """Scripts that look shared and have no source."""
+    for path in sorted(folder.glob("*.py")):
+        if FLOW_SCRIPT.fullmatch(path.name) and not (templates / SOURCES / path.name).exists():
+            yield Copy(path, None)
+
+
+def requirements(templates: Path, folder: Path) -> Copy:
+    """What all scripts of a folder need. The collect_and_push scripts need no more than the others together."""
+    names = bundle.scripts_to_install_for(bundle.flows(folder))
+    scripts = [(templates / SOURCES if name.startswith("push_") else folder) / name for name in names]
+    return Copy(folder / bundle.REQUIREMENTS, bundle.requirements(scripts))
 
 
 def without_origin(templates: Path) -> list[Path]:
-    """Originals whose first line does not say where the original lives: their copies could not say it either."""
+    """Sources whose first line does not say where the source is: their copies could not say it either."""
     return [
         path
-        for path in originals(templates)
-        if path.relative_to(templates).as_posix() not in path.read_text(encoding="utf-8").partition("\n")[0]
+        for path in sorted((templates / SOURCES).glob("*.py"))
+        if f"{SOURCES}/{path.name}" not in path.read_text(encoding="utf-8").partition("\n")[0]
     ]
-
-
-def left_over(templates: Path, folder: Path, wanted: list[Copy]) -> list[Path]:
-    """Files in a folder that look shared but have no original any more."""
-    names = {copy.path for copy in wanted}
-    found = {path for pattern in SHARED for path in folder.glob(pattern)}
-    return sorted(found - names)
 
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     mode = parser.add_mutually_exclusive_group(required=True)
     mode.add_argument("--check", action="store_true", help="report, change nothing")
-    mode.add_argument("--write", action="store_true", help="write the copies, remove left-over ones")
-    parser.add_argument("--templates", type=Path, default=TEMPLATES, help=argparse.SUPPRESS)
+    mode.add_argument("--write", action="store_true", help="write the copies, remove extra ones")
+    parser.add_argument("--templates", type=Path, default=bundle.TEMPLATES, help=argparse.SUPPRESS)
     arguments = parser.parse_args(argv)
-    folders = sorted(path for path in arguments.templates.iterdir() if path.is_dir() and any(path.glob("*.py")))
-    compared, wrong = 0, []
-    for folder in folders:
-        wanted = list(expected(arguments.templates, folder))
-        wrong += [copy for copy in wanted if not copy.path.exists() or copy.path.read_bytes() != copy.content]
-        stale = left_over(arguments.templates, folder, wanted)
-        wrong += [Copy(path, None) for path in stale]
-        listed = requirements(folder)
-        if not listed.path.exists() or listed.path.read_bytes() != listed.content:
-            wrong.append(listed)
-        compared += len(wanted) if folder.name != ORIGINAL else 0
-    if not compared:
-        print(f"nothing to compare: no folder beside {ORIGINAL}/ holds scripts", file=sys.stderr)
+    templates: Path = arguments.templates
+    folders = bundle.warehouses(templates)
+    if not folders or not any((templates / SOURCES).glob("*.py")):
+        print(f"nothing to check: no template folder, or nothing in {SOURCES}/", file=sys.stderr)
         return 1
-    nameless = without_origin(arguments.templates)
-    for path in nameless:
-        print(f"{path.relative_to(arguments.templates)}: the first line does not name the original", file=sys.stderr)
+    checked = [
+        copy
+        for folder in folders
+        for copy in (*copies(templates, folder), *left_over(templates, folder), requirements(templates, folder))
+    ]
+    unnamed = without_origin(templates)
+    for path in unnamed:
+        print(f"{path.relative_to(templates)}: the first line does not name the source", file=sys.stderr)
+    # A copied library in a template folder would hide the stub, and with it every later change of the library.
+    hidden = [folder / "mcpush" for folder in folders if (folder / "mcpush").is_dir()]
+    for path in hidden:
+        print(f"{path.relative_to(templates)}: remove it, it hides the library in scripts/mcpush", file=sys.stderr)
+    wrong = [copy for copy in checked if not copy.is_right()]
     for copy in wrong:
         if arguments.write:
-            _write(copy)
+            copy.write()
         verb = "written" if arguments.write else "differs, is missing or is left over"
-        print(f"{copy.path.relative_to(arguments.templates)}: {verb}", file=sys.stderr)
-    print(f"{compared} copies in {len(folders) - 1} folders compared, {len(wrong)} out of step", file=sys.stderr)
-    return 1 if nameless or (wrong and not arguments.write) else 0
-
-
-def _write(copy: Copy) -> None:
-    if copy.content is None:
-        copy.path.unlink()
-        return
-    copy.path.parent.mkdir(parents=True, exist_ok=True)
-    copy.path.write_bytes(copy.content)
+        print(f"{copy.path.relative_to(templates)}: {verb}", file=sys.stderr)
+    print(f"{len(checked)} files in {len(folders)} folders checked, {len(wrong)} out of step", file=sys.stderr)
+    return 1 if unnamed or hidden or (wrong and not arguments.write) else 0
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """``make demo``: the main job from end to end on this machine, with nothing but what the make file installs.
 
-An embedded Snowflake with a shop in it, a local Monte Carlo, and a copy of the Snowflake folder in .demo/my-push
-between them. Collects and pushes metadata, lineage and query logs with the real driver and the real pycarlo, then asks
-Monte Carlo's GraphQL what it knows of one table.
+Runs an embedded Snowflake with a shop in it, a local Monte Carlo, and between them a folder that scripts/new_push.py
+makes: .demo/my-push. Collects and pushes metadata, lineage and query logs with the real driver and the real pycarlo,
+then asks Monte Carlo's GraphQL what it knows about one table.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def main() -> int:
         title("An embedded Snowflake, and a local Monte Carlo")
         open_shop(snowflake)
         folder = copy_folder("snowflake", HOME / "my-push")
-        print(f"the shop is open; scripts/templates/snowflake is copied to {shown(folder)}")
+        print(f"the shop is open; scripts/new_push.py snowflake {shown(folder)} made the folder")
         summaries = [collect_and_push(flow, folder, snowflake, sandbox) for flow in FLOWS]
         read_back(sandbox, featured_table(folder))
         where_next(summaries, sandbox, time.monotonic() - started)
@@ -99,8 +99,8 @@ def collect_and_push(flow: str, folder: Path, snowflake: EmbeddedSnowflake, sand
 
 
 def records_of(path: Path) -> Iterator[dict[str, Any]]:
-    """The records of a manifest, read with the folder's own code."""
-    from pushkit.manifest import read
+    """The records of a manifest, read with the library."""
+    from mcpush.manifest import read
 
     yield from read(path)
 
@@ -214,5 +214,5 @@ def row(what: str, text: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(ROOT / "scripts/templates/snowflake"))
+    sys.path.insert(0, str(ROOT / "scripts"))
     sys.exit(main())

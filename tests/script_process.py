@@ -1,10 +1,9 @@
-"""Runs a template script as a process, from a copy of its folder, as an engineer would after ``cp -r``."""
+"""Runs a template script as a process, from a folder that new_push.py made, as an engineer does."""
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-TEMPLATES = Path(__file__).resolve().parents[1] / "scripts/templates"
+SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
+TEMPLATES = SCRIPTS / "templates"
 # A variable of the machine that runs the tests must not reach a script under test.
 FOREIGN_PREFIXES = ("MCD_", "SNOWFLAKE_", "REDSHIFT_", "AWS_", "PYTHON")
 LONGEST_RUN_SECONDS = 1_200  # far more than any run takes: only what hangs is ended
@@ -56,8 +56,11 @@ def clean_environment(extra: dict[str, str]) -> dict[str, str]:
 
 
 def copy_folder(warehouse: str, target: Path) -> Path:
-    """``cp -r scripts/templates/<warehouse> target``."""
-    return Path(shutil.copytree(TEMPLATES / warehouse, target, ignore=shutil.ignore_patterns("__pycache__")))
+    """``python scripts/new_push.py <warehouse> target``."""
+    command = [sys.executable, str(SCRIPTS / "new_push.py"), warehouse, str(target)]
+    made = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert made.returncode == 0, made.stderr
+    return target
 
 
 @contextmanager

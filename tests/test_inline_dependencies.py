@@ -13,15 +13,16 @@ import pytest
 import tomli
 from packaging.requirements import Requirement
 
+from tests.script_process import SCRIPTS as HOME
 from tests.script_process import TEMPLATES
 
 BLOCK = re.compile(r"(?m)^# /// script$\n((?:^#(?:| .*)$\n)+?)^# ///$\n")
 REQUIREMENT_NAME = re.compile(r"[A-Za-z0-9._-]+")
 BROUGHT_ALONG = {"pycarlo": "requests", "boto3": "botocore"}  # parts of what is listed, at its own version
 SCRIPTS = sorted(
-    path for path in TEMPLATES.glob("*/*.py") if re.match(r"(collect|push|collect_and_push)_(?!and)", path.name)
+    path for path in TEMPLATES.glob("[!_]*/*.py") if re.match(r"(collect|push|collect_and_push)_(?!and)", path.name)
 )
-COMMANDS = sorted(TEMPLATES.glob("*/pushkit/sql_lineage.py"))  # runs by itself, too
+COMMANDS = [HOME / "sql_lineage.py"]
 
 
 def listed(script: Path) -> set[str]:
@@ -52,18 +53,14 @@ def imported(path: Path) -> Iterator[str]:
 
 
 def local_file(folder: Path, module: str) -> Path | None:
-    path = folder.joinpath(*module.split("."))
-    return next((each for each in (path.with_suffix(".py"), path / "__init__.py") if each.exists()), None)
-
-
-def template_of(script: Path) -> Path:
-    """The folder that is copied: the one just below ``templates``."""
-    return TEMPLATES / script.relative_to(TEMPLATES).parts[0]
+    """The file of a module of the folder, or of the library, which stands beside the folder's modules in a copy."""
+    path = (HOME if module.startswith("mcpush") else folder).joinpath(*module.split("."))
+    return next((each for each in (path / "__init__.py", path.with_suffix(".py")) if each.exists()), None)
 
 
 def third_party(script: Path) -> set[str]:
-    """Top-level names of what a script needs installed, followed through its folder."""
-    folder = template_of(script)
+    """Top-level names of what a script needs installed, followed through its folder and the library."""
+    folder = script.parent
     seen, todo, found = set(), [script], set()
     while todo:
         path = todo.pop()
@@ -83,10 +80,9 @@ def third_party(script: Path) -> set[str]:
 def test_the_scripts_are_found() -> None:
     assert len(SCRIPTS) >= 18
     assert len(SCRIPTS) % 3 == 0
-    assert len(COMMANDS) == len({template_of(script) for script in SCRIPTS})
 
 
-@pytest.mark.parametrize("script", [*SCRIPTS, *COMMANDS], ids=lambda path: f"{template_of(path).name}/{path.name}")
+@pytest.mark.parametrize("script", [*SCRIPTS, *COMMANDS], ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_the_block_lists_what_is_imported(script: Path) -> None:
     distributions = packages_distributions()
     needed = third_party(script)
@@ -99,12 +95,12 @@ def test_the_block_lists_what_is_imported(script: Path) -> None:
     assert missing == set()
 
 
-@pytest.mark.parametrize("folder", sorted({template_of(script) for script in SCRIPTS}), ids=lambda path: path.name)
+@pytest.mark.parametrize("folder", sorted({script.parent for script in SCRIPTS}), ids=lambda path: path.name)
 def test_one_list_serves_all_scripts_of_a_folder(folder: Path) -> None:
     lines = (folder / "requirements.txt").read_text(encoding="utf-8").splitlines()
     together = {line for line in lines if not line.startswith("#")}
     for script in SCRIPTS:
-        if template_of(script) == folder:
+        if script.parent == folder:
             assert requirements(script) <= together, script.name
 
 

@@ -16,8 +16,8 @@ SCRIPT = TEMPLATES.parent / "sync_templates.py"
 
 @pytest.fixture
 def templates(tmp_path: Path) -> Path:
-    """Copies of snowflake/ and redshift/."""
-    for warehouse in ("snowflake", "redshift"):
+    """Copies of snowflake/ and redshift/, and of the files they share."""
+    for warehouse in ("snowflake", "redshift", "_shared"):
         ignored = shutil.ignore_patterns("__pycache__", ".mypy_cache")
         shutil.copytree(TEMPLATES / warehouse, tmp_path / warehouse, ignore=ignored)
     return tmp_path
@@ -36,46 +36,72 @@ def test_the_repository_is_in_step(templates: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["push_metadata.py", "gateway.py", "pushkit/manifest.py", "collect_and_push_lineage.py", "requirements.txt"]
+    "name", ["push_metadata.py", "gateway.py", "mcpush.py", "collect_and_push_lineage.py", "requirements.txt"]
 )
-def test_drift_is_found_and_mended(templates: Path, name: str) -> None:
-    copy = templates / "redshift" / name
+@pytest.mark.parametrize("warehouse", ["snowflake", "redshift"])
+def test_drift_is_found_and_repaired(templates: Path, warehouse: str, name: str) -> None:
+    copy = templates / warehouse / name
     right = copy.read_bytes()
     copy.write_bytes(right + b"# edited in the wrong place\n")
     code, said = sync("--check", templates)
     assert code == 1
-    assert f"redshift/{name}" in said
+    assert f"{warehouse}/{name}" in said
     assert copy.read_bytes() != right, "--check must not write"
     assert sync("--write", templates)[0] == 0
     assert copy.read_bytes() == right
 
 
+def test_a_change_of_a_source_reaches_every_folder(templates: Path) -> None:
+    with (templates / "_shared/gateway.py").open("a") as source:
+        source.write("# changed\n")
+    assert sync("--check", templates)[0] == 1
+    assert sync("--write", templates)[0] == 0
+    for warehouse in ("snowflake", "redshift"):
+        assert (templates / warehouse / "gateway.py").read_text().endswith("# changed\n")
+
+
 def test_a_missing_copy_and_a_left_over_one_are_found(templates: Path) -> None:
-    (templates / "redshift/pushkit/journal.py").unlink()
-    (templates / "redshift/pushkit/old_name.py").write_text("# once shared\n")
+    (templates / "redshift/push_lineage.py").unlink()
+    (templates / "redshift/push_statistics.py").write_text("# once shared\n")
     code, said = sync("--check", templates)
     assert code == 1
-    assert "journal.py" in said
-    assert "old_name.py" in said
+    assert "redshift/push_lineage.py" in said
+    assert "redshift/push_statistics.py" in said
     sync("--write", templates)
-    assert (templates / "redshift/pushkit/journal.py").exists()
-    assert not (templates / "redshift/pushkit/old_name.py").exists()
+    assert (templates / "redshift/push_lineage.py").exists()
+    assert not (templates / "redshift/push_statistics.py").exists()
 
 
-def test_nothing_to_compare_is_a_failure(templates: Path) -> None:
-    shutil.rmtree(templates / "redshift")
+def test_a_copied_library_in_a_template_folder_is_found(templates: Path) -> None:
+    (templates / "redshift/mcpush").mkdir()
     code, said = sync("--check", templates)
     assert code == 1
-    assert "nothing to compare" in said
+    assert "redshift/mcpush: remove it" in said
+
+
+@pytest.mark.parametrize("gone", [["_shared"], ["snowflake", "redshift"]])
+def test_nothing_to_check_is_a_failure(templates: Path, gone: list[str]) -> None:
+    for name in gone:
+        shutil.rmtree(templates / name)
+    code, said = sync("--check", templates)
+    assert code == 1
+    assert "nothing to check" in said
+
+
+def test_a_folder_without_collect_metadata_is_not_a_warehouse(templates: Path) -> None:
+    (templates / "notes").mkdir()
+    (templates / "notes/collect_lineage.py").write_text("# a sketch\n")
+    assert sync("--check", templates)[0] == 0
 
 
 def test_lineage_scripts_go_only_where_lineage_is_collected(templates: Path) -> None:
-    for path in (templates / "redshift").glob("*lineage.py"):
-        path.unlink()
+    (templates / "redshift/collect_lineage.py").unlink()
     code, said = sync("--check", templates)
     assert code == 1
-    assert [line for line in said.splitlines() if "differs" in line] == [
-        "redshift/requirements.txt: differs, is missing or is left over"
+    assert [line.partition(":")[0] for line in said.splitlines() if "differs" in line] == [
+        "redshift/collect_and_push_lineage.py",
+        "redshift/push_lineage.py",
+        "redshift/requirements.txt",
     ]
     assert sync("--write", templates)[0] == 0
     assert not list((templates / "redshift").glob("*lineage.py"))
@@ -93,18 +119,18 @@ def test_the_list_for_pip_follows_the_scripts(templates: Path) -> None:
     assert sync("--check", templates)[0] == 1
 
 
-def test_a_copy_installs_its_own_driver_and_says_where_its_original_lives(templates: Path) -> None:
+def test_a_copy_installs_its_own_driver_and_names_its_source(templates: Path) -> None:
     text = (templates / "redshift/collect_and_push_metadata.py").read_text()
     assert "redshift-connector" in text
     assert "pycarlo" in text
     assert "snowflake-connector-python" not in text
-    assert "snowflake/collect_and_push_metadata.py" in text.splitlines()[0]
+    assert "_shared/collect_and_push_metadata.py" in text.splitlines()[0]
 
 
-def test_an_original_that_does_not_say_where_it_lives_is_found(templates: Path) -> None:
-    original = templates / "snowflake/pushkit/sql_lineage.py"
-    original.write_text(original.read_text().partition("\n")[2])
+def test_a_source_that_does_not_name_itself_is_found(templates: Path) -> None:
+    source = templates / "_shared/gateway.py"
+    source.write_text(source.read_text().partition("\n")[2])
     sync("--write", templates)
     code, said = sync("--check", templates)
     assert code == 1
-    assert "snowflake/pushkit/sql_lineage.py: the first line" in said
+    assert "_shared/gateway.py: the first line" in said

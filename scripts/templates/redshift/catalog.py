@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from connection import Session, Warehouse, is_closed, is_statements_own, message
-from pushkit.collection import Options
-from pushkit.errors import RefusedError, UnavailableError
+from mcpush.collection import Options
+from mcpush.errors import RefusedError, UnavailableError
 
 # https://docs.aws.amazon.com/redshift/latest/dg/r_SVV_REDSHIFT_DATABASES.html
 DATABASES_SQL = """

@@ -30,11 +30,11 @@ from itertools import chain
 
 from catalog import Database, Key, Listing, backed_view, databases, is_system_schema, readable, view_texts
 from connection import Warehouse, connect, explain, quote
-from pushkit.collection import Collector, Filters, Options, run_collect
-from pushkit.lineage_edges import EXACT, Asset, Destination, external, gathered, listed, through_absent
-from pushkit.lineage_text import Named, add_schema_argument, read_log, schema_of
-from pushkit.manifest import Record, Window
-from pushkit.sql_lineage import Defaults, LineageLog, Schema, TableName
+from mcpush.collection import Collector, Filters, Options, run_collect
+from mcpush.lineage_edges import EXACT, Asset, Destination, external, gathered, listed, through_absent
+from mcpush.lineage_text import Named, add_schema_argument, read_log, schema_of
+from mcpush.manifest import Record, Window
+from mcpush.sql_lineage import Defaults, LineageLog, Schema, TableName
 from query_history import CHANGES_STATEMENT, LATENCY, RETENTION, logged_queries
 from sqlglot import TokenType
 from sqlglot.dialects.redshift import Redshift

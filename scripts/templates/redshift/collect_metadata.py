@@ -31,8 +31,8 @@ from typing import Any, NamedTuple
 
 from catalog import Database, Key, Listing, backed_view, databases, or_local, readable, view_texts
 from connection import Warehouse, connect, explain, is_statements_own, message, quote
-from pushkit.collection import Collector, Options, run_collect
-from pushkit.manifest import Record
+from mcpush.collection import Collector, Options, run_collect
+from mcpush.manifest import Record
 
 # --- SQL ------------------------------------------------------------------------------------------------
 

@@ -25,10 +25,10 @@ import sys
 from collections.abc import Iterator
 
 from connection import Warehouse, connect, explain
-from pushkit.cli import say
-from pushkit.collection import Collector, Options, run_collect
-from pushkit.manifest import Record, Window
-from pushkit.query_text import add_text_limit, limited_text
+from mcpush.cli import say
+from mcpush.collection import Collector, Options, run_collect
+from mcpush.manifest import Record, Window
+from mcpush.query_text import add_text_limit, limited_text
 from query_history import COUNTS_SQL, LATENCY, RETENTION, HistoryRow, LoggedQuery, logged_queries
 
 # A user's name may be missing in the history; the directory may still know it.

@@ -26,10 +26,10 @@ from typing import Any
 import boto3  # type: ignore[import-untyped]
 import botocore.exceptions  # type: ignore[import-untyped]
 import redshift_connector
-from pushkit import VERSION
-from pushkit.cli import say, stop_if_asked
-from pushkit.errors import ConfigurationError, PushIngestionError, RefusedError, UnavailableError
-from pushkit.redaction import register_secret
+from mcpush.cli import say, stop_if_asked
+from mcpush.errors import ConfigurationError, PushIngestionError, RefusedError, UnavailableError
+from mcpush.redaction import register_secret
+from mcpush.version import RELEASE
 from redshift_connector.error import Error, InterfaceError, OperationalError
 
 PRODUCT = "push-ingestion"
@@ -270,7 +270,7 @@ def connect() -> Iterator[Warehouse]:
         "port": DEFAULT_PORT,
         "ssl": True,
         "sslmode": "verify-full",
-        "application_name": f"{PRODUCT}/{VERSION}",  # https://docs.aws.amazon.com/redshift/latest/dg/SYS_CONNECTION_LOG.html
+        "application_name": f"{PRODUCT}/{RELEASE}",  # https://docs.aws.amazon.com/redshift/latest/dg/SYS_CONNECTION_LOG.html
         # The driver has one limit for connecting and for reading: it has to outlast the longest statement.
         "timeout": timeout + NETWORK_GRACE,
         **given,

@@ -1,4 +1,4 @@
-# Shared: the original is snowflake/push_lineage.py (see scripts/sync_templates.py).
+# Shared by all template folders; the source is scripts/templates/_shared/push_lineage.py.
 # /// script
 # requires-python = ">=3.10"
 # dependencies = ["pycarlo>=0.15.500,<0.16", "tenacity>=9.1,<10", "tqdm>=4.67,<5", "psutil>=7,<8", "filelock>=3.21,<4"]
@@ -16,10 +16,10 @@ import sys
 from typing import Any
 
 from gateway import Gateway, open_gateway
-from pushkit.delivery import Pusher
-from pushkit.manifest import Record
-from pushkit.pushing import run_push
-from pushkit.record_fields import Fields
+from mcpush.delivery import Pusher
+from mcpush.manifest import Record
+from mcpush.pushing import run_push
+from mcpush.record_fields import Fields
 from pycarlo.features.ingestion import IngestionService
 from pycarlo.features.ingestion.models import (
     ColumnLineageField,

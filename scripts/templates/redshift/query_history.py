@@ -19,8 +19,8 @@ from itertools import groupby
 from typing import NamedTuple
 
 from connection import Session
-from pushkit.collection import Options
-from pushkit.manifest import Window
+from mcpush.collection import Options
+from mcpush.manifest import Window
 
 # Text comes in pieces of 4,000 characters, which keep their blanks at the end: they may stand between two words. A
 # query is in the window in which it ended; one that still runs will be in a later one. User 1 is Redshift itself. Both

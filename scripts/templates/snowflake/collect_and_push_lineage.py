@@ -1,4 +1,4 @@
-# Shared: the original is snowflake/collect_and_push_lineage.py (see scripts/sync_templates.py).
+# Shared by all template folders; the source is scripts/templates/_shared/collect_and_push_lineage.py.
 # /// script
 # requires-python = ">=3.10"
 # dependencies = [
@@ -23,8 +23,8 @@ from __future__ import annotations
 import sys
 
 from collect_lineage import COLLECTOR
+from mcpush.pushing import run_collect_and_push
 from push_lineage import PUSHER
-from pushkit.pushing import run_collect_and_push
 
 if __name__ == "__main__":
     sys.exit(run_collect_and_push(COLLECTOR, PUSHER))

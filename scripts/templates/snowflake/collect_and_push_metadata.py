@@ -1,4 +1,4 @@
-# Shared: the original is snowflake/collect_and_push_metadata.py (see scripts/sync_templates.py).
+# Shared by all template folders; the source is scripts/templates/_shared/collect_and_push_metadata.py.
 # /// script
 # requires-python = ">=3.10"
 # dependencies = [
@@ -21,8 +21,8 @@ from __future__ import annotations
 import sys
 
 from collect_metadata import COLLECTOR
+from mcpush.pushing import run_collect_and_push
 from push_metadata import PUSHER
-from pushkit.pushing import run_collect_and_push
 
 if __name__ == "__main__":
     sys.exit(run_collect_and_push(COLLECTOR, PUSHER))

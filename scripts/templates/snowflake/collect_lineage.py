@@ -31,12 +31,12 @@ from itertools import chain, groupby
 from typing import NamedTuple
 
 from connection import SHOW_ROW_CAP, connect, explain, is_too_much, is_unreadable, show, stream, timestamp
-from pushkit.cli import say
-from pushkit.collection import Collector, Options, run_collect
-from pushkit.lineage_edges import EXACT, Asset, Destination, Key, external, gathered, listed, merged, through_absent
-from pushkit.lineage_text import Named, add_schema_argument, read_log, schema_of
-from pushkit.manifest import Record
-from pushkit.sql_lineage import Defaults, LineageLog, Schema
+from mcpush.cli import say
+from mcpush.collection import Collector, Options, run_collect
+from mcpush.lineage_edges import EXACT, Asset, Destination, Key, external, gathered, listed, merged, through_absent
+from mcpush.lineage_text import Named, add_schema_argument, read_log, schema_of
+from mcpush.manifest import Record
+from mcpush.sql_lineage import Defaults, LineageLog, Schema
 from query_history import LONGEST_TEXT, REDACTED_TEXT, is_redacted
 from snowflake.connector import SnowflakeConnection
 from snowflake.connector.errors import ProgrammingError

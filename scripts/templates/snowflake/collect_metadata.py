@@ -41,10 +41,10 @@ from connection import (
     show,
     stream,
 )
-from pushkit.cli import say
-from pushkit.collection import Collector, Options, run_collect
-from pushkit.errors import RefusedError
-from pushkit.manifest import Record
+from mcpush.cli import say
+from mcpush.collection import Collector, Options, run_collect
+from mcpush.errors import RefusedError
+from mcpush.manifest import Record
 from snowflake.connector import SnowflakeConnection
 
 # --- SQL ------------------------------------------------------------------------------------------------

@@ -28,10 +28,10 @@ from itertools import groupby
 from typing import NamedTuple
 
 from connection import connect, explain, stream, timestamp
-from pushkit.cli import say
-from pushkit.collection import Collector, Options, run_collect
-from pushkit.manifest import Record, iso_utc
-from pushkit.query_text import add_text_limit, limited_text
+from mcpush.cli import say
+from mcpush.collection import Collector, Options, run_collect
+from mcpush.manifest import Record, iso_utc
+from mcpush.query_text import add_text_limit, limited_text
 from query_history import LONGEST_TEXT, REDACTED_TEXT, is_redacted
 from snowflake.connector import SnowflakeConnection
 

@@ -23,10 +23,10 @@ from pathlib import Path
 from typing import Any
 
 import snowflake.connector
-from pushkit import VERSION
-from pushkit.cli import say, stop_if_asked
-from pushkit.errors import ConfigurationError, PushIngestionError, RefusedError, UnavailableError
-from pushkit.redaction import register_secret
+from mcpush.cli import say, stop_if_asked
+from mcpush.errors import ConfigurationError, PushIngestionError, RefusedError, UnavailableError
+from mcpush.redaction import register_secret
+from mcpush.version import RELEASE
 from snowflake.connector import SnowflakeConnection
 from snowflake.connector.config_manager import CONFIG_MANAGER
 from snowflake.connector.errors import (
@@ -48,7 +48,7 @@ DRIVER_MAJOR = int(snowflake.connector.__version__.split(".")[0])
 # ADAPT: a slow account with a very long query history may need a longer statement timeout; a machine with
 # memory to spare may raise threads and chunk size to fetch faster.
 SESSION_PARAMETERS: dict[str, Any] = {
-    "QUERY_TAG": f"{PRODUCT} {VERSION}",  # so that the customer finds, and can filter out, what we ran
+    "QUERY_TAG": f"{PRODUCT} {RELEASE}",  # so that the customer finds, and can filter out, what we ran
     "TIMEZONE": "UTC",
     # What an account or a user may have set otherwise, and what would then change the answers unnoticed:
     "ROWS_PER_RESULTSET": 0,  # rows after which every result ends; 0: none is cut

@@ -1,4 +1,4 @@
-# Shared: the original is snowflake/gateway.py (see scripts/sync_templates.py).
+# Shared by all template folders; the source is scripts/templates/_shared/gateway.py.
 """Monte Carlo's ingestion gateway: the one place that authenticates to it and reads its refusals.
 
 From pycarlo events to ``POST /ingest/v1/…``. Needs MCD_INGEST_ID and MCD_INGEST_TOKEN (a key with the scope
@@ -20,10 +20,10 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 import requests
-from pushkit.delivery import MAX_BODY_BYTES, Receipt, RejectedError, RetriableError
-from pushkit.errors import ConfigurationError, PushIngestionError, RefusedError, UnavailableError
-from pushkit.manifest import Header
-from pushkit.redaction import redact
+from mcpush.delivery import MAX_BODY_BYTES, Receipt, RejectedError, RetriableError
+from mcpush.errors import ConfigurationError, PushIngestionError, RefusedError, UnavailableError
+from mcpush.manifest import Header
+from mcpush.redaction import redact
 
 # While it is imported, pycarlo warns of defaults in its own schema: nothing a reader of the log could act on.
 logging.getLogger("pycarlo.lib.types").setLevel(logging.ERROR)

@@ -63,7 +63,7 @@ class Templates:
 
 @pytest.fixture(scope="session")
 def template_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """``cp -r scripts/templates/redshift my-push``."""
+    """``python scripts/new_push.py redshift my-push``."""
     return copy_folder("redshift", tmp_path_factory.mktemp("copied") / "my-push")
 
 

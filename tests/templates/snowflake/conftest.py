@@ -52,7 +52,7 @@ class Templates:
 
 @pytest.fixture(scope="session")
 def template_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """``cp -r scripts/templates/snowflake my-push``."""
+    """``python scripts/new_push.py snowflake my-push``."""
     return copy_folder("snowflake", tmp_path_factory.mktemp("copied") / "my-push")
 
 

@@ -1,0 +1,72 @@
+"""The record of a folder, .push-ingestion.json: its release, warehouse, flows and the SHA-256 of each file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path, PureWindowsPath
+
+from folders import bundle
+from folders.errors import UsageError
+
+RECORD = ".push-ingestion.json"
+
+
+def digest(content: bytes) -> str:
+    """SHA-256 with line ends normalised: version control on Windows may turn LF into CRLF."""
+    return hashlib.sha256(content.replace(b"\r\n", b"\n")).hexdigest()
+
+
+def as_numbers(release: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in release.split("."))
+
+
+@dataclass(frozen=True)
+class Record:
+    """What new_push.py put into a folder. ``files`` maps relative names to digests, the library's with its folder."""
+
+    release: str
+    warehouse: str
+    flows: list[str]
+    files: dict[str, str]
+
+    def as_bytes(self) -> bytes:
+        return (json.dumps(asdict(self), indent=2) + "\n").encode("utf-8")
+
+    @classmethod
+    def from_json(cls, text: str) -> Record:
+        """Raises ValueError if a key is missing or has another type, or if a name points outside the folder."""
+        found = json.loads(text)
+        try:
+            record = cls(found["release"], found["warehouse"], list(found["flows"]), dict(found["files"]))
+            strings = [record.release, record.warehouse, *record.flows, *record.files, *record.files.values()]
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"a key is missing or has another type: {error}") from None
+        if not all(isinstance(each, str) for each in strings):
+            raise ValueError("a value is not a string")
+        as_numbers(record.release)
+        for name in map(PureWindowsPath, record.files):  # knows / and \ and drives
+            if name.anchor or ".." in name.parts:
+                raise ValueError(f"{str(name)!r} is not a name inside the folder")
+        return record
+
+
+def make_record(template: Path, flows: list[str], files: dict[str, bytes], library: dict[str, bytes]) -> Record:
+    whole = files | {f"{bundle.LIBRARY.name}/{name}": content for name, content in library.items()}
+    digests = {name: digest(content) for name, content in sorted(whole.items())}
+    return Record(bundle.release_of(bundle.LIBRARY), template.name, flows, digests)
+
+
+def read_record(folder: Path) -> Record | None:
+    """The record of a folder, or None if it was copied by hand. Raises UsageError if the record is damaged."""
+    path = folder / RECORD
+    try:
+        return Record.from_json(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise UsageError(
+            f"{path} is damaged: {error}",
+            "Restore it from version control, or delete it: every file that differs from the bundle's is then kept.",
+        ) from None

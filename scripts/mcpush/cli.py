@@ -1,0 +1,288 @@
+"""The command line every script shares: parser, memory check, progress, signals, exit codes, one JSON summary.
+
+People's text and progress go to stderr; the summary goes to stdout as one JSON object. Scripts do not call
+this module: collection.py and pushing.py do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import json
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any, TextIO
+
+import psutil
+from tqdm import tqdm
+
+from mcpush.errors import ConfigurationError, PushIngestionError, Terminated
+from mcpush.manifest import Record, parse_utc
+from mcpush.redaction import redact, redact_values
+from mcpush.version import RELEASE
+
+DONE, PARTLY, INTERRUPTED = 0, 1, 130
+UNEXPECTED = 1
+MINIMUM_FREE_MEMORY = 256 * 2**20  # bytes: a driver, pycarlo and the largest batch fit with room to spare
+SECONDS_BETWEEN_NOTES = 30.0
+LONGEST_ENDING_SECONDS = 75.0  # after a signal; a request has 30 s to connect and 30 s to be answered
+
+
+def say(text: str) -> None:
+    """One line for people, on stderr, without secrets. A reader that has gone away stops nothing."""
+    try:
+        print(redact(text), file=sys.stderr, flush=True)
+    except OSError:
+        _let_go(sys.stderr)
+
+
+def _let_go(stream: TextIO) -> None:
+    """The reader of a stream has gone away: write into nothing from here on, so that the exit does not fail."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+# --- arguments -----------------------------------------------------------------------------------------
+
+
+def moment(text: str) -> datetime:
+    try:
+        return parse_utc(text)
+    except (ValueError, OverflowError):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a time; write 2026-01-31 or 2026-01-31T06:00:00Z (UTC)"
+        ) from None
+
+
+def positive(kind: type[float] | type[int]) -> Callable[[str], Any]:
+    def convert(text: str) -> Any:
+        try:
+            value = kind(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+        if not 0 < value < float("inf"):
+            raise argparse.ArgumentTypeError(f"{text} is not greater than 0")
+        return value
+
+    return convert
+
+
+def make_parser(description: str, script: str, example: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=script,
+        description=description,
+        epilog=f"example:\n  {example}\n\nexit codes: 0 done, 1 partly done (run again to resume), 2 wrong usage or\n"
+        "configuration, 3 refused, 4 the other side unavailable, 130 interrupted",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"{script} {RELEASE}")
+    return parser
+
+
+def add_manifest(parser: argparse.ArgumentParser, flow: str) -> None:
+    parser.add_argument(
+        "--manifest",
+        type=Path,
+        default=Path(f"{flow}.jsonl"),
+        metavar="FILE",
+        help="the manifest; gzip when the name ends in .gz (default: %(default)s)",
+    )
+
+
+# --- memory ---------------------------------------------------------------------------------------------
+
+
+# Files of a container's limit, its use, its statistics and the name in there of the cache that can be dropped:
+# https://docs.kernel.org/admin-guide/cgroup-v2.html and https://docs.kernel.org/admin-guide/cgroup-v1/memory.html
+CONTAINER_LIMITS = (
+    ("memory.max", "memory.current", "memory.stat", "inactive_file"),
+    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat", "total_inactive_file"),
+)
+
+
+def _free_memory(cgroups: Path = Path("/sys/fs/cgroup")) -> int:
+    """Bytes this process may still take: the machine's, or less where a container is limited."""
+    free = int(psutil.virtual_memory().available)
+    for limit, used, statistics, cache in CONTAINER_LIMITS:
+        try:
+            lines = (cgroups / statistics).read_text().splitlines()
+            droppable = next((int(line.split()[1]) for line in lines if line.split()[0] == cache), 0)
+            left = int((cgroups / limit).read_text()) - int((cgroups / used).read_text()) + droppable
+        except (OSError, ValueError):
+            continue  # not Linux, the other version, or no limit ("max")
+        free = min(free, left)
+    return free
+
+
+def _check_memory() -> None:
+    free = _free_memory()
+    if free < MINIMUM_FREE_MEMORY:
+        raise ConfigurationError(
+            f"only {free // 2**20} MB of memory are free, {MINIMUM_FREE_MEMORY // 2**20} MB are needed",
+            "Nothing was attempted. Free memory, or raise the container's limit.",
+        )
+
+
+# --- progress -------------------------------------------------------------------------------------------
+
+
+class Progress:
+    """A bar on a terminal; elsewhere a line every half minute, so that a log shows life."""
+
+    def __init__(self, what: str, total: int | None = None) -> None:
+        self._what, self._total, self.done = what, total, 0
+        self._bar = tqdm(total=total, desc=what, unit="rec", file=sys.stderr) if sys.stderr.isatty() else None
+        self._next = time.monotonic() + SECONDS_BETWEEN_NOTES
+
+    def advance(self, count: int = 1) -> None:
+        self.done += count
+        if self._bar is not None:
+            self._bar.update(count)
+        elif time.monotonic() >= self._next:
+            self._next = time.monotonic() + SECONDS_BETWEEN_NOTES
+            say(f"{self._what}: {self.done}{f' of {self._total}' if self._total else ''} records")
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+
+# --- running --------------------------------------------------------------------------------------------
+
+
+_stopping = threading.Event()
+_waits_for_block = False
+
+
+def _stop_once(signum: int, frame: FrameType | None) -> None:
+    """The first signal ends the run in order; more of them would only cut that short."""
+    _on_signals(_pass_over)
+    _stopping.set()
+    ending = threading.Timer(LONGEST_ENDING_SECONDS, _end_now)
+    ending.daemon = True
+    ending.start()
+    with contextlib.suppress(RuntimeError):  # the signal came while a line was being written
+        say("stopping: what is under way is brought to an end")
+    if not _waits_for_block:
+        raise Terminated
+
+
+def _end_now() -> None:
+    """What is under way hangs: what was accepted is in the journal, and half a manifest is removed by the next run."""
+    say(f"still not ended after {LONGEST_ENDING_SECONDS:g} s: ending now")
+    os._exit(INTERRUPTED)
+
+
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """A signal that comes within this block interrupts after it. For steps that must not be left half done."""
+    global _waits_for_block
+    _waits_for_block = True
+    try:
+        yield
+    finally:
+        _waits_for_block = False
+    stop_if_asked()
+
+
+def _on_signals(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
+    signal.signal(signal.SIGTERM, handler)
+    signal.signal(signal.SIGINT, handler)
+
+
+def _pass_over(signum: int, frame: FrameType | None) -> None:
+    """Instead of SIG_IGN, with which Python complains of a second signal that came together with the first."""
+
+
+def stop_if_asked() -> None:
+    """Raise Terminated once a signal came. Every long loop calls it: where the signal met a driver's callback from C,
+    or code that catches everything, what the handler raised was lost there."""
+    if _stopping.is_set():
+        raise Terminated
+
+
+def run(
+    script: str,
+    work: Callable[[Record], int],
+    explain: Callable[[BaseException], PushIngestionError | None] = lambda error: None,
+    prints_summary: bool = True,
+) -> int:
+    """Run the work; whatever happens, end with an exit code, a sentence for people and the summary."""
+    if sys.stderr is None:  # closed by whoever started this
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - for as long as the process lives
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of all alphabets, whatever the terminal's
+    started = time.monotonic()
+    summary: Record = {"command": script.removesuffix(".py"), "version": RELEASE}
+    try:
+        _on_signals(_stop_once)
+        code = _outcome(work, explain, summary)
+        _on_signals(_pass_over)  # from here on one would only cost the summary
+    except KeyboardInterrupt:
+        code = _tell_interrupted()
+    _on_signals(signal.SIG_IGN)  # the interpreter forgets other handlers before it ends, and would end by the signal
+    summary |= {"status": _status(code, summary), "exit_code": code, "seconds": round(time.monotonic() - started, 3)}
+    if prints_summary:
+        _print_summary(summary)
+    return code
+
+
+def _outcome(
+    work: Callable[[Record], int], explain: Callable[[BaseException], PushIngestionError | None], summary: Record
+) -> int:
+    """Do the work; the exit code, whatever happens. Only an interrupt is left to the caller."""
+    try:
+        _check_memory()
+        return work(summary)
+    except BrokenPipeError:
+        _let_go(sys.stdout)  # the reader of --list went away
+        return UNEXPECTED
+    except Exception as error:  # the last line of defence: a scheduler must get its exit code and summary
+        stop_if_asked()  # a driver may have made an error of its own of the interrupt
+        known = error if isinstance(error, PushIngestionError) else explain(error)
+        return _tell(error, known, summary)
+
+
+def _tell_interrupted() -> int:
+    say("interrupted; what was accepted stays accepted, run the same command again for the rest")
+    return INTERRUPTED
+
+
+def _status(code: int, summary: Record) -> str:
+    if code == PARTLY and not summary.get("records_accepted"):
+        return "failed"
+    return {DONE: "complete", PARTLY: "partial", INTERRUPTED: "interrupted"}.get(code, "failed")
+
+
+def _print_summary(summary: Record) -> None:
+    """One line of ASCII, which every pipe takes. A reader that has gone away changes nothing of what was done."""
+    try:
+        print(json.dumps(redact_values(summary)), flush=True)
+    except OSError:
+        _let_go(sys.stdout)
+
+
+def _tell(error: Exception, known: PushIngestionError | None, summary: Record) -> int:
+    if known is None:
+        say("".join(traceback.format_exception(error)))
+        summary["error"] = {"message": f"{type(error).__name__}: {error}", "remedy": ""}
+        return UNEXPECTED
+    say(f"error: {known}")
+    if known.remedy:
+        say(f"  what to do: {known.remedy}")
+    summary["error"] = {"message": str(known), "remedy": known.remedy}
+    return known.exit_code

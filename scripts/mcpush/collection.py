@@ -1,0 +1,281 @@
+"""Collecting: what a collect script declares, its filters and windows, and the run that writes the manifest.
+
+A collect script declares a ``Collector`` and calls ``run_collect``. From the warehouse, through the driver that the
+script brings, into a manifest; nothing here knows a driver.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from fnmatch import translate
+from pathlib import Path
+from re import IGNORECASE, Pattern
+from re import compile as compile_pattern
+from re import split as split_pattern
+from typing import Any
+
+from mcpush.cli import DONE, Progress, add_manifest, make_parser, run, say, stop_if_asked
+from mcpush.errors import ConfigurationError, PushIngestionError
+from mcpush.journal import Standing, left_manifest, standing
+from mcpush.locking import only_run
+from mcpush.manifest import Header, Record, Window, Writer, iso_utc
+from mcpush.redaction import redact
+from mcpush.windows import State, add_window_arguments, choose_window
+
+NOTHING_INCLUDED = "filter that matched nothing (--include)"
+LONGEST_EXAMPLE = 300  # characters of an example kept for a skip reason
+
+
+# --- what a collect script declares -------------------------------------------------------------------
+
+
+class Filters:
+    """``--include`` and ``--exclude`` globs on full names such as ``SHOP.PUBLIC.ORDERS``, case ignored."""
+
+    def __init__(self, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> None:
+        self.include, self.exclude = list(include), list(exclude)
+        self._included = [_glob(pattern) for pattern in self.include]
+        self._excluded = [_glob(pattern) for pattern in self.exclude]
+
+    def allows(self, *parts: str | None) -> bool:
+        """Whether the object with these name parts (database, schema, name) is wanted."""
+        return self._allows(".".join(part or "" for part in parts))
+
+    def allows_schema(self, database: str | None, schema: str | None) -> bool:
+        """Whether what happened in this schema is wanted: ``SHOP.PUBLIC.*`` means it just as ``SHOP.*`` does."""
+        name = f"{database or ''}.{schema or ''}"
+        return self._allows(name, f"{name}.")
+
+    def _allows(self, *names: str) -> bool:
+        """Whether a thing that goes by any of these names is wanted."""
+        if any(pattern.match(name) for pattern in self._excluded for name in names):
+            return False
+        return not self._included or any(pattern.match(name) for pattern in self._included for name in names)
+
+    def may_hold(self, database: str) -> bool:
+        """Whether anything in this database could be wanted, so that the others need not be asked."""
+        inside = f"{database}."
+        if any(
+            text.endswith("*") and glob.match(inside) for text, glob in zip(self.exclude, self._excluded, strict=True)
+        ):
+            return False
+        fixed_starts = [split_pattern(r"[*?\[]", text, maxsplit=1)[0].lower() for text in self.include]
+        shared = [(start, inside.lower()[: len(start)]) for start in fixed_starts]
+        return not shared or any(start.startswith(name) for start, name in shared)
+
+
+def _glob(pattern: str) -> Pattern[str]:
+    return compile_pattern(translate(pattern), IGNORECASE)
+
+
+@dataclass
+class Options:
+    """What a collector is asked for. ``arguments`` holds the script's own options.
+
+    ``window`` is set for lineage and query logs; it ends before what the system views may still lack.
+    """
+
+    filters: Filters
+    arguments: argparse.Namespace
+    window: Window | None = None
+    only_freshness_and_volume: bool = False
+    skipped: dict[str, int] = field(default_factory=dict)
+    skipped_examples: dict[str, str] = field(default_factory=dict)
+
+    def skip(self, reason: str, example: str = "", count: int = 1) -> None:
+        """Count what could not be read, by reason, with the first example: nothing passes silently."""
+        self.skipped[reason] = self.skipped.get(reason, 0) + count
+        if example and reason not in self.skipped_examples:
+            self.skipped_examples[reason] = redact(example)[:LONGEST_EXAMPLE]
+
+    @property
+    def since(self) -> datetime:
+        return self._window().start
+
+    @property
+    def until(self) -> datetime:
+        return self._window().end
+
+    def _window(self) -> Window:
+        if self.window is None:
+            raise ConfigurationError("this flow has no window")
+        return self.window
+
+
+@dataclass(frozen=True)
+class Collector:
+    """A collect script in data.
+
+    ``connect`` opens the warehouse; ``collect`` yields manifest records; ``targets`` yields the lines that
+    ``--list`` prints; ``explain`` turns a driver's error into one of ours (None: not the driver's).
+    ``latency`` is how far the system views lag: windows end that long ago. ``retention`` is how long they
+    keep rows. Both None for metadata.
+    """
+
+    flow: str
+    warehouse: str
+    resource: str
+    connect: Callable[[], AbstractContextManager[Any]]
+    collect: Callable[[Any, Options], Iterator[Record]]
+    targets: Callable[[Any, Options], Iterator[str]]
+    explain: Callable[[BaseException], PushIngestionError | None]
+    description: str
+    latency: timedelta | None = None
+    retention: timedelta | None = None
+    arguments: Callable[[argparse.ArgumentParser], None] | None = None
+
+
+# --- arguments -----------------------------------------------------------------------------------------
+
+
+def add_collect_arguments(parser: argparse.ArgumentParser, collector: Collector) -> None:
+    parser.add_argument(
+        "--include",
+        action="append",
+        default=[],
+        metavar="GLOB",
+        help="only names matching this, e.g. 'SHOP.PUBLIC.*' (repeatable)",
+    )
+    parser.add_argument(
+        "--exclude",
+        action="append",
+        default=[],
+        metavar="GLOB",
+        help="no names matching this (repeatable, wins over --include)",
+    )
+    parser.add_argument("--list", action="store_true", help="print what would be collected, collect nothing")
+    if collector.flow == "metadata":
+        parser.add_argument(
+            "--only-freshness-and-volume",
+            action="store_true",
+            help="row counts, sizes and update times only: no columns, view SQL or tags",
+        )
+    if collector.latency is not None:
+        add_window_arguments(parser)
+    if collector.arguments:
+        collector.arguments(parser)
+
+
+# --- running --------------------------------------------------------------------------------------------
+
+
+def run_collect(collector: Collector, argv: Sequence[str] | None = None) -> int:
+    """Collect into the manifest. Returns the exit code; prints the summary on stdout."""
+    script = f"collect_{collector.flow}.py"
+    parser = make_parser(collector.description, script, f"python {script} --manifest {collector.flow}.jsonl.gz")
+    add_manifest(parser, collector.flow)
+    add_collect_arguments(parser, collector)
+    arguments = parser.parse_args(argv)
+
+    def work(summary: Record) -> int:
+        state = state_of(arguments, collector)
+        options = make_options(arguments, collector, state)
+        if arguments.list:
+            return list_targets(collector, options)
+        with only_run(arguments.manifest):
+            if state:
+                state.require_writable()
+                _spare_what_was_not_pushed(arguments.manifest, collector.flow)
+            header = collect_into(arguments.manifest, collector, options, summary)
+            if state:
+                state.advance(header.window)
+        return DONE
+
+    return run(script, work, collector.explain, prints_summary=not arguments.list)
+
+
+def _spare_what_was_not_pushed(manifest: Path, flow: str) -> None:
+    """With a state every window is collected once, so a manifest that was not pushed must not be overwritten."""
+    earlier = left_manifest(manifest, flow)
+    if earlier and standing(earlier) is not Standing.SETTLED:
+        raise ConfigurationError(
+            f"{manifest} was not wholly pushed, and this run would overwrite it",
+            f"Push it (push_{flow}.py --manifest {manifest}), or move it to where it is pushed from.",
+        )
+
+
+def state_of(arguments: argparse.Namespace, collector: Collector) -> State | None:
+    if collector.latency is None or arguments.state is None:
+        return None
+    return State(arguments.state, collector.warehouse, collector.flow)
+
+
+def make_options(arguments: argparse.Namespace, collector: Collector, state: State | None) -> Options:
+    window = None
+    if collector.latency is not None:
+        now = datetime.now(timezone.utc)
+        window = choose_window(arguments, state, collector.latency, collector.retention, now)
+    return Options(
+        filters=Filters(arguments.include, arguments.exclude),
+        arguments=arguments,
+        window=window,
+        only_freshness_and_volume=getattr(arguments, "only_freshness_and_volume", False),
+    )
+
+
+def list_targets(collector: Collector, options: Options) -> int:
+    if options.window:
+        say(f"window: {iso_utc(options.since)} to {iso_utc(options.until)}")
+    count = 0
+    with collector.connect() as connection:
+        for target in collector.targets(connection, options):
+            stop_if_asked()
+            _print(target)
+            count += 1
+    _print("", end="")
+    say(f"{count} would be collected" + _skipped_text(options.skipped))
+    return DONE
+
+
+def _print(text: str, end: str = "\n") -> None:
+    """To stdout, at once: what cannot be printed is known while it can still be said."""
+    try:
+        print(text, end=end, flush=not text)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise ConfigurationError(f"cannot print the list: {error.strerror or error}", "Is the disk full?") from error
+
+
+def collect_into(manifest: Path, collector: Collector, options: Options, summary: Record) -> Header:
+    """Write the manifest; ``summary`` is filled in as far as the work gets."""
+    header = Header(
+        flow=collector.flow,
+        warehouse=collector.warehouse,
+        resource=collector.resource,
+        collected_at=datetime.now(timezone.utc),
+        window=options.window,
+        options={
+            "include": options.filters.include,
+            "exclude": options.filters.exclude,
+            "only_freshness_and_volume": options.only_freshness_and_volume,
+        },
+    )
+    summary |= {"manifest": str(manifest), "window": header.to_json()["window"]}
+    summary |= {"skipped": options.skipped, "skipped_examples": options.skipped_examples}
+    with (
+        collector.connect() as connection,
+        Writer(manifest, header) as writer,
+        Progress("collecting") as progress,
+    ):
+        stop_if_asked()
+        for record in collector.collect(connection, options):
+            stop_if_asked()
+            writer.write(record)
+            progress.advance()
+        if options.filters.include and not writer.records:
+            options.skip(NOTHING_INCLUDED, f"{' '.join(options.filters.include)} (all of a database: 'SHOP.*')")
+        writer.finish(options.skipped, options.skipped_examples)
+    summary["records"] = writer.records
+    say(f"collected {writer.records} records into {manifest}" + _skipped_text(options.skipped))
+    return header
+
+
+def _skipped_text(skipped: dict[str, int]) -> str:
+    if not skipped:
+        return ""
+    return "; skipped: " + ", ".join(f"{reason} ({count})" for reason, count in sorted(skipped.items()))

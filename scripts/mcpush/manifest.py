@@ -1,0 +1,367 @@
+"""The manifest: the one file that passes from a collect script to a push script.
+
+JSON Lines in UTF-8 (gzip when the name ends in ``.gz``): a header, one record a line, a trailer.
+
+    {"manifest": "metadata", "version": 1, "warehouse": "snowflake", "resource_type": "snowflake", ...}
+    {"type": "TABLE", "database": "SHOP", "schema": "PUBLIC", "name": "ORDERS", ...}
+    {"end": true, "records": 1, "skipped": {}, "skipped_examples": {}}
+
+Both sides stream: memory does not grow with the number of records. A manifest is written under a temporary
+name and renamed when complete, so a file with the final name is whole or was damaged afterwards; a damaged one
+is refused with what to do about it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import hashlib
+import json
+import math
+import os
+import re
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from decimal import Decimal
+from errno import EISDIR
+from glob import escape
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, cast
+
+from mcpush.errors import ConfigurationError
+
+FORMAT_VERSION = 1
+FLOWS = ("metadata", "lineage", "query_logs")
+Record = dict[str, Any]
+FRACTION = re.compile(r"\.(\d+)")
+COMPRESSION = 6  # of gzip: level 9 takes three times as long for one hundredth less
+
+
+class ManifestError(ConfigurationError):
+    """The file is not a manifest this version can use; the remedy says what to do."""
+
+
+def iso_utc(moment: datetime) -> str:
+    """A moment as ISO 8601 in UTC with ``Z``. A naive datetime is taken as UTC."""
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=timezone.utc)
+    return moment.astimezone(timezone.utc).isoformat().replace("+00:00", "Z")
+
+
+def parse_utc(text: str) -> datetime:
+    """The moment an ISO 8601 text names, in UTC. Raises ValueError or OverflowError when it names none.
+
+    Fractions of a second have any number of digits; Python 3.10 itself takes three or six.
+    """
+    text = FRACTION.sub(lambda found: "." + found[1][:6].ljust(6, "0"), text.strip())
+    moment = datetime.fromisoformat(text.replace("Z", "+00:00").replace("z", "+00:00"))
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=timezone.utc)
+    return moment.astimezone(timezone.utc)
+
+
+@dataclass(frozen=True)
+class Window:
+    """A half-open span of time, start <= t < end, in UTC."""
+
+    start: datetime
+    end: datetime
+
+    def to_json(self) -> dict[str, str]:
+        return {"start": iso_utc(self.start), "end": iso_utc(self.end)}
+
+
+@dataclass(frozen=True)
+class Header:
+    """The first line: what was collected, from what, over which window.
+
+    ``resource`` is Monte Carlo's ``resource_type``, or its ``log_type`` in a manifest of query logs.
+    """
+
+    flow: str
+    warehouse: str
+    resource: str
+    collected_at: datetime
+    window: Window | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def resource_key(self) -> str:
+        return "log_type" if self.flow == "query_logs" else "resource_type"
+
+    def to_json(self) -> Record:
+        return {
+            "manifest": self.flow,
+            "version": FORMAT_VERSION,
+            "warehouse": self.warehouse,
+            self.resource_key: self.resource,
+            "collected_at": iso_utc(self.collected_at),
+            "window": self.window.to_json() if self.window else None,
+            "options": self.options,
+        }
+
+    @classmethod
+    def from_json(cls, line: Record) -> Header:
+        window = line.get("window")
+        flow = line["manifest"]
+        return cls(
+            flow=flow,
+            warehouse=line["warehouse"],
+            resource=line["log_type" if flow == "query_logs" else "resource_type"],
+            collected_at=parse_utc(line["collected_at"]),
+            window=Window(parse_utc(window["start"]), parse_utc(window["end"])) if window else None,
+            options=line.get("options") or {},
+        )
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What ``verify`` found: a whole manifest. ``digest`` is the SHA-256 of its lines, in hexadecimal."""
+
+    path: Path
+    header: Header
+    records: int
+    skipped: dict[str, int]
+    skipped_examples: dict[str, str]
+    digest: str
+
+
+def _as_json(value: object) -> object:
+    if isinstance(value, datetime):
+        return iso_utc(value)
+    if isinstance(value, Decimal):
+        if not value.is_finite():
+            return None
+        return int(value) if value == value.to_integral_value() else float(value)
+    raise TypeError(f"a manifest cannot hold a {type(value).__name__}: {value!r}")
+
+
+def _finite(value: object) -> object:
+    """The value with null for what JSON has no number for: NaN and the infinities, which say nothing anyway."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(each) for each in value]
+    return value
+
+
+def encode(record: Record) -> bytes:
+    """One record as its line, with the line's end. Lone surrogates become ``?``: they are not UTF-8."""
+    try:
+        text = ENCODER.encode(record)
+    except ValueError:
+        text = ENCODER.encode(_finite(record))
+    return text.encode("utf-8", errors="replace") + b"\n"
+
+
+# One encoder for all records: making one for each would be the largest cost of writing them.
+ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=_as_json, allow_nan=False)
+
+
+def _open(path: Path, mode: str, named: str) -> IO[bytes]:
+    if named.endswith(".gz"):
+        return cast("IO[bytes]", gzip.open(path, mode, compresslevel=COMPRESSION))
+    return cast("IO[bytes]", path.open(mode))
+
+
+class Writer:
+    """Writes a manifest: ``with Writer(path, header) as out: out.write(record) …; out.finish(skipped)``.
+
+    Leaving the block without ``finish`` removes what was written: there is no half a manifest.
+    """
+
+    def __init__(self, path: Path, header: Header) -> None:
+        self.path = path
+        self.records = 0
+        self._header = header
+        self._partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        with self._making():
+            if path.is_dir():
+                raise IsADirectoryError(EISDIR, "it is a folder")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            for litter in path.parent.glob(f".{escape(path.name)}.*.partial"):
+                litter.unlink()  # of a run that was killed: one run at a time works on a manifest
+
+    def __enter__(self) -> Writer:
+        try:
+            with self._making():
+                self._file = _open(self._partial, "wb", self.path.name)
+            self._line(self._header.to_json())
+        except BaseException:  # the block is not entered, so it is not left either
+            self._partial.unlink(missing_ok=True)
+            raise
+        return self
+
+    @contextlib.contextmanager
+    def _making(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise ConfigurationError(
+                f"cannot write the manifest {self.path}: {error.strerror or error}",
+                "Name a file in a folder you may write to with --manifest.",
+            ) from error
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self._drop()
+            raise ConfigurationError(
+                f"cannot write the manifest {self.path}: {error.strerror or error}",
+                "Nothing was left behind. Free some space, or write elsewhere with --manifest.",
+            ) from error
+
+    def _line(self, content: Record) -> None:
+        line = encode(content)
+        with self._writing():
+            self._file.write(line)
+
+    def _drop(self) -> None:
+        try:
+            with contextlib.suppress(OSError):  # a full disk fails the flush too
+                self._file.close()
+        finally:
+            self._partial.unlink(missing_ok=True)
+
+    def write(self, record: Record) -> None:
+        self._line(record)
+        self.records += 1
+
+    def finish(self, skipped: dict[str, int], examples: dict[str, str]) -> None:
+        """Write the trailer, bring all to disk and give the file its name."""
+        self._line({"end": True, "records": self.records, "skipped": skipped, "skipped_examples": examples})
+        with self._writing():
+            self._file.close()
+            with self._partial.open("rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(self._partial, self.path)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._drop()  # after finish there is nothing left to drop
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    try:
+        with _open(path, "rb", path.name) as file:
+            yield from file
+    except FileNotFoundError:
+        raise ManifestError(
+            f"there is no manifest at {path}",
+            "Run the collect script first, or name its file with --manifest.",
+        ) from None
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise ManifestError(
+            f"{path} is not a whole gzip file: {error}",
+            "It was cut while being copied, or is not gzip: copy it again, or collect again.",
+        ) from error
+    except OSError as error:
+        raise ManifestError(f"cannot read the manifest {path}: {error.strerror or error}", "") from error
+
+
+def parse_record(path: Path, number: int, line: bytes) -> Record:
+    """The record on a line. Raises ManifestError with the line's number."""
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise ManifestError(
+            f"line {number} of {path} is not JSON: {error}",
+            "The manifest was changed or cut after it was written: collect again.",
+        ) from error
+    if not isinstance(value, dict):
+        raise ManifestError(f"line {number} of {path} is not a JSON object", "Collect again.")
+    return value
+
+
+def _header(path: Path, line: bytes, flow: str | None) -> Header:
+    raw = parse_record(path, 1, line)
+    if raw.get("manifest") not in FLOWS:
+        raise ManifestError(
+            f"{path} is not a manifest: its first line names no flow",
+            "Push scripts read the files that collect scripts write.",
+        )
+    if raw.get("version") != FORMAT_VERSION:
+        raise ManifestError(
+            f"{path} has format version {raw.get('version')!r}; these scripts read {FORMAT_VERSION}",
+            "Collect and push with scripts of the same release.",
+        )
+    if flow and raw["manifest"] != flow:
+        raise ManifestError(f"{path} holds {raw['manifest']}, not {flow}", f"Push it with push_{raw['manifest']}.py.")
+    try:
+        return Header.from_json(raw)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise ManifestError(f"the header of {path} lacks or garbles {error}", "Collect again.") from error
+
+
+def _trailer(path: Path, number: int, line: bytes, records: int) -> Record:
+    trailer = parse_record(path, number, line) if line.startswith(b'{"end"') else {}
+    if trailer.get("end") is not True:
+        raise ManifestError(
+            f"{path} has no trailer after {records} records: it is cut short",
+            "It was cut while being copied, or the disk was full: copy it again, or collect again.",
+        )
+    if trailer.get("records") != records:
+        raise ManifestError(
+            f"{path} holds {records} records, its trailer says {trailer.get('records')}",
+            "Lines were removed or added after it was written: collect again.",
+        )
+    return trailer
+
+
+def verify(path: Path, flow: str | None = None) -> Manifest:
+    """Read the manifest once, without parsing its records, and say what it is.
+
+    Raises ManifestError when it is missing, cut short, of another flow or version, or has another count.
+    """
+    digest = hashlib.sha256()
+    header: Header | None = None
+    last = b""
+    lines = 0
+    for line in _lines(path):
+        digest.update(line)
+        if header is None:
+            header = _header(path, line, flow)
+        last = line
+        lines += 1
+    if header is None:
+        raise ManifestError(f"{path} is empty", "Collect again.")
+    records = max(lines - 2, 0)
+    trailer = _trailer(path, lines, last, records)
+    return Manifest(
+        path=path,
+        header=header,
+        records=records,
+        skipped=trailer.get("skipped") or {},
+        skipped_examples=trailer.get("skipped_examples") or {},
+        digest=digest.hexdigest(),
+    )
+
+
+def read_lines(path: Path, flow: str | None = None) -> Iterator[bytes]:
+    """Stream the records as they stand in the file, unparsed. Raises ManifestError like ``read``."""
+    held: bytes | None = None
+    number = 0
+    for number, line in enumerate(_lines(path), start=1):
+        if number == 1:
+            _header(path, line, flow)
+            continue
+        if held is not None:
+            yield held
+        held = line
+    if number == 0:
+        raise ManifestError(f"{path} is empty", "Collect again.")
+    _trailer(path, number, held or b"", max(number - 2, 0))
+
+
+def read(path: Path, flow: str | None = None) -> Iterator[Record]:
+    """Stream the records. Raises ManifestError like ``verify``, the count only after the last record."""
+    for number, line in enumerate(read_lines(path, flow), start=2):
+        yield parse_record(path, number, line)

@@ -1,0 +1,140 @@
+"""Pushing: the command line of push_*.py and collect_and_push_*.py around delivery.py."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+
+from mcpush.cli import DONE, Progress, add_manifest, make_parser, positive, run, say
+from mcpush.collection import (
+    Collector,
+    add_collect_arguments,
+    collect_into,
+    list_targets,
+    make_options,
+    state_of,
+)
+from mcpush.delivery import Pusher, deliver
+from mcpush.journal import Standing, left_manifest, standing
+from mcpush.locking import only_run
+from mcpush.manifest import Manifest, ManifestError, Record, verify
+from mcpush.windows import State
+
+
+def run_push(pusher: Pusher, argv: Sequence[str] | None = None) -> int:
+    """Push the manifest. Returns the exit code; prints the summary on stdout."""
+    script = f"push_{pusher.flow}.py"
+    parser = make_parser(pusher.description, script, f"python {script} --manifest {pusher.flow}.jsonl.gz")
+    add_manifest(parser, pusher.flow)
+    _add_push_arguments(parser)
+    arguments = parser.parse_args(argv)
+
+    def work(summary: Record) -> int:
+        with nullcontext() if arguments.dry_run else only_run(arguments.manifest):  # a dry run changes nothing
+            return _push(verify(arguments.manifest, pusher.flow), pusher, arguments, summary)
+
+    return run(script, work)
+
+
+def run_collect_and_push(collector: Collector, pusher: Pusher, argv: Sequence[str] | None = None) -> int:
+    """Push what an earlier run left, then collect and push. The state moves only when all is settled."""
+    script = f"collect_and_push_{collector.flow}.py"
+    parser = make_parser(collector.description, script, f"python {script} --manifest {collector.flow}.jsonl.gz")
+    add_manifest(parser, collector.flow)
+    add_collect_arguments(parser, collector)
+    _add_push_arguments(parser)
+    arguments = parser.parse_args(argv)
+    state = state_of(arguments, collector)
+
+    def work(summary: Record) -> int:
+        if arguments.list:
+            return list_targets(collector, make_options(arguments, collector, state))
+        with only_run(arguments.manifest):
+            if arguments.dry_run:
+                return _rehearse(collector, pusher, arguments, summary)
+            pusher.open(False)  # what the push needs is known missing now, not after the warehouse was asked
+            if state:
+                state.require_writable()
+            earlier = _finish_earlier_run(pusher, arguments, state, summary)
+            options = make_options(arguments, collector, state)
+            header = collect_into(arguments.manifest, collector, options, summary)
+            code = _push(verify(arguments.manifest, pusher.flow), pusher, arguments, summary)
+            if state:
+                state.advance(header.window)
+            return max(code, earlier)
+
+    return run(script, work, collector.explain, prints_summary=not arguments.list)
+
+
+def _finish_earlier_run(pusher: Pusher, arguments: argparse.Namespace, state: State | None, summary: Record) -> int:
+    """Send what an earlier run left, and make up for a state it had no time to write."""
+    try:
+        manifest = left_manifest(arguments.manifest, pusher.flow)
+    except ManifestError:
+        if state:  # which may have passed its window: overwriting it could lose that
+            raise
+        return DONE
+    if manifest is None:
+        return DONE
+    found = standing(manifest)
+    if found is Standing.UNPUSHED and not (state and state.has_passed(manifest.header.window)):
+        return DONE  # its window is collected anew
+    code = DONE
+    if found is not Standing.SETTLED:
+        say(f"{arguments.manifest} was not wholly pushed by an earlier run: pushing the rest of it first")
+        summary["resumed"] = {}
+        try:
+            code = _push(manifest, pusher, arguments, summary["resumed"])
+        finally:
+            summary["invocation_ids"] = summary["resumed"].get("invocation_ids", [])
+    if state:
+        state.advance_quietly(manifest.header.window)
+    return code
+
+
+def _rehearse(collector: Collector, pusher: Pusher, arguments: argparse.Namespace, summary: Record) -> int:
+    """A dry run collects into a manifest of its own: it must not touch one that waits to be pushed."""
+    name = arguments.manifest.name
+    manifest: Path = arguments.manifest.with_name(f"dry-run-{name}")
+    try:
+        collect_into(manifest, collector, make_options(arguments, collector, state_of(arguments, collector)), summary)
+        return _push(verify(manifest, pusher.flow), pusher, arguments, summary)
+    finally:
+        manifest.unlink(missing_ok=True)
+
+
+def _push(manifest: Manifest, pusher: Pusher, arguments: argparse.Namespace, summary: Record) -> int:
+    """Send a manifest that was read whole before: of a damaged one, not even the first batch may go out."""
+    with Progress("pushing", manifest.records) as progress:
+        delivery = deliver(
+            manifest,
+            pusher,
+            workers=arguments.workers,
+            max_retry_seconds=arguments.max_retry_seconds,
+            dry_run=arguments.dry_run,
+            resumed=summary.get("invocation_ids", []),
+            on_records=progress.advance,
+            report=summary,
+        )
+    say(delivery.text())
+    return delivery.exit_code
+
+
+def _add_push_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--dry-run", action="store_true", help="build and size every batch, send none (needs no keys)")
+    parser.add_argument(
+        "--workers",
+        type=positive(int),
+        default=4,
+        metavar="N",
+        help="requests under way at once (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--max-retry-seconds",
+        type=positive(float),
+        default=300.0,
+        metavar="S",
+        help="how long one batch is retried when Monte Carlo does not answer (default: %(default)g)",
+    )

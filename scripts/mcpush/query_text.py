@@ -1,0 +1,34 @@
+"""Texts of logged queries: ``--max-query-text``, and cutting longer ones with a mark."""
+
+from __future__ import annotations
+
+import argparse
+
+from mcpush.cli import positive
+from mcpush.collection import Options
+
+LONGEST_TEXT = 1_000_000  # characters; a request takes 1 MB of gzip, and SQL shrinks to a fifth or less
+
+
+def add_text_limit(parser: argparse.ArgumentParser, kept: int | None = None) -> None:
+    """``kept`` is how many characters the warehouse keeps of a text; None when it keeps all."""
+    default = "default and most, since the warehouse keeps no more" if kept else "default"
+    parser.add_argument(
+        "--max-query-text",
+        type=positive(int),
+        default=kept or LONGEST_TEXT,
+        metavar="N",
+        help=f"cut longer texts at N characters ({default}: %(default)s)",
+    )
+
+
+def limited_text(text: str, query_id: str, options: Options, kept: int | None = None) -> str:
+    """The text; one that is too long is cut, counted, and ends in a mark.
+
+    A text of exactly the length that the warehouse keeps is taken as cut by it: it does not tell.
+    """
+    limit: int = min(options.arguments.max_query_text, kept or options.arguments.max_query_text)
+    if len(text) <= limit and (kept is None or len(text) < kept):
+        return text
+    options.skip(f"query text cut at {limit} characters", query_id)
+    return f"{text[:limit]}\n/* cut at {limit} characters */"

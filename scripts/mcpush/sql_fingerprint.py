@@ -1,0 +1,109 @@
+"""One key for statements that differ only in their literals and comments, so that repeats are read once.
+
+From text to 16 bytes. Two texts of one key must have the same lineage, so where a literal can name a table, a file or
+a column (IDENTIFIER('t'), COPY, PIVOT … IN ('a'), a procedure's body) the text itself is the key. The one place with
+regular expressions: they recognise literals, never lineage.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+from sqlglot.dialects.dialect import Dialect
+
+# Where one of these occurs, literals may matter. Looked for in upper case, anywhere: a needless hit costs little.
+_LITERALS_MATTER = (
+    "IDENTIFIER", "COPY", "UNLOAD", "DIRECTORY", "EXEC", "EXTERNAL", "INPATH", "INFILE", "OPTIONS", "PIVOT", "LOCATION",
+    "PROCEDURE", "EXPORT", "_PARTITIONS_", "FILES", "DICT", "JOINGET", "TABLE_CHANGES", "STREAM", "STAGE", "TASK",
+    "PIPE", "$$", "://", "'/", "'@", "URL", "NAMED_STRUCT", "ADD_FILES", "SNAPSHOT",
+)  # fmt: skip
+# A function in the place of a table that is given a literal, which may be a table's name: FROM f('t'), TABLE('t').
+_FIRST_ARGUMENT = re.compile(r"\(\s*\?")
+_TABLE_FUNCTION = re.compile(r"(?i)\b(?:TABLE|(?:FROM|JOIN|USING|TABLE\s*\()\s*[\w.$!\"`]+)\s*$")
+_IN_LIST = re.compile(r"(?i)\bIN\s*\(\s*\?(?:\s*,\s*\?)+\s*\)")
+
+
+class Fingerprint:
+    """Makes keys for the statements of one dialect."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        tokenizer = dialect.tokenizer_class
+        quotes = {quote if isinstance(quote, str) else quote[0] for quote in tokenizer.QUOTES}
+        # Strings in three quotes may hold single ones: their text is the key.
+        triple = tuple(quote for quote in quotes if len(quote) > 1)
+        self._literals_matter = _LITERALS_MATTER + triple
+        self._double_is_string = '"' in quotes
+        self._has_raw_strings = bool(getattr(tokenizer, "RAW_STRINGS", ()))
+        # SELECT a 'name': a string can be a column's name without any word before it that says so.
+        self._names_by_string = bool(dialect.parser_class.STRING_ALIASES)
+        self._pattern = re.compile(_literal_pattern(dialect), re.DOTALL)
+
+    def key(self, text: str) -> bytes:
+        """The key of a statement; the same for the same statement with other literals."""
+        return digest(self.normal(text))
+
+    def normal(self, text: str) -> str:
+        """The text with `?` for every literal and without comments; the text itself where literals matter."""
+        if self._names_by_string:
+            return text
+        upper = text.upper()
+        for word in self._literals_matter:  # a loop: this is the path of every repeat
+            if word in upper:
+                return text
+        if self._has_raw_strings and ("R'" in upper or 'R"' in upper):
+            return text
+        try:
+            normal = self._pattern.sub(self._replace, text)
+        except _OwnKeyError:
+            return text
+        # In a stage's path digits are no number: @stage/2026/x.
+        if "@" in normal or _names_in_function(normal):
+            return text
+        # A marker no statement starts with keeps these keys apart from those of whole texts.
+        return "\0" + (_IN_LIST.sub("IN (?)", normal) if "?," in normal else normal)
+
+    def _replace(self, found: re.Match[str]) -> str:
+        piece = found.group()
+        first = piece[0]
+        if first.isdigit():
+            return "?"
+        if first == "'" or (first == '"' and self._double_is_string):
+            start = found.start()
+            if found.string[max(0, start - 12) : start].rstrip()[-2:].upper() == "AS":
+                raise _OwnKeyError  # SELECT a AS 'name'
+            return "?"
+        if first in ('"', "`", "["):
+            return piece
+        if "/*" in piece[2:]:
+            raise _OwnKeyError  # where a comment inside a comment ends depends on the dialect
+        return " "
+
+
+class _OwnKeyError(Exception):
+    """The text has to be its own key."""
+
+
+def _names_in_function(normal: str) -> bool:
+    return any(
+        _TABLE_FUNCTION.search(normal, max(0, found.start() - 200), found.start())
+        for found in _FIRST_ARGUMENT.finditer(normal)
+    )
+
+
+def digest(text: str) -> bytes:
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def _literal_pattern(dialect: Dialect) -> str:
+    """Literals, quoted names and comments. Each starts with one of a few characters, so that `re` can leap to them."""
+    tokenizer = dialect.tokenizer_class
+    escapes = "\\" in tokenizer.STRING_ESCAPES
+    single = r"(?<=')(?:[^'\\]|\\.|'')*'" if escapes else r"(?<=')(?:[^']|'')*'"
+    double = r'(?<=")(?:[^"\\]|\\.|"")*"' if escapes else r'(?<=")(?:[^"]|"")*"'
+    number = r"(?<=\d)(?<![\w$.@#:\"`\]]\d)\d*(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\w.])"
+    parts = [single, double, r"(?<=`)[^`]*`", r"(?<=/)\*.*?\*/", r"(?<=-)-[^\n]*", number]
+    comments = {item for item in tokenizer.COMMENTS if isinstance(item, str)} - {"--"}
+    parts += [rf"(?<={re.escape(item[0])}){re.escape(item[1:])}[^\n]*" for item in sorted(comments)]
+    first = "".join(re.escape(item[0]) for item in sorted(comments))
+    return rf"['\"`/\-\d{first}](?:{'|'.join(parts)})"

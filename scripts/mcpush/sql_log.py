@@ -1,0 +1,363 @@
+"""Lineage of a log of statements: sessions, temporary tables, repeats; out come lineage manifest records.
+
+    with LineageLog("snowflake", schema=schema) as log:
+        for row in rows:  # in the log's order
+            log.add(row.text, session=row.session, defaults=Defaults(row.database, row.schema), at=row.start)
+        for record in log.records():
+            …
+    log.skipped  # {reason: (count, example)}
+
+Statements are read in worker processes (sql_workers.py), repeats once (sql_fingerprint.py), and what each session
+did is applied in its order. Memory is bounded: statements are not kept, caches have a size, distinct edges are kept.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Generic, TypeVar
+
+from mcpush.sql_extract import Extraction, applied, defaults_after, extract
+from mcpush.sql_fingerprint import Fingerprint, digest
+from mcpush.sql_graph import LineageGraph
+from mcpush.sql_names import Defaults, Namer, Schema, TableName, dialect_of
+from mcpush.sql_query import Temporary
+from mcpush.sql_statements import StatementLineage
+from mcpush.sql_workers import Job, Pool, cores
+
+# Distinct statements whose lineage is kept for their repeats (about 2 KB each).
+CACHE_SIZE = 50_000
+# Sessions that have temporary tables or a USE of their own; the oldest are forgotten beyond this.
+MAX_SESSIONS = 20_000
+# Statements waiting behind one of their session that is still being read.
+MAX_WAITING = 5_000
+
+# Longer texts are not searched for USE.
+MAX_USE_CHARACTERS = 100_000
+# What every text that changes the defaults has in it; a needless hit costs a tokenizer's run.
+_USE = re.compile(r"(?i)(?<![\w$.\"`])(?:USE\s|SET\s+(?:CATALOG\s|@@DATASET_|(?:\w+\s+)?SEARCH_PATH))")
+
+Key = tuple[bytes, Defaults, bool, bytes]
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Recent(Generic[K, V]):
+    """A bounded cache: what was not used since the last half of its size came in is dropped."""
+
+    def __init__(self, size: int) -> None:
+        self._half = max(1, size // 2)
+        self._young: dict[K, V] = {}
+        self._old: dict[K, V] = {}
+
+    def get(self, key: K) -> V | None:
+        found = self._young.get(key)
+        if found is None:
+            found = self._old.get(key)
+            if found is not None:
+                self[key] = found
+        return found
+
+    def __setitem__(self, key: K, value: V) -> None:
+        if len(self._young) >= self._half and key not in self._young:
+            self._old, self._young = self._young, {}
+        self._young[key] = value
+
+    def pop(self, key: K) -> None:
+        self._young.pop(key, None)
+        self._old.pop(key, None)
+
+
+@dataclass
+class _Result:
+    """What one distinct statement does; shared by all its repeats."""
+
+    found: Extraction
+    tables: frozenset[TableName]
+    merged: bool = False
+
+
+@dataclass
+class _Session:
+    """What a session has done so far that matters to its later statements."""
+
+    temporaries: Mapping[TableName, Temporary] = field(default_factory=dict)
+    # Names the content of `temporaries`: the chain of the statements that made it.
+    signature: bytes = b""
+    given: Defaults | None = None  # the defaults the caller gave when the session said USE
+    chosen: Defaults | None = None  # and what USE made of them
+    waiting: deque[_Item] = field(default_factory=deque)
+
+
+@dataclass
+class _Item:
+    """A statement that has not been applied yet."""
+
+    text: str
+    key: Key
+    loose: bool
+    result: _Result | None = None
+
+
+class LineageLog:
+    """Collects the lineage of a log. Add statements in the log's order, then take the records.
+
+    `schema` is the catalog: it resolves stars and gives names the catalog's case. `workers` is the number of
+    processes (None: one for each core, started as the work grows; 0: none, everything in this process, where
+    `time_limit`, seconds a statement, cannot be enforced against a parser that never returns). `is_temporary` says
+    which permanent tables are scaffolding (dbt's `…__dbt_tmp`): edges lead through them to what they were made from.
+    Not for use from several threads. Raises ValueError for an unknown dialect.
+    """
+
+    def __init__(
+        self,
+        dialect: str,
+        *,
+        schema: Schema | None = None,
+        workers: int | None = None,
+        time_limit: float = 10.0,
+        is_temporary: Callable[[TableName], bool] | None = None,
+        origin: str = "query_text",
+    ) -> None:
+        self.dialect = dialect
+        self.schema = schema
+        self.time_limit = time_limit
+        self.origin = origin
+        self.statements = 0
+        self.distinct = 0  # statements that were no repeats
+        self.skipped: dict[str, tuple[int, str]] = {}
+        self._is_temporary = is_temporary
+        self._fingerprint = Fingerprint(dialect_of(dialect))
+        self._graph = LineageGraph()
+        self._sessions: dict[str | None, _Session] = {}
+        self._results: Recent[Key, _Result] = Recent(CACHE_SIZE)
+        self._exact: Recent[bytes, bytes] = Recent(CACHE_SIZE)
+        self._loose: set[TableName] = set()
+        self._numbers = itertools.count()
+        self._out: dict[int, Key] = {}  # job number -> what it reads
+        self._asked: dict[Key, list[tuple[str | None, _Item]]] = {}
+        count = cores() if workers is None else workers
+        self._pool = Pool(dialect, schema, count, time_limit) if count > 0 else None
+
+    def __enter__(self) -> LineageLog:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def add(
+        self,
+        text: str,
+        *,
+        session: str | None = None,
+        defaults: Defaults = Defaults(),  # noqa: B008  frozen
+        at: datetime | None = None,
+        truncated: bool = False,
+    ) -> None:
+        """Adds one statement of the log.
+
+        `session` is whose temporary tables it sees; statements of one session come in their order. `defaults` are
+        the database and schema it ran in, as the log has them; USE in an earlier statement of the session replaces
+        them until the log's own change. `at` is when it ran: without session and time nothing is known of the order,
+        and temporary tables are then resolved by name over the whole log. `truncated`: the log cut the text.
+        """
+        self.statements += 1
+        state = self._sessions.get(session)
+        defaults = self._defaults(state, defaults)
+        changed = self._changed(text, defaults)
+        self._read_later(text, session, defaults, truncated, loose=session is None and at is None)
+        if changed != defaults:
+            self._use(session, defaults, changed)
+
+    def _read_later(self, text: str, session: str | None, defaults: Defaults, truncated: bool, *, loose: bool) -> None:
+        """Takes what the statement does from an earlier repeat of it, or has it read."""
+        state = self._sessions.get(session)
+        key: Key = (self._key(text), defaults, truncated, b"")
+        result = self._results.get(key)
+        idle = state is None or not (state.waiting or state.temporaries)
+        if idle and result is not None and result.merged and not (result.found.effects or result.found.skips):
+            return  # a repeat of what is known, in a session that has nothing of its own
+        if state is None:
+            state = self._sessions[session] = _Session()
+        item = _Item(text, key, loose, result)
+        state.waiting.append(item)
+        if result is None:
+            self._ask(session, item)
+        self._drain(session)
+        self._collect(wait=len(self._asked) > MAX_WAITING)
+
+    def records(self) -> Iterator[dict[str, Any]]:
+        """One lineage manifest record per destination, sources and columns merged over the whole log."""
+        self.flush()
+        loose, is_temporary = self._loose, self._is_temporary
+
+        def hidden(table: TableName) -> bool:
+            return table in loose or table.is_of_session or (is_temporary is not None and is_temporary(table))
+
+        yield from self._graph.records(self.origin, hidden)
+
+    def flush(self) -> None:
+        """Waits until every statement added so far is read and applied."""
+        while self._asked:
+            self._collect(wait=True)
+
+    def close(self) -> None:
+        """Ends the worker processes. Records can still be taken of what was applied."""
+        if self._pool is not None:
+            self._pool.close()
+        self._asked.clear()
+        self._out.clear()
+
+    # -- before a statement is read --------------------------------------------------------------------------
+
+    @staticmethod
+    def _defaults(state: _Session | None, given: Defaults) -> Defaults:
+        if state is None or state.chosen is None:
+            return given
+        if state.given == given:
+            return state.chosen
+        state.given = state.chosen = None  # the log itself reports other defaults now: it knows better
+        return given
+
+    def _changed(self, text: str, defaults: Defaults) -> Defaults:
+        """The session's defaults after the statement. Most texts cannot change them, which a search tells at once."""
+        found = _USE.search(text) if len(text) < MAX_USE_CHARACTERS else None
+        return defaults_after(text, self.dialect, defaults) if found else defaults
+
+    def _use(self, session: str | None, defaults: Defaults, changed: Defaults) -> None:
+        state = self._sessions.setdefault(session, _Session())
+        if state.chosen is None:
+            state.given = defaults
+        state.chosen = changed
+
+    def _key(self, text: str) -> bytes:
+        exact = digest(text)
+        known = self._exact.get(exact)
+        if known is None:
+            known = self._fingerprint.key(text)
+            self._exact[exact] = known
+        return known
+
+    # -- reading ---------------------------------------------------------------------------------------------
+
+    def _ask(self, session: str | None, item: _Item) -> None:
+        """Has the statement read, once for all who wait for the same."""
+        waiting = self._asked.get(item.key)
+        if waiting is not None:
+            waiting.append((session, item))
+            return
+        self._asked[item.key] = [(session, item)]
+        self.distinct += 1
+        state = self._sessions[session]
+        held = state.temporaries if item.key[3] else None
+        number = next(self._numbers)
+        self._out[number] = item.key
+        job = Job(number, item.text, item.key[1], held, item.key[2])
+        if self._pool is not None:
+            self._pool.submit(job)
+        else:
+            found = extract(
+                job.text,
+                self.dialect,
+                job.defaults,
+                self.schema,
+                temporaries=held,
+                truncated=job.truncated,
+                time_limit=self.time_limit,
+            )
+            self._answered(number, found)
+
+    def _collect(self, wait: bool) -> None:
+        if self._pool is not None and self._asked:
+            for number, found in self._pool.answers(wait):
+                self._answered(number, found)
+
+    def _answered(self, number: int, found: Extraction) -> None:
+        key = self._out.pop(number)
+        tables = frozenset(
+            table for lineage in found.lineages for table in (lineage.target, *lineage.sources) if table is not None
+        )
+        namer = Namer(dialect_of(self.dialect), key[1], self.schema)
+        tables |= {namer.created_as(table) for table in tables if table.is_of_session}
+        result = _Result(found, tables | {effect.table for effect in found.effects})
+        self._results[key] = result
+        sessions = []
+        for session, item in self._asked.pop(key, ()):
+            item.result = result
+            sessions.append(session)
+        for session in dict.fromkeys(sessions):
+            self._drain(session)
+
+    # -- applying, in each session's order -------------------------------------------------------------------
+
+    def _drain(self, session: str | None) -> None:
+        state = self._sessions.get(session)
+        if state is None:
+            return
+        while state.waiting:
+            item = state.waiting[0]
+            if item.result is None:
+                return
+            if not item.key[3] and self._needs_session(state, item):
+                item.key = (*item.key[:3], state.signature)
+                item.result = self._results.get(item.key)
+                if item.result is None:
+                    self._ask(session, item)
+                    return  # the answer comes back here
+            state.waiting.popleft()
+            self._apply(state, item, item.result)
+        self._forget(session, state)
+
+    @staticmethod
+    def _needs_session(state: _Session, item: _Item) -> bool:
+        """Whether the statement was read without temporary tables that it names."""
+        held = state.temporaries
+        return bool(held) and item.result is not None and any(table in held for table in item.result.tables)
+
+    def _apply(self, state: _Session, item: _Item, result: _Result) -> None:
+        found = result.found
+        for skip in found.skips:
+            count, example = self.skipped.get(skip.reason, (0, skip.example))
+            self.skipped[skip.reason] = (count + 1, example)
+        if not result.merged:
+            result.merged = True
+            for lineage in found.lineages:
+                if item.loose or not lineage.temporary:
+                    self._graph.add(self._catalogued(lineage))
+        if item.loose:
+            self._loose.update(effect.table for effect in found.effects if effect.action == "create")
+            return
+        for effect in found.effects:
+            before = state.temporaries
+            state.temporaries = applied(before, effect)
+            if state.temporaries is not before:
+                state.signature = digest(f"{state.signature.hex()} {item.key[0].hex()} {item.key[1]}")
+
+    def _catalogued(self, lineage: StatementLineage) -> StatementLineage:
+        """Fields of structs that the catalog does not list become the column that holds them."""
+        schema = self.schema
+        if schema is None or not any("." in edge.source_column for edge in lineage.columns):
+            return lineage
+        edges = []
+        for edge in lineage.columns:
+            entry = schema.find(edge.source.parts)
+            columns = entry[1] if entry is not None else ()
+            top = edge.source_column.partition(".")[0]
+            is_field = columns and edge.source_column not in columns and top in columns
+            edges.append(replace(edge, source_column=top) if is_field else edge)
+        return replace(lineage, columns=tuple(dict.fromkeys(edges)))
+
+    def _forget(self, session: str | None, state: _Session) -> None:
+        if not state.temporaries and state.chosen is None and not state.waiting:
+            self._sessions.pop(session, None)
+        elif len(self._sessions) > MAX_SESSIONS:
+            for oldest in list(itertools.islice(self._sessions, MAX_SESSIONS // 10)):
+                if not self._sessions[oldest].waiting:
+                    del self._sessions[oldest]

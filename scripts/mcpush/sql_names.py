@@ -1,0 +1,232 @@
+"""What a table is called: names as SQL writes them, made into names as the catalog reports them.
+
+From the identifiers of a parsed statement, to `TableName`. Three rules, in this order: an unqualified name is
+completed with the session's defaults (never with a guess such as `public`); a name the catalog knows takes the
+catalog's case; any other name is folded the way the dialect folds it. Needs sqlglot for the folding rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from sqlglot.dialects.dialect import Dialect, NormalizationStrategy
+
+# Names people use for a dialect, and the sqlglot dialect that reads it. "" is sqlglot's own, for standard SQL.
+DIALECT_ALIASES: Mapping[str, str] = {
+    "ansi": "",
+    "generic": "",
+    "greenplum": "postgres",
+    "vertica": "postgres",
+    "netezza": "postgres",
+    "postgresql": "postgres",
+    "sparksql": "spark",
+    "spark3": "spark",
+    "mssql": "tsql",
+    "sqlserver": "tsql",
+    "mariadb": "mysql",
+    "bigquery-iceberg": "bigquery",
+    "impala": "hive",
+    "db2": "postgres",
+    "flink": "hive",
+}
+
+# File formats that Spark and Databricks accept in the place of a schema: delta.`s3://bucket/path`.
+PATH_FORMATS = frozenset({"avro", "binaryfile", "csv", "delta", "iceberg", "json", "orc", "parquet", "text", "xml"})
+
+# Schemas that hold the session's temporary tables, which are created without them.
+# https://cloud.google.com/bigquery/docs/multi-statement-queries#temporary_tables
+# https://spark.apache.org/docs/latest/sql-ref-syntax-ddl-create-view.html (GLOBAL TEMPORARY)
+# https://www.postgresql.org/docs/current/runtime-config-client.html#GUC-SEARCH-PATH
+SESSION_SCHEMAS = frozenset({"_session", "global_temp", "pg_temp"})
+
+EXTERNAL = "EXTERNAL"
+TABLE = "TABLE"
+VIEW = "VIEW"
+WILDCARD = "WILDCARD_TABLE"
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """The session's current database (BigQuery: project; Databricks: catalog) and schema, where they are known."""
+
+    database: str | None = None
+    schema: str | None = None
+
+
+@dataclass(frozen=True)
+class TableName:
+    """A table, view, external path or BigQuery wildcard. `None` for a part nobody said and no default completes.
+
+    `kind` is one of TABLE, VIEW, EXTERNAL, WILDCARD_TABLE (the asset types that lineage references take) and plays
+    no part in equality: the same name is the same asset. For EXTERNAL, `name` is the whole path or stage.
+    """
+
+    database: str | None
+    schema: str | None
+    name: str
+    kind: str = field(default=TABLE, compare=False)
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        return tuple(part for part in (self.database, self.schema, self.name) if part)
+
+    @property
+    def is_of_session(self) -> bool:
+        """Whether the schema says that this is a temporary table."""
+        return self.schema is not None and self.schema.lower() in SESSION_SCHEMAS
+
+    def __str__(self) -> str:
+        return ".".join(self.parts)
+
+
+@lru_cache(maxsize=64)
+def dialect_of(name: str | None) -> Dialect:
+    """The sqlglot dialect for a name people use. Raises ValueError, listing the choices, for an unknown one."""
+    key = (name or "").lower()
+    return Dialect.get_or_raise(DIALECT_ALIASES.get(key, key))
+
+
+def fold(text: str, quoted: bool, strategy: NormalizationStrategy) -> str:
+    """An identifier as the dialect stores it: Snowflake upper, PostgreSQL lower, BigQuery as written, …"""
+    if strategy is NormalizationStrategy.UPPERCASE:
+        return text if quoted else text.upper()
+    if strategy is NormalizationStrategy.LOWERCASE:
+        return text if quoted else text.lower()
+    if strategy is NormalizationStrategy.CASE_INSENSITIVE:
+        return text.lower()
+    if strategy is NormalizationStrategy.CASE_INSENSITIVE_UPPERCASE:
+        return text.upper()
+    return text
+
+
+def folding(dialect: Dialect) -> NormalizationStrategy:
+    """How the dialect folds; BigQuery keeps the case of every name it is given (its tables are case-sensitive)."""
+    if type(dialect).__name__ == "BigQuery":
+        return NormalizationStrategy.CASE_SENSITIVE
+    return NormalizationStrategy(dialect.normalization_strategy)
+
+
+class Schema:
+    """The catalog: which tables there are, their kind, and their columns in order, in the catalog's case.
+
+    Built from metadata manifest records (`Schema.from_records`) or table by table (`add`). One tuple per table and
+    interned column names: about 100 bytes a column that is not named elsewhere.
+    """
+
+    def __init__(self) -> None:
+        self._tables: dict[tuple[str, ...], tuple[TableName, tuple[str, ...]]] = {}
+        self._columns: dict[str, str] = {}
+
+    def __len__(self) -> int:
+        return len(self._tables)
+
+    @classmethod
+    def from_records(cls, records: Iterable[Mapping[str, Any]]) -> Schema:
+        """The schema in the records of a metadata manifest (`database`, `schema`, `name`, `type`, `fields`)."""
+        schema = cls()
+        for record in records:
+            kind = VIEW if record.get("type") == VIEW else TABLE
+            table = TableName(record.get("database"), record.get("schema"), record["name"], kind)
+            schema.add(table, [item["name"] for item in record.get("fields") or []])
+        return schema
+
+    def add(self, table: TableName, columns: Iterable[str]) -> None:
+        """Records a table and its columns in order; an empty list means the columns are unknown."""
+        interned = tuple(self._columns.setdefault(column, column) for column in columns)
+        entry = (table, interned)
+        self._tables[table.parts] = entry
+        # A second key without regard to case; the first of two names that differ in case alone keeps it.
+        self._tables.setdefault(_caseless(table.parts), entry)
+
+    def find(self, parts: tuple[str, ...]) -> tuple[TableName, tuple[str, ...]] | None:
+        """The table of that full name, and its columns: the exact name first, else the same but for case."""
+        return self._tables.get(parts) or self._tables.get(_caseless(parts))
+
+
+def _caseless(parts: tuple[str, ...]) -> tuple[str, ...]:
+    # The leading empty part keeps these keys apart from the exact ones.
+    return ("", *(part.lower() for part in parts))
+
+
+class Namer:
+    """Turns the parts of a name in a statement into a `TableName`, for one dialect, session and catalog."""
+
+    def __init__(self, dialect: Dialect, defaults: Defaults, schema: Schema | None) -> None:
+        self.dialect = dialect
+        self.folding = folding(dialect)
+        self.defaults = defaults
+        self.schema = schema
+        self.is_bigquery = type(dialect).__name__ == "BigQuery"
+        self.is_spark = type(dialect).__name__ in ("Databricks", "Spark")
+        self.made: dict[TableName, tuple[str, ...]] = {}  # columns of tables this script has created
+        self._memo: dict[tuple[tuple[str, bool], ...], TableName] = {}
+
+    def fold(self, text: str, quoted: bool = False) -> str:
+        return fold(text, quoted, self.folding)
+
+    def table(self, parts: tuple[tuple[str, bool], ...]) -> TableName:
+        """The table whose name was written in these parts, each with whether it was quoted."""
+        known = self._memo.get(parts)
+        if known is None:
+            known = self._memo[parts] = self._table(parts)
+        return known
+
+    def created_as(self, table: TableName) -> TableName:
+        """The name a temporary table was created by, for one given with the schema of such tables."""
+        return self.table(((table.name, True),)) if table.is_of_session else table
+
+    def external(self, path: str) -> TableName:
+        """A file path, URL or stage, as it was written."""
+        return TableName(None, None, path, EXTERNAL)
+
+    def columns(self, table: TableName) -> tuple[str, ...]:
+        """The table's columns in catalog order; empty when unknown."""
+        entry = self.schema.find(table.parts) if self.schema else None
+        return entry[1] if entry and entry[1] else self.made.get(table, ())
+
+    def _table(self, parts: tuple[tuple[str, bool], ...]) -> TableName:
+        last = parts[-1][0]
+        if len(parts) == 2 and parts[0][0].lower() in PATH_FORMATS and ("/" in last or "\\" in last):
+            return self.external(last)
+        if "://" in last or last.startswith(("@", "/")):
+            return self.external(".".join(text for text, _ in parts))
+        names = self._split(parts)
+        if len(names) == 1 and self.defaults.schema:
+            names = [self.defaults.schema, *names]
+        if len(names) == 2 and self.defaults.database:
+            names = [self.defaults.database, *names]
+        elif len(names) == 1 and self.defaults.database:
+            return self._known((self.defaults.database, "", names[0]))
+        return self._known(tuple(names))
+
+    def _split(self, parts: tuple[tuple[str, bool], ...]) -> list[str]:
+        names = [self.fold(text, quoted) for text, quoted in parts]
+        if self.is_bigquery:
+            if len(names) == 1 and ":" in names[0]:  # legacy SQL: [project:dataset.table]
+                project, _, rest = names[0].rpartition(":")
+                names = [project, *rest.split(".")]
+            # A partition or snapshot decorator (`table$20260101`, `table@-3600000`) names a part of the table.
+            names[-1] = names[-1].split("$", 1)[0] or names[-1]
+            if len(names) > 2 and names[-2].upper() == "INFORMATION_SCHEMA":
+                names[-2:] = [f"{names[-2]}.{names[-1]}"]
+        if len(names) == 4 and self.is_spark and names[3].lower().startswith(("branch_", "tag_")):
+            # https://iceberg.apache.org/docs/latest/spark-writes/#writing-to-branches
+            names.pop()
+        if "" in names:
+            # https://docs.snowflake.com/en/sql-reference/name-resolution: in db..t the schema is PUBLIC.
+            snowflake = type(self.dialect).__name__ == "Snowflake"
+            names = [name or "PUBLIC" for name in names] if snowflake else [name for name in names if name]
+        return names
+
+    def _known(self, names: tuple[str, ...]) -> TableName:
+        entry = self.schema.find(tuple(name for name in names if name)) if self.schema else None
+        if entry:
+            return entry[0]
+        if len(names) > 3:
+            names = (".".join(names[:-2]), *names[-2:])
+        database, schema, name = ("", "", *names)[-3:]
+        kind = WILDCARD if self.is_bigquery and name.endswith("*") else TABLE
+        return TableName(database or None, schema or None, name, kind)

@@ -1,0 +1,254 @@
+"""Reads statements in other processes: on every core, and with a time limit that holds whatever the text does.
+
+From `Job`s (text, defaults, temporary tables) to `Extraction`s, in the order they are ready. A worker that exceeds
+the time limit or dies is replaced; the statement it had is answered with a skip, those behind it are read again.
+Works the same on Linux, macOS and Windows: plain subprocesses, pipes and one reading thread each. Both ends of a
+pipe are this module, so what passes through is trusted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from mcpush.sql_extract import EXAMPLE_CHARACTERS, Extraction, Skip, extract
+from mcpush.sql_names import Defaults, Schema, TableName
+from mcpush.sql_query import Temporary
+
+# Statements a worker is given ahead, so that it never waits for the next.
+AHEAD = 16
+# A second worker is started when the first has this much to do: a short log needs one process.
+BUSY = 6
+# The part of the time limit after which the worker itself gives up; what is left is for the kill.
+OWN_LIMIT = 0.7
+START_LIMIT = 60.0
+
+_BOOT = "import sys; sys.path.insert(0, sys.argv[1]); from mcpush.sql_workers import serve; serve()"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One text to read, as `extract` takes it."""
+
+    number: int
+    text: str
+    defaults: Defaults
+    temporaries: Mapping[TableName, Temporary] | None
+    truncated: bool
+
+
+class _Worker:
+    def __init__(self, settings: bytes, answers: queue.Queue[tuple[_Worker, Any]]) -> None:
+        self.jobs: deque[Job] = deque()
+        self.ready = False
+        self.since = time.monotonic()  # when the job in front was begun
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", _BOOT, str(Path(__file__).resolve().parents[1])],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        self._input: IO[bytes] = self._process.stdin  # type: ignore[assignment]
+        self._answers = answers
+        threading.Thread(target=self._listen, name="sql-lineage-answers", daemon=True).start()
+        self._send(settings)
+
+    def give(self, job: Job) -> None:
+        if not self.jobs:
+            self.since = time.monotonic()
+        self.jobs.append(job)
+        self._send(pickle.dumps(job, pickle.HIGHEST_PROTOCOL))
+
+    def stop(self) -> None:
+        """Ends the process at once; a process that has ended already is no error."""
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):  # what was still buffered for a dead process
+                    pipe.close()
+
+    def _send(self, message: bytes) -> None:
+        with contextlib.suppress(OSError, ValueError):  # it has died: its listener reports that
+            self._input.write(len(message).to_bytes(8, "little") + message)
+            self._input.flush()
+
+    def _listen(self) -> None:
+        output = self._process.stdout
+        try:
+            while output is not None:
+                message = _receive(output)
+                if message is None:
+                    break
+                self._answers.put((self, pickle.loads(message)))  # noqa: S301  our own worker
+        except (OSError, ValueError, EOFError, pickle.UnpicklingError):
+            pass
+        self._answers.put((self, None))
+
+
+class Pool:
+    """Worker processes for one dialect and catalog. Not for use from several threads."""
+
+    def __init__(self, dialect: str, schema: Schema | None, size: int, time_limit: float) -> None:
+        self.size = max(1, size)
+        self.time_limit = time_limit
+        self.restarts = 0
+        self._settings = pickle.dumps((dialect, schema, time_limit * OWN_LIMIT), pickle.HIGHEST_PROTOCOL)
+        self._answers: queue.Queue[tuple[_Worker, Any]] = queue.Queue()
+        self._workers: list[_Worker] = []
+        self._done: deque[tuple[int, Extraction]] = deque()
+
+    @property
+    def busy(self) -> int:
+        """How many jobs have been submitted and not yet answered."""
+        return sum(len(worker.jobs) for worker in self._workers) + len(self._done)
+
+    def submit(self, job: Job) -> None:
+        """Takes a job; waits while every worker has enough to do."""
+        while True:
+            worker = min(self._workers, key=lambda item: len(item.jobs), default=None)
+            if worker is None or (len(worker.jobs) >= BUSY and len(self._workers) < self.size):
+                worker = self._start()
+            if len(worker.jobs) < AHEAD:
+                worker.give(job)
+                return
+            self._wait(None)
+
+    def answers(self, wait: bool) -> list[tuple[int, Extraction]]:
+        """The answers that are ready, as (job number, extraction); with `wait`, at least one if a job is out."""
+        while True:
+            self._wait(0.0)
+            if self._done or not wait or not any(worker.jobs for worker in self._workers):
+                break
+            self._wait(None)
+        found = list(self._done)
+        self._done.clear()
+        return found
+
+    def close(self) -> None:
+        for worker in self._workers:
+            worker.stop()
+        self._workers.clear()
+
+    def _start(self) -> _Worker:
+        worker = _Worker(self._settings, self._answers)
+        self._workers.append(worker)
+        return worker
+
+    def _wait(self, timeout: float | None) -> None:
+        """Takes in what has arrived, waiting for the first at most until a worker's limit."""
+        if timeout is None:
+            timeout = max(0.01, min(self._left(worker) for worker in self._workers if worker.jobs))
+        try:
+            worker, answer = self._answers.get(timeout=timeout) if timeout else self._answers.get_nowait()
+            self._take(worker, answer)
+            while True:
+                self._take(*self._answers.get_nowait())
+        except queue.Empty:
+            pass
+        for worker in list(self._workers):
+            if worker.jobs and self._left(worker) <= 0:
+                self._replace(worker, "over the time limit")
+
+    def _left(self, worker: _Worker) -> float:
+        limit = self.time_limit if worker.ready else self.time_limit + START_LIMIT
+        return worker.since + limit - time.monotonic()
+
+    def _take(self, worker: _Worker, answer: Any) -> None:
+        if worker not in self._workers:
+            return  # the last words of one that was replaced
+        if answer is None:
+            self._replace(worker, "the reader process ended")
+        elif answer == "ready":
+            worker.ready = True
+            worker.since = time.monotonic()
+        else:
+            worker.jobs.popleft()
+            worker.since = time.monotonic()
+            self._done.append(answer)
+
+    def _replace(self, worker: _Worker, reason: str) -> None:
+        self._workers.remove(worker)
+        worker.stop()
+        self.restarts += 1
+        if not worker.ready and reason != "over the time limit":
+            raise RuntimeError(f"a process to read SQL in did not start: {sys.executable}")
+        if worker.jobs:
+            job = worker.jobs.popleft()
+            example = " ".join(job.text[: EXAMPLE_CHARACTERS * 2].split())[:EXAMPLE_CHARACTERS]
+            self._done.append((job.number, Extraction(skips=(Skip(reason, example),), defaults=job.defaults)))
+        if worker.jobs:
+            successor = self._start()
+            for job in worker.jobs:
+                successor.give(job)
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _receive(pipe: IO[bytes]) -> bytes | None:
+    head = pipe.read(8)
+    if len(head) < 8:
+        return None
+    message = pipe.read(int.from_bytes(head, "little"))
+    return message or None
+
+
+def serve() -> None:
+    """The worker's side: settings first, then jobs until the other side closes the pipe."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when to end
+    source, sink = sys.stdin.buffer, sys.stdout.buffer
+    sys.stdout = sys.stderr  # nothing else may write into the answers
+
+    def reply(answer: object) -> None:
+        message = pickle.dumps(answer, pickle.HIGHEST_PROTOCOL)
+        sink.write(len(message).to_bytes(8, "little") + message)
+        sink.flush()
+
+    settings = _receive(source)
+    if settings is None:
+        return
+    dialect, schema, time_limit = pickle.loads(settings)  # noqa: S301  from our own parent
+    reply("ready")
+    while (message := _receive(source)) is not None:
+        job: Job = pickle.loads(message)  # noqa: S301  from our own parent
+        with _ended_by_the_system(2 * time_limit / OWN_LIMIT):
+            found = extract(
+                job.text,
+                dialect,
+                job.defaults,
+                schema,
+                temporaries=job.temporaries,
+                truncated=job.truncated,
+                time_limit=time_limit,
+            )
+        reply((job.number, found))
+
+
+@contextlib.contextmanager
+def _ended_by_the_system(seconds: float) -> Iterator[None]:
+    """Has the system end this process after so long: a parent that was killed itself cannot do it. Not on Windows."""
+    if hasattr(signal, "setitimer"):
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        if hasattr(signal, "setitimer"):
+            signal.setitimer(signal.ITIMER_REAL, 0)

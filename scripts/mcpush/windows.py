@@ -1,0 +1,166 @@
+"""Windows of time for lineage and query logs, and the state file that makes an hourly job's windows meet.
+
+A window ends before what the system views may still lack. The state remembers where the last complete run ended; it
+only ever moves forward, and only by a window that meets it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from mcpush.cli import moment, positive, say
+from mcpush.errors import ConfigurationError
+from mcpush.files import replace_file
+from mcpush.manifest import Window, iso_utc, parse_utc
+
+DEFAULT_LOOKBACK_HOURS = 24.0
+CLOCK_TOLERANCE = timedelta(days=1)  # a state that is further ahead was written by a clock that was wrong
+
+
+def add_window_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--since", type=moment, metavar="TIME", help="start of the window, UTC")
+    parser.add_argument("--until", type=moment, metavar="TIME", help="end of the window, UTC, excluded")
+    parser.add_argument(
+        "--lookback-hours",
+        type=positive(float),
+        metavar="H",
+        help=f"start H hours before the window's end (default: {DEFAULT_LOOKBACK_HOURS:g}; a state goes before it)",
+    )
+    parser.add_argument(
+        "--state",
+        type=Path,
+        metavar="FILE",
+        help="start where the last complete run with this file ended, and remember where this one ended",
+    )
+
+
+@dataclass(frozen=True)
+class State:
+    """The file behind ``--state``. It belongs to one flow of one warehouse."""
+
+    path: Path
+    warehouse: str
+    flow: str
+
+    def read(self) -> datetime | None:
+        """Where the last complete run ended; None when there is no file. Raises ConfigurationError."""
+        try:
+            content = json.loads(self.path.read_text(encoding="utf-8"))
+            until = parse_utc(content["until"])
+            owner = content["warehouse"], content["flow"]
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+            raise ConfigurationError(
+                f"the state file {self.path} cannot be used: {error}",
+                "Move it away and give --since once: the run then writes it anew.",
+            ) from error
+        if owner != (self.warehouse, self.flow):
+            raise ConfigurationError(
+                f"the state file {self.path} is of {owner[0]} {owner[1]}, not of {self.warehouse} {self.flow}",
+                "Give each flow a state file of its own.",
+            )
+        return until
+
+    def require_writable(self) -> None:
+        """Raises ConfigurationError now, and not when the work is done."""
+        partial = self.path.with_name(f".{self.path.name}.{os.getpid()}.partial")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            partial.touch()
+            partial.unlink()
+        except OSError as error:
+            raise ConfigurationError(
+                f"cannot write the state file {self.path}: {error.strerror or error}",
+                "Nothing was attempted. Name a file in a folder you may write to with --state.",
+            ) from error
+
+    def has_passed(self, window: Window | None) -> bool:
+        """Whether this window was collected, so that no later run will collect it again."""
+        until = self.read()
+        return window is not None and until is not None and until >= window.end
+
+    def advance(self, window: Window | None) -> None:
+        """Remember the end of a window that is complete; say so when it does not meet what is remembered."""
+        remembered = self.read()
+        if self._take(window, remembered) or window is None or remembered is None:
+            return
+        if window.start > remembered:
+            say(
+                f"warning: the state stays at {iso_utc(remembered)}: nothing was collected from there "
+                f"to {iso_utc(window.start)}; run once without --since to close the gap"
+            )
+        elif window.end < remembered:
+            say(f"the state stays at {iso_utc(remembered)}: this window ended before it")
+
+    def advance_quietly(self, window: Window | None) -> None:
+        """Like ``advance``, for the window of an earlier run, which may well be far behind."""
+        self._take(window, self.read())
+
+    def _take(self, window: Window | None, remembered: datetime | None) -> bool:
+        if window is None or (remembered and not window.start <= remembered < window.end):
+            return False
+        self._write(window.end)
+        return True
+
+    def _write(self, until: datetime) -> None:
+        content = {"warehouse": self.warehouse, "flow": self.flow, "until": iso_utc(until)}
+        try:
+            replace_file(self.path, json.dumps(content) + "\n")
+        except OSError as error:
+            raise ConfigurationError(
+                f"cannot write the state file {self.path}: {error.strerror or error}",
+                "The work is done, but the state stays behind: make it writable and run the same command again.",
+            ) from error
+
+
+def choose_window(
+    arguments: argparse.Namespace, state: State | None, latency: timedelta, retention: timedelta | None, now: datetime
+) -> Window:
+    """The window asked for. Raises ConfigurationError when it would be empty or is asked for twice."""
+    if arguments.since and arguments.until and arguments.since > arguments.until:
+        raise ConfigurationError("--since lies after --until", "Exchange them.")
+    if arguments.since and arguments.lookback_hours:
+        raise ConfigurationError("--since and --lookback-hours both name the window's start", "Give one of them.")
+    latest = (now - latency).replace(microsecond=0)
+    end = arguments.until or latest
+    if end > latest:
+        say(f"the window ends at {iso_utc(latest)}, not later: the system views lag by {latency}")
+        end = latest
+    remembered = state.read() if state else None
+    if remembered and not arguments.since:
+        window = _from_remembered(remembered, end, now)
+    else:
+        window = Window(arguments.since or _back(end, arguments.lookback_hours), end)
+    if window.start > window.end:
+        raise ConfigurationError(
+            f"the window is empty: it would start at {iso_utc(window.start)} and end at {iso_utc(end)}",
+            f"Rows are sure to be there up to {latency} ago: choose an earlier --since.",
+        )
+    if retention and window.start < now - retention:
+        say(f"warning: the system views keep {retention.days} days; the window starts before that")
+    return window
+
+
+def _from_remembered(remembered: datetime, end: datetime, now: datetime) -> Window:
+    """From where the last run ended; empty, without a step back, when that run went further than this may."""
+    if remembered > now + CLOCK_TOLERANCE:
+        raise ConfigurationError(
+            f"the state says {iso_utc(remembered)}, which is still to come: nothing would be collected until then",
+            "Was a clock wrong? Move the state file away and give --since once: the run then writes it anew.",
+        )
+    if remembered > now:
+        say(f"warning: the state says {iso_utc(remembered)}, which is still to come: nothing is collected until then")
+    return Window(remembered, max(remembered, end))
+
+
+def _back(end: datetime, hours: float | None) -> datetime:
+    try:
+        return end - timedelta(hours=hours or DEFAULT_LOOKBACK_HOURS)
+    except OverflowError:
+        raise ConfigurationError(f"--lookback-hours {hours:g} is before any calendar", "Give fewer hours.") from None

@@ -1,0 +1,111 @@
+# /// script
+# requires-python = ">=3.10"
+# dependencies = ["sqlglot[c]==30.30.0; python_version >= '3.11'", "sqlglot==30.30.0; python_version < '3.11'"]
+# ///
+"""Prints the lineage of SQL statements: which tables and columns feed which.
+
+    python scripts/sql_lineage.py --dialect snowflake --database SHOP --schema PUBLIC load.sql
+
+Reads files or standard input. Prints one line per target, source and column, or JSON with --json. Needs sqlglot.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TextIO
+
+from mcpush.manifest import ManifestError
+from mcpush.sql_lineage import Defaults, Extraction, extract, schema_from_manifest
+
+
+def describe(found: Extraction) -> Iterator[str]:
+    """What was found, in lines for a person: each target with its sources, then its columns."""
+    for lineage in found.lineages:
+        marks = [
+            mark
+            for mark, on in (("temporary", lineage.temporary), (lineage.certainty, lineage.certainty != "parsed"))
+            if on
+        ]
+        suffix = f"  ({', '.join(marks)})" if marks else ""
+        yield f"{lineage.kind}{': ' + str(lineage.target) if lineage.target else ''}{suffix}"
+        for source in lineage.sources:
+            yield f"  reads {source}"
+        width = max((len(edge.target_column) for edge in lineage.columns), default=0)
+        for edge in lineage.columns:
+            yield f"  {edge.target_column:<{width}} <- {edge.source}.{edge.source_column}"
+    for skip in found.skips:
+        yield f"not read ({skip.reason}): {skip.example}"
+
+
+def as_json(found: Extraction) -> str:
+    """The same for a program: one JSON object."""
+    return json.dumps(
+        {
+            "lineage": [
+                {
+                    "kind": lineage.kind,
+                    "target": str(lineage.target) if lineage.target else None,
+                    "sources": [str(source) for source in lineage.sources],
+                    "columns": [
+                        {"target": edge.target_column, "source": str(edge.source), "name": edge.source_column}
+                        for edge in lineage.columns
+                    ],
+                    "certainty": lineage.certainty,
+                    "temporary": lineage.temporary,
+                }
+                for lineage in found.lineages
+            ],
+            "skipped": [{"reason": skip.reason, "example": skip.example} for skip in found.skips],
+        },
+        indent=2,
+        ensure_ascii=False,
+    )
+
+
+def _arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="sql_lineage.py",
+        description="Print which tables and columns the statements of a file feed, and from where.",
+        epilog="example: python scripts/sql_lineage.py --dialect snowflake --database SHOP --schema PUBLIC load.sql",
+    )
+    parser.add_argument("files", nargs="*", metavar="FILE", help="SQL files; - or none reads standard input")
+    parser.add_argument("--dialect", required=True, help="snowflake, bigquery, databricks, redshift, hive, …")
+    parser.add_argument("--database", help="the session's current database, for names without one")
+    parser.add_argument("--schema", help="the session's current schema, for names without one")
+    parser.add_argument(
+        "--schema-manifest", type=Path, metavar="MANIFEST", help="a metadata manifest, to resolve SELECT *"
+    )
+    parser.add_argument("--truncated", action="store_true", help="the text was cut: report tables only")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    return parser
+
+
+def _texts(files: Sequence[str], stdin: TextIO) -> Iterator[str]:
+    for name in files or ["-"]:
+        yield stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command. Returns 0 when everything was read, 1 when something was not, 2 for wrong usage."""
+    options = _arguments().parse_args(arguments)
+    defaults = Defaults(options.database, options.schema)
+    status = 0
+    try:
+        schema = schema_from_manifest(options.schema_manifest) if options.schema_manifest else None
+        for text in _texts(options.files, sys.stdin):
+            found = extract(text, options.dialect, defaults, schema, truncated=options.truncated)
+            print(as_json(found) if options.json else "\n".join(describe(found)))
+            status = max(status, 1 if found.skips else 0)
+            defaults = found.defaults
+    except (OSError, UnicodeDecodeError, ValueError, ManifestError) as error:
+        print(f"sql_lineage.py: {error}", file=sys.stderr)
+        return 2
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,234 @@
+# Shared by all template folders; the source is scripts/templates/_shared/gateway.py.
+"""Monte Carlo's ingestion gateway: the one place that authenticates to it and reads its refusals.
+
+From pycarlo events to ``POST /ingest/v1/…``. Needs MCD_INGEST_ID and MCD_INGEST_TOKEN (a key with the scope
+Ingestion) and MCD_RESOURCE_UUID (the warehouse the data belongs to); MCD_API_ENDPOINT points elsewhere than
+production. One request is one attempt: retrying is delivery's business, and a wrong key must be known at once.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import logging
+import os
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import requests
+from mcpush.delivery import MAX_BODY_BYTES, Receipt, RejectedError, RetriableError
+from mcpush.errors import ConfigurationError, PushIngestionError, RefusedError, UnavailableError
+from mcpush.manifest import Header
+from mcpush.redaction import redact
+
+# While it is imported, pycarlo warns of defaults in its own schema: nothing a reader of the log could act on.
+logging.getLogger("pycarlo.lib.types").setLevel(logging.ERROR)
+
+from pycarlo.common.errors import InvalidSessionError  # noqa: E402
+from pycarlo.core import Client, Session  # noqa: E402
+from pycarlo.features.ingestion import IngestionService  # noqa: E402
+from pycarlo.features.ingestion.exceptions import IngestionError  # noqa: E402
+
+REQUEST_TIMEOUT_SECONDS = 30
+VARIABLES = ("MCD_INGEST_ID", "MCD_INGEST_TOKEN", "MCD_RESOURCE_UUID")
+RETRIABLE_STATUS = (408, 425, 429)
+LONGEST_DETAIL = 1_000  # characters of an answer that are shown
+ANOTHER_ANSWERS = "Look for a proxy or a log-in page in between, and check MCD_API_ENDPOINT (unset it for production)."
+
+Call = Callable[[IngestionService, str, str, list[Any]], "dict[str, Any] | None"]
+
+
+class _GatewayClient(Client):
+    """pycarlo's client with a single attempt and a body that is measured before it is sent."""
+
+    def __init__(self, session: Session, dry_run: bool) -> None:
+        super().__init__(session)
+        self._dry_run = dry_run
+
+    def make_request(  # type: ignore[override]
+        self, path: str, method: str = "POST", body: dict[str, Any] | None = None, **_: Any
+    ) -> dict[str, Any] | None:
+        size = compressed_size(body)
+        if size > MAX_BODY_BYTES:
+            raise RejectedError(f"{size} bytes compressed; one request takes {MAX_BODY_BYTES}")
+        answer = None
+        if not self._dry_run:
+            answer = super().make_request(
+                path,
+                method,
+                body,
+                timeout_in_seconds=REQUEST_TIMEOUT_SECONDS,
+                should_retry=lambda error: False,
+            )
+        return {**(answer if isinstance(answer, dict) else {}), "body_bytes": size}
+
+
+def compressed_size(body: dict[str, Any] | None) -> int:
+    """Bytes of the body as gzip; of the plain body where even that is small enough."""
+    raw = json.dumps(body).encode()
+    return len(raw) if len(raw) <= MAX_BODY_BYTES else len(gzip.compress(raw, 6))
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """A destination for delivery.py around one canonical pycarlo call. Safe to use from several threads."""
+
+    name: str
+    resource_uuid: str
+    service: IngestionService
+    call: Call
+    is_dry_run: bool
+
+    def send(self, header: Header, events: list[Any]) -> Receipt:
+        try:
+            answer = self.call(self.service, self.resource_uuid, header.resource, events) or {}
+        except IngestionError as error:
+            raise _explain_http(error) from error
+        except requests.RequestException as error:
+            raise _explain_request(error) from error
+        except (OSError, ValueError) as error:  # what requests lets through: a certificate file, a malformed address
+            raise ConfigurationError(
+                f"no request can be made: {error}", "Check MCD_API_ENDPOINT, REQUESTS_CA_BUNDLE and HTTPS_PROXY."
+            ) from error
+        invocation_id = IngestionService.extract_invocation_id(answer)
+        if invocation_id is None and not self.is_dry_run:
+            raise UnavailableError(
+                "the answer names no invocation id: it does not come from Monte Carlo's ingestion API",
+                "Check MCD_API_ENDPOINT, unset it for production, and look for a proxy in between.",
+            )
+        return Receipt(invocation_id, int(answer.get("body_bytes", 0)))
+
+
+def open_gateway(call: Call, dry_run: bool) -> Gateway:
+    """The gateway the variables name; with ``dry_run`` one that measures, sends nothing and needs no key."""
+    key_id, token, resource_uuid = _credentials(dry_run)
+    try:
+        session = Session(mcd_id=key_id, mcd_token=token, scope="Ingestion")
+    except InvalidSessionError as error:
+        raise ConfigurationError(
+            f"pycarlo refuses the session: {error}",
+            "Unset MCD_DEFAULT_OAUTH_CLIENT_ID and MCD_DEFAULT_OAUTH_CLIENT_SECRET: the ingestion API takes a key.",
+        ) from error
+    service = IngestionService(mc_client=_GatewayClient(session, dry_run))
+    return Gateway(redact(f"{session.endpoint} {resource_uuid}"), resource_uuid, service, call, dry_run)
+
+
+def _credentials(dry_run: bool) -> tuple[str, str, str]:
+    if dry_run:
+        return "dry-run", "dry-run", os.environ.get("MCD_RESOURCE_UUID") or str(uuid.UUID(int=0))
+    values = {name: os.environ.get(name, "").strip() for name in VARIABLES}  # secret stores add a line's end
+    missing = [name for name, value in values.items() if not value]
+    if missing:
+        raise ConfigurationError(
+            f"not set: {', '.join(missing)}",
+            "MCD_INGEST_ID and MCD_INGEST_TOKEN are an ingestion key, MCD_RESOURCE_UUID is the warehouse's UUID in "
+            "Monte Carlo. Set them in the environment; --dry-run needs none of them.",
+        )
+    unusable = [name for name, value in values.items() if not value.isascii() or not value.isprintable()]
+    if unusable:
+        raise ConfigurationError(
+            f"{', '.join(unusable)} holds characters that no key has", "Set it anew, without quotes or line breaks."
+        )
+    key_id, token, resource_uuid = values.values()
+    try:
+        uuid.UUID(resource_uuid)
+    except ValueError:
+        raise ConfigurationError(
+            f"MCD_RESOURCE_UUID is not a UUID: {resource_uuid!r}",
+            "Copy the warehouse's UUID from Monte Carlo.",
+        ) from None
+    return key_id, token, resource_uuid
+
+
+def _explain_http(error: IngestionError) -> Exception:
+    """The refusal in our terms: what may be tried again, what never, and what a person should do."""
+    cause = error.__cause__
+    response = cause.response if isinstance(cause, requests.HTTPError) else None
+    if response is None:
+        return UnavailableError(str(error), "")
+    status, detail = response.status_code, response.text[:LONGEST_DETAIL]
+    if status in RETRIABLE_STATUS or status >= 500:
+        return RetriableError(f"HTTP {status}: {detail}", _retry_after(response.headers.get("Retry-After")))
+    if status == 413:
+        return RejectedError(f"HTTP {status}: {detail}")
+    if status in (400, 422):
+        return _explain_rejection(response, detail)
+    return _explain_refusal(status, detail)
+
+
+def _explain_rejection(response: requests.Response, detail: str) -> Exception:
+    """Details by field tell whether it is the records that are wrong, or what every request of this run has."""
+    try:
+        answer = response.json()
+    except ValueError:
+        return UnavailableError(
+            f"an answer ({response.status_code}) that is not from Monte Carlo's ingestion API: {detail}",
+            ANOTHER_ANSWERS,
+        )
+    fields = answer.get("details") if isinstance(answer, dict) else None
+    if isinstance(fields, dict) and fields and not any(str(field).startswith("events") for field in fields):
+        return ConfigurationError(
+            f"Monte Carlo takes no request like this ({response.status_code}): {detail}",
+            "Is MCD_RESOURCE_UUID of the warehouse that the manifest is from? Nothing of it is lost: run again.",
+        )
+    return RejectedError(f"HTTP {response.status_code}: {detail}")
+
+
+def _explain_request(error: requests.RequestException) -> Exception:
+    """What kept a request from an answer, in our terms."""
+    if isinstance(error, requests.exceptions.JSONDecodeError):  # of the answer, though requests counts it with the next
+        return UnavailableError(
+            "the answer is not JSON: it does not come from Monte Carlo's ingestion API",
+            ANOTHER_ANSWERS,
+        )
+    if isinstance(error, requests.exceptions.InvalidJSONError):
+        return RejectedError(f"it cannot be written as JSON: {error}")
+    if isinstance(error, requests.exceptions.ProxyError) and " 407 " in str(error):
+        return RefusedError(f"the proxy asks who you are: {error}", "Put its user and password into HTTPS_PROXY.")
+    if isinstance(error, requests.exceptions.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return UnavailableError(
+            f"no trusted connection to Monte Carlo: {error}",
+            "Behind a proxy that opens TLS, name its certificate in REQUESTS_CA_BUNDLE.",
+        )
+    if isinstance(error, (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)):
+        return RetriableError(f"no answer: {error}")
+    if isinstance(error, (requests.exceptions.ContentDecodingError, requests.TooManyRedirects)):
+        return UnavailableError(f"no answer of Monte Carlo's ingestion API: {error}", ANOTHER_ANSWERS)
+    return ConfigurationError(f"no request can be made: {error}", "Check MCD_API_ENDPOINT and HTTPS_PROXY.")
+
+
+def _explain_refusal(status: int, detail: str) -> PushIngestionError:
+    if status == 401:
+        return RefusedError(
+            f"Monte Carlo does not accept this key (401): {detail}",
+            "Check MCD_INGEST_ID and MCD_INGEST_TOKEN: an ingestion key is not the API key in MCD_ID and MCD_TOKEN.",
+        )
+    if status == 403:
+        return RefusedError(
+            f"this key may not push there (403): {detail}",
+            "The key needs the scope Ingestion and must be allowed the warehouse in MCD_RESOURCE_UUID.",
+        )
+    if status in (404, 405):
+        return ConfigurationError(
+            f"there is no ingestion API at this address ({status})",
+            "Check MCD_API_ENDPOINT; unset it for production.",
+        )
+    return UnavailableError(f"unexpected answer from Monte Carlo ({status}): {detail}", "")
+
+
+def _retry_after(value: str | None) -> float | None:
+    """Seconds from a Retry-After header, given as seconds or as an HTTP date."""
+    if not value:
+        return None
+    try:
+        return float(value)
+    except ValueError:
+        pass
+    try:
+        return (parsedate_to_datetime(value) - datetime.now(timezone.utc)).total_seconds()
+    except (TypeError, ValueError):
+        return None

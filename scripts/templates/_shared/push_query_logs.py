@@ -1,0 +1,72 @@
+# Shared by all template folders; the source is scripts/templates/_shared/push_query_logs.py.
+# /// script
+# requires-python = ">=3.10"
+# dependencies = ["pycarlo>=0.15.500,<0.16", "tenacity>=9.1,<10", "tqdm>=4.67,<5", "psutil>=7,<8", "filelock>=3.21,<4"]
+# ///
+"""Push a manifest of query logs to Monte Carlo: who ran what, when, and how it ended.
+
+From the file collect_query_logs.py wrote, to the ingestion API. Needs MCD_INGEST_ID, MCD_INGEST_TOKEN and
+MCD_RESOURCE_UUID; --dry-run needs none of them. Run the same command again to send what is missing.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from gateway import Gateway, open_gateway
+from mcpush.delivery import Pusher
+from mcpush.manifest import Record, parse_utc
+from mcpush.pushing import run_push
+from mcpush.record_fields import Fields
+from pycarlo.features.ingestion import IngestionService
+from pycarlo.features.ingestion.models import QueryLogEntry
+
+ENTRIES_PER_REQUEST = 250
+QUERY = frozenset({"query_id", "start_time", "end_time", "query_text", "user"})
+OUTCOME = frozenset({"returned_rows", "error_code", "error_text", "extra"})
+
+
+def full_name(record: Record) -> str:
+    return f"query {record['query_id']}"
+
+
+def build_entry(record: Record) -> QueryLogEntry:
+    """pycarlo's entry of one manifest record. Collectors leave out queries that have not ended.
+
+    Raises ValueError for what Monte Carlo would refuse.
+    """
+    # ADAPT: mask literals in query_text here when query texts must not leave your network as they are.
+    query = Fields(record, QUERY | OUTCOME)
+    return QueryLogEntry(
+        start_time=parse_utc(query.needed_moment("start_time")),
+        end_time=parse_utc(query.needed_moment("end_time")),
+        query_text=query.name("query_text"),
+        query_id=query.text("query_id"),
+        user=query.text("user"),
+        error_code=query.code("error_code"),
+        error_text=query.text("error_text"),
+        returned_rows=query.count("returned_rows"),
+        extra=query.table("extra"),
+    )
+
+
+def send(service: IngestionService, resource_uuid: str, log_type: str, events: list[Any]) -> dict[str, Any] | None:
+    return service.send_query_logs(resource_uuid=resource_uuid, log_type=log_type, events=events)
+
+
+def open_destination(dry_run: bool) -> Gateway:
+    return open_gateway(send, dry_run)
+
+
+PUSHER = Pusher(
+    flow="query_logs",
+    batch_records=ENTRIES_PER_REQUEST,
+    description=__doc__ or "",
+    full_name=full_name,
+    build=build_entry,
+    open=open_destination,
+)
+
+if __name__ == "__main__":
+    sys.exit(run_push(PUSHER))

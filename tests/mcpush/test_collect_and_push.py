@@ -1,0 +1,114 @@
+"""Collecting and pushing in one run, hour after hour: what an earlier run left, and what is known before collecting.
+
+The rows are a fixture's (fixtures/one_query_a_minute.py); pushing is the real thing, into the sandbox.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from mcpush.manifest import iso_utc, parse_utc
+
+from tests.sandbox_process import SandboxProcess
+from tests.script_process import TEMPLATES, Run, run_script
+
+FIXTURES = Path(__file__).parent / "fixtures"
+HOUR = timedelta(hours=1)
+QUERY_LOGS = "/ingest/v1/querylogs"
+SCRIPTS = ["collect", "collect_and_push"]
+
+
+@dataclass
+class Job:
+    """The fixture's scripts at work in a folder, with a state. The first window is the 24 hours before ``start``."""
+
+    folder: Path
+    start: datetime
+    env: dict[str, str]
+
+    def run(self, script: str, *argv: str, after_hours: int = 0) -> Run:
+        until = iso_utc(self.start + after_hours * HOUR)
+        arguments = ["--manifest", str(self.manifest), "--state", str(self.state), "--until", until, *argv]
+        return run_script(FIXTURES, "one_query_a_minute.py", script, *arguments, env=self.env, cwd=self.folder)
+
+    @property
+    def manifest(self) -> Path:
+        return self.folder / "q.jsonl"
+
+    @property
+    def state(self) -> Path:
+        return self.folder / "state.json"
+
+    @property
+    def has_connected(self) -> bool:
+        return (self.folder / "connections").exists()
+
+    def minutes(self, hours: int) -> list[str]:
+        """The ids of the queries of the first window and as many more hours."""
+        first = self.start - 24 * HOUR
+        return [iso_utc(first + minute * HOUR / 60) for minute in range((24 + hours) * 60)]
+
+
+@pytest.fixture
+def job(quiet_sandbox: SandboxProcess, tmp_path: Path) -> Job:
+    start = datetime.now(timezone.utc).replace(microsecond=0) - 9 * HOUR
+    return Job(tmp_path, start, quiet_sandbox.env | {"PYTHONPATH": str(TEMPLATES / "snowflake")})
+
+
+def arrived(sandbox: SandboxProcess, run: Run) -> list[str]:
+    ids = run.summary["invocation_ids"]
+    return sorted((event["query_id"] for each in ids for event in sandbox.received("querylogs", each)), key=parse_utc)
+
+
+def test_what_was_collected_and_not_pushed_goes_first(quiet_sandbox: SandboxProcess, job: Job) -> None:
+    job.run("collect").check()
+    run = job.run("collect_and_push", after_hours=1).check()
+    assert arrived(quiet_sandbox, run) == job.minutes(1)
+
+
+def test_after_an_outage_all_ids_are_in_summary_and_result(quiet_sandbox: SandboxProcess, job: Job) -> None:
+    quiet_sandbox.fault(QUERY_LOGS, calls=list(range(3, 1_000)), status=503)
+    broken = job.run("collect_and_push", "--max-retry-seconds", "1", "--workers", "1").check(4)
+    again = job.run("collect_and_push", "--max-retry-seconds", "1", after_hours=1).check(4)
+    assert again.summary["invocation_ids"] == broken.summary["invocation_ids"]
+    quiet_sandbox.clear_faults()
+    run = job.run("collect_and_push", after_hours=1).check()
+    assert arrived(quiet_sandbox, run) == job.minutes(1)
+    assert set(broken.summary["invocation_ids"]) < set(run.summary["invocation_ids"])
+    result = json.loads((job.folder / "q.jsonl.result.json").read_text())
+    assert result["invocation_ids"] == run.summary["invocation_ids"]
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize("damage", ["another flow", "another version", "cut"])
+def test_with_a_state_what_cannot_be_pushed_as_it_is_stays(job: Job, script: str, damage: str) -> None:
+    job.run("collect").check()
+    old, new = {
+        "another flow": (b'"query_logs"', b'"lineage"'),
+        "another version": (b'"version":1', b'"version":2'),
+        "cut": (b'{"end":', b""),
+    }[damage]
+    left = job.manifest.read_bytes().replace(old, new, 1)
+    job.manifest.write_bytes(left)
+    run = job.run(script, after_hours=1).check(2)
+    assert "move it away" in run.summary["error"]["remedy"]
+    assert job.manifest.read_bytes() == left
+
+
+def test_missing_keys_are_known_before_the_warehouse_is_asked(job: Job) -> None:
+    del job.env["MCD_INGEST_TOKEN"]
+    run = job.run("collect_and_push").check(2)
+    assert "MCD_INGEST_TOKEN" in run.summary["error"]["message"]
+    assert not job.has_connected
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_a_state_that_cannot_be_written_is_known_before_too(job: Job, script: str) -> None:
+    job.state.write_text("")
+    run = job.run(script, "--state", str(job.state / "below-a-file")).check(2)
+    assert "state" in run.summary["error"]["message"]
+    assert not job.has_connected

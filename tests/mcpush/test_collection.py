@@ -1,0 +1,459 @@
+"""Filters and windows: what is asked for, and where a window may end."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import nullcontext
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from mcpush.cli import _free_memory
+from mcpush.collection import Collector, Filters, Options, run_collect
+from mcpush.errors import PushIngestionError, UnavailableError
+from mcpush.manifest import Record, parse_utc, read, verify
+
+from tests.script_process import LONGEST_RUN_SECONDS, TEMPLATES, clean_environment
+
+LATENCY = timedelta(minutes=45)
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture(autouse=True)
+def _handlers_are_put_back() -> Iterator[None]:
+    """What is run here in the process of the tests changes how that takes signals."""
+    before = [(number, signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGTERM)]
+    yield
+    for number, handler in before:
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize(
+    ("include", "exclude", "name", "allowed"),
+    [
+        ([], [], ("SHOP", "PUBLIC", "ORDERS"), True),
+        (["shop.*"], [], ("SHOP", "PUBLIC", "ORDERS"), True),
+        (["SHOP.*"], [], ("SHOP2", "PUBLIC", "ORDERS"), False),
+        (["*.orders"], ["*.tmp.*"], ("SHOP", "TMP", "ORDERS"), False),
+        (["*.ORDERS", "*.ITEMS"], [], ("SHOP", "PUBLIC", "Items"), True),
+        (["SHOP.PUBLIC.T[12]"], [], ("SHOP", "PUBLIC", "T2"), True),
+        (["SHOP.PUBLIC.T[12]"], [], ("SHOP", "PUBLIC", "T3"), False),
+        (['A.B.x.y "z"'], [], ("A", "B", 'x.y "z"'), True),
+        (["A.*"], [], ("A", None, None), True),
+    ],
+)
+def test_filters_are_globs_on_the_full_name(
+    include: list[str], exclude: list[str], name: tuple[str | None, ...], allowed: bool
+) -> None:
+    assert Filters(include, exclude).allows(*name) is allowed
+
+
+@pytest.mark.parametrize(
+    ("include", "exclude", "schema", "allowed"),
+    [
+        ([], [], ("SHOP", "PUBLIC"), True),
+        ([], [], (None, None), True),
+        (["shop.public.*"], [], ("SHOP", "PUBLIC"), True),
+        (["SHOP.PUBLIC"], [], ("SHOP", "PUBLIC"), True),
+        (["SHOP.*"], [], ("SHOP", "PUBLIC"), True),
+        (["SHOP.*"], [], ("SHOP", None), True),
+        (["SHOP.PUBLIC.*"], [], ("SHOP", "PUBLIC2"), False),
+        (["SHOP.PUBLIC.*"], [], ("SHOP", None), False),
+        (["SHOP.*"], ["SHOP.TMP.*"], ("SHOP", "TMP"), False),
+        (["SHOP.*"], ["*.TMP"], ("SHOP", "TMP"), False),
+        (["SHOP.*"], [], (None, None), False),
+    ],
+)
+def test_a_schema_is_meant_by_its_name_and_by_all_that_it_holds(
+    include: list[str], exclude: list[str], schema: tuple[str | None, str | None], allowed: bool
+) -> None:
+    assert Filters(include, exclude).allows_schema(*schema) is allowed
+
+
+def test_databases_that_cannot_hold_anything_wanted_are_not_asked() -> None:
+    wanted = Filters(["SHOP.PUBLIC.*", "MART_*"], ["RAW.*"])
+    assert [wanted.may_hold(name) for name in ("SHOP", "shop", "MART_1", "OTHER")] == [True, True, True, False]
+    excluded = Filters([], ["RAW.*", "T*"])
+    assert [excluded.may_hold(name) for name in ("RAW", "RAW2", "TMP", "SHOP")] == [False, True, False, True]
+
+
+PARTS = st.text("Ab.*?[x", min_size=1, max_size=4)
+
+
+@given(st.lists(PARTS, max_size=3), st.lists(PARTS, max_size=3), st.tuples(PARTS, PARTS, PARTS))
+def test_a_database_is_never_passed_over_that_holds_something_wanted(
+    include: list[str], exclude: list[str], name: tuple[str, str, str]
+) -> None:
+    filters = Filters(include, exclude)
+    if filters.allows(*name):
+        assert filters.may_hold(name[0])
+
+
+def collector(latency: timedelta | None, rows: list[Record], **more: Any) -> Collector:
+    """A fixture: a collector whose warehouse is a list. It yields the rows and counts one as skipped."""
+
+    def collect(connection: list[Record], options: Options) -> Iterator[Record]:
+        options.skip("no grant", "SHOP.SECRET")
+        yield from connection
+
+    return Collector(
+        flow="metadata" if latency is None else "query_logs",
+        warehouse="fixture",
+        resource="snowflake",
+        connect=lambda: nullcontext(rows),
+        collect=collect,
+        targets=lambda connection, options: (row["name"] for row in connection),
+        explain=lambda error: UnavailableError(str(error)) if isinstance(error, OSError) else None,
+        description="A fixture.",
+        latency=latency,
+        **more,
+    )
+
+
+def run(capsys: pytest.CaptureFixture[str], made: Collector, *argv: str) -> tuple[int, dict[str, Any], str]:
+    code = run_collect(made, list(argv))
+    stdout, stderr = capsys.readouterr()
+    return code, json.loads(stdout) if stdout.startswith("{") else {"stdout": stdout}, stderr
+
+
+def window_of(summary: dict[str, Any]) -> tuple[datetime, datetime]:
+    return parse_utc(summary["window"]["start"]), parse_utc(summary["window"]["end"])
+
+
+def test_the_summary_and_the_trailer_say_what_was_skipped(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "m.jsonl"
+    code, summary, stderr = run(capsys, collector(None, [{"name": "a"}]), "--manifest", str(path))
+    assert (code, summary["status"], summary["records"]) == (0, "complete", 1)
+    assert summary["skipped"] == verify(path).skipped == {"no grant": 1}
+    assert verify(path).skipped_examples == {"no grant": "SHOP.SECRET"}
+    assert "no grant" in stderr
+    assert list(read(path, "metadata")) == [{"name": "a"}]
+
+
+def test_a_window_ends_before_what_the_views_may_lack(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    arguments = ["--manifest", str(tmp_path / "m.jsonl"), "--lookback-hours", "2"]
+    before = datetime.now(timezone.utc)
+    _, summary, _ = run(capsys, collector(LATENCY, []), *arguments)
+    start, end = window_of(summary)
+    assert before - LATENCY - timedelta(seconds=1) <= end <= datetime.now(timezone.utc) - LATENCY
+    assert end - start == 2 * HOUR
+    soon = (before + HOUR).isoformat()
+    _, summary, stderr = run(capsys, collector(LATENCY, []), *arguments, "--until", soon)
+    assert window_of(summary)[1] <= datetime.now(timezone.utc) - LATENCY
+    assert "the system views lag" in stderr
+
+
+def test_the_state_makes_windows_that_meet(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    state = tmp_path / "deep" / "state.json"
+    arguments = ["--manifest", str(tmp_path / "m.jsonl"), "--state", str(state)]
+    until = (datetime.now(timezone.utc) - 9 * HOUR).replace(microsecond=0)
+    _, first, _ = run(capsys, collector(LATENCY, []), *arguments, "--until", until.isoformat())
+    assert window_of(first) == (until - 24 * HOUR, until)
+    _, second, _ = run(capsys, collector(LATENCY, []), *arguments, "--until", (until + HOUR).isoformat())
+    assert window_of(second) == (until, until + HOUR)
+    _, back, _ = run(capsys, collector(LATENCY, []), *arguments, "--until", until.isoformat())
+    assert window_of(back) == (until + HOUR, until + HOUR), "an earlier end must not move the state back"
+    _, third, _ = run(capsys, collector(LATENCY, []), *arguments)
+    assert window_of(third)[0] == until + HOUR
+
+
+def test_a_failed_run_leaves_state_and_manifest_as_they_were(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    state, path = tmp_path / "state.json", tmp_path / "m.jsonl"
+    arguments = ["--manifest", str(path), "--state", str(state)]
+    run(capsys, collector(LATENCY, [{"name": "a"}]), *arguments)
+    path.rename(tmp_path / "pushed.jsonl")
+    assert run(capsys, collector(LATENCY, []), *arguments)[0] == 0  # an older manifest, with nothing to push
+    before = state.read_bytes(), path.read_bytes()
+
+    def rows() -> Iterator[Record]:
+        yield {"name": "b"}
+        raise ConnectionResetError("gone")
+
+    code, summary, stderr = run(capsys, collector(LATENCY, rows()), *arguments)  # type: ignore[arg-type]
+    assert (code, summary["status"], summary["error"]["message"]) == (4, "failed", "gone")
+    assert "error: gone" in stderr
+    assert (state.read_bytes(), path.read_bytes()) == before
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["m.jsonl", "pushed.jsonl", "state.json"]
+
+
+@pytest.mark.parametrize(
+    ("since_hours", "until_hours", "moves", "says"),
+    [(20, 8, True, ""), (9, 8, True, ""), (8, 7, False, "close the gap"), (30, 20, False, "ended before it")],
+)
+def test_the_state_moves_only_by_a_window_that_meets_it(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, since_hours: int, until_hours: int, moves: bool, says: str
+) -> None:
+    state = tmp_path / "state.json"
+    now = datetime.now(timezone.utc).replace(microsecond=0)
+    arguments = ["--manifest", str(tmp_path / "m"), "--state", str(state)]
+    run(capsys, collector(LATENCY, []), *arguments, "--until", (now - 9 * HOUR).isoformat())
+    times = ["--since", (now - since_hours * HOUR).isoformat(), "--until", (now - until_hours * HOUR).isoformat()]
+    code, _, stderr = run(capsys, collector(LATENCY, []), *arguments, *times)
+    assert code == 0
+    assert says in stderr
+    remembered = parse_utc(json.loads(state.read_text())["until"])
+    assert remembered == now - (until_hours if moves else 9) * HOUR
+
+
+def test_a_state_of_another_flow_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    state = tmp_path / "state.json"
+    arguments = ["--manifest", str(tmp_path / "m"), "--state", str(state)]
+    run(capsys, collector(LATENCY, []), *arguments)
+    content = json.loads(state.read_text())
+    state.write_text(json.dumps(content | {"flow": "lineage"}))
+    code, summary, _ = run(capsys, collector(LATENCY, []), *arguments)
+    assert code == 2
+    assert "fixture lineage" in summary["error"]["message"]
+
+
+def test_a_state_still_to_come_is_said(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    state = tmp_path / "state.json"
+    tomorrow = (datetime.now(timezone.utc) + 24 * HOUR).isoformat()
+    state.write_text(json.dumps({"until": tomorrow, "warehouse": "fixture", "flow": "query_logs"}))
+    code, _, stderr = run(capsys, collector(LATENCY, []), "--manifest", str(tmp_path / "m"), "--state", str(state))
+    assert code == 0
+    assert "still to come" in stderr
+
+
+def test_a_state_far_ahead_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    state = tmp_path / "state.json"
+    ahead = (datetime.now(timezone.utc) + timedelta(days=3)).isoformat()
+    state.write_text(json.dumps({"until": ahead, "warehouse": "fixture", "flow": "query_logs"}))
+    code, summary, _ = run(capsys, collector(LATENCY, []), "--manifest", str(tmp_path / "m"), "--state", str(state))
+    assert code == 2
+    assert "still to come" in summary["error"]["message"]
+
+
+def test_a_filter_that_matches_nothing_is_said(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    code, summary, stderr = run(capsys, collector(None, []), "--manifest", str(tmp_path / "m"), "--include", "SHOP")
+    assert code == 0
+    [reason] = [each for each in summary["skipped"] if "--include" in each]
+    assert summary["skipped"][reason] == 1
+    assert "SHOP.*" in summary["skipped_examples"][reason]
+    assert reason in stderr
+
+
+def test_with_a_state_what_was_not_pushed_is_spared(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "m.jsonl"
+    arguments = ["--manifest", str(path), "--state", str(tmp_path / "state.json")]
+    assert run(capsys, collector(LATENCY, [{"name": "a"}]), *arguments)[0] == 0
+    before = path.read_bytes()
+    code, summary, _ = run(capsys, collector(LATENCY, [{"name": "b"}]), *arguments)
+    assert code == 2
+    assert "push_query_logs.py" in summary["error"]["remedy"]
+    assert path.read_bytes() == before
+    path.rename(tmp_path / "moved.jsonl")
+    assert run(capsys, collector(LATENCY, [{"name": "b"}]), *arguments)[0] == 0
+
+
+def test_a_containers_limit_counts_without_the_cache_it_can_drop(tmp_path: Path) -> None:
+    """With a few megabytes, which every machine that runs this has free."""
+    for name, content in {
+        "memory.max": f"{10 * 2**20}",
+        "memory.current": f"{9 * 2**20}",
+        "memory.stat": f"anon 5\ninactive_file {6 * 2**20}\n",
+    }.items():
+        (tmp_path / name).write_text(content)
+    assert _free_memory(tmp_path) == 7 * 2**20
+    (tmp_path / "memory.max").write_text("max\n")
+    assert _free_memory(tmp_path) > 7 * 2**20
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", '{"until": "yesterday"}', '{"until": null}'])
+def test_a_damaged_state_file_is_refused_not_ignored(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, content: str
+) -> None:
+    state = tmp_path / "state.json"
+    state.write_text(content)
+    code, summary, _ = run(capsys, collector(LATENCY, []), "--manifest", str(tmp_path / "m"), "--state", str(state))
+    assert code == 2
+    assert "Move it away" in summary["error"]["remedy"]
+    assert state.read_text() == content
+
+
+def test_the_start_is_named_once_and_lies_before_the_end(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = ["--manifest", str(tmp_path / "m")]
+    both = ["--since", "2026-01-01", "--lookback-hours", "3"]
+    assert run(capsys, collector(LATENCY, []), *path, *both)[0] == 2
+    assert run(capsys, collector(LATENCY, []), *path, "--lookback-hours", "1e12")[0] == 2
+    ahead = ["--since", (datetime.now(timezone.utc) + HOUR).isoformat()]
+    code, summary, _ = run(capsys, collector(LATENCY, []), *path, *ahead)
+    assert code == 2
+    assert "empty" in summary["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        ["--since", "soon"],
+        ["--lookback-hours", "-1"],
+        ["--lookback-hours", "nan"],
+        ["--since", "0001-01-01T00:00:00+14:00"],
+    ],
+)
+def test_nonsense_is_wrong_usage(argument: list[str], tmp_path: Path) -> None:
+    with pytest.raises(SystemExit) as left:
+        run_collect(collector(LATENCY, []), ["--manifest", str(tmp_path / "m"), *argument])
+    assert left.value.code == 2
+
+
+def test_a_window_older_than_the_views_keep_is_said(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    made = collector(LATENCY, [], retention=timedelta(days=7))
+    _, _, stderr = run(capsys, made, "--manifest", str(tmp_path / "m"), "--lookback-hours", "200")
+    assert "7 days" in stderr
+    _, _, stderr = run(capsys, made, "--manifest", str(tmp_path / "m"), "--lookback-hours", "20")
+    assert "7 days" not in stderr
+
+
+def test_list_prints_names_and_writes_nothing(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    made = collector(None, [{"name": "A.B.C"}, {"name": "A.B.D"}])
+    code, printed, stderr = run(capsys, made, "--list", "--manifest", str(tmp_path / "m"))
+    assert (code, printed["stdout"]) == (0, "A.B.C\nA.B.D\n")
+    assert "2 would be collected" in stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_unexpected_error_shows_where_but_no_secret(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOME_PASSWORD", 'hunter2"\\x')
+
+    def rows() -> Iterator[Record]:
+        yield {"name": "a"}
+        raise RuntimeError(f"broken near {os.environ['SOME_PASSWORD']}")
+
+    made = collector(None, rows())  # type: ignore[arg-type]
+    code, summary, stderr = run(capsys, made, "--manifest", str(tmp_path / "m"))
+    assert code == 1
+    assert summary["status"] == "failed"
+    assert "test_collection.py" in stderr
+    assert "hunter2" not in stderr + json.dumps(summary)
+
+
+def test_too_little_memory_is_said_before_connecting(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mcpush.cli.MINIMUM_FREE_MEMORY", 2**60)
+    connected: list[int] = []
+
+    def connect() -> Any:
+        connected.append(1)
+        return nullcontext([])
+
+    made = Collector(**{**collector(None, []).__dict__, "connect": connect})
+    code, summary, _ = run(capsys, made, "--manifest", str(tmp_path / "m"))
+    assert (code, connected) == (2, [])
+    assert "MB of memory are free" in summary["error"]["message"]
+
+
+def test_own_arguments_reach_the_collector(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    seen: list[argparse.Namespace] = []
+
+    def collect(connection: Any, options: Options) -> Iterator[Record]:
+        seen.append(options.arguments)
+        yield {"name": "a"}
+
+    made = collector(None, [], arguments=lambda parser: parser.add_argument("--include-shared", action="store_true"))
+    made = Collector(**{**made.__dict__, "collect": collect})
+    assert run(capsys, made, "--include-shared", "--manifest", str(tmp_path / "m"))[0] == 0
+    assert seen[0].include_shared is True
+
+
+def test_explain_is_asked_for_errors_of_the_driver(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    def fails() -> Any:
+        raise TimeoutError("no route")
+
+    made = Collector(**{**collector(None, []).__dict__, "connect": fails})
+    code, summary, _ = run(capsys, made, "--manifest", str(tmp_path / "m"))
+    assert (code, summary["error"]["message"]) == (4, "no route")
+    assert issubclass(UnavailableError, PushIngestionError)
+
+
+SIGNALLED = """
+import os, signal, sys
+from contextlib import nullcontext
+from mcpush.collection import Collector, run_collect
+
+def collect(connection, options):
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+        signal.sigtimedwait([signal.SIGUSR1], 5)  # ends when the handler raises
+    except BaseException as error:
+        {caught}
+    for number in range(1_000_000):
+        yield {{"number": number}}
+
+sys.exit(run_collect(Collector("metadata", "snowflake", "snowflake", lambda: nullcontext(), collect,
+                               collect, lambda error: None, "Fixture.")))
+"""
+
+
+def run_fixture(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """In a process of its own: a signal is for a whole process."""
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env=clean_environment({"PYTHONPATH": str(TEMPLATES / "snowflake")}),
+        capture_output=True,
+        text=True,
+        timeout=LONGEST_RUN_SECONDS,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("caught", ["pass", 'raise OSError("driver: interrupted") from None'])
+def test_a_signal_that_a_driver_swallows_still_ends_the_run(tmp_path: Path, caught: str) -> None:
+    done = run_fixture(SIGNALLED.format(caught=caught), tmp_path)
+    assert done.returncode == 130, done.stderr
+    assert json.loads(done.stdout)["status"] == "interrupted"
+    assert list(tmp_path.iterdir()) == []
+
+
+LATE = """
+import atexit, os, signal, sys
+from mcpush.cli import run
+
+def strike(*arguments):
+    os.kill(os.getpid(), signal.{signal})
+
+def work(summary):
+    {work}
+
+class Last:
+    def __del__(self, kill=os.kill, this=os.getpid(), signal=signal.{signal}):
+        kill(this, signal)
+
+{before}
+sys.exit(run("collect_metadata.py", work, explain=strike))
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+@pytest.mark.parametrize(
+    ("work", "before", "code", "status"),
+    [
+        ('raise OSError("gone")', "", 130, "interrupted"),  # while an error is explained
+        ("return 0", "atexit.register(strike)", 0, "complete"),  # when all was done and said
+        ("return 0", "last = Last()", 0, "complete"),  # when the interpreter takes itself apart
+        ("strike()", "last = Last()", 130, "interrupted"),  # the second one then
+    ],
+    ids=["explaining", "leaving", "gone", "twice"],
+)
+def test_a_signal_that_comes_late_costs_neither_code_nor_summary(
+    tmp_path: Path, name: str, work: str, before: str, code: int, status: str
+) -> None:
+    done = run_fixture(LATE.format(signal=name, work=work, before=before), tmp_path)
+    assert done.returncode == code, done.stderr
+    assert json.loads(done.stdout)["status"] == status
+    assert "Traceback" not in done.stderr

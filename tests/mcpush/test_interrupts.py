@@ -1,0 +1,101 @@
+"""Signals at the moments when one could cost what was accepted: each is struck on purpose, not by chance."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from datetime import datetime, timezone
+from pathlib import Path
+
+import pytest
+from mcpush.journal import Journal, journal_path
+from mcpush.manifest import Header, Writer, verify
+
+from tests.script_process import LONGEST_RUN_SECONDS, TEMPLATES, clean_environment
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
+
+# A push of three batches to a destination that writes down what it accepted, and a signal at a moment of choice.
+PUSH = """
+import os, signal, sys, threading, time
+from pathlib import Path
+from mcpush import delivery
+from mcpush.pushing import run_push
+
+def strike():
+    os.kill(os.getpid(), signal.SIGTERM)
+
+class Destination:
+    name = "here"
+
+    def send(self, header, events):
+        time.sleep(0.3)
+        with Path("accepted").open("a") as file:
+            print(events[0], file=file)
+        return delivery.Receipt(str(events[0]), 10)
+
+start_thread, write_result = threading.Thread.start, delivery.write_result
+
+def start_and_strike(thread):
+    start_thread(thread)
+    if threading.current_thread() is threading.main_thread():
+        strike()
+
+def strike_and_write(*arguments):
+    strike()
+    return write_result(*arguments)
+
+{moment}
+pusher = delivery.Pusher("metadata", 1, "A fixture.", str, lambda record: record["n"], lambda dry_run: Destination())
+sys.exit(run_push(pusher, ["--manifest", "m.jsonl", "--workers", "2"]))
+"""
+
+
+def manifest(folder: Path) -> Path:
+    path = folder / "m.jsonl"
+    with Writer(path, Header("metadata", "snowflake", "snowflake", NOON, None)) as writer:
+        for number in range(3):
+            writer.write({"n": number})
+        writer.finish({}, {})
+    return path
+
+
+@pytest.mark.parametrize(
+    ("moment", "accepted"),
+    [
+        ("threading.Thread.start = start_and_strike", 1),  # a thread of the pool starts with the first batch
+        ("delivery.write_result = strike_and_write", 3),  # all is sent, the result is being written
+    ],
+    ids=["a thread starts", "the result is written"],
+)
+def test_what_was_accepted_is_in_journal_result_and_summary(tmp_path: Path, moment: str, accepted: int) -> None:
+    path = manifest(tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-c", PUSH.format(moment=moment)],
+        cwd=tmp_path,
+        env=clean_environment({"PYTHONPATH": str(TEMPLATES / "snowflake")}),
+        capture_output=True,
+        text=True,
+        timeout=LONGEST_RUN_SECONDS,
+        check=False,
+    )
+    assert done.returncode == 130, done.stderr
+    sent = sorted((tmp_path / "accepted").read_text().split())
+    assert len(sent) == accepted
+    result = json.loads(path.with_name("m.jsonl.result.json").read_text())
+    assert sorted(batch["invocation_id"] for batch in result["accepted"]) == sent
+    assert sorted(json.loads(done.stdout)["invocation_ids"]) == sent
+    lines = [json.loads(line) for line in journal_path(path).read_text().splitlines()]
+    assert sorted(line["invocation_id"] for line in lines[1:]) == sent
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("begun", [b"", b'{"journal": 1, "dig'])
+def test_a_journal_that_was_interrupted_in_its_first_line_is_begun_anew(tmp_path: Path, begun: bytes) -> None:
+    path = manifest(tmp_path)
+    journal_path(path).write_bytes(begun)
+    with Journal(verify(path), "here") as journal:
+        journal.accept(0, 3, "id")
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["m.jsonl", "m.jsonl.journal"]
+    assert len(journal_path(path).read_text().splitlines()) == 2

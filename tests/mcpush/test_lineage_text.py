@@ -1,0 +1,104 @@
+"""What a LineageLog has read, made into destinations: full names, guesses, what is left out and counted."""
+
+from __future__ import annotations
+
+import json
+from argparse import ArgumentParser
+from pathlib import Path
+
+from mcpush.collection import Filters, Options
+from mcpush.lineage_edges import Asset, Destination, gathered
+from mcpush.lineage_text import Named, add_schema_argument, read_log, schema_of
+from mcpush.manifest import Record
+from mcpush.sql_lineage import Defaults, LineageLog
+
+UNKNOWN = "no schema"
+
+
+def options(*argv: str) -> Options:
+    parser = ArgumentParser()
+    add_schema_argument(parser)
+    return Options(Filters(), parser.parse_args(argv))
+
+
+def complete(reference: Record, to: Options) -> Named | None:
+    """A fixture: names without a schema are in PUBLIC, which is a guess; those that start with X are nowhere."""
+    if reference["name"].startswith("X"):
+        to.skip(UNKNOWN, reference["name"])
+        return None
+    return Named(
+        Asset("TABLE", "D", reference["schema"] or "PUBLIC", reference["name"]), is_sure=bool(reference["schema"])
+    )
+
+
+def read(to: Options, *statements: str, database: str | None = "D") -> list[Destination]:
+    with LineageLog("snowflake", workers=0, origin="somewhere") as log:
+        for text in statements:
+            log.add(text, defaults=Defaults(database, None))
+        return list(read_log(log, complete, to))
+
+
+def test_tables_and_columns_come_with_the_logs_origin_and_certainty() -> None:
+    to = options()
+    (found,) = read(to, "INSERT INTO S.T (A) SELECT U.B FROM S.U AS U")
+    assert found.record() == {
+        "destination": {"type": "TABLE", "database": "D", "schema": "S", "name": "T"},
+        "sources": [{"type": "TABLE", "database": "D", "schema": "S", "name": "U"}],
+        "columns": [{"name": "A", "sources": [{"source": 0, "name": "B"}]}],
+        "origin": "somewhere",
+        "certainty": "parsed",
+    }
+    assert to.skipped == {}
+
+
+def test_a_guessed_name_makes_its_edges_less_certain() -> None:
+    texts = ("INSERT INTO S.T SELECT A FROM U", "INSERT INTO V SELECT A FROM S.U", "INSERT INTO S.W SELECT A FROM S.U")
+    found = {each.asset.name: each.certainty for each in read(options(), *texts)}
+    assert found == {"T": "partial", "V": "partial", "W": "parsed"}
+
+
+def test_what_has_no_full_name_is_left_out_with_its_columns() -> None:
+    to = options()
+    found = read(
+        to,
+        "INSERT INTO S.T (A, B) SELECT X1.C, U.D FROM X1 JOIN S.U AS U ON TRUE",
+        "INSERT INTO X2 SELECT A FROM S.U",
+        "INSERT INTO S.V SELECT A FROM X3",
+    )
+    (record,) = [each.record() for each in found]
+    assert [source["name"] for source in record["sources"]] == ["U"]
+    assert record["columns"] == [{"name": "B", "sources": [{"source": 0, "name": "D"}]}]
+    assert to.skipped == {UNKNOWN: 3}
+
+
+def test_what_the_log_could_not_read_is_counted_with_an_example() -> None:
+    to = options()
+    assert read(to, "INSERT INTO S.T SELECT FROM WHERE (", "INSERT INTO S.T SELECT FROM WHERE ((") == []
+    (reason,) = to.skipped
+    assert to.skipped[reason] == 2
+    assert "INSERT INTO S.T" in to.skipped_examples[reason]
+
+
+def test_two_names_of_one_table_become_one_destination() -> None:
+    texts = ("INSERT INTO PUBLIC.T (A) SELECT B FROM S.U", "INSERT INTO T (A) SELECT C FROM S.W")
+    found = read(options(), *texts)
+    assert len(found) == 2
+    (record,) = [each.record() for each in gathered(found).values()]
+    assert [source["name"] for source in record["sources"]] == ["U", "W"]
+    assert [source["name"] for source in record["columns"][0]["sources"]] == ["B", "C"]
+    assert record["certainty"] == "partial"
+
+
+def test_a_schema_manifest_is_the_catalog_and_without_one_it_is_empty(tmp_path: Path) -> None:
+    path = tmp_path / "metadata.jsonl"
+    lines: list[Record] = [
+        {"manifest": "metadata", "version": 1, "warehouse": "snowflake", "resource_type": "snowflake",
+         "collected_at": "2026-01-01T00:00:00Z", "window": None, "options": {}},
+        {"type": "VIEW", "database": "D", "schema": "S", "name": "V", "fields": [{"name": "A", "type": "DATE"}]},
+        {"end": True, "records": 1, "skipped": {}, "skipped_examples": {}},
+    ]  # fmt: skip
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    found = schema_of(options("--schema-manifest", str(path))).find(("D", "S", "V"))
+    assert found is not None
+    assert (found[0].kind, found[1]) == ("VIEW", ("A",))
+    assert len(schema_of(options())) == 0

@@ -1,0 +1,129 @@
+"""What a push would lose or Monte Carlo refuse is found by the dry run, by name; what is right passes both."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mcpush.manifest import Header, Record, Writer
+
+from tests.sandbox_process import SandboxProcess
+from tests.script_process import TEMPLATES, Run, run_script
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
+ORDERS = {"type": "TABLE", "database": "SHOP", "schema": "PUBLIC", "name": "ORDERS"}
+ITEMS = ORDERS | {"name": "ITEMS"}
+EDGE = {
+    "destination": ORDERS,
+    "sources": [ITEMS],
+    "columns": [{"name": "ID", "sources": [{"source": 0, "name": "ID"}]}],
+}
+QUERY = {"query_id": "q", "start_time": "2026-03-01T12:00:00Z", "end_time": "2026-03-01T12:00:01.5Z", "query_text": "S"}
+
+GOOD: dict[str, list[Record]] = {
+    "metadata": [
+        ORDERS,
+        ORDERS
+        | {
+            "type": "VIEW",
+            "kind": "view",
+            "description": "",
+            "view_query": None,
+            "created_on": "2026-01-31T06:00:00.123456+02:00",
+            "fields": [{"name": "Größe", "type": "NUMBER(38,0)"}, {"name": "ID", "type": "TEXT", "description": "x"}],
+            "tags": [{"key": "owner", "value": "sales"}, {"key": "pii"}],
+            "row_count": 0,
+            "byte_count": 2**40,
+            "last_update_time": "2026-02-28T23:59:59Z",
+        },
+    ],
+    "lineage": [
+        EDGE,
+        {"destination": ORDERS | {"type": "EXTERNAL"}, "sources": [ITEMS], "origin": "x", "certainty": "exact"},
+    ],
+    "query_logs": [
+        QUERY,
+        {key: value for key, value in QUERY.items() if key != "query_id"},
+        QUERY | {"user": "ÅSA", "returned_rows": 0, "error_code": 100, "error_text": "no", "extra": {"deep": [{}]}},
+        QUERY | {"error_code": "E7", "extra": None},
+    ],
+}
+
+BAD: dict[str, dict[str, Record]] = {
+    "metadata": {
+        "type is 'BASE TABLE'; it must be TABLE or VIEW": ORDERS | {"type": "BASE TABLE"},
+        "row_count is '10'; it must be a whole number": ORDERS | {"row_count": "10"},
+        "row_count is 1.5; it must be a whole number": ORDERS | {"row_count": 1.5},
+        "byte_count is True; it must be a whole number": ORDERS | {"byte_count": True},
+        "byte_count is -1; it must be a whole number": ORDERS | {"byte_count": -1},
+        "last_update_time is '2026-01-01 10:00:00'; it must be a time with its offset": ORDERS
+        | {"last_update_time": "2026-01-01 10:00:00"},
+        "created_on is '2026-01-01T10:00:00'; it must be a time with its offset": ORDERS
+        | {"created_on": "2026-01-01T10:00:00"},
+        "created_on is '2026-02-30T10:00:00Z'; it must be a time": ORDERS | {"created_on": "2026-02-30T10:00:00Z"},
+        "schema is ''; it must be a string that is not empty": ORDERS | {"schema": ""},
+        "database is missing": {key: value for key, value in ORDERS.items() if key != "database"},
+        "fields[1].type is missing": ORDERS | {"fields": [{"name": "A", "type": "T"}, {"name": "B"}]},
+        "fields[0] is 'ID'; it must be an object": ORDERS | {"fields": ["ID"]},
+        "tags is {'a': 1}; it must be a list": ORDERS | {"tags": {"a": 1}},
+        "the record has 'columns', 'rows', which nothing reads": ORDERS | {"rows": 5, "columns": []},
+    },
+    "lineage": {
+        "sources is []; it must be a list of at least 1": EDGE | {"sources": [], "columns": []},
+        "columns[0].sources[0].source is 1; it must be a place among 1": EDGE
+        | {"columns": [{"name": "ID", "sources": [{"source": 1, "name": "ID"}]}]},
+        "destination.type is 'STAGE'; it must be TABLE or VIEW or EXTERNAL or WILDCARD_TABLE": EDGE
+        | {"destination": ORDERS | {"type": "STAGE"}},
+        "sources[0].name is 7; it must be a string": EDGE | {"sources": [ITEMS | {"name": 7}]},
+        "destination is missing; it must be an object": {"sources": [ITEMS]},
+    },
+    "query_logs": {
+        "end_time is '2026-03-01T12:00:00'; it must be a time with its offset": QUERY
+        | {"end_time": "2026-03-01T12:00:00"},
+        "start_time is missing": {key: value for key, value in QUERY.items() if key != "start_time"},
+        "query_text is ''; it must be a string that is not empty": QUERY | {"query_text": ""},
+        "returned_rows is '7'; it must be a whole number": QUERY | {"returned_rows": "7"},
+        "extra is 'queue'; it must be an object": QUERY | {"extra": "queue"},
+        "the record has 'duration', which nothing reads": QUERY | {"duration": 3},
+    },
+}
+
+
+def push(folder: Path, flow: str, records: list[Record], *arguments: str, env: dict[str, str]) -> Run:
+    manifest = folder / f"{flow}.jsonl"
+    with Writer(manifest, Header(flow, "snowflake", "snowflake", NOON)) as writer:
+        for record in records:
+            writer.write(record)
+        writer.finish({}, {})
+    script = f"push_{flow}.py"
+    return run_script(TEMPLATES / "snowflake", script, "--manifest", str(manifest), *arguments, env=env)
+
+
+@pytest.mark.parametrize("flow", GOOD)
+def test_what_is_right_passes_the_dry_run_and_arrives(tmp_path: Path, sandbox: SandboxProcess, flow: str) -> None:
+    rehearsed = push(tmp_path, flow, GOOD[flow], "--dry-run", env={}).check(0)
+    assert rehearsed.summary["records_rejected"] == 0
+    pushed = push(tmp_path, flow, GOOD[flow], env=sandbox.env).check(0)
+    assert pushed.summary["records_accepted"] == len(GOOD[flow])
+
+
+@pytest.mark.parametrize("flow", BAD)
+def test_the_dry_run_names_field_and_value_of_what_is_wrong(tmp_path: Path, flow: str) -> None:
+    good = GOOD[flow][0]
+    run = push(tmp_path, flow, [good, *BAD[flow].values(), good], "--dry-run", env={}).check(1)
+    rejected: list[dict[str, Any]] = run.summary["rejected"]
+    assert [each["index"] for each in sorted(rejected, key=lambda each: each["index"])] == [
+        place + 1 for place in range(len(BAD[flow]))
+    ]
+    reasons = {each["index"]: each["reason"] for each in rejected}
+    for place, sentence in enumerate(BAD[flow], start=1):
+        assert sentence in reasons[place]
+
+
+def test_a_wrong_value_is_shown_in_short(tmp_path: Path) -> None:
+    record = ORDERS | {"description": ["long"] * 10_000}
+    run = push(tmp_path, "metadata", [record], "--dry-run", env={}).check(1)
+    assert len(json.dumps(run.summary["rejected"])) < 400

@@ -1,0 +1,54 @@
+"""Texts of queries are whole, or cut at the limit with a mark and counted."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+
+import pytest
+from mcpush.collection import Filters, Options
+from mcpush.query_text import LONGEST_TEXT, add_text_limit, limited_text
+
+
+def options(*argv: str, kept: int | None = None) -> Options:
+    parser = ArgumentParser()
+    add_text_limit(parser, kept)
+    return Options(Filters(), parser.parse_args(argv))
+
+
+def limited(length: int, *argv: str, kept: int | None = None) -> tuple[int, dict[str, int]]:
+    """How many characters stay of a text of that length, and what was counted."""
+    to = options(*argv, kept=kept)
+    text = limited_text("x" * length, "query-1", to, kept)
+    left = text.count("x")
+    assert text == "x" * left + (f"\n/* cut at {left} characters */" if to.skipped else "")
+    assert to.skipped_examples == dict.fromkeys(to.skipped, "query-1")
+    return left, to.skipped
+
+
+@pytest.mark.parametrize(
+    ("length", "argv", "kept", "left", "is_cut"),
+    [
+        (20, ("--max-query-text", "20"), None, 20, False),
+        (21, ("--max-query-text", "20"), None, 20, True),
+        (LONGEST_TEXT, (), None, LONGEST_TEXT, False),
+        (LONGEST_TEXT + 1, (), None, LONGEST_TEXT, True),
+        (LONGEST_TEXT + 1, ("--max-query-text", str(LONGEST_TEXT + 1)), None, LONGEST_TEXT + 1, False),
+        (99, (), 100, 99, False),
+        (100, (), 100, 100, True),  # the warehouse may have cut it there
+        (100, ("--max-query-text", "500"), 100, 100, True),
+        (50, ("--max-query-text", "20"), 100, 20, True),
+    ],
+)
+def test_a_text_is_cut_at_the_limit_and_where_the_warehouse_cuts(
+    length: int, argv: tuple[str, ...], kept: int | None, left: int, is_cut: bool
+) -> None:
+    assert limited(length, *argv, kept=kept) == (
+        left,
+        {f"query text cut at {left} characters": 1} if is_cut else {},
+    )
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "many"])
+def test_a_limit_is_a_whole_number_above_nothing(number: str) -> None:
+    with pytest.raises(SystemExit):
+        options("--max-query-text", number)
