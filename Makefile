@@ -31,6 +31,14 @@ $(VENV)/.ready: requirements-dev.txt uv.lock
 	fi
 	@touch $@
 
+$(VENV)/.check-ready: $(VENV)/.ready requirements-check.txt
+	@if command -v uv >/dev/null 2>&1; then \
+		uv sync --frozen --quiet --python "$(PYTHON)" --group check; \
+	else \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-check.txt; \
+	fi
+	@touch $@
+
 .envs/.ready: $(VENV)/.ready $(wildcard tests/warehouses/*/requirements.txt)
 	@$(BIN)/python -m tests.warehouses.environments $(SERVERS) >/dev/null
 	@touch $@
@@ -38,10 +46,10 @@ $(VENV)/.ready: requirements-dev.txt uv.lock
 demo: setup ## Snowflake to Monte Carlo on this machine: collect, push, read back
 	@$(BIN)/python -m tests.demo
 
-test: setup ## run every template through its real driver into the sandbox
+test: setup $(VENV)/.check-ready ## run every template through its real driver into the sandbox
 	@$(BIN)/python -m pytest -q --numprocesses 2 --dist loadgroup
 
-check: $(VENV)/.ready ## format, lint, types, identical copies
+check: $(VENV)/.check-ready ## format, lint, types, identical copies
 	@$(BIN)/ruff format --check --quiet . && $(BIN)/ruff check --quiet .
 	@$(BIN)/python scripts/sync_templates.py --check
 	@$(BIN)/python scripts/check_types.py
@@ -55,6 +63,7 @@ sandbox: $(VENV)/.ready ## a local Monte Carlo on PORT, its data in DATA
 lock: ## after changing pyproject.toml: resolve again and export for pip (needs uv)
 	uv lock
 	uv export --frozen --no-hashes --no-emit-project --no-annotate --no-header --group dev -o requirements-dev.txt --quiet
+	uv export --frozen --no-hashes --no-emit-project --no-annotate --no-header --only-group check -o requirements-check.txt --quiet
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) .envs .demo .sandbox .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -23,7 +23,7 @@ DOCUMENTS = sorted(
 )
 LINK = re.compile(r"\[[^\]]*\]\((?!https?://)([^)#\s]+)")
 FILE_NAME = re.compile(r"`((?:scripts|references|tests|benchmarks)/[\w./-]+)`")
-SCRIPT = re.compile(r"(?:python|uv run) ((?:\w+/)*(?:collect|push)\w+\.py)([^#\n|;&]*)")
+SCRIPT = re.compile(r"(?:python|uv run) ((?:\w+/)*(?:collect|push|new_push|sync|sql)\w*\.py)([^#\n|;&`]*)")
 OPTION = re.compile(r"(--[a-z-]+)")
 
 
@@ -59,10 +59,15 @@ def options_of(script: Path) -> set[str]:
 
 
 def commands(document: Path) -> list[tuple[Path, set[str]]]:
-    """The scripts a document runs, with the options it gives them; in a folder's README the folder's own."""
+    """The scripts a document runs, with the options it gives them; in a folder's README the folder's own.
+
+    A path is relative to the repository, a plain name to a template folder.
+    """
     folder = document.parent if "templates" in document.parts else ROOT / "scripts/templates/snowflake"
     found = SCRIPT.findall(document.read_text(encoding="utf-8"))
-    return [(folder / script, set(OPTION.findall(arguments))) for script, arguments in found]
+    return [
+        ((ROOT if "/" in script else folder) / script, set(OPTION.findall(arguments))) for script, arguments in found
+    ]
 
 
 def test_there_are_commands_to_check() -> None:
