@@ -14,7 +14,6 @@ from pathlib import Path
 from folders import bundle
 
 ROOT = Path(__file__).resolve().parents[1]
-LIBRARY_AND_TOOLS = ["mcpush", "folders", "new_push.py", "sql_lineage.py", "sync_templates.py", "check_types.py"]
 
 
 def run(what: str, folder: Path, module: str, *arguments: str, search: str = "") -> bool:
@@ -34,13 +33,14 @@ def main() -> int:
     if not folders:
         print("no template folder found", file=sys.stderr)
         return 1
-    clean = [mypy("library", bundle.SCRIPTS, *LIBRARY_AND_TOOLS)]
+    tools = sorted(path.name for path in bundle.SCRIPTS.glob("*.py"))
+    clean = [mypy("library and tools", bundle.SCRIPTS, "mcpush", "folders", *tools)]
     clean += [mypy(folder.name, folder, ".") for folder in folders]
     clean.append(mypy("sandbox", bundle.SCRIPTS / "sandbox", "."))
     # Benchmarks and fixtures import push scripts, which are the same in every folder.
     search = os.pathsep.join(map(str, (bundle.SCRIPTS, folders[0])))
     clean.append(mypy("tests", ROOT, "tests", "benchmarks", search=search))
-    clean.append(run("pyright", ROOT, "basedpyright", "--level", "error"))
+    clean.append(run("pyright", ROOT, "basedpyright", "--level", "error", "--pythonpath", sys.executable))
     return 0 if all(clean) else 1
 
 

@@ -20,6 +20,7 @@ from typing import TextIO
 
 from mcpush.manifest import ManifestError
 from mcpush.sql_lineage import Defaults, Extraction, extract, schema_from_manifest
+from mcpush.version import RELEASE
 
 
 def describe(found: Extraction) -> Iterator[str]:
@@ -72,6 +73,7 @@ def _arguments() -> argparse.ArgumentParser:
         description="Print which tables and columns the statements of a file feed, and from where.",
         epilog="example: python scripts/sql_lineage.py --dialect snowflake --database SHOP --schema PUBLIC load.sql",
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {RELEASE}")
     parser.add_argument("files", nargs="*", metavar="FILE", help="SQL files; - or none reads standard input")
     parser.add_argument("--dialect", required=True, help="snowflake, bigquery, databricks, redshift, hive, …")
     parser.add_argument("--database", help="the session's current database, for names without one")

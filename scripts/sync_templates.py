@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from folders import bundle
+from folders import bundle, dependencies
 
 SOURCES = "_shared"
 FLOW_SCRIPT = re.compile(r"(?:collect_and_)?push_(?P<flow>\w+)\.py")
@@ -42,12 +42,6 @@ class Copy:
             self.path.write_bytes(self.text.encode("utf-8"))
 
 
-def with_dependencies(text: str, wanted: list[str]) -> str:
-    listed = "".join(f'#     "{each}",\n' for each in wanted)
-    block = f'# /// script\n# requires-python = ">=3.10"\n# dependencies = [\n{listed}# ]\n# ///\n'
-    return bundle.BLOCK.sub(lambda found: block, text, count=1)
-
-
 def copies(templates: Path, folder: Path) -> Iterator[Copy]:
     """The shared files of a folder. A flow's scripts are there if and only if the folder collects that flow."""
     collected = bundle.flows(folder)
@@ -59,8 +53,8 @@ def copies(templates: Path, folder: Path) -> Iterator[Copy]:
             continue
         if script and source.name.startswith("collect_and_push_"):
             collect, push = folder / f"collect_{script['flow']}.py", templates / SOURCES / f"push_{script['flow']}.py"
-            both = bundle.dependencies(collect) + bundle.dependencies(push)
-            text = with_dependencies(text, list(dict.fromkeys(both)))
+            both = dependencies.dependencies(collect) + dependencies.dependencies(push)
+            text = dependencies.with_dependencies(text, list(dict.fromkeys(both)))
         yield Copy(folder / source.name, text)
 
 
@@ -73,9 +67,9 @@ def left_over(templates: Path, folder: Path) -> Iterator[Copy]:
 
 def requirements(templates: Path, folder: Path) -> Copy:
     """What all scripts of a folder need. The collect_and_push scripts need no more than the others together."""
-    names = bundle.scripts_to_install_for(bundle.flows(folder))
+    names = dependencies.scripts_to_install_for(bundle.flows(folder))
     scripts = [(templates / SOURCES if name.startswith("push_") else folder) / name for name in names]
-    return Copy(folder / bundle.REQUIREMENTS, bundle.requirements(scripts))
+    return Copy(folder / dependencies.REQUIREMENTS, dependencies.requirements(scripts))
 
 
 def without_origin(templates: Path) -> list[Path]:

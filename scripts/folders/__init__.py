@@ -1,4 +1,4 @@
-"""Folders of push scripts: what the bundle's templates hold, and how a customer's copy is made and upgraded.
+"""Folders of push scripts: what the bundle offers, and how a customer's copy is created and upgraded.
 
 Needs the standard library only.
 """

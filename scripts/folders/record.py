@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PureWindowsPath
 
 from folders import bundle
-from folders.errors import UsageError
+from folders.outcome import FolderError
 
 RECORD = ".push-ingestion.json"
 
@@ -37,19 +37,20 @@ class Record:
     @classmethod
     def from_json(cls, text: str) -> Record:
         """Raises ValueError if a key is missing or has another type, or if a name points outside the folder."""
-        found = json.loads(text)
         try:
-            record = cls(found["release"], found["warehouse"], list(found["flows"]), dict(found["files"]))
-            strings = [record.release, record.warehouse, *record.flows, *record.files, *record.files.values()]
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"a key is missing or has another type: {error}") from None
-        if not all(isinstance(each, str) for each in strings):
+            found = json.loads(text)
+            release, warehouse, flows, files = (found[key] for key in ("release", "warehouse", "flows", "files"))
+        except (KeyError, TypeError, RecursionError) as error:
+            raise ValueError(f"it is not a JSON object with all keys ({type(error).__name__}: {error})") from None
+        if not (isinstance(flows, list) and flows and isinstance(files, dict)):
+            raise ValueError("'flows' is not a list of flows or 'files' is not an object")
+        if not all(isinstance(each, str) for each in (release, warehouse, *flows, *files.values())):
             raise ValueError("a value is not a string")
-        as_numbers(record.release)
-        for name in map(PureWindowsPath, record.files):  # knows / and \ and drives
+        as_numbers(release)
+        for name in map(PureWindowsPath, files):  # knows / and \ and drives
             if name.anchor or ".." in name.parts:
                 raise ValueError(f"{str(name)!r} is not a name inside the folder")
-        return record
+        return cls(release, warehouse, flows, files)
 
 
 def make_record(template: Path, flows: list[str], files: dict[str, bytes], library: dict[str, bytes]) -> Record:
@@ -59,14 +60,14 @@ def make_record(template: Path, flows: list[str], files: dict[str, bytes], libra
 
 
 def read_record(folder: Path) -> Record | None:
-    """The record of a folder, or None if it was copied by hand. Raises UsageError if the record is damaged."""
+    """The record of a folder, or None if it was copied by hand. Raises FolderError if the record is damaged."""
     path = folder / RECORD
     try:
-        return Record.from_json(path.read_text(encoding="utf-8"))
+        return Record.from_json(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         return None
     except ValueError as error:
-        raise UsageError(
+        raise FolderError(
             f"{path} is damaged: {error}",
             "Restore it from version control, or delete it: every file that differs from the bundle's is then kept.",
         ) from None

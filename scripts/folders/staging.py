@@ -1,4 +1,4 @@
-"""A staging folder: what is written there appears in its final place by a rename, whole or not at all."""
+"""A staging folder under a lock: files are written there and renamed into place, so that none is ever half written."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from folders.errors import UsageError
-
-STAGING = ".push-ingestion-staging"
+from folders.outcome import FolderError
 
 
 def write_all(folder: Path, files: dict[str, bytes]) -> None:
@@ -23,52 +21,65 @@ def write_all(folder: Path, files: dict[str, bytes]) -> None:
 
 
 @contextmanager
-def staging_folder(path: Path) -> Iterator[Path]:
-    """A new folder, removed in the end. It is also a lock: raises UsageError if another run has it.
+def staging_folder(prefix: Path, notes: list[str]) -> Iterator[Path]:
+    """Creates ``<prefix>-staging`` and removes it on exit. Raises FolderError if another run is using it.
 
-    First removes the staging folders that killed runs left beside it. The system releases a lock when its owner dies,
-    so a folder that can be locked has no owner.
+    Removes first what a killed run left there, and adds a line about that to ``notes``.
     """
-    for left in path.parent.glob(f".*{STAGING.lstrip('.')}"):
-        if left.is_dir() and not left.is_symlink():
-            with locked(left) as free:
-                if free:
-                    shutil.rmtree(left)
-                    print(f"removed   {left} (an interrupted run left it)")
-    try:
-        path.mkdir()
-    except FileExistsError:
-        raise _busy(path) from None
-    with locked(path) as free:
-        if not free:
-            raise _busy(path)
+    staging = prefix.with_name(f"{prefix.name}-staging")
+    with locked(prefix.with_name(f"{prefix.name}-lock")):
+        if staging.exists():
+            shutil.rmtree(staging)
+            notes.append(f"removed   {staging} (left by an interrupted run)")
+        staging.mkdir()
         try:
-            yield path
+            yield staging
         finally:
-            shutil.rmtree(path, ignore_errors=True)
-
-
-def _busy(path: Path) -> UsageError:
-    return UsageError(f"another run is using {path}", "Run the command again when that run has ended.")
+            shutil.rmtree(staging, ignore_errors=True)
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[bool]:
-    """Hold a lock on a folder. Yields False if another process holds it. Windows has no locks on folders."""
-    if sys.platform == "win32":
-        yield True
-        return
-    import fcntl
-
-    descriptor = os.open(folder, os.O_RDONLY)
+def locked(path: Path) -> Iterator[None]:
+    """Holds a lock on a file, which exists only meanwhile. The system releases the lock if the process dies."""
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        if not _lock(descriptor):
+            os.close(descriptor)
+            raise FolderError(f"another run is using {path}", "Run the command again when that run has ended.")
+        if _is_same_file(descriptor, path):
+            break
+        os.close(descriptor)  # the run that held the lock removed the file in between
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        except OSError:  # a file system without locks
-            pass
-        yield True
+        yield
     finally:
+        if sys.platform != "win32":
+            path.unlink(missing_ok=True)
         os.close(descriptor)
+        if sys.platform == "win32":  # does not remove an open file
+            with suppress(OSError):
+                path.unlink()
+
+
+def _is_same_file(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _lock(descriptor: int) -> bool:
+    """Whether this process now holds the lock. True as well where the file system has no locks."""
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    except OSError:
+        pass
+    return True

@@ -1,32 +1,35 @@
-"""Brings a folder to the bundle's release: replaces what nobody edited, keeps what somebody did."""
+"""Upgrades a folder to the bundle's release: replaces what nobody edited, keeps what somebody did."""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
-import sys
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 from folders import bundle
 from folders.create import check_outside_bundle
-from folders.errors import UsageError
+from folders.outcome import DONE, PARTLY_DONE, FolderError, Outcome, PartlyDoneError
 from folders.record import RECORD, Record, as_numbers, digest, make_record, read_record
-from folders.staging import STAGING, staging_folder, write_all
+from folders.staging import staging_folder, write_all
 
-DONE, CONFLICTS = 0, 1
 LIBRARY = bundle.LIBRARY.name
+WAREHOUSE = re.compile(r'(?m)^    warehouse="([\w-]+)"')  # an argument of Collector
 
 
 @dataclass(frozen=True)
 class Change:
-    """What an upgrade does to one file. ``content`` is written to ``path``, or None: nothing is written."""
+    """What an upgrade does to one file, or to the library.
+
+    ``content`` is written to ``target``. A target without content is deleted. Without a target the file stays as it is.
+    A ``conflict`` is for a person to resolve.
+    """
 
     verb: str
     name: str
     note: str = ""
-    path: str = ""
+    target: str = ""
     content: bytes | None = None
     conflict: bool = False
 
@@ -34,157 +37,249 @@ class Change:
         return f"{self.verb:<9} {self.name}{f' ({self.note})' if self.note else ''}"
 
 
-def upgrade(folder: Path, flows: str | None, dry_run: bool) -> int:
+@dataclass(frozen=True)
+class Plan:
+    """What an upgrade will do. ``library`` is the new library's modules, or None: it stays as it is."""
+
+    changes: list[Change]
+    library: dict[str, bytes] | None
+    record: Record
+    release_before: str
+
+    def outcome(self, folder: Path, notes: list[str], done: str) -> Outcome:
+        lines = [*notes, *map(str, self.changes)] or ["nothing to change: every file is the bundle's"]
+        record = self.record
+        releases = f"{self.release_before} -> {record.release}"
+        summary = [f"{folder} {done}: {record.warehouse}, {', '.join(record.flows)}, {releases}"]
+        conflict = any(change.conflict for change in self.changes)
+        if conflict:
+            summary.append("next: merge the files marked above by hand; delete each .new file when it is merged")
+        return Outcome(lines, summary, PARTLY_DONE if conflict else DONE)
+
+
+def upgrade(folder: Path, flows: str | None, dry_run: bool) -> Outcome:
+    """Upgrade a folder, or only say what would change. ``flows``: a comma-separated list, None for those it has.
+
+    Raises FolderError if nothing can be changed, PartlyDoneError if it stopped partway.
+    """
     check_outside_bundle(folder)
     if not folder.is_dir():
-        raise UsageError(f"{folder} is not a folder", "Give the folder that new_push.py made.")
+        raise FolderError(f"{folder} is not a folder", "Give the folder that new_push.py created.")
+    if dry_run:
+        return make_plan(folder, flows).outcome(folder, [], "would be upgraded")
+    notes: list[str] = []
+    with staging_folder(folder / ".push-ingestion", notes) as staging:
+        plan = make_plan(folder, flows)
+        carry_out(plan, folder, staging)
+    return plan.outcome(folder, notes, "is upgraded")
+
+
+# --- planning -------------------------------------------------------------------------------------------
+
+
+def make_plan(folder: Path, flows: str | None) -> Plan:
     record = read_record(folder)
-    before, release = release_before(folder, record), bundle.release_of(bundle.LIBRARY)
-    if before and as_numbers(before) > as_numbers(release):
-        raise UsageError(
-            f"{folder} has release {before}, newer than this bundle's {release}",
-            "Upgrade with a bundle of that release or a newer one.",
-        )
-    template = bundle.template_of(record.warehouse) if record else recognised(folder)
-    had = record.flows if record else bundle.flows(folder)
-    chosen = bundle.chosen_flows(flows or ",".join(set(had) & set(bundle.flows(template))), template)
+    before = release_before(folder, record)
+    template = bundle.template_of(record.warehouse if record else detect_warehouse(folder))
+    chosen = bundle.chosen_flows(flows, template) if flows is not None else previous_flows(folder, record, template)
     files, library = bundle.template_files(template, chosen), bundle.library_files(bundle.LIBRARY)
+    library_change = plan_library(folder, library, record)
     recorded = record.files if record else {}
-    library_change = library_upgrade(folder, library, recorded)
     names = sorted(name for name in {*files, *recorded} if not name.startswith(f"{LIBRARY}/"))
-    changes = [change for name in names if (change := upgraded(folder, name, files, recorded))]
-    check_unmerged(folder, changes)
-    if not dry_run:
-        with staging_folder(folder / STAGING) as staging:
-            if library_change:
-                replace_library(folder, library, staging)
-            for change in changes:
-                apply(folder, change, staging)
-            put(folder / RECORD, make_record(template, chosen, files, library).as_bytes(), staging)
-    report(folder, [*changes, *([library_change] if library_change else [])])
-    done = "would be upgraded" if dry_run else "is upgraded"
-    print(f"\n{folder} {done}: {template.name}, {', '.join(chosen)}, {before or 'unknown release'} -> {release}")
-    if any(change.conflict for change in changes):
-        print("merge the kept files by hand; delete each .new file when it is merged", file=sys.stderr)
-        return CONFLICTS
-    return DONE
+    plans = (plan_file(folder, name, files.get(name), recorded.get(name)) for name in names)
+    changes = [change for change in (*plans, library_change) if change]
+    check_targets(folder, changes)
+    return Plan(
+        changes,
+        library if library_change else None,
+        make_record(template, chosen, files, library),
+        before or "unknown release",
+    )
 
 
 def release_before(folder: Path, record: Record | None) -> str | None:
-    """The release a folder has: from its record, else from its library, else None."""
-    if record:
-        return record.release
-    return bundle.release_of(folder / LIBRARY) if (folder / LIBRARY / "version.py").is_file() else None
+    """The release a folder has: from its record, else from its library, else None.
 
-
-def report(folder: Path, changes: list[Change]) -> None:
-    for change in changes:
-        print(change)
-    if not changes:
-        print("nothing to change: every file is the bundle's")
-
-
-def recognised(folder: Path) -> Path:
-    """The template that a folder without a record was copied from: the one it shares the most unedited files with."""
-    alike = Counter(
-        {
-            template.name: sum(
-                digest(content) == digest((folder / name).read_bytes())
-                for name, content in bundle.template_files(template, bundle.flows(template)).items()
-                if (folder / name).is_file()
-            )
-            for template in bundle.warehouses()
-        }
-    )
-    ranked = alike.most_common(2)
-    if not ranked or not ranked[0][1] or (len(ranked) > 1 and ranked[0][1] == ranked[1][1]):
-        raise UsageError(
-            f"{folder} has no {RECORD}, and its files do not show which template they came from",
-            "Make a new folder with 'new_push.py WAREHOUSE DIR' and move your changes into it.",
-        )
-    return bundle.template_of(ranked[0][0])
-
-
-def library_upgrade(folder: Path, library: dict[str, bytes], recorded: dict[str, str]) -> Change | None:
-    """The change of the library, None if it is the bundle's already. Raises UsageError if somebody edited it.
-
-    A missing file is not an edit: an interrupted upgrade, or a copy that left it out.
+    Raises FolderError if it is newer than the bundle's.
     """
-    here = bundle.library_files(folder / LIBRARY) if (folder / LIBRARY).is_dir() else {}
+    here = (folder / LIBRARY / "version.py").is_file()
+    before = record.release if record else bundle.release_of(folder / LIBRARY) if here else None
+    release = bundle.release_of(bundle.LIBRARY)
+    if before and as_numbers(before) > as_numbers(release):
+        raise FolderError(
+            f"{folder} has release {before}, newer than this bundle's {release}",
+            "Upgrade with a bundle of that release or a newer one.",
+        )
+    return before
+
+
+def detect_warehouse(folder: Path) -> str:
+    """The warehouse of a folder without a record, from what its collect scripts declare."""
+    for path in sorted(folder.glob("collect_*.py")):
+        if found := WAREHOUSE.search(path.read_text(encoding="utf-8", errors="replace")):
+            return found[1]
+    raise FolderError(
+        f"{folder} has no {RECORD}, and no collect script that declares its warehouse",
+        "Give a folder of push scripts, or create one: new_push.py WAREHOUSE DIR.",
+    )
+
+
+def previous_flows(folder: Path, record: Record | None, template: Path) -> list[str]:
+    """The flows a folder has, without those that the bundle no longer offers."""
+    previous = record.flows if record else bundle.flows(folder)
+    kept = [flow for flow in bundle.flows(template) if flow in previous]
+    if not kept:
+        raise FolderError(f"{folder} has no flow of {template.name}", "Name its flows with --flows.")
+    return kept
+
+
+def plan_library(folder: Path, library: dict[str, bytes], record: Record | None) -> Change | None:
+    """The change of the library, None if it is the bundle's already. Raises FolderError if somebody edited it.
+
+    A missing module is not an edit: an interrupted upgrade or an incomplete copy leaves such a library.
+    """
+    here = folder / LIBRARY
+    current = {name: digest((here / name).read_bytes()) for name in files_below(here)}
+    offered = {name: digest(content) for name, content in library.items()}
+    recorded = record.files if record else {}
     edited = [
-        name
-        for name, content in here.items()
-        if digest(content) != recorded.get(f"{LIBRARY}/{name}")
-        and not (name in library and digest(content) == digest(library[name]))
+        name for name, found in current.items() if found not in (offered.get(name), recorded.get(f"{LIBRARY}/{name}"))
     ]
     if edited:
-        others = f" and {len(edited) - 1} more" if len(edited) > 1 else ""
-        raise UsageError(
-            f"the library was edited: {folder / LIBRARY / edited[0]}{others}; nothing was changed",
-            f"Move the change into a script of yours, delete {folder / LIBRARY}, and run the command again.",
-        )
-    new = [name for name in library if name not in here or digest(here[name]) != digest(library[name])]
-    gone = [name for name in here if name not in library]
-    if not new and not gone:
+        raise edited_library(here, edited, record)
+    if current == offered:
         return None
-    return Change("replaced" if here else "added", f"{LIBRARY}/", f"{len(new)} new or changed files, {len(gone)} gone")
+    if not current:
+        return Change("added", f"{LIBRARY}/", f"{len(offered)} modules")
+    new = sum(current.get(name) != found for name, found in offered.items())
+    gone = len(current.keys() - offered.keys())
+    return Change("replaced", f"{LIBRARY}/", f"{new} new or changed modules, {gone} removed")
 
 
-def upgraded(folder: Path, name: str, files: dict[str, bytes], recorded: dict[str, str]) -> Change | None:
+def files_below(folder: Path) -> list[str]:
+    """The files below a folder by relative name, without caches and hidden files."""
+    names = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    kept = (name for name in names if not any(part.startswith(".") or part == "__pycache__" for part in name.parts))
+    return sorted(name.as_posix() for name in kept)
+
+
+def edited_library(here: Path, edited: list[str], record: Record | None) -> FolderError:
+    others = f" and {len(edited) - 1} more" if len(edited) > 1 else ""
+    which = f"{here / edited[0]}{others}; nothing was changed"
+    if record is None:
+        return FolderError(
+            f"the library differs from this bundle's: {which}",
+            f"Without a {RECORD} this can be an edit or another release. If nobody edited it, delete {here} and run "
+            "the command again.",
+        )
+    if (here / "version.py").is_file() and (release := bundle.release_of(here)) != record.release:
+        return FolderError(
+            f"the library has release {release}, the record says {record.release}: {which}",
+            f"If an upgrade was interrupted, run it again with the bundle of release {release}.",
+        )
+    return FolderError(
+        f"the library was edited: {which}",
+        f"Move the change into a script of yours, delete {here}, and run the command again.",
+    )
+
+
+def plan_file(folder: Path, name: str, content: bytes | None, recorded: str | None) -> Change | None:
     """What happens to one file outside the library, None for nothing.
 
-    ``files`` is what the bundle offers now, ``recorded`` the digests of what it offered when the folder was made.
+    ``content`` is the bundle's file of now, ``recorded`` the digest of the bundle's file at the last upgrade.
     """
-    here = digest((folder / name).read_bytes()) if (folder / name).is_file() else None
-    offered = digest(files[name]) if name in files else None
-    if offered is None:
-        if here is None:
-            return None
-        if here == recorded[name]:
-            return Change("removed", name, path=name)
-        return Change("kept", name, "edited here; the bundle no longer has it", conflict=True)
-    if here is None and name not in recorded:
-        return Change("added", name, path=name, content=files[name])
-    if here == offered:
+    check_inside(folder, name)
+    path = folder / name
+    current = digest(path.read_bytes()) if path.is_file() else None
+    if content is None:
+        return plan_dropped_file(name, current, recorded)
+    offered = digest(content)
+    if current == offered:
         return None
-    if here is None:
-        return Change("kept", name, "deleted here")
-    if here == recorded.get(name):
-        return Change("replaced", name, path=name, content=files[name])
-    if offered == recorded.get(name):
-        return Change("kept", name, "edited here; unchanged in the bundle")
+    if current is None:
+        return Change("absent", name, "deleted here") if recorded else Change("added", name, "", name, content)
+    if current == recorded:
+        return Change("replaced", name, "", name, content)
     new = f"{name}.new"
-    note = f"edited here; the bundle's version is {new}"
-    return Change("kept", name, note, path=new, content=files[name], conflict=True)
+    if offered != recorded:
+        return Change("kept", name, f"edited here; the bundle's version is {new}", new, content, conflict=True)
+    if (folder / new).exists():
+        return Change("kept", name, f"edited here; merge {new} into it, then delete {new}", conflict=True)
+    return Change("kept", name, "edited here; unchanged in the bundle")
 
 
-def check_unmerged(folder: Path, changes: list[Change]) -> None:
-    """Raises UsageError if a NAME.new with other content would be overwritten: somebody may be merging it."""
+def plan_dropped_file(name: str, current: str | None, recorded: str | None) -> Change | None:
+    """A file that the bundle had, and does not have any more or not for these flows."""
+    if current is None:
+        return None
+    if current == recorded:
+        return Change("removed", name, target=name)
+    return Change("kept", name, "edited here; no longer in the bundle for these flows", conflict=True)
+
+
+def check_inside(folder: Path, name: str) -> None:
+    """Raises FolderError if a link leads out of the folder: a record may come from anywhere."""
+    parent = (folder / name).parent.resolve()
+    if folder != parent and folder not in parent.parents:
+        raise FolderError(f"{folder / name} is outside {folder}", f"Remove {name} from {RECORD}.")
+
+
+def check_targets(folder: Path, changes: list[Change]) -> None:
+    """Raises FolderError if a change would replace a link, or a NAME.new that somebody may be merging."""
     for change in changes:
-        path = folder / change.path
-        if change.path.endswith(".new") and path.exists() and path.read_bytes() != change.content:
-            raise UsageError(f"{path} is still there; nothing was changed", "Merge it, delete it, and run it again.")
+        path = folder / (change.target or change.name)
+        if (change.target or change.name == f"{LIBRARY}/") and path.is_symlink():
+            raise FolderError(f"{path} is a symbolic link; nothing was changed", "Replace it with a file or folder.")
+        if (
+            change.target.endswith(".new")
+            and path.exists()
+            and digest(path.read_bytes()) != digest(change.content or b"")
+        ):
+            raise FolderError(
+                f"{path} is not merged yet; nothing was changed", "Merge it, delete it, and run it again."
+            )
 
 
-def replace_library(folder: Path, library: dict[str, bytes], staging: Path) -> None:
-    """Write the library aside and swap the two folders, so that no run meets a mixture of two releases."""
-    write_all(staging / "new", library)
-    if (folder / LIBRARY).exists():
-        (folder / LIBRARY).rename(staging / "old")
-    (staging / "new").rename(folder / LIBRARY)
+# --- carrying it out ------------------------------------------------------------------------------------
 
 
-def apply(folder: Path, change: Change, staging: Path) -> None:
-    if change.content is not None:
-        put(folder / change.path, change.content, staging)
-    elif change.path:
-        (folder / change.path).unlink()
+def carry_out(plan: Plan, folder: Path, staging: Path) -> None:
+    """Write everything to the staging folder, then put it in place, the record last.
+
+    Raises OSError while nothing was changed, PartlyDoneError later. Running it again then does the rest: a file that is
+    in place already is the bundle's.
+    """
+    written = {change.target: change.content for change in plan.changes if change.content is not None}
+    write_all(staging / "files", written | {RECORD: plan.record.as_bytes()})
+    if plan.library is not None:
+        write_all(staging / "new", plan.library)
+    try:
+        if plan.library is not None:
+            replace_library(folder / LIBRARY, staging)
+        for change in plan.changes:
+            if change.target and change.content is None:
+                (folder / change.target).unlink()
+        for name in [*written, RECORD]:
+            replace_file(folder / name, staging / "files" / name)
+    except OSError as error:
+        raise PartlyDoneError(f"the upgrade stopped partway: {error}", "Run the same command again.") from error
 
 
-def put(path: Path, content: bytes, staging: Path) -> None:
-    """Write a file aside and rename it, so that it is never half written. It keeps the mode of the file it replaces."""
-    staged = staging / "file"
-    staged.write_bytes(content)
+def replace_library(library: Path, staging: Path) -> None:
+    """Swap the two folders. The old library comes back if the new one cannot take its place."""
+    old = staging / "old"
+    if library.exists():
+        library.rename(old)
+    try:
+        (staging / "new").rename(library)
+    except BaseException:
+        if old.exists():
+            old.rename(library)
+        raise
+
+
+def replace_file(path: Path, staged: Path) -> None:
+    """Rename a staged file into place. It keeps the mode of the file it replaces."""
     if path.exists():
         shutil.copymode(path, staged)
     path.parent.mkdir(parents=True, exist_ok=True)

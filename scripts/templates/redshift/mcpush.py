@@ -1,27 +1,30 @@
 # Shared by all template folders; the source is scripts/templates/_shared/mcpush.py.
-"""Stands in for the library in the bundle's own template folders, where it points to scripts/mcpush.
+"""Loads the library of the push-ingestion bundle in the bundle's own template folders, which have no copy of it.
 
-A copied folder holds the library as the directory ``mcpush/``, which Python prefers to this file. Anywhere else this
-file ends the script: it never looks for a library above the folder, where somebody else may have put one.
+A customer's folder holds the library as the directory ``mcpush/``, which Python prefers to this file. In any other
+place this file ends the script. A library above the folder is loaded only from the bundle's own layout, and only if it
+has the same owner as the folder: elsewhere somebody else may have put it there.
 """
 
 import sys
 from pathlib import Path
 
-_folder = Path(__file__).resolve().parent
+_folder = Path(__file__).parent.resolve()
 _scripts = _folder.parent.parent
 _library = _scripts / "mcpush"
+_bundle = (_scripts / "new_push.py", _library, _library / "version.py")
+_owners = (_folder.stat().st_uid, 0)
 
-if _folder.parent.name == "templates" and (_scripts / "new_push.py").is_file() and (_library / "version.py").is_file():
+if _folder.parent.name == "templates" and all(path.exists() and path.stat().st_uid in _owners for path in _bundle):
     __path__ = [str(_library)]
 else:
     print(
-        f"error: the library is missing: {_folder} has no directory mcpush/\n"
-        "  what to do: Run 'python scripts/new_push.py WAREHOUSE my-push' in the push-ingestion bundle. It makes\n"
-        "  a complete folder. Or copy the bundle's scripts/mcpush into this one. Do not pip install mcpush: this\n"
-        "  library is not on PyPI.",
+        f"error: the library is missing: {_folder}/mcpush does not exist or is incomplete\n"
+        "  what to do: In the push-ingestion bundle, run 'python scripts/new_push.py --upgrade DIR' if new_push.py created\n"
+        "  this folder, or 'python scripts/new_push.py WAREHOUSE DIR' for a new one. Or copy the bundle's scripts/mcpush\n"
+        "  into it. Do not pip install mcpush: this library is not on PyPI.",
         file=sys.stderr,
     )
     raise SystemExit(2)
 
-del sys, Path, _folder, _scripts, _library
+del sys, Path, _folder, _scripts, _library, _bundle, _owners
