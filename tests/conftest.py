@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests import server_logs
+from tests.golden.comparing import RECORD_OPTION, Golden
 from tests.sandbox_process import SandboxProcess
 from tests.script_process import reach_local_servers_directly
 
@@ -25,6 +26,11 @@ settings.register_profile(
 settings.load_profile("suite")
 
 _own_folder = pytest.StashKey[str]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    text = "replace the golden recordings of the tests that run by what they make now"
+    parser.addoption(RECORD_OPTION, action="store_true", help=text)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -69,6 +75,12 @@ def group_of(item: pytest.Item) -> str:
     """The folder of tests of a warehouse, whose server is started once; any other file by itself."""
     folder = item.path.parent
     return str((folder if folder.parent.parent == TESTS else item.path).relative_to(TESTS))
+
+
+@pytest.fixture(scope="session")
+def golden(pytestconfig: pytest.Config) -> Golden:
+    """Compares with the golden recordings, or makes them anew."""
+    return Golden(records=pytestconfig.getoption(RECORD_OPTION))
 
 
 @pytest.fixture(scope="module")

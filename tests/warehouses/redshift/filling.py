@@ -5,6 +5,7 @@ From the dataclasses of truth.py to statements as psql reads them. Needs no serv
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timezone
 
@@ -55,7 +56,7 @@ HISTORY_COLUMNS = [
 
 def _history_row(query: Query) -> tuple[object, ...]:
     microseconds = int(query.seconds * 1_000_000)
-    hashed = f"h{hash((query.query_type, len(query.text))) & 0xFFFFFFFF:x}"
+    hashed = f"h{zlib.crc32(f'{query.query_type} {len(query.text)}'.encode()):x}"
     return (
         query.user_id,
         query.query_id,
