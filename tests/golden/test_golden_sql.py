@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from pushkit.sql_lineage import Extraction, TableName, extract
+from mcpush.sql_lineage import Extraction, TableName, extract
 
 from tests.golden.comparing import Golden
-from tests.pushkit.test_sql_lineage import CASES
+from tests.mcpush.test_sql_lineage import CASES
 
 
 def of_table(table: TableName | None) -> list[str | None] | None:

@@ -20,9 +20,9 @@ if _folder.parent.name == "templates" and all(path.exists() and path.stat().st_u
 else:
     print(
         f"error: the library is missing: {_folder}/mcpush does not exist or is incomplete\n"
-        "  what to do: In the push-ingestion bundle, run 'python scripts/new_push.py --upgrade DIR' if new_push.py created\n"
-        "  this folder, or 'python scripts/new_push.py WAREHOUSE DIR' for a new one. Or copy the bundle's scripts/mcpush\n"
-        "  into it. Do not pip install mcpush: this library is not on PyPI.",
+        "  what to do: In the push-ingestion bundle, run 'python scripts/new_push.py --upgrade DIR' if it created\n"
+        "  this folder, or 'python scripts/new_push.py WAREHOUSE DIR' for a new one. Or copy the bundle's\n"
+        "  scripts/mcpush into it. Do not pip install mcpush: this library is not on PyPI.",
         file=sys.stderr,
     )
     raise SystemExit(2)
