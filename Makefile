@@ -8,7 +8,7 @@ PYTHON ?= $(shell for each in python3 python3.14 python3.13 python3.12 python3.1
 VENV := .venv
 BIN := $(VENV)/bin
 SERVERS := snowflake redshift
-PORT ?= 8765
+PORT ?= 8380
 DATA ?= .sandbox
 
 .DEFAULT_GOAL := help

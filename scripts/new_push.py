@@ -49,7 +49,11 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("warehouse", nargs="?", metavar="WAREHOUSE", help=f"one of: {names}")
     parser.add_argument("folder", nargs="?", type=Path, metavar="DIR", help="the folder to create: new or empty")
     parser.add_argument("--upgrade", type=Path, metavar="DIR", help="upgrade this folder to the bundle's release")
-    parser.add_argument("--flows", metavar="FLOW[,FLOW]", help=f"only these of: {', '.join(bundle.FLOWS)}")
+    parser.add_argument(
+        "--flows",
+        metavar="FLOW[,FLOW]",
+        help=f"only these of: {', '.join(bundle.FLOWS)}; with --upgrade, the complete list from now on",
+    )
     parser.add_argument("--dry-run", action="store_true", help="print what would be done, change nothing")
     parser.epilog = (
         "exit codes: 0 done, 1 partly done (files to merge by hand, or stopped partway: run it again),\n"

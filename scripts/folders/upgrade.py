@@ -10,6 +10,7 @@ from pathlib import Path
 
 from folders import bundle
 from folders.create import check_outside_bundle
+from folders.dependencies import REQUIREMENTS
 from folders.outcome import DONE, PARTLY_DONE, FolderError, Outcome, PartlyDoneError
 from folders.record import RECORD, Record, as_numbers, digest, make_record, read_record
 from folders.staging import staging_folder, write_all
@@ -45,15 +46,21 @@ class Plan:
     library: dict[str, bytes] | None
     record: Record
     release_before: str
+    flows_before: list[str]
 
     def outcome(self, folder: Path, notes: list[str], done: str) -> Outcome:
         lines = [*notes, *map(str, self.changes)] or ["nothing to change: every file is the bundle's"]
         record = self.record
+        flows = ", ".join(record.flows)
+        if record.flows != self.flows_before:
+            flows = f"{', '.join(self.flows_before)} -> {flows}"
         releases = f"{self.release_before} -> {record.release}"
-        summary = [f"{folder} {done}: {record.warehouse}, {', '.join(record.flows)}, {releases}"]
+        summary = [f"{folder} {done}: {record.warehouse}; flows {flows}; release {releases}"]
+        if any(change.name == REQUIREMENTS and change.content for change in self.changes):
+            summary.append("next: run 'pip install -r requirements.txt' again where pip installed it")
+        if any(change.note.endswith(".new") for change in self.changes):
+            summary.append("next: merge each .new file into yours by hand, then delete it")
         conflict = any(change.conflict for change in self.changes)
-        if conflict:
-            summary.append("next: merge the files marked above by hand; delete each .new file when it is merged")
         return Outcome(lines, summary, PARTLY_DONE if conflict else DONE)
 
 
@@ -81,7 +88,8 @@ def make_plan(folder: Path, flows: str | None) -> Plan:
     record = read_record(folder)
     before = release_before(folder, record)
     template = bundle.template_of(record.warehouse if record else detect_warehouse(folder))
-    chosen = bundle.chosen_flows(flows, template) if flows is not None else previous_flows(folder, record, template)
+    previous = record.flows if record else bundle.flows(folder)
+    chosen = bundle.chosen_flows(flows, template) if flows is not None else still_offered(previous, template)
     files, library = bundle.template_files(template, chosen), bundle.library_files(bundle.LIBRARY)
     library_change = plan_library(folder, library, record)
     recorded = record.files if record else {}
@@ -93,7 +101,8 @@ def make_plan(folder: Path, flows: str | None) -> Plan:
         changes,
         library if library_change else None,
         make_record(template, chosen, files, library),
-        before or "unknown release",
+        before or "unknown",
+        previous,
     )
 
 
@@ -124,12 +133,11 @@ def detect_warehouse(folder: Path) -> str:
     )
 
 
-def previous_flows(folder: Path, record: Record | None, template: Path) -> list[str]:
-    """The flows a folder has, without those that the bundle no longer offers."""
-    previous = record.flows if record else bundle.flows(folder)
-    kept = [flow for flow in bundle.flows(template) if flow in previous]
+def still_offered(flows: list[str], template: Path) -> list[str]:
+    """These flows without those that the bundle no longer offers. Raises FolderError if none is left."""
+    kept = [flow for flow in bundle.flows(template) if flow in flows]
     if not kept:
-        raise FolderError(f"{folder} has no flow of {template.name}", "Name its flows with --flows.")
+        raise FolderError(f"the folder has no flow of {template.name}", "Name the flows it should have with --flows.")
     return kept
 
 
@@ -204,7 +212,7 @@ def plan_file(folder: Path, name: str, content: bytes | None, recorded: str | No
     if offered != recorded:
         return Change("kept", name, f"edited here; the bundle's version is {new}", new, content, conflict=True)
     if (folder / new).exists():
-        return Change("kept", name, f"edited here; merge {new} into it, then delete {new}", conflict=True)
+        return Change("kept", name, f"edited here; not merged yet: {new}", conflict=True)
     return Change("kept", name, "edited here; unchanged in the bundle")
 
 
@@ -214,7 +222,8 @@ def plan_dropped_file(name: str, current: str | None, recorded: str | None) -> C
         return None
     if current == recorded:
         return Change("removed", name, target=name)
-    return Change("kept", name, "edited here; no longer in the bundle for these flows", conflict=True)
+    note = "edited here; no longer in the bundle for these flows: delete it when you no longer need it"
+    return Change("kept", name, note, conflict=True)
 
 
 def check_inside(folder: Path, name: str) -> None:
