@@ -234,11 +234,15 @@ def check_inside(folder: Path, name: str) -> None:
 
 
 def check_targets(folder: Path, changes: list[Change]) -> None:
-    """Raises FolderError if a change would replace a link, or a NAME.new that somebody may be merging."""
+    """Raises FolderError if a change would replace a link, a folder, or a NAME.new that somebody may be merging."""
     for change in changes:
         path = folder / (change.target or change.name)
-        if (change.target or change.name == f"{LIBRARY}/") and path.is_symlink():
+        if not change.target and path != folder / LIBRARY:
+            continue
+        if path.is_symlink():
             raise FolderError(f"{path} is a symbolic link; nothing was changed", "Replace it with a file or folder.")
+        if change.target and path.is_dir():
+            raise FolderError(f"{path} is a folder; nothing was changed", "Rename it: a file of that name comes here.")
         if (
             change.target.endswith(".new")
             and path.exists()

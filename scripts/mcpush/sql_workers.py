@@ -35,7 +35,8 @@ BUSY = 6
 OWN_LIMIT = 0.7
 START_LIMIT = 60.0
 
-_BOOT = "import sys; sys.path.insert(0, sys.argv[1]); from mcpush.sql_workers import serve; serve()"
+# In place of sys.path[0], which is the current directory here: what lies there must not run.
+_BOOT = "import sys; sys.path[0] = sys.argv[1]; from mcpush.sql_workers import serve; serve()"
 
 
 @dataclass(frozen=True)

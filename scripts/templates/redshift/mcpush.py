@@ -12,10 +12,13 @@ from pathlib import Path
 _folder = Path(__file__).parent.resolve()
 _scripts = _folder.parent.parent
 _library = _scripts / "mcpush"
-_bundle = (_scripts / "new_push.py", _library, _library / "version.py")
-_owners = (_folder.stat().st_uid, 0)
 
-if _folder.parent.name == "templates" and all(path.exists() and path.stat().st_uid in _owners for path in _bundle):
+if (
+    _folder.parent.name == "templates"
+    and (_scripts / "new_push.py").is_file()
+    and (_library / "version.py").is_file()
+    and _library.stat().st_uid in (_folder.stat().st_uid, 0)
+):
     __path__ = [str(_library)]
 else:
     print(
@@ -27,4 +30,4 @@ else:
     )
     raise SystemExit(2)
 
-del sys, Path, _folder, _scripts, _library, _bundle, _owners
+del sys, Path, _folder, _scripts, _library
