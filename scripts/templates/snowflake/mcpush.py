@@ -12,17 +12,16 @@ from pathlib import Path
 _folder = Path(__file__).parent.resolve()
 _scripts = _folder.parent.parent
 _library = _scripts / "mcpush"
+_files = (_scripts / "new_push.py", _library / "version.py")
+_is_bundle = _folder.parent.name == "templates" and all(path.is_file() for path in _files)
+_owners = {path.stat().st_uid for path in (*_files, _library)} if _is_bundle else set()
 
-if (
-    _folder.parent.name == "templates"
-    and (_scripts / "new_push.py").is_file()
-    and (_library / "version.py").is_file()
-    and _library.stat().st_uid in (_folder.stat().st_uid, 0)
-):
+if _is_bundle and _owners <= {_folder.stat().st_uid, 0}:
     __path__ = [str(_library)]
 else:
+    _why = f", and {_library} does not belong to the owner of this folder" if _is_bundle else ""
     print(
-        f"error: the library is missing: {_folder}/mcpush does not exist or is incomplete\n"
+        f"error: the library is missing: {_folder / 'mcpush'} does not exist or is incomplete{_why}\n"
         "  what to do: In the push-ingestion bundle, run 'python scripts/new_push.py --upgrade DIR' if it created\n"
         "  this folder, or 'python scripts/new_push.py WAREHOUSE DIR' for a new one. Or copy the bundle's\n"
         "  scripts/mcpush into it. Do not pip install mcpush: this library is not on PyPI.",
@@ -30,4 +29,4 @@ else:
     )
     raise SystemExit(2)
 
-del sys, Path, _folder, _scripts, _library
+del sys, Path, _folder, _scripts, _library, _files, _is_bundle, _owners

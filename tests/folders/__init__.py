@@ -1,0 +1,1 @@
+"""Tests of the stub and of new_push.py, and what they share."""

@@ -1,0 +1,277 @@
+"""A copied folder at work, and the same in place: the scripts run, push, read SQL, install and pass type checkers."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.folders.bundles import FLOWS, KINDS, RECORD, WAREHOUSES, copied_bundle, files_of, new_push, release_of
+from tests.sandbox_process import SandboxProcess
+from tests.script_process import SCRIPTS, TEMPLATES, clean_environment, run_script, started_script, wait_for
+
+ROOT = SCRIPTS.parent
+ALL_SCRIPTS = [f"{kind}_{flow}.py" for kind in KINDS for flow in FLOWS]
+MANIFEST_BLOCK = re.compile(r"^```json\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def copies(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """<warehouse> made with new_push.py, <warehouse>-by-hand with two copies; the bundle they came from is gone."""
+    home = tmp_path_factory.mktemp("copies")
+    scripts = copied_bundle(home / "bundle")
+    for warehouse in WAREHOUSES:
+        new_push(scripts, warehouse, home / warehouse).check(0)
+        shutil.copytree(scripts / "templates" / warehouse, home / f"{warehouse}-by-hand")
+        shutil.copytree(scripts / "mcpush", home / f"{warehouse}-by-hand/mcpush")
+    shutil.rmtree(home / "bundle")
+    return home
+
+
+# --- the scripts ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("script", ALL_SCRIPTS)
+@pytest.mark.parametrize("warehouse", WAREHOUSES)
+def test_a_copied_script_says_what_it_says_in_place(warehouse: str, script: str, copies: Path, tmp_path: Path) -> None:
+    """Started from elsewhere; both at once, which takes half the time."""
+    env = {"COLUMNS": "100"}
+    with started_script(TEMPLATES / warehouse, script, "--help", env=env, cwd=tmp_path) as in_place:
+        copied = run_script(copies / warehouse, script, "--help", env=env, cwd=tmp_path).check(0)
+        assert wait_for(in_place).check(0).stdout == copied.stdout
+    assert f"usage: {script}" in copied.stdout
+    assert "exit codes: 0 done" in copied.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("warehouse", WAREHOUSES)
+def test_a_copied_script_has_the_release_of_its_bundle(warehouse: str, copies: Path, tmp_path: Path) -> None:
+    for folder in (TEMPLATES / warehouse, copies / warehouse, copies / f"{warehouse}-by-hand"):
+        for script in ("collect_metadata.py", "push_query_logs.py"):
+            said = run_script(folder, script, "--version", env={}, cwd=tmp_path).check(0).stdout
+            assert said == f"{script} {release_of(SCRIPTS)}\n"
+
+
+def what_stays(summary: dict[str, Any]) -> dict[str, Any]:
+    """A summary without what is of one run: times and ids."""
+    return {name: value for name, value in summary.items() if name not in ("seconds", "invocation_ids")}
+
+
+def test_a_push_is_the_same_from_every_place(copies: Path, tmp_path: Path, sandbox: SandboxProcess) -> None:
+    (block,) = MANIFEST_BLOCK.findall((ROOT / "references/manifest.md").read_text(encoding="utf-8"))
+    summaries, events = [], []
+    for number, folder in enumerate([TEMPLATES / "snowflake", copies / "snowflake", copies / "snowflake-by-hand"]):
+        cwd = tmp_path / str(number)
+        cwd.mkdir()
+        (cwd / "metadata.jsonl").write_text(block, encoding="utf-8")
+        untouched = files_of(folder)
+        summary = run_script(folder, "push_metadata.py", env=sandbox.env, cwd=cwd).check(0).summary
+        assert files_of(folder) == untouched
+        (invocation,) = summary["invocation_ids"]
+        events.append(list(sandbox.received("metadata", invocation)))
+        summaries.append(what_stays(summary))
+    assert summaries[0]["status"] == "complete"
+    assert summaries[0]["records_accepted"] == 1
+    assert summaries == [summaries[0]] * 3
+    assert len(events[0]) == 1
+    assert events == [events[0]] * 3
+
+
+# --- SQL lineage, which starts processes of its own -----------------------------------------------------
+
+READER = """
+import sys
+from datetime import datetime, timezone
+from pathlib import Path
+import mcpush.sql_lineage
+from mcpush.sql_lineage import Defaults, LineageLog
+
+def main() -> None:
+    at = datetime(2026, 1, 1, tzinfo=timezone.utc)
+    with LineageLog("redshift", workers=2) as log:
+        for number in range(20):
+            text = f"INSERT INTO t{number} SELECT a FROM s{number}"
+            log.add(text, session="1", defaults=Defaults("dev", "public"), at=at)
+        found = {(each["sources"][0]["name"], each["destination"]["name"]) for each in log.records()}
+    assert found == {(f"s{number}", f"t{number}") for number in range(20)}, found
+    print(Path(mcpush.sql_lineage.__file__).parent)
+
+if __name__ == "__main__":
+    main()
+"""
+PLANTED = """
+with open({mark!r}, "a") as file:
+    file.write(__name__)
+raise SystemExit
+"""
+
+
+def read_sql(folder: Path, cwd: Path) -> Path:
+    """Read SQL in workers with a script of the folder; returns where the library was."""
+    script = folder / "read_sql.py"
+    script.write_text(READER, encoding="utf-8")
+    try:
+        return Path(run_script(folder, script.name, env={}, cwd=cwd).check(0).stdout.strip())
+    finally:
+        script.unlink()
+
+
+@pytest.fixture
+def places(copies: Path, tmp_path: Path) -> dict[str, tuple[Path, Path]]:
+    """The template folder in place, and copies: where the scripts are, and where their library is."""
+    scripts = copied_bundle(tmp_path / "bundle")
+    return {
+        "in place": (scripts / "templates/redshift", scripts / "mcpush"),
+        "made": (copies / "redshift", copies / "redshift/mcpush"),
+        "by hand": (copies / "redshift-by-hand", copies / "redshift-by-hand/mcpush"),
+    }
+
+
+@pytest.mark.parametrize("place", ["in place", "made", "by hand"])
+def test_the_workers_that_read_sql_find_the_library(
+    place: str, places: dict[str, tuple[Path, Path]], tmp_path: Path
+) -> None:
+    folder, library = places[place]
+    assert read_sql(folder, tmp_path) == library
+
+
+@pytest.mark.parametrize("planted", ["mcpush", "sqlglot", "queue"])
+@pytest.mark.parametrize("place", ["in place", "made"])
+def test_the_workers_run_nothing_of_the_current_directory(
+    planted: str, place: str, places: dict[str, tuple[Path, Path]], tmp_path: Path
+) -> None:
+    """Python itself does not: a script's own folder is where it looks first."""
+    folder, library = places[place]
+    mark = tmp_path / "ran.txt"
+    here = tmp_path / "here"
+    (here / planted).mkdir(parents=True)
+    (here / planted / "__init__.py").write_text(PLANTED.format(mark=str(mark)), encoding="utf-8")
+    try:
+        assert read_sql(folder, here) == library
+    finally:
+        assert not mark.exists(), "code of the current directory ran"
+
+
+# --- installing -----------------------------------------------------------------------------------------
+
+
+def succeeds(*command: str | Path, cwd: Path, env: dict[str, str] | None = None) -> str:
+    """The stdout of a command, which has to end with 0."""
+    run = subprocess.run(
+        list(map(str, command)), cwd=cwd, env=clean_environment(env or {}), capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, f"{run.stdout}\n{run.stderr}"
+    return run.stdout
+
+
+def test_what_pip_installs_from_the_list_is_enough(copies: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "redshift"
+    shutil.copytree(copies / "redshift", folder)
+    succeeds(sys.executable, "-m", "venv", tmp_path / "venv", cwd=tmp_path)
+    python = tmp_path / "venv" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    succeeds(python, "-m", "pip", "install", "--quiet", "-r", "requirements.txt", cwd=folder)
+    succeeds(python, "-m", "pip", "check", cwd=folder)
+    assert "mcpush" not in succeeds(python, "-m", "pip", "list", cwd=folder)
+    for script in ("collect_and_push_metadata.py", "collect_and_push_lineage.py", "collect_and_push_query_logs.py"):
+        # -E and -s: of this machine, only what was installed now can be imported.
+        said = succeeds(python, "-E", "-s", folder / script, "--version", cwd=tmp_path)
+        assert said == f"{script} {release_of(SCRIPTS)}\n"
+    (folder / "read_sql.py").write_text(READER, encoding="utf-8")
+    assert succeeds(python, "-E", "-s", folder / "read_sql.py", cwd=tmp_path).strip() == str(folder / "mcpush")
+
+
+def index_that_pip_uses() -> dict[str, str]:
+    """The same package index and certificates for uv, which does not read pip's configuration."""
+    listed = succeeds(sys.executable, "-m", "pip", "config", "list", cwd=ROOT)
+    found = dict(re.findall(r"(?m)^(?::env:|\w+)\.(index-url|cert)=(.*)$", listed))
+    variables = {"index-url": "UV_DEFAULT_INDEX", "cert": "SSL_CERT_FILE"}
+    return {
+        variables[name]: ast.literal_eval(value) for name, value in found.items() if variables[name] not in os.environ
+    }
+
+
+def test_uv_runs_a_script_by_its_inline_dependencies(copies: Path) -> None:
+    script = "collect_and_push_metadata.py"
+    env = index_that_pip_uses() | {"UV_PYTHON": sys.executable, "UV_PYTHON_DOWNLOADS": "never"}
+    command = [sys.executable, "-m", "uv", "run", "--no-project", script, "--version"]
+    assert succeeds(*command, cwd=copies / "snowflake", env=env) == f"{script} {release_of(SCRIPTS)}\n"
+
+
+def test_uv_makes_a_folder(tmp_path: Path) -> None:
+    env = {"UV_PYTHON": sys.executable, "UV_PYTHON_DOWNLOADS": "never", "UV_OFFLINE": "1"}
+    command = [sys.executable, "-m", "uv", "run", str(SCRIPTS / "new_push.py"), "redshift", "my-push"]
+    succeeds(*command, cwd=tmp_path, env=env)
+    assert (tmp_path / "my-push" / RECORD).is_file()
+
+
+# --- type checkers --------------------------------------------------------------------------------------
+
+# The one error that both have to find: they see the library's types, not Any.
+WRONG = """\"\"\"Takes a text for a number.\"\"\"
+
+from mcpush.version import RELEASE
+
+NUMBER: int = RELEASE
+"""
+# pycarlo is annotated throughout, but shipped without py.typed.
+MYPY_SETTINGS = "[mypy]\npython_version = 3.10\n[mypy-pycarlo.*]\nfollow_untyped_imports = True\n"
+
+
+@pytest.fixture(scope="module")
+def checked(copies: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The copies with a wrong module each, and settings for both type checkers."""
+    home = tmp_path_factory.mktemp("checked") / "copies"
+    shutil.copytree(copies, home, ignore=shutil.ignore_patterns("redshift-by-hand"))
+    for folder in home.iterdir():
+        (folder / "wrong.py").write_text(WRONG, encoding="utf-8")
+    environments = [{"root": warehouse} for warehouse in WAREHOUSES]
+    settings = {
+        "typeCheckingMode": "standard",
+        "pythonVersion": "3.10",
+        "include": WAREHOUSES,
+        "executionEnvironments": environments,
+    }
+    (home / "pyrightconfig.json").write_text(json.dumps(settings), encoding="utf-8")
+    (home / "mypy.ini").write_text(MYPY_SETTINGS, encoding="utf-8")
+    return home
+
+
+def modules_of(folders: Iterable[Path]) -> int:
+    """How many modules they have, without the stubs, which directories of the same name hide."""
+    return sum(path.name != "mcpush.py" for folder in folders for path in folder.rglob("*.py"))
+
+
+@pytest.mark.parametrize(
+    ("name", "options"), [*((name, ["--strict"]) for name in WAREHOUSES), ("snowflake-by-hand", [])]
+)
+def test_mypy_finds_nothing_in_a_copy(name: str, options: list[str], checked: Path) -> None:
+    folder = checked / name
+    settings = ["--config-file", str(checked / "mypy.ini"), "--cache-dir", str(checked.parent / "cache")]
+    command = [sys.executable, "-m", "mypy", *settings, *options, "."]
+    run = subprocess.run(command, cwd=folder, env=clean_environment({}), capture_output=True, text=True, check=False)
+    *errors, summary = run.stdout.splitlines()
+    assert len(errors) == 1, run.stdout
+    assert errors[0].startswith("wrong.py:5: error: Incompatible types in assignment")
+    assert f"(checked {modules_of([folder])} source files)" in summary
+    assert run.returncode == 1
+
+
+def test_pyright_finds_nothing_in_a_copy(checked: Path) -> None:
+    command = [sys.executable, "-m", "basedpyright", "--pythonpath", sys.executable, "--outputjson", "-p", str(checked)]
+    run = subprocess.run(command, cwd=checked, env=clean_environment({}), capture_output=True, text=True, check=False)
+    found = json.loads(run.stdout)
+    folders = [checked / warehouse for warehouse in WAREHOUSES]
+    errors = [each for each in found["generalDiagnostics"] if each["severity"] == "error"]
+    assert sorted(each["file"] for each in errors) == sorted(str(folder / "wrong.py") for folder in folders), errors
+    assert {each["rule"] for each in errors} == {"reportAssignmentType"}
+    assert found["summary"]["filesAnalyzed"] >= modules_of(folders)
+    assert run.returncode == 1

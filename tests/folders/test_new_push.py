@@ -1,0 +1,632 @@
+"""new_push.py makes a complete folder, or nothing: from any bundle, in any place, and whatever interrupts it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from packaging.requirements import Requirement
+
+from tests.folders.bundles import (
+    FLOWS,
+    KINDS,
+    NEWER,
+    RECORD,
+    WAREHOUSES,
+    bound_by_modes,
+    change,
+    copied_bundle,
+    edit,
+    ended,
+    files_of,
+    interrupted,
+    left_over,
+    make_read_only,
+    new_push,
+    offered,
+    release_of,
+    set_release,
+    sha256,
+    signalled,
+    small_bundle,
+    snapshot,
+    started_new_push,
+    to_crlf,
+    wait_until_stopped,
+)
+from tests.script_process import clean_environment, run_script
+
+MANY_FILES = 4_000  # so many that whoever waits for the staging folder finds it
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A bundle that nothing is written to."""
+    scripts = copied_bundle(tmp_path_factory.mktemp("bundle"))
+    before = snapshot(scripts)
+    yield scripts
+    assert snapshot(scripts) == before
+
+
+@pytest.fixture(scope="module")
+def slow_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle whose library takes long to write."""
+    scripts = copied_bundle(tmp_path_factory.mktemp("slow"))
+    one = scripts / "mcpush/extra_0.py"
+    one.write_text("# one of many\n")
+    for number in range(1, MANY_FILES):
+        (scripts / f"mcpush/extra_{number}.py").hardlink_to(one)
+    return scripts
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Path:
+    return tmp_path / "my-push"
+
+
+def record_of(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    return found
+
+
+def without_record(folder: Path) -> dict[str, bytes]:
+    return {name: content for name, content in files_of(folder).items() if name != RECORD}
+
+
+def check_runs(folder: Path, scripts: Path) -> None:
+    script = "collect_metadata.py"
+    said = run_script(folder, script, "--version", env={}, cwd=folder).check(0).stdout
+    assert said == f"{script} {release_of(scripts)}\n"
+
+
+# --- what is made ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("warehouse", WAREHOUSES)
+def test_a_folder_is_complete_and_equal_to_the_bundle(warehouse: str, bundle: Path, target: Path) -> None:
+    new_push(bundle, warehouse, target).check(0)
+    assert without_record(target) == offered(bundle, warehouse)
+    assert sum(name.startswith("mcpush/") for name in files_of(target)) > 20
+    assert left_over(target.parent) == []
+
+
+@pytest.mark.parametrize("warehouse", WAREHOUSES)
+def test_the_record_has_the_release_the_flows_and_every_digest(warehouse: str, bundle: Path, target: Path) -> None:
+    new_push(bundle, warehouse, target).check(0)
+    assert record_of(target) == {
+        "release": release_of(bundle),
+        "warehouse": warehouse,
+        "flows": list(FLOWS),
+        "files": {name: sha256(content) for name, content in without_record(target).items()},
+    }
+
+
+def test_a_new_template_folder_needs_no_other_change(tmp_path: Path, target: Path) -> None:
+    scripts = copied_bundle(tmp_path / "bundle")
+    shutil.copytree(scripts / "templates/redshift", scripts / "templates/teradata")
+    assert "redshift, snowflake, teradata" in new_push(scripts, "--help").check(0).stdout
+    new_push(scripts, "teradata", target).check(0)
+    assert without_record(target) == offered(scripts, "teradata")
+    assert record_of(target)["warehouse"] == "teradata"
+
+
+def test_what_a_machine_left_in_the_bundle_stays_there(tmp_path: Path, target: Path) -> None:
+    """Caches, settings, and manifests of runs in place: they hold what a warehouse told."""
+    scripts = copied_bundle(tmp_path / "bundle")
+    wanted = offered(scripts, "snowflake")
+    for place in (scripts / "mcpush", scripts / "templates/snowflake"):
+        for name in ("__pycache__/gateway.cpython-311.pyc", ".mypy_cache/3.11/x.json", ".env", ".DS_Store"):
+            (place / name).parent.mkdir(parents=True, exist_ok=True)
+            (place / name).write_text("of this machine")
+    for name in ("metadata.jsonl", "metadata.jsonl.journal", "lineage.state.json", "logs/push.log", "connection.py~"):
+        (scripts / "templates/snowflake" / name).parent.mkdir(exist_ok=True)
+        (scripts / "templates/snowflake" / name).write_text("of a run in place")
+    new_push(scripts, "snowflake", target).check(0)
+    assert without_record(target) == wanted
+
+
+def test_an_empty_folder_is_filled(bundle: Path, target: Path) -> None:
+    target.mkdir()
+    new_push(bundle, "redshift", target).check(0)
+    assert without_record(target) == offered(bundle, "redshift")
+
+
+def test_an_empty_folder_keeps_its_mode(bundle: Path, target: Path) -> None:
+    """Who made it for one's own eyes will put keys and query texts there."""
+    target.mkdir(mode=0o700)
+    new_push(bundle, "redshift", target).check(0)
+    assert stat.S_IMODE(target.stat().st_mode) == 0o700
+
+
+def test_folders_above_are_made(bundle: Path, tmp_path: Path) -> None:
+    new_push(bundle, "redshift", "a/b/my-push", cwd=tmp_path).check(0)
+    assert without_record(tmp_path / "a/b/my-push") == offered(bundle, "redshift")
+
+
+def test_a_dry_run_prints_the_same_and_writes_nothing(bundle: Path, tmp_path: Path) -> None:
+    target = tmp_path / "a/my-push"
+    for options in ([], ["--flows", "metadata"]):
+        rehearsed = new_push(bundle, "snowflake", target, "--dry-run", *options).check(0)
+        assert list(tmp_path.iterdir()) == []
+        made = new_push(bundle, "snowflake", target, *options).check(0)
+        assert rehearsed.lines == made.lines
+        assert "would be complete" in rehearsed.stdout
+        listed = {line.split()[1] for line in made.lines}
+        top = {name.partition("/")[0] for name in files_of(target)}
+        assert {name.rstrip("/") for name in listed} == top
+        shutil.rmtree(tmp_path / "a")
+
+
+# --- what is refused ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [("snowflak", "snowflake"), ("Snowflake", "snowflake"), ("SNOWFLAKE", "snowflake"), ("red-shift", "redshift")],
+)
+def test_a_warehouse_is_suggested(given: str, meant: str, bundle: Path, target: Path) -> None:
+    run = new_push(bundle, given, target)
+    run.refused(f"there is no template for {given!r}; did you mean {meant}?", ", ".join(WAREHOUSES))
+    assert not target.exists()
+
+
+@pytest.mark.parametrize("given", ["zzzz", "_shared", "..", "", "."])
+def test_nothing_is_suggested_for_what_is_like_no_warehouse(given: str, bundle: Path, target: Path) -> None:
+    run = new_push(bundle, given, target).refused("there is no template for", ", ".join(WAREHOUSES))
+    assert "did you mean" not in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("metadta", "no flow 'metadta'; did you mean metadata?"),
+        ("metadata,query_log", "no flow 'query_log'; did you mean query_logs?"),
+        ("metadata,zzzz", "no flow 'zzzz'"),
+        ("metadata,", "no flow ''"),
+    ],
+)
+def test_a_flow_is_suggested(given: str, said: str, bundle: Path, target: Path) -> None:
+    new_push(bundle, "snowflake", target, "--flows", given).refused(said, "metadata, lineage, query_logs")
+    assert not target.exists()
+
+
+def test_a_flow_that_a_warehouse_does_not_have_is_refused(tmp_path: Path, target: Path) -> None:
+    scripts = copied_bundle(tmp_path / "bundle")
+    for name in ("collect_lineage.py", "push_lineage.py", "collect_and_push_lineage.py"):
+        (scripts / "templates/redshift" / name).unlink()
+    new_push(scripts, "redshift", target, "--flows", "lineage").refused("redshift has no flow 'lineage'")
+    new_push(scripts, "redshift", target).check(0)
+    assert record_of(target)["flows"] == ["metadata", "query_logs"]
+
+
+@pytest.mark.parametrize("there", ["notes.txt", ".hidden", "mcpush/x.py"])
+def test_a_folder_that_is_not_empty_is_refused_and_untouched(there: str, bundle: Path, target: Path) -> None:
+    (target / there).parent.mkdir(parents=True)
+    (target / there).write_text("mine")
+    before = snapshot(target.parent)
+    for options in ([], ["--dry-run"]):
+        new_push(bundle, "snowflake", target, *options).refused(f"{target} is not empty")
+    assert snapshot(target.parent) == before
+
+
+def test_a_folder_made_before_is_refused_with_the_way_to_upgrade_it(bundle: Path, target: Path) -> None:
+    new_push(bundle, "snowflake", target).check(0)
+    new_push(bundle, "snowflake", target).refused("is not empty", f"--upgrade {target}")
+
+
+def test_a_file_is_refused(bundle: Path, target: Path) -> None:
+    target.write_text("mine")
+    new_push(bundle, "snowflake", target).refused(f"{target} is a file")
+    assert target.read_text() == "mine"
+
+
+@pytest.mark.parametrize("inside", [".", "my-push", "templates/my-push", "templates/snowflake", "mcpush/new/my-push"])
+def test_a_folder_inside_the_bundle_is_refused(inside: str, bundle: Path) -> None:
+    new_push(bundle, "snowflake", bundle / inside).refused("is part of the bundle")
+    new_push(bundle, "--upgrade", bundle / inside).refused("is part of the bundle")
+
+
+def test_the_current_directory_is_refused(bundle: Path, target: Path) -> None:
+    target.mkdir()
+    new_push(bundle, "snowflake", ".", cwd=target).refused("is the current directory")
+    assert list(target.iterdir()) == []
+
+
+@pytest.mark.parametrize("given", [["snowflake"], [], ["--upgrade", "my-push", "snowflake"], ["--flows", "metadata"]])
+def test_wrong_arguments_are_refused(given: list[str], bundle: Path, tmp_path: Path) -> None:
+    run = new_push(bundle, *given, cwd=tmp_path).check(2)
+    assert "usage: new_push.py" in run.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_bundle_without_its_library_is_refused(tmp_path: Path, target: Path) -> None:
+    scripts = copied_bundle(tmp_path / "bundle")
+    new_push(scripts, "snowflake", target).check(0)
+    shutil.rmtree(scripts / "mcpush")
+    before = snapshot(target)
+    new_push(scripts, "snowflake", tmp_path / "other").refused(str(scripts / "mcpush"), "Download")
+    new_push(scripts, "--upgrade", target).refused(str(scripts / "mcpush"), "Download")
+    assert snapshot(target) == before
+    assert not (tmp_path / "other").exists()
+
+
+# --- each flow alone ------------------------------------------------------------------------------------
+
+
+def distributions_for(requirements: Path) -> set[str]:
+    """The names of what pip would install for a requirements file, from what is installed here."""
+    lines = requirements.read_text(encoding="utf-8").splitlines()
+    waiting = [(Requirement(line), {""}) for line in lines if not line.startswith("#")]
+    found: dict[str, set[str]] = {}
+    while waiting:
+        asked, extras = waiting.pop()
+        if asked.marker and not any(asked.marker.evaluate({"extra": extra}) for extra in extras):
+            continue
+        if not asked.extras <= found.get(asked.name, set()) or asked.name not in found:
+            found[asked.name] = found.get(asked.name, set()) | asked.extras
+            needed = importlib.metadata.requires(asked.name) or []
+            waiting += [(Requirement(each), {"", *asked.extras}) for each in needed]
+    return set(found)
+
+
+def link_distributions(names: set[str], site: Path) -> None:
+    """A folder to import exactly these distributions from."""
+    site.mkdir()
+    for name in names:
+        distribution = importlib.metadata.distribution(name)
+        for top in {file.parts[0] for file in distribution.files or []} - {"..", "__pycache__"}:
+            if not (site / top).exists():
+                (site / top).symlink_to(Path(str(distribution.locate_file(top))))
+
+
+IMPORTED = """
+import importlib, importlib.util, json, os, sys
+folder, site, *modules = sys.argv[1:]
+sys.path = [folder, *sys.path, site]
+for module in modules:
+    importlib.import_module(module)
+files = [getattr(each, "__file__", None) for each in list(sys.modules.values())]
+own = sorted(os.path.basename(each) for each in files if each and os.path.dirname(each) == folder)
+print(json.dumps({"own": own, "sqlglot": importlib.util.find_spec("sqlglot") is not None}))
+"""
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+@pytest.mark.parametrize("warehouse", WAREHOUSES)
+def test_a_flow_alone_has_what_it_imports_and_no_more(warehouse: str, flow: str, bundle: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "my-push"
+    new_push(bundle, warehouse, folder, "--flows", flow).check(0)
+    link_distributions(distributions_for(folder / "requirements.txt"), tmp_path / "site")
+    modules = [f"{kind}_{flow}" for kind in KINDS]
+    # -I and -S: neither the current directory nor what is installed here can be imported. -B: no caches are written.
+    command = [sys.executable, "-I", "-S", "-B", "-c", IMPORTED, str(folder), str(tmp_path / "site"), *modules]
+    found = subprocess.run(command, capture_output=True, text=True, check=False, env=clean_environment({}))
+    assert found.returncode == 0, found.stderr
+    imported = json.loads(found.stdout)
+    assert imported["sqlglot"] == (flow == "lineage")
+    assert imported["own"] == sorted(path.name for path in folder.glob("*.py") if path.name != "mcpush.py")
+    assert record_of(folder)["flows"] == [flow]
+    assert record_of(folder)["files"].keys() == without_record(folder).keys()
+
+
+@pytest.mark.parametrize("warehouse", WAREHOUSES)
+def test_a_flow_alone_differs_in_scripts_and_requirements_only(warehouse: str, bundle: Path, target: Path) -> None:
+    new_push(bundle, warehouse, target, "--flows", "metadata").check(0)
+    here, whole = without_record(target), offered(bundle, warehouse)
+    assert {name for name in here if here[name] != whole[name]} == {"requirements.txt"}
+    left_out = whole.keys() - here.keys()
+    assert {f"{kind}_{flow}.py" for kind in KINDS for flow in ("lineage", "query_logs")} <= left_out
+    assert all(name.endswith(".py") and "/" not in name for name in left_out)
+    listed = set(here["requirements.txt"].splitlines())
+    assert {line.split(b"=")[0].split(b">")[0].split(b"[")[0] for line in listed} >= {b"pycarlo", b"tenacity", b"tqdm"}
+    assert listed < set(whole["requirements.txt"].splitlines())
+
+
+def test_flows_come_in_any_order_and_spelling(bundle: Path, tmp_path: Path) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    new_push(bundle, "redshift", one, "--flows", "query_logs,metadata").check(0)
+    new_push(bundle, "redshift", other, "--flows", " metadata , query-logs,metadata").check(0)
+    assert files_of(one) == files_of(other)
+    assert record_of(one)["flows"] == ["metadata", "query_logs"]
+
+
+def test_all_flows_by_name_are_the_whole(bundle: Path, tmp_path: Path) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    new_push(bundle, "redshift", one, "--flows", "metadata,lineage,query_logs").check(0)
+    new_push(bundle, "redshift", other).check(0)
+    assert files_of(one) == files_of(other)
+
+
+def test_no_flow_is_not_every_flow(bundle: Path, target: Path) -> None:
+    """An unset variable in a job: --flows "$FLOWS"."""
+    new_push(bundle, "redshift", target, "--flows", "").refused("metadata, lineage, query_logs")
+    assert not target.exists()
+
+
+# --- from any bundle, in any place ----------------------------------------------------------------------
+
+
+def test_spaces_quotes_and_other_alphabets_in_the_path(tmp_path: Path) -> None:
+    home = tmp_path / "mein Bündel 数据 '1'"
+    scripts = copied_bundle(home)
+    target = tmp_path / "größe & 数据's" / "my push"
+    run = new_push(scripts, "snowflake", target).check(0)
+    assert str(target) in run.stdout
+    assert without_record(target) == offered(scripts, "snowflake")
+    check_runs(target, scripts)
+    (command,) = (line for line in run.stdout.splitlines() if line.startswith("  cd "))
+    shown = subprocess.run(f"{command} && pwd", shell=True, capture_output=True, text=True, check=True)  # noqa: S602
+    assert shown.stdout == f"{target}\n"
+    new_push(scripts, "--upgrade", target).check(0)
+
+
+@pytest.mark.parametrize("warehouse", ["snowflake", "größe"])
+def test_a_terminal_of_one_alphabet(warehouse: str, bundle: Path, tmp_path: Path) -> None:
+    ascii_only = {"LC_ALL": "C", "LANG": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    target = tmp_path / "größe 数据"
+    run = new_push(bundle, warehouse, target, env=ascii_only)
+    if warehouse == "snowflake":
+        run.check(0)
+        assert run.stdout.isascii()
+        assert without_record(target) == offered(bundle, "snowflake")
+        new_push(bundle, "--upgrade", target, env=ascii_only).check(0)
+    else:
+        run.refused("there is no template for")
+
+
+def test_a_read_only_bundle_makes_a_writable_folder(tmp_path: Path, target: Path) -> None:
+    before = bound_by_modes()
+    scripts = copied_bundle(tmp_path / "bundle")
+    newer = copied_bundle(tmp_path / "newer")
+    set_release(newer, NEWER)
+    change(newer / "templates/redshift/README.md", "# ", "# Newer: ")
+    writing_caches = {"PYTHONDONTWRITEBYTECODE": ""}
+    for each in (scripts, newer):
+        make_read_only(each.parent)
+    untouched = [snapshot(each.parent) for each in (scripts, newer)]
+    try:
+        new_push(scripts, "redshift", target, before=before, env=writing_caches).check(0)
+        assert without_record(target) == offered(scripts, "redshift")
+        for path in [target, *target.rglob("*")]:
+            assert path.stat().st_mode & stat.S_IWUSR, path
+        new_push(newer, "--upgrade", target, before=before, env=writing_caches).check(0)
+        assert without_record(target) == offered(newer, "redshift")
+        assert [snapshot(each.parent) for each in (scripts, newer)] == untouched
+    finally:
+        for each in (scripts, newer):
+            make_read_only(each.parent, read_only=False)
+
+
+def test_a_place_that_may_not_be_written_is_told(bundle: Path, tmp_path: Path) -> None:
+    before = bound_by_modes()
+    locked = tmp_path / "locked"
+    locked.mkdir(mode=0o555)
+    new_push(bundle, "snowflake", locked / "my-push", before=before).refused(str(locked), "permissions")
+    assert list(locked.iterdir()) == []
+
+
+def test_a_bundle_from_a_zip(bundle: Path, tmp_path: Path, target: Path) -> None:
+    """As people download it; nothing in it is executable and Python reads no modes from it."""
+    with zipfile.ZipFile(tmp_path / "bundle.zip", "w") as archive:
+        for name, content in files_of(bundle).items():
+            archive.writestr(f"push-ingestion-main/scripts/{name}", content)
+    with zipfile.ZipFile(tmp_path / "bundle.zip") as archive:
+        archive.extractall(tmp_path)
+    scripts = tmp_path / "push-ingestion-main/scripts"
+    new_push(scripts, "snowflake", target).check(0)
+    assert without_record(target) == offered(bundle, "snowflake")
+    shutil.rmtree(scripts)
+    check_runs(target, bundle)
+
+
+@pytest.mark.parametrize("options", [[], ["--flows", "metadata"]], ids=["all", "one flow"])
+def test_a_bundle_with_crlf_makes_the_same_folder(options: list[str], bundle: Path, tmp_path: Path) -> None:
+    scripts = copied_bundle(tmp_path / "bundle")
+    to_crlf(scripts)
+    assert b"\r\n" in (scripts / "new_push.py").read_bytes()
+    one, other = tmp_path / "one", tmp_path / "other"
+    new_push(scripts, "redshift", one, *options).check(0)
+    new_push(bundle, "redshift", other, *options).check(0)
+    assert record_of(one) == record_of(other)
+    check_runs(one, bundle)
+    for upgrading in (scripts, bundle):
+        for folder in (one, other):
+            assert "nothing to change" in new_push(upgrading, "--upgrade", folder).check(0).stdout
+
+
+# --- interrupted ----------------------------------------------------------------------------------------
+
+
+def wait_for_staging(parent: Path, process: subprocess.Popen[str]) -> Path:
+    while process.poll() is None:
+        if found := [name for name in left_over(parent) if name.endswith("-staging")]:
+            return parent / found[0]
+        time.sleep(0.001)
+    raise AssertionError(f"it ended before it could be interrupted: {process.communicate()}")
+
+
+def test_killed_it_leaves_no_folder_and_the_next_run_makes_it(slow_bundle: Path, target: Path) -> None:
+    with started_new_push(slow_bundle, "redshift", target) as process:
+        staging = wait_for_staging(target.parent, process)
+        process.kill()
+        assert ended(process).code == -signal.SIGKILL
+    assert staging.is_dir()
+    assert not target.exists()
+    again = new_push(slow_bundle, "redshift", target).check(0)
+    assert f"removed   {staging}" in again.stdout
+    assert left_over(target.parent) == []
+    assert without_record(target) == offered(slow_bundle, "redshift")
+
+
+def test_a_second_run_for_the_same_folder_is_refused(bundle: Path, target: Path) -> None:
+    stopping = signalled(10, signal.SIGSTOP, target.parent)
+    with started_new_push(bundle, "redshift", target, before=stopping) as first:
+        wait_until_stopped(first)
+        new_push(bundle, "redshift", target).refused("another run is using")
+        first.send_signal(signal.SIGCONT)
+        ended(first).check(0)
+    assert without_record(target) == offered(bundle, "redshift")
+    assert left_over(target.parent) == []
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 4, 10])
+def test_what_a_living_run_has_is_not_swept(number: int, bundle: Path, tmp_path: Path) -> None:
+    """Two warehouses at once, as a job makes them; also where the first run has locked nothing yet."""
+    stopping = signalled(number, signal.SIGSTOP, tmp_path / ".one")
+    with started_new_push(bundle, "redshift", tmp_path / "one", before=stopping) as first:
+        wait_until_stopped(first)
+        second = new_push(bundle, "snowflake", tmp_path / "other").check(0)
+        first.send_signal(signal.SIGCONT)
+        ended(first).check(0)
+    assert "removed" not in second.stdout
+    assert without_record(tmp_path / "one") == offered(bundle, "redshift")
+    assert without_record(tmp_path / "other") == offered(bundle, "snowflake")
+
+
+def test_of_runs_that_start_at_once_one_wins(bundle: Path, tmp_path: Path) -> None:
+    for number in range(3):
+        target = tmp_path / f"my-push-{number}"
+        with ExitStack() as all_of_them:
+            processes = [all_of_them.enter_context(started_new_push(bundle, "redshift", target)) for _ in range(4)]
+            runs = [ended(process) for process in processes]
+        assert sorted(run.code for run in runs) == [0, 2, 2, 2], [run.stderr for run in runs]
+        assert [run.stderr.startswith("error: ") for run in runs if run.code] == [True] * 3
+        assert without_record(target) == offered(bundle, "redshift")
+        assert left_over(tmp_path) == []
+
+
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT])
+def test_interrupted_before_any_of_its_steps_it_made_all_or_nothing(sent: signal.Signals, tmp_path: Path) -> None:
+    scripts = small_bundle(tmp_path / "bundle")
+    new_push(scripts, "small", tmp_path / "whole").check(0)
+    whole = files_of(tmp_path / "whole")
+    stopped = {signal.SIGKILL: -signal.SIGKILL, signal.SIGINT: 130}[sent]
+    for number in range(1, 100):
+        parent = tmp_path / str(number)
+        parent.mkdir()
+        target = parent / "my-push"
+        run = interrupted(scripts, "small", target, number=number, sent=sent, below=parent)
+        if run.code == 0:
+            break
+        assert run.code == stopped, run.stderr
+        if sent == signal.SIGINT:
+            assert "Run the same command again" in run.stderr
+            assert "Traceback" not in run.stderr
+        if not target.exists():
+            assert sent == signal.SIGKILL or left_over(parent) == []
+            new_push(scripts, "small", target).check(0)
+            assert left_over(parent) == []
+        assert files_of(target) == whole
+    assert run.code == 0
+    assert number > len(whole)  # it was interrupted at least once before each file
+
+
+def closed_pipe(scripts: Path, *arguments: str | Path, unbuffered: bool) -> tuple[int, str]:
+    """Exit code and stderr of a run whose stdout goes to a reader that has gone away."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    env = clean_environment({"PYTHONUNBUFFERED": "1"} if unbuffered else {})
+    command = [sys.executable, str(scripts / "new_push.py"), *map(str, arguments)]
+    try:
+        run = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, env=env, check=False)
+    finally:
+        os.close(writing)
+    return run.returncode, run.stderr
+
+
+@pytest.mark.parametrize("unbuffered", [False, True], ids=["buffered", "unbuffered"])
+def test_a_reader_that_goes_away_stops_nothing(unbuffered: bool, bundle: Path, target: Path) -> None:
+    assert closed_pipe(bundle, "redshift", target, unbuffered=unbuffered) == (0, "")
+    assert without_record(target) == offered(bundle, "redshift")
+
+
+@pytest.mark.parametrize("unbuffered", [False, True], ids=["buffered", "unbuffered"])
+def test_a_reader_that_goes_away_stops_nothing_after_a_kill_either(
+    unbuffered: bool, bundle: Path, target: Path
+) -> None:
+    """The first line, about what the kill left, is printed before anything is made."""
+    (target.parent / ".my-push.push-ingestion-staging").mkdir()
+    assert closed_pipe(bundle, "redshift", target, unbuffered=unbuffered) == (0, "")
+    assert without_record(target) == offered(bundle, "redshift")
+
+
+@pytest.mark.parametrize("unbuffered", [False, True], ids=["buffered", "unbuffered"])
+def test_the_exit_code_of_an_upgrade_does_not_depend_on_the_reader(
+    unbuffered: bool, bundle: Path, tmp_path: Path, target: Path
+) -> None:
+    new_push(bundle, "redshift", target).check(0)
+    newer = copied_bundle(tmp_path / "newer")
+    edit(newer / "templates/redshift/connection.py", "# newer")
+    edit(target / "connection.py")
+    code, said = closed_pipe(newer, "--upgrade", target, unbuffered=unbuffered)
+    assert (target / "connection.py.new").exists()
+    assert (code, said) == (1, "")
+
+
+# --- Python too old -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("version", [(3, 9, 18, "final", 0), (3, 8, 0, "final", 0)])
+def test_an_old_python_is_told_what_is_needed(version: tuple[object, ...], bundle: Path, target: Path) -> None:
+    code = "import runpy, sys; sys.version_info = {}; runpy.run_path(sys.argv[1], run_name='__main__')"
+    pretending = ["-c", code.format(version)]
+    run = new_push(bundle, "snowflake", target, before=pretending)
+    run.refused(f"Python 3.{version[1]} is too old", "Python 3.10 or newer", "uv run scripts/new_push.py")
+    assert not target.exists()
+
+
+def interpreters(version: str) -> list[str]:
+    """Real interpreters of a version: on the path, or in pyenv's folder."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    found = [shutil.which(f"python{version}"), *map(str, pyenv.glob(f"versions/{version}.*/bin/python"))]
+    show = ["-c", "import sys; print('%s.%s' % sys.version_info[:2])"]
+    runs = [
+        (each, subprocess.run([each, *show], capture_output=True, text=True, check=False)) for each in found if each
+    ]
+    return [each for each, run in runs if run.stdout == f"{version}\n"]
+
+
+@pytest.mark.parametrize("version", ["3.9", "3.8"])
+def test_a_real_old_python_is_told_what_is_needed(version: str, bundle: Path, target: Path) -> None:
+    found = interpreters(version)
+    if not found:
+        pytest.skip(f"no Python {version} on this machine")
+    command = [found[0], str(bundle / "new_push.py"), "snowflake", str(target)]
+    run = subprocess.run(command, capture_output=True, text=True, check=False, env=clean_environment({}))
+    assert run.returncode == 2
+    assert run.stdout == ""
+    assert run.stderr.startswith(f"error: Python {version} is too old: new_push.py and the scripts it copies need")
+    assert "Traceback" not in run.stderr
+    assert not target.exists()
+
+
+@pytest.mark.parametrize("version", ["3.10", "3.12", "3.13"])
+def test_other_pythons_make_the_same_folder_with_nothing_installed(
+    version: str, bundle: Path, tmp_path: Path, target: Path
+) -> None:
+    found = interpreters(version)
+    if not found:
+        pytest.skip(f"no Python {version} on this machine")
+    command = [found[0], "-S", str(bundle / "new_push.py"), "snowflake", str(target)]
+    run = subprocess.run(command, capture_output=True, text=True, check=False, env=clean_environment({}))
+    assert run.returncode == 0, run.stderr
+    new_push(bundle, "snowflake", tmp_path / "other").check(0)
+    assert files_of(target) == files_of(tmp_path / "other")
+
+
+def test_the_standard_library_is_enough(bundle: Path, target: Path) -> None:
+    new_push(bundle, "snowflake", target, "--flows", "metadata", before=["-S"]).check(0)
+    new_push(bundle, "--upgrade", target, "--flows", "lineage", before=["-S"]).check(0)
