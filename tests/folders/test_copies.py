@@ -15,7 +15,17 @@ from typing import Any
 
 import pytest
 
-from tests.folders.bundles import FLOWS, KINDS, RECORD, WAREHOUSES, copied_bundle, files_of, new_push, release_of
+from tests.folders.bundles import (
+    FLOWS,
+    KINDS,
+    RECORD,
+    WAREHOUSES,
+    change,
+    copied_bundle,
+    files_of,
+    new_push,
+    release_of,
+)
 from tests.sandbox_process import SandboxProcess
 from tests.script_process import SCRIPTS, TEMPLATES, clean_environment, run_script, started_script, wait_for
 
@@ -199,11 +209,22 @@ def index_that_pip_uses() -> dict[str, str]:
     }
 
 
-def test_uv_runs_a_script_by_its_inline_dependencies(copies: Path) -> None:
+def test_uv_runs_and_pins_a_script_as_readme_shows(copies: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(copies / "snowflake", tmp_path / "my-push"))
     script = "collect_and_push_metadata.py"
     env = index_that_pip_uses() | {"UV_PYTHON": sys.executable, "UV_PYTHON_DOWNLOADS": "never"}
-    command = [sys.executable, "-m", "uv", "run", "--no-project", script, "--version"]
-    assert succeeds(*command, cwd=copies / "snowflake", env=env) == f"{script} {release_of(SCRIPTS)}\n"
+    uv = [sys.executable, "-m", "uv"]
+    said = f"{script} {release_of(SCRIPTS)}\n"
+    assert succeeds(*uv, "run", script, "--version", cwd=folder, env=env) == said
+    succeeds(*uv, "lock", "--script", script, cwd=folder, env=env)
+    assert "sha256:" in (folder / f"{script}.lock").read_text(encoding="utf-8")
+    assert succeeds(*uv, "run", "--locked", script, "--version", cwd=folder, env=env) == said
+    change(folder / script, '"tenacity>=', '"six>=1",\n#     "tenacity>=')
+    locked = [*uv, "run", "--locked", script, "--version"]
+    run = subprocess.run(locked, cwd=folder, env=clean_environment(env), capture_output=True, text=True, check=False)
+    assert run.returncode != 0
+    assert run.stdout == ""
+    assert "needs to be updated" in run.stderr
 
 
 def test_uv_makes_a_folder(tmp_path: Path) -> None:
