@@ -36,7 +36,8 @@ def create(warehouse: str, target: Path, flows: str | None, dry_run: bool) -> Ou
     done = "would be complete" if dry_run else "is complete"
     summary = [f"{target} {done}: {template.name}, {', '.join(chosen)}, release {record.release}"]
     if not dry_run:
-        summary.append("next: set the variables that its README.md lists, then run")
+        partial = " (it describes all flows)" if chosen != bundle.flows(template) else ""
+        summary.append(f"next: set the variables that its README.md lists{partial}, then run")
         summary.append(f"  cd {shlex.quote(str(target))}")
         summary.append(f"  uv run collect_{chosen[0]}.py --list")
     return Outcome([*notes, *(f"added     {name}" for name in added)], summary)
