@@ -31,9 +31,8 @@ class Copy:
     text: str | None
 
     def is_right(self) -> bool:
-        if self.text is None or not self.path.exists():
-            return self.text is None and not self.path.exists()
-        return self.path.read_bytes() == self.text.encode("utf-8")
+        found = self.path.read_bytes() if self.path.exists() else None
+        return found == (None if self.text is None else self.text.encode("utf-8"))
 
     def write(self) -> None:
         if self.text is None:

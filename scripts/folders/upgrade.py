@@ -58,10 +58,10 @@ class Plan:
         summary = [f"{folder} {done}: {record.warehouse}; flows {flows}; release {releases}"]
         if any(change.name == REQUIREMENTS and change.content for change in self.changes):
             summary.append("next: run 'pip install -r requirements.txt' again where pip installed it")
-        if any(change.note.endswith(".new") for change in self.changes):
+        conflicts = [change.name for change in self.changes if change.conflict]
+        if any(name in record.files for name in conflicts):  # the others are no longer the bundle's
             summary.append("next: merge each .new file into yours by hand, then delete it")
-        conflict = any(change.conflict for change in self.changes)
-        return Outcome(lines, summary, PARTLY_DONE if conflict else DONE)
+        return Outcome(lines, summary, PARTLY_DONE if conflicts else DONE)
 
 
 def upgrade(folder: Path, flows: str | None, dry_run: bool) -> Outcome:
@@ -157,6 +157,7 @@ def plan_library(folder: Path, library: dict[str, bytes], record: Record | None)
         raise edited_library(here, edited, record)
     if current == offered:
         return None
+    check_no_link(here)
     if not current:
         return Change("added", f"{LIBRARY}/", f"{len(offered)} modules")
     new = sum(current.get(name) != found for name, found in offered.items())
@@ -236,12 +237,11 @@ def check_inside(folder: Path, name: str) -> None:
 def check_targets(folder: Path, changes: list[Change]) -> None:
     """Raises FolderError if a change would replace a link, a folder, or a NAME.new that somebody may be merging."""
     for change in changes:
-        path = folder / (change.target or change.name)
-        if not change.target and path != folder / LIBRARY:
+        if not change.target:
             continue
-        if path.is_symlink():
-            raise FolderError(f"{path} is a symbolic link; nothing was changed", "Replace it with a file or folder.")
-        if change.target and path.is_dir():
+        path = folder / change.target
+        check_no_link(path)
+        if path.is_dir():
             raise FolderError(f"{path} is a folder; nothing was changed", "Rename it: a file of that name comes here.")
         if (
             change.target.endswith(".new")
@@ -251,6 +251,11 @@ def check_targets(folder: Path, changes: list[Change]) -> None:
             raise FolderError(
                 f"{path} is not merged yet; nothing was changed", "Merge it, delete it, and run it again."
             )
+
+
+def check_no_link(path: Path) -> None:
+    if path.is_symlink():
+        raise FolderError(f"{path} is a symbolic link; nothing was changed", "Replace it with a file or folder.")
 
 
 # --- carrying it out ------------------------------------------------------------------------------------
