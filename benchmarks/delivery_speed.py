@@ -22,7 +22,8 @@ ROOT = Path(__file__).resolve().parents[1]
 SNOWFLAKE = ROOT / "scripts/templates/snowflake"
 sys.path[:0] = [str(ROOT), str(SNOWFLAKE)]
 
-from mcpush.manifest import Header, Record, Window, Writer, read  # noqa: E402
+from mcpush.manifest import Header, Writer, read  # noqa: E402
+from mcpush.records import Json, TimeRange  # noqa: E402
 from push_metadata import PUSHER as METADATA  # noqa: E402
 from push_query_logs import PUSHER as QUERY_LOGS  # noqa: E402
 
@@ -32,7 +33,7 @@ from tests.script_process import run_script  # noqa: E402
 START = datetime(2026, 3, 1, tzinfo=timezone.utc)
 
 
-def queries(count: int) -> Iterator[Record]:
+def queries(count: int) -> Iterator[Json]:
     for number in range(count):
         moment = (START + timedelta(seconds=number)).isoformat()
         text = f"INSERT INTO mart.orders_{number % 50} SELECT * FROM raw.orders WHERE id = {number}"
@@ -40,17 +41,17 @@ def queries(count: int) -> Iterator[Record]:
         yield {"query_id": f"q{number}", "query_text": text, "user": "ETL", "extra": {"role": "R"}, **times}
 
 
-def tables(count: int) -> Iterator[Record]:
+def tables(count: int) -> Iterator[Json]:
     fields = [{"name": f"column_{number}", "type": "NUMBER(38,0)"} for number in range(20)]
     for number in range(count):
         name = {"database": "SHOP", "schema": "PUBLIC", "name": f"T{number}"}
         yield {"type": "TABLE", **name, "fields": fields, "row_count": number}
 
 
-def measure(flow: str, records: Iterator[Record], build: Callable[[Record], Any], sandbox: SandboxProcess) -> None:
+def measure(flow: str, records: Iterator[Json], build: Callable[[Json], Any], sandbox: SandboxProcess) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"{flow}.jsonl"
-        with Writer(path, Header(flow, "snowflake", "snowflake", START, Window(START, START))) as writer:
+        with Writer(path, Header(flow, "snowflake", "snowflake", START, TimeRange(START, START))) as writer:
             for record in records:
                 writer.write(record)
             writer.finish({}, {})

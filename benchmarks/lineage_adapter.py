@@ -17,7 +17,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
-from mcpush.sql_lineage import ColumnEdge, Defaults, Schema, StatementLineage, TableName, extract
+from mcpush.sql import ColumnEdge, Defaults, Schema, StatementLineage, TableName, extract
 
 
 def schema_of(tables: Mapping[str, Mapping[str, str]] | None) -> Schema | None:

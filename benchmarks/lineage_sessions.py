@@ -19,7 +19,8 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 
-from mcpush.sql_lineage import Defaults, LineageLog, TableName  # noqa: E402
+from mcpush.lineage.query_log import LineageLog  # noqa: E402
+from mcpush.sql import Defaults, TableName  # noqa: E402
 
 from benchmarks.lineage_adapter import schema_of  # noqa: E402
 

@@ -29,7 +29,8 @@ import sqlglot.parser
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "scripts")]
 
-from mcpush.sql_lineage import Defaults, LineageLog, Schema, TableName, extract  # noqa: E402
+from mcpush.lineage.query_log import LineageLog  # noqa: E402
+from mcpush.sql import Defaults, Schema, TableName, extract  # noqa: E402
 
 DIALECT = "snowflake"
 DEFAULTS = Defaults("SHOP", "MART")

@@ -18,8 +18,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
 
+from mcpush.lineage.query_log import schema_from_manifest
 from mcpush.manifest import ManifestError
-from mcpush.sql_lineage import Defaults, Extraction, extract, schema_from_manifest
+from mcpush.sql import Defaults, Extraction, extract
 from mcpush.version import RELEASE
 
 

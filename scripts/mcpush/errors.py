@@ -5,6 +5,9 @@ An error that can be skipped is no exception here: the collector counts it (``Op
 
 from __future__ import annotations
 
+DONE, PARTLY, INTERRUPTED = 0, 1, 130  # exit codes; the others belong to an error below
+UNEXPECTED = 1
+
 
 class PushIngestionError(Exception):
     """Trouble a person has to read. ``remedy`` says what to do next."""

@@ -19,11 +19,10 @@ import hashlib
 import json
 import math
 import os
-import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import datetime
 from decimal import Decimal
 from errno import EISDIR
 from glob import escape
@@ -32,46 +31,15 @@ from types import TracebackType
 from typing import IO, Any, cast
 
 from mcpush.errors import ConfigurationError
+from mcpush.records import Json, TimeRange, iso_utc, parse_utc
 
 FORMAT_VERSION = 1
 FLOWS = ("metadata", "lineage", "query_logs")
-Record = dict[str, Any]
-FRACTION = re.compile(r"\.(\d+)")
 COMPRESSION = 6  # of gzip: level 9 takes three times as long for one hundredth less
 
 
 class ManifestError(ConfigurationError):
     """The file is not a manifest this version can use; the remedy says what to do."""
-
-
-def iso_utc(moment: datetime) -> str:
-    """A moment as ISO 8601 in UTC with ``Z``. A naive datetime is taken as UTC."""
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=timezone.utc)
-    return moment.astimezone(timezone.utc).isoformat().replace("+00:00", "Z")
-
-
-def parse_utc(text: str) -> datetime:
-    """The moment an ISO 8601 text names, in UTC. Raises ValueError or OverflowError when it names none.
-
-    Fractions of a second have any number of digits; Python 3.10 itself takes three or six.
-    """
-    text = FRACTION.sub(lambda found: "." + found[1][:6].ljust(6, "0"), text.strip())
-    moment = datetime.fromisoformat(text.replace("Z", "+00:00").replace("z", "+00:00"))
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=timezone.utc)
-    return moment.astimezone(timezone.utc)
-
-
-@dataclass(frozen=True)
-class Window:
-    """A half-open span of time, start <= t < end, in UTC."""
-
-    start: datetime
-    end: datetime
-
-    def to_json(self) -> dict[str, str]:
-        return {"start": iso_utc(self.start), "end": iso_utc(self.end)}
 
 
 @dataclass(frozen=True)
@@ -85,14 +53,14 @@ class Header:
     warehouse: str
     resource: str
     collected_at: datetime
-    window: Window | None = None
+    window: TimeRange | None = None
     options: dict[str, Any] = field(default_factory=dict)
 
     @property
     def resource_key(self) -> str:
         return "log_type" if self.flow == "query_logs" else "resource_type"
 
-    def to_json(self) -> Record:
+    def to_json(self) -> Json:
         return {
             "manifest": self.flow,
             "version": FORMAT_VERSION,
@@ -104,7 +72,7 @@ class Header:
         }
 
     @classmethod
-    def from_json(cls, line: Record) -> Header:
+    def from_json(cls, line: Json) -> Header:
         window = line.get("window")
         flow = line["manifest"]
         return cls(
@@ -112,7 +80,7 @@ class Header:
             warehouse=line["warehouse"],
             resource=line["log_type" if flow == "query_logs" else "resource_type"],
             collected_at=parse_utc(line["collected_at"]),
-            window=Window(parse_utc(window["start"]), parse_utc(window["end"])) if window else None,
+            window=TimeRange(parse_utc(window["start"]), parse_utc(window["end"])) if window else None,
             options=line.get("options") or {},
         )
 
@@ -150,7 +118,7 @@ def _finite(value: object) -> object:
     return value
 
 
-def encode(record: Record) -> bytes:
+def encode(record: Json) -> bytes:
     """One record as its line, with the line's end. Lone surrogates become ``?``: they are not UTF-8."""
     try:
         text = ENCODER.encode(record)
@@ -218,7 +186,7 @@ class Writer:
                 "Nothing was left behind. Free some space, or write elsewhere with --manifest.",
             ) from error
 
-    def _line(self, content: Record) -> None:
+    def _line(self, content: Json) -> None:
         line = encode(content)
         with self._writing():
             self._file.write(line)
@@ -230,7 +198,7 @@ class Writer:
         finally:
             self._partial.unlink(missing_ok=True)
 
-    def write(self, record: Record) -> None:
+    def write(self, record: Json) -> None:
         self._line(record)
         self.records += 1
 
@@ -267,7 +235,7 @@ def _lines(path: Path) -> Iterator[bytes]:
         raise ManifestError(f"cannot read the manifest {path}: {error.strerror or error}", "") from error
 
 
-def parse_record(path: Path, number: int, line: bytes) -> Record:
+def parse_record(path: Path, number: int, line: bytes) -> Json:
     """The record on a line. Raises ManifestError with the line's number."""
     try:
         value = json.loads(line)
@@ -301,7 +269,7 @@ def _header(path: Path, line: bytes, flow: str | None) -> Header:
         raise ManifestError(f"the header of {path} lacks or garbles {error}", "Collect again.") from error
 
 
-def _trailer(path: Path, number: int, line: bytes, records: int) -> Record:
+def _trailer(path: Path, number: int, line: bytes, records: int) -> Json:
     trailer = parse_record(path, number, line) if line.startswith(b'{"end"') else {}
     if trailer.get("end") is not True:
         raise ManifestError(
@@ -361,7 +329,7 @@ def read_lines(path: Path, flow: str | None = None) -> Iterator[bytes]:
     _trailer(path, number, held or b"", max(number - 2, 0))
 
 
-def read(path: Path, flow: str | None = None) -> Iterator[Record]:
+def read(path: Path, flow: str | None = None) -> Iterator[Json]:
     """Stream the records. Raises ManifestError like ``verify``, the count only after the last record."""
     for number, line in enumerate(read_lines(path, flow), start=2):
         yield parse_record(path, number, line)

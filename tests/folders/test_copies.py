@@ -103,8 +103,9 @@ READER = """
 import sys
 from datetime import datetime, timezone
 from pathlib import Path
-import mcpush.sql_lineage
-from mcpush.sql_lineage import Defaults, LineageLog
+import mcpush.sql
+from mcpush.lineage.query_log import LineageLog
+from mcpush.sql import Defaults
 
 def main() -> None:
     at = datetime(2026, 1, 1, tzinfo=timezone.utc)
@@ -114,7 +115,7 @@ def main() -> None:
             log.add(text, session="1", defaults=Defaults("dev", "public"), at=at)
         found = {(each["sources"][0]["name"], each["destination"]["name"]) for each in log.records()}
     assert found == {(f"s{number}", f"t{number}") for number in range(20)}, found
-    print(Path(mcpush.sql_lineage.__file__).parent)
+    print(Path(mcpush.sql.__file__).parent)
 
 if __name__ == "__main__":
     main()

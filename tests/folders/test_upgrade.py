@@ -158,7 +158,7 @@ def run_states_of(folder: Path) -> dict[str, bytes]:
 def test_nothing_edited_becomes_the_new_release(newer: Path, template: Path, folder: Path) -> None:
     edit(template / "connection.py", "# newer")
     edit(template / "README.md", "newer")
-    edit(newer / "mcpush/cli.py", "# newer")
+    edit(newer / "mcpush/program.py", "# newer")
     run = upgrade(newer, folder)
     assert run.lines[:2] == ["replaced  README.md", "replaced  connection.py"]
     assert [line.split()[:2] for line in run.lines[2:]] == [["replaced", "mcpush/"]]
@@ -227,7 +227,7 @@ def test_what_is_not_merged_yet_is_not_overwritten(newer: Path, template: Path, 
     upgrade(newer, folder, code=1)
     edit(template / "connection.py", "# newer still")
     edit(template / "README.md", "newer still")
-    edit(newer / "mcpush/cli.py", "# newer still")
+    edit(newer / "mcpush/program.py", "# newer still")
     set_release(newer, "99.1")
     refused(newer, folder, f"{folder / 'connection.py.new'} is not merged yet", "nothing was changed", "Merge it")
     (folder / "connection.py.new").unlink()
@@ -316,7 +316,7 @@ def test_what_belongs_to_the_customer_is_never_touched(newer: Path, template: Pa
     own = run_states_of(folder)
     for path in template.glob("*.py"):
         edit(path, "# newer")
-    edit(newer / "mcpush/cli.py", "# newer")
+    edit(newer / "mcpush/program.py", "# newer")
     before = snapshot(folder)
     upgrade(newer, folder)
     after = snapshot(folder)
@@ -347,7 +347,7 @@ def test_what_is_not_changed_is_not_written(newer: Path, template: Path, folder:
 def test_crlf_from_version_control_is_no_edit(newer: Path, template: Path, folder: Path) -> None:
     to_crlf(folder)
     edit(template / "connection.py", "# newer")
-    edit(newer / "mcpush/cli.py", "# newer")
+    edit(newer / "mcpush/program.py", "# newer")
     run = upgrade(newer, folder)
     assert [line for line in run.lines if line.startswith("kept")] == []
     for name, content in offered(newer, WAREHOUSE).items():
@@ -377,11 +377,11 @@ def test_a_folder_named_relatively_or_by_a_symlink(newer: Path, template: Path, 
 
 
 def test_the_library_is_replaced_as_a_whole(newer: Path, folder: Path) -> None:
-    edit(newer / "mcpush/cli.py", "# newer")
+    edit(newer / "mcpush/program.py", "# newer")
     (newer / "mcpush/added.py").write_text("# added\n")
     (newer / "mcpush/deeper").mkdir()
     (newer / "mcpush/deeper/added.py").write_text("# added\n")
-    (newer / "mcpush/windows.py").unlink()
+    (newer / "mcpush/collect/checkpoint.py").unlink()
     run = upgrade(newer, folder)
     assert said_of(run, "mcpush/") == "replaced mcpush/ (4 new or changed modules, 1 removed)"
     check_is(folder, offered(newer, WAREHOUSE))
@@ -426,7 +426,7 @@ def test_an_edited_library_is_refused_and_nothing_is_changed(
     name = edit_library(folder / "mcpush")
     edit(template / "connection.py", "# newer")
     if changed_upstream:
-        edit(newer / "mcpush/cli.py", "# newer")
+        edit(newer / "mcpush/program.py", "# newer")
     else:
         (newer / "mcpush/version.py").write_bytes((bundle / "mcpush/version.py").read_bytes())
     refused(newer, folder, f"the library was edited: {folder / 'mcpush' / name}", "nothing was changed")
@@ -442,15 +442,15 @@ def test_after_what_the_refusal_says_to_do_the_upgrade_works(newer: Path, folder
 
 
 def test_an_edit_that_the_bundle_took_over_is_none(newer: Path, folder: Path) -> None:
-    edit(folder / "mcpush/delivery.py", "# the fix")
-    edit(newer / "mcpush/delivery.py", "# the fix")
+    edit(folder / "mcpush/push/delivery.py", "# the fix")
+    edit(newer / "mcpush/push/delivery.py", "# the fix")
     upgrade(newer, folder)
     check_is(folder, offered(newer, WAREHOUSE))
 
 
 def test_a_missing_library_or_module_is_restored(bundle: Path, newer: Path, folder: Path) -> None:
     for scripts in (bundle, newer):
-        (folder / "mcpush/cli.py").unlink()
+        (folder / "mcpush/program.py").unlink()
         upgrade(scripts, folder)
         check_is(folder, offered(scripts, WAREHOUSE))
         shutil.rmtree(folder / "mcpush")
@@ -462,9 +462,9 @@ def test_caches_are_no_edit(newer: Path, folder: Path) -> None:
     run_script(folder, SCRIPT, "--version", env={"PYTHONDONTWRITEBYTECODE": ""}).check(0)
     assert list((folder / "mcpush/__pycache__").iterdir())
     (folder / "mcpush/.DS_Store").write_text("of this machine")
-    edit(newer / "mcpush/cli.py", "# newer")
+    edit(newer / "mcpush/program.py", "# newer")
     upgrade(newer, folder)
-    assert (folder / "mcpush/cli.py").read_bytes() == (newer / "mcpush/cli.py").read_bytes()
+    assert (folder / "mcpush/program.py").read_bytes() == (newer / "mcpush/program.py").read_bytes()
     said = run_script(folder, SCRIPT, "--version", env={}).check(0).stdout
     assert said == f"{SCRIPT} {NEWER}\n"
 
@@ -647,7 +647,7 @@ def test_nothing_is_written_beside_the_folder(newer: Path, template: Path, folde
     """Its parent may belong to somebody else."""
     before = bound_by_modes()
     edit(template / "connection.py", "# newer")
-    edit(newer / "mcpush/cli.py", "# newer")
+    edit(newer / "mcpush/program.py", "# newer")
     parent = folder.parent / "parent"
     parent.mkdir()
     inside = Path(shutil.move(folder, parent / "my-push"))
@@ -826,7 +826,7 @@ def test_what_a_killed_upgrade_left_is_swept(newer: Path, template: Path, folder
 
 def test_of_two_upgrades_at_once_the_second_is_refused(newer: Path, template: Path, folder: Path) -> None:
     edit(template / "connection.py", "# newer")
-    edit(newer / "mcpush/cli.py", "# newer")
+    edit(newer / "mcpush/program.py", "# newer")
     stopping = signalled(10, signal.SIGSTOP, folder)  # where it writes the new library
     with started_new_push(newer, "--upgrade", folder, before=stopping) as first:
         wait_until_stopped(first)

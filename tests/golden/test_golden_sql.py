@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from mcpush.sql_lineage import Extraction, TableName, extract
+from mcpush.sql import Extraction, TableName, extract
 
 from tests.golden.comparing import Golden
 from tests.mcpush.test_sql_lineage import CASES

@@ -22,7 +22,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from mcpush.sql_lineage import Defaults, extract  # noqa: E402
+from mcpush.sql import Defaults, extract  # noqa: E402
 
 DIALECTS = ("snowflake", "bigquery", "databricks", "redshift", "hive", "spark", "postgres")
 TIME_LIMIT = 10.0

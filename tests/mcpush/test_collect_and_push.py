@@ -11,7 +11,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from mcpush.manifest import iso_utc, parse_utc
+from mcpush.records import iso_utc, parse_utc
 
 from tests.sandbox_process import SandboxProcess
 from tests.script_process import TEMPLATES, Run, run_script

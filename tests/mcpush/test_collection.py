@@ -17,10 +17,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mcpush.cli import _free_memory
-from mcpush.collection import Collector, Filters, Options, run_collect
+from mcpush.collect.collector import Collector, Options, run_collect
+from mcpush.collect.filters import Filters
 from mcpush.errors import PushIngestionError, UnavailableError
-from mcpush.manifest import Record, parse_utc, read, verify
+from mcpush.manifest import read, verify
+from mcpush.program import _free_memory
+from mcpush.records import Json, parse_utc
 
 from tests.script_process import LONGEST_RUN_SECONDS, TEMPLATES, clean_environment
 
@@ -98,10 +100,10 @@ def test_a_database_is_never_passed_over_that_holds_something_wanted(
         assert filters.may_hold(name[0])
 
 
-def collector(latency: timedelta | None, rows: list[Record], **more: Any) -> Collector:
+def collector(latency: timedelta | None, rows: list[Json], **more: Any) -> Collector:
     """A fixture: a collector whose warehouse is a list. It yields the rows and counts one as skipped."""
 
-    def collect(connection: list[Record], options: Options) -> Iterator[Record]:
+    def collect(connection: list[Json], options: Options) -> Iterator[Json]:
         options.skip("no grant", "SHOP.SECRET")
         yield from connection
 
@@ -176,7 +178,7 @@ def test_a_failed_run_leaves_state_and_manifest_as_they_were(
     assert run(capsys, collector(LATENCY, []), *arguments)[0] == 0  # an older manifest, with nothing to push
     before = state.read_bytes(), path.read_bytes()
 
-    def rows() -> Iterator[Record]:
+    def rows() -> Iterator[Json]:
         yield {"name": "b"}
         raise ConnectionResetError("gone")
 
@@ -329,7 +331,7 @@ def test_an_unexpected_error_shows_where_but_no_secret(
 ) -> None:
     monkeypatch.setenv("SOME_PASSWORD", 'hunter2"\\x')
 
-    def rows() -> Iterator[Record]:
+    def rows() -> Iterator[Json]:
         yield {"name": "a"}
         raise RuntimeError(f"broken near {os.environ['SOME_PASSWORD']}")
 
@@ -344,7 +346,7 @@ def test_an_unexpected_error_shows_where_but_no_secret(
 def test_too_little_memory_is_said_before_connecting(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mcpush.cli.MINIMUM_FREE_MEMORY", 2**60)
+    monkeypatch.setattr("mcpush.program.MINIMUM_FREE_MEMORY", 2**60)
     connected: list[int] = []
 
     def connect() -> Any:
@@ -360,7 +362,7 @@ def test_too_little_memory_is_said_before_connecting(
 def test_own_arguments_reach_the_collector(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     seen: list[argparse.Namespace] = []
 
-    def collect(connection: Any, options: Options) -> Iterator[Record]:
+    def collect(connection: Any, options: Options) -> Iterator[Json]:
         seen.append(options.arguments)
         yield {"name": "a"}
 
@@ -383,7 +385,7 @@ def test_explain_is_asked_for_errors_of_the_driver(capsys: pytest.CaptureFixture
 SIGNALLED = """
 import os, signal, sys
 from contextlib import nullcontext
-from mcpush.collection import Collector, run_collect
+from mcpush.collect.collector import Collector, run_collect
 
 def collect(connection, options):
     try:
@@ -422,7 +424,7 @@ def test_a_signal_that_a_driver_swallows_still_ends_the_run(tmp_path: Path, caug
 
 LATE = """
 import atexit, os, signal, sys
-from mcpush.cli import run
+from mcpush.program import run
 
 def strike(*arguments):
     os.kill(os.getpid(), signal.{signal})

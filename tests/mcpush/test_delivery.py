@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mcpush.manifest import Header, Record, Window, Writer
+from mcpush.manifest import Header, Writer
+from mcpush.records import Json, TimeRange
 
 from tests.sandbox_process import SandboxProcess
 from tests.script_process import (
@@ -35,11 +36,11 @@ NOON = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
 METADATA, LINEAGE, QUERY_LOGS = "/ingest/v1/metadata", "/ingest/v1/lineage", "/ingest/v1/querylogs"
 
 
-def table(name: str, **more: Any) -> Record:
+def table(name: str, **more: Any) -> Json:
     return {"type": "TABLE", "kind": "base table", "database": "SHOP", "schema": "PUBLIC", "name": name} | more
 
 
-def query(number: int, **more: Any) -> Record:
+def query(number: int, **more: Any) -> Json:
     start = NOON + timedelta(seconds=number)
     record = {"query_id": f"q{number}", "query_text": f"SELECT {number}", "user": "ÅSA"}
     return (
@@ -49,8 +50,8 @@ def query(number: int, **more: Any) -> Record:
     )
 
 
-def write(path: Path, flow: str, records: list[Record] | Iterator[Record]) -> Path:
-    window = None if flow == "metadata" else Window(NOON, NOON + timedelta(days=1))
+def write(path: Path, flow: str, records: list[Json] | Iterator[Json]) -> Path:
+    window = None if flow == "metadata" else TimeRange(NOON, NOON + timedelta(days=1))
     with Writer(path, Header(flow, "snowflake", "snowflake", NOON, window)) as writer:
         for record in records:
             writer.write(record)

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from mcpush.manifest import Header, Window, Writer, iso_utc
+from mcpush.manifest import Header, Writer
+from mcpush.records import TimeRange, iso_utc
 
 from tests.sandbox_process import SandboxProcess
 from tests.script_process import TEMPLATES, peak_memory
@@ -17,7 +18,7 @@ MEGABYTES = 2**20
 
 
 def write_queries(path: Path, count: int) -> None:
-    with Writer(path, Header("query_logs", "snowflake", "snowflake", START, Window(START, START))) as writer:
+    with Writer(path, Header("query_logs", "snowflake", "snowflake", START, TimeRange(START, START))) as writer:
         for number in range(count):
             moment = iso_utc(START + timedelta(milliseconds=number))
             text = f"SELECT o.id, sum(o.total) FROM raw.shop.orders AS o WHERE o.day = {number} GROUP BY 1"

@@ -9,8 +9,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
-from mcpush.journal import Journal, journal_path
 from mcpush.manifest import Header, Writer, verify
+from mcpush.push.journal import Journal, journal_path
 
 from tests.script_process import LONGEST_RUN_SECONDS, TEMPLATES, clean_environment
 
@@ -20,8 +20,8 @@ NOON = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
 PUSH = """
 import os, signal, sys, threading, time
 from pathlib import Path
-from mcpush import delivery
-from mcpush.pushing import run_push
+from mcpush.push import delivery
+from mcpush.push.run import run_push
 
 def strike():
     os.kill(os.getpid(), signal.SIGTERM)
@@ -47,7 +47,7 @@ def strike_and_write(*arguments):
     return write_result(*arguments)
 
 {moment}
-pusher = delivery.Pusher("metadata", 1, "A fixture.", str, lambda record: record["n"], lambda dry_run: Destination())
+pusher = delivery.Pusher("metadata", 1, "A fixture.", lambda record: record.name, lambda dry_run: Destination())
 sys.exit(run_push(pusher, ["--manifest", "m.jsonl", "--workers", "2"]))
 """
 
@@ -56,7 +56,7 @@ def manifest(folder: Path) -> Path:
     path = folder / "m.jsonl"
     with Writer(path, Header("metadata", "snowflake", "snowflake", NOON, None)) as writer:
         for number in range(3):
-            writer.write({"n": number})
+            writer.write({"type": "TABLE", "database": "D", "schema": "S", "name": str(number)})
         writer.finish({}, {})
     return path
 

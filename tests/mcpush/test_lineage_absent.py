@@ -8,10 +8,12 @@ from collections.abc import Iterable
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mcpush.collection import Filters, Options
-from mcpush.lineage_edges import EXACT, PARSED, PARTIAL, Asset, Destination, external, gathered, through_absent
-from mcpush.lineage_text import Named, read_log
-from mcpush.sql_lineage import Defaults, LineageLog
+from mcpush.collect.collector import Options
+from mcpush.collect.filters import Filters
+from mcpush.lineage.graph import EXACT, PARSED, PARTIAL, Asset, Destination, external, gathered, through_absent
+from mcpush.lineage.query_log import LineageLog
+from mcpush.lineage.texts import Named, read_log
+from mcpush.sql import Defaults
 
 Edge = tuple[str, str]  # from, to
 Flow = tuple[str, str, str, str]  # from a table's column, to a table's column

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from mcpush.lineage_edges import EXACT, PARSED, PARTIAL, Asset, Destination, external, gathered, listed, merged
+from mcpush.lineage.graph import EXACT, PARSED, PARTIAL, Asset, Destination, external, gathered, listed, merged
 
 TARGET = Asset("TABLE", "D", "S", "TARGET")
 ONE, TWO = Asset("TABLE", "D", "S", "ONE"), Asset("TABLE", "D", "S", "TWO")

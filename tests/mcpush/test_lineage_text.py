@@ -6,11 +6,13 @@ import json
 from argparse import ArgumentParser
 from pathlib import Path
 
-from mcpush.collection import Filters, Options
-from mcpush.lineage_edges import Asset, Destination, gathered
-from mcpush.lineage_text import Named, add_schema_argument, read_log, schema_of
-from mcpush.manifest import Record
-from mcpush.sql_lineage import Defaults, LineageLog
+from mcpush.collect.collector import Options
+from mcpush.collect.filters import Filters
+from mcpush.lineage.graph import Asset, Destination, gathered
+from mcpush.lineage.query_log import LineageLog
+from mcpush.lineage.texts import Named, add_schema_argument, read_log, schema_of
+from mcpush.records import Json
+from mcpush.sql import Defaults
 
 UNKNOWN = "no schema"
 
@@ -21,7 +23,7 @@ def options(*argv: str) -> Options:
     return Options(Filters(), parser.parse_args(argv))
 
 
-def complete(reference: Record, to: Options) -> Named | None:
+def complete(reference: Json, to: Options) -> Named | None:
     """A fixture: names without a schema are in PUBLIC, which is a guess; those that start with X are nowhere."""
     if reference["name"].startswith("X"):
         to.skip(UNKNOWN, reference["name"])
@@ -91,7 +93,7 @@ def test_two_names_of_one_table_become_one_destination() -> None:
 
 def test_a_schema_manifest_is_the_catalog_and_without_one_it_is_empty(tmp_path: Path) -> None:
     path = tmp_path / "metadata.jsonl"
-    lines: list[Record] = [
+    lines: list[Json] = [
         {"manifest": "metadata", "version": 1, "warehouse": "snowflake", "resource_type": "snowflake",
          "collected_at": "2026-01-01T00:00:00Z", "window": None, "options": {}},
         {"type": "VIEW", "database": "D", "schema": "S", "name": "V", "fields": [{"name": "A", "type": "DATE"}]},

@@ -12,18 +12,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mcpush.errors import ConfigurationError
-from mcpush.manifest import Header, ManifestError, Record, Window, Writer, encode, iso_utc, parse_utc, read, verify
+from mcpush.manifest import Header, ManifestError, Writer, encode, read, verify
+from mcpush.records import Json, TimeRange, iso_utc, parse_utc
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
 HEADER = Header("metadata", "snowflake", "snowflake", NOON, None, {"include": ["SHOP.*"]})
-RECORDS: list[Record] = [
+RECORDS: list[Json] = [
     {"name": 'Größe\u2028 "x".y'},
     {"name": "b", "row_count": None},
     {"name": "c", "tags": [{"key": "pii"}]},
 ]
 
 
-def written(path: Path, records: list[Record] = RECORDS, header: Header = HEADER) -> Path:
+def written(path: Path, records: list[Json] = RECORDS, header: Header = HEADER) -> Path:
     with Writer(path, header) as writer:
         for record in records:
             writer.write(record)
@@ -50,7 +51,7 @@ def test_the_digest_is_of_the_content_not_of_the_compression(tmp_path: Path) -> 
 
 
 def test_query_logs_name_their_log_type_and_window(tmp_path: Path) -> None:
-    header = Header("query_logs", "hive", "hive-s3", NOON, Window(NOON - timedelta(hours=1), NOON))
+    header = Header("query_logs", "hive", "hive-s3", NOON, TimeRange(NOON - timedelta(hours=1), NOON))
     path = written(tmp_path / "q.jsonl", header=header)
     first = json.loads(path.read_text().splitlines()[0])
     assert first["log_type"] == "hive-s3"
@@ -71,7 +72,7 @@ def test_an_interrupted_writer_leaves_nothing_and_spares_the_earlier_file(tmp_pa
 class InterruptedHeader(Header):
     """A signal comes while the first line is made."""
 
-    def to_json(self) -> Record:
+    def to_json(self) -> Json:
         raise KeyboardInterrupt
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mcpush.manifest import Header, Record, Writer
+from mcpush.manifest import Header, Writer
+from mcpush.records import Json
 
 from tests.sandbox_process import SandboxProcess
 from tests.script_process import TEMPLATES, Run, run_script
@@ -23,7 +24,7 @@ EDGE = {
 }
 QUERY = {"query_id": "q", "start_time": "2026-03-01T12:00:00Z", "end_time": "2026-03-01T12:00:01.5Z", "query_text": "S"}
 
-GOOD: dict[str, list[Record]] = {
+GOOD: dict[str, list[Json]] = {
     "metadata": [
         ORDERS,
         ORDERS
@@ -52,7 +53,7 @@ GOOD: dict[str, list[Record]] = {
     ],
 }
 
-BAD: dict[str, dict[str, Record]] = {
+BAD: dict[str, dict[str, Json]] = {
     "metadata": {
         "type is 'BASE TABLE'; it must be TABLE or VIEW": ORDERS | {"type": "BASE TABLE"},
         "row_count is '10'; it must be a whole number": ORDERS | {"row_count": "10"},
@@ -92,7 +93,7 @@ BAD: dict[str, dict[str, Record]] = {
 }
 
 
-def push(folder: Path, flow: str, records: list[Record], *arguments: str, env: dict[str, str]) -> Run:
+def push(folder: Path, flow: str, records: list[Json], *arguments: str, env: dict[str, str]) -> Run:
     manifest = folder / f"{flow}.jsonl"
     with Writer(manifest, Header(flow, "snowflake", "snowflake", NOON)) as writer:
         for record in records:

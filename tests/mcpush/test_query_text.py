@@ -5,8 +5,9 @@ from __future__ import annotations
 from argparse import ArgumentParser
 
 import pytest
-from mcpush.collection import Filters, Options
-from mcpush.query_text import LONGEST_TEXT, add_text_limit, limited_text
+from mcpush.collect.collector import Options
+from mcpush.collect.filters import Filters
+from mcpush.collect.query_text import LONGEST_TEXT, add_text_limit, limited_text
 
 
 def options(*argv: str, kept: int | None = None) -> Options:

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from mcpush.sql_lineage import Defaults, Extraction, Schema, TableName, extract, schema_from_manifest
+from mcpush.lineage.query_log import schema_from_manifest
+from mcpush.sql import Defaults, Extraction, Schema, TableName, extract
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]

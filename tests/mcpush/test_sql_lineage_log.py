@@ -12,9 +12,10 @@ from typing import Any
 
 import psutil
 import pytest
-from mcpush.sql_fingerprint import Fingerprint
-from mcpush.sql_lineage import Defaults, LineageLog, Schema, TableName
-from mcpush.sql_names import dialect_of
+from mcpush.lineage.fingerprint import Fingerprint
+from mcpush.lineage.query_log import LineageLog
+from mcpush.sql import Defaults, Schema, TableName
+from mcpush.sql.names import dialect_of
 
 DEFAULTS = Defaults("dev", "public")
 START = datetime(2026, 11, 22, tzinfo=timezone.utc)
@@ -280,7 +281,7 @@ def test_a_statement_whose_parsing_never_ends_is_counted_and_the_log_goes_on() -
 def test_a_worker_does_not_outlive_a_parent_that_was_killed_while_it_parsed() -> None:
     code = (
         "import sys, time\n"
-        "from mcpush.sql_lineage import LineageLog\n"
+        "from mcpush.lineage.query_log import LineageLog\n"
         "log = LineageLog('snowflake', workers=1, time_limit=1.0)\n"
         "log.add('SELECT 1')\n"
         "log.flush()\n"

@@ -12,9 +12,10 @@ import psutil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mcpush.sql_fingerprint import Fingerprint
-from mcpush.sql_lineage import Defaults, Extraction, LineageLog, extract
-from mcpush.sql_names import dialect_of
+from mcpush.lineage.fingerprint import Fingerprint
+from mcpush.lineage.query_log import LineageLog
+from mcpush.sql import Defaults, Extraction, extract
+from mcpush.sql.names import dialect_of
 
 DEEP = 30_000
 INSERT = "INSERT INTO x SELECT "
@@ -93,7 +94,7 @@ def test_the_recursion_limit_is_left_alone_and_raising_it_crashes_nothing() -> N
     """In a process of its own, with a limit that lets sqlglot's compiled parser run into the end of the stack."""
     code = (
         "import sys; sys.setrecursionlimit(200_000)\n"
-        "from mcpush.sql_lineage import extract\n"
+        "from mcpush.sql import extract\n"
         "for n in (200, 24_000):\n"
         "    for o, m, c in (('(', '1', ')'), ('select * from (', 'select a from t', ')'), ('f(', 'a', ')'),\n"
         "                    ('array<', 'int', '>'), ('case when a then ', '1', ' end')):\n"

@@ -14,7 +14,7 @@ from __future__ import annotations
 import sys
 
 from collect_lineage import COLLECTOR
-from mcpush.pushing import run_collect_and_push
+from mcpush.push.run import run_collect_and_push
 from push_lineage import PUSHER
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from connection import Session, Warehouse, is_closed, is_statements_own, message
-from mcpush.collection import Options
+from mcpush.collect.collector import Options
 from mcpush.errors import RefusedError, UnavailableError
 
 # https://docs.aws.amazon.com/redshift/latest/dg/r_SVV_REDSHIFT_DATABASES.html

@@ -30,11 +30,13 @@ from itertools import chain
 
 from catalog import Database, Key, Listing, backed_view, databases, is_system_schema, readable, view_texts
 from connection import Warehouse, connect, explain, quote
-from mcpush.collection import Collector, Filters, Options, run_collect
-from mcpush.lineage_edges import EXACT, Asset, Destination, external, gathered, listed, through_absent
-from mcpush.lineage_text import Named, add_schema_argument, read_log, schema_of
-from mcpush.manifest import Record, Window
-from mcpush.sql_lineage import Defaults, LineageLog, Schema, TableName
+from mcpush.collect.collector import Collector, Options, run_collect
+from mcpush.collect.filters import Filters
+from mcpush.lineage.graph import EXACT, Asset, Destination, external, gathered, listed, through_absent
+from mcpush.lineage.query_log import LineageLog
+from mcpush.lineage.texts import Named, add_schema_argument, read_log, schema_of
+from mcpush.records import Json, TimeRange
+from mcpush.sql import Defaults, Schema, TableName
 from query_history import CHANGES_STATEMENT, LATENCY, RETENTION, logged_queries
 from sqlglot import TokenType
 from sqlglot.dialects.redshift import Redshift
@@ -114,7 +116,7 @@ class Names:
             there.insert(schemas.index("$user"), user)
         return NEXT.join(there) or None
 
-    def complete(self, reference: Record, options: Options) -> Named | None:
+    def complete(self, reference: Json, options: Options) -> Named | None:
         """The asset a reference names; None, and counted, when its schema stays unknown.
 
         Of several schemas in a search path it is the first that has the table; what none of them has was made in the
@@ -196,7 +198,7 @@ def statements(warehouse: Warehouse, names: Names, options: Options) -> Iterator
     Those of the time before it that is read along, to know the sessions by, are among them. A session's id is that of
     its process, which others get later: only with the user and the database it tells sessions apart.
     """
-    window = Window(options.since - OVERLAP, options.until)
+    window = TimeRange(options.since - OVERLAP, options.until)
     paths: dict[str, str | None] = {}
     with LineageLog("redshift", schema=names.schema) as log:
         for query in logged_queries(warehouse.main, window, options, CHANGES_STATEMENT):
@@ -241,7 +243,7 @@ def search_path(text: str) -> list[str] | None:
 # --- all of it -------------------------------------------------------------------------------------------
 
 
-def collect(warehouse: Warehouse, options: Options) -> Iterator[Record]:
+def collect(warehouse: Warehouse, options: Options) -> Iterator[Json]:
     """One record for each destination that has a source and that the filters let through, by name."""
     names = Names(schema_of(options))
     entered = _list_names(warehouse, names, options)

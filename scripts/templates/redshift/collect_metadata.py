@@ -31,8 +31,8 @@ from typing import Any, NamedTuple
 
 from catalog import Database, Key, Listing, backed_view, databases, or_local, readable, view_texts
 from connection import Warehouse, connect, explain, is_statements_own, message, quote
-from mcpush.collection import Collector, Options, run_collect
-from mcpush.manifest import Record
+from mcpush.collect.collector import Collector, Options, run_collect
+from mcpush.records import Json
 
 # --- SQL ------------------------------------------------------------------------------------------------
 
@@ -213,7 +213,7 @@ class Volume(NamedTuple):
     visible_rows: Any
 
     @property
-    def facts(self) -> Record:
+    def facts(self) -> Json:
         """Deleted rows stay in tbl_rows until VACUUM: the estimate without them is nearer to what a query counts."""
         rows = self.visible_rows if self.visible_rows is not None else self.all_rows
         byte_count = None if self.megabytes is None else int(self.megabytes) * MEGABYTE
@@ -231,7 +231,7 @@ class Facts:
     materialized: set[Key] = field(default_factory=set)
     refreshed: dict[Key, datetime] = field(default_factory=dict)
     locations: dict[Key, str] = field(default_factory=dict)
-    late_binding: dict[Key, list[Record]] = field(default_factory=dict)
+    late_binding: dict[Key, list[Json]] = field(default_factory=dict)
 
     def is_backing(self, key: Key) -> bool:
         """Whether this is the table that holds a materialised view's rows, which is no table of the user's."""
@@ -335,7 +335,7 @@ def _kind(row: dict[str, Any]) -> str:
 # --- records --------------------------------------------------------------------------------------------
 
 
-def collect(warehouse: Warehouse, options: Options) -> Iterator[Record]:
+def collect(warehouse: Warehouse, options: Options) -> Iterator[Json]:
     """One record for each table and view that the filters let through."""
     main = Database(warehouse.main.database, False, warehouse.main)
     is_superuser = any(row[0] for row in readable(main, options, NO_USER, IS_SUPERUSER_SQL) or [])
@@ -371,7 +371,7 @@ class _Collection:
         self._facts = facts_of(database, options)
         self._names: dict[str, list[str]] = {}
 
-    def records(self) -> Iterator[Record]:
+    def records(self) -> Iterator[Json]:
         for schema, found in groupby(self._wanted(), key=lambda table: table.schema):
             names = self._names.pop(schema)
             shown = shown_tables(self._database, schema, names, self._options)
@@ -391,13 +391,13 @@ class _Collection:
                 wanted.append(table)
         return wanted
 
-    def _columns(self, page: list[Table]) -> dict[Key, list[Record]]:
+    def _columns(self, page: list[Table]) -> dict[Key, list[Json]]:
         """The fields of a page of one schema's tables."""
         wanted, schema = {table.name for table in page}, page[0].schema
         values = {"database": self._database.name, "schema": schema}
         values |= {"first_table": page[0].name, "last_table": page[-1].name}
         whole, local = (NO_EXTERNAL_COLUMNS, COLUMNS_SQL), (UNREADABLE_COLUMNS, LOCAL_COLUMNS_SQL)
-        columns: dict[Key, list[Record]] = {}
+        columns: dict[Key, list[Json]] = {}
         rows, _ = or_local(self._database, self._options, whole, local, values)
         for table, *rest in rows or []:
             if table in wanted:
@@ -406,14 +406,14 @@ class _Collection:
 
     def _field(
         self, key: Key, name: str, kind: str, length: int | None, precision: int | None, scale: int | None, remarks: str
-    ) -> Record:
+    ) -> Json:
         record = {"name": name, "type": full_type(kind, length, precision, scale)}
         description = self._facts.comments.get((*key, name)) or remarks
         return record | {"description": description} if description else record
 
-    def _record(self, table: Table, shown: Shown | None, columns: dict[Key, list[Record]]) -> Record:
+    def _record(self, table: Table, shown: Shown | None, columns: dict[Key, list[Json]]) -> Json:
         kind = self._kind(table, shown)
-        record: Record = {
+        record: Json = {
             "type": "VIEW" if "view" in kind else "TABLE",
             "kind": kind,
             "database": self._database.name,
@@ -435,7 +435,7 @@ class _Collection:
             kind = "datashare view" if "view" in kind else "datashare table"
         return kind
 
-    def _volume(self, table: Table, kind: str) -> Record:
+    def _volume(self, table: Table, kind: str) -> Json:
         """What SVV_TABLE_INFO says. It leaves out empty tables: whoever sees all rows knows that they are empty."""
         if self._facts.volumes is None or kind not in ("table", "materialized view"):
             return {}
@@ -446,7 +446,7 @@ class _Collection:
         self._options.skip(UNKNOWN_VOLUME, ".".join((self._database.name, *table.key)))
         return {}
 
-    def _description(self, table: Table, kind: str, columns: dict[Key, list[Record]]) -> Record:
+    def _description(self, table: Table, kind: str, columns: dict[Key, list[Json]]) -> Json:
         full_name = ".".join((self._database.name, *table.key))
         fields = columns.get(table.key) or self._facts.late_binding.get(table.key)
         if not fields:
@@ -461,7 +461,7 @@ class _Collection:
             "tags": list(self._tags(table)) or None,
         }
 
-    def _tags(self, table: Table) -> Iterator[Record]:
+    def _tags(self, table: Table) -> Iterator[Json]:
         if self._database.is_shared:
             yield {"key": "datashare", "value": self._share} if self._share else {"key": "datashare"}
         if location := self._facts.locations.get(table.key):

@@ -25,10 +25,10 @@ import sys
 from collections.abc import Iterator
 
 from connection import Warehouse, connect, explain
-from mcpush.cli import say
-from mcpush.collection import Collector, Options, run_collect
-from mcpush.manifest import Record, Window
-from mcpush.query_text import add_text_limit, limited_text
+from mcpush.collect.collector import Collector, Options, run_collect
+from mcpush.collect.query_text import add_text_limit, limited_text
+from mcpush.console import say
+from mcpush.records import Json, TimeRange
 from query_history import COUNTS_SQL, LATENCY, RETENTION, HistoryRow, LoggedQuery, logged_queries
 
 # A user's name may be missing in the history; the directory may still know it.
@@ -68,11 +68,11 @@ EXTRA = {
 SUCCESS = "success"
 
 
-def collect(warehouse: Warehouse, options: Options) -> Iterator[Record]:
+def collect(warehouse: Warehouse, options: Options) -> Iterator[Json]:
     """One record for each query that ended in the window; failed and canceled ones with their error."""
     warn_of_narrow_filters(options)
     users = dict(warehouse.main.rows(USERS_SQL))
-    for query in logged_queries(warehouse.main, Window(options.since, options.until), options):
+    for query in logged_queries(warehouse.main, TimeRange(options.since, options.until), options):
         if not options.filters.may_hold(query.row.database_name or ""):
             continue
         if not query.text.strip():
@@ -81,13 +81,13 @@ def collect(warehouse: Warehouse, options: Options) -> Iterator[Record]:
         yield _record(query, users, options)
 
 
-def _record(query: LoggedQuery, users: dict[int, str], options: Options) -> Record:
+def _record(query: LoggedQuery, users: dict[int, str], options: Options) -> Json:
     row = query.row
     user = row.user_name or users.get(row.user_id)
     if not user:
         options.skip(NO_USER, f"user id {row.user_id}")
     failed = row.status != SUCCESS
-    record: Record = {
+    record: Json = {
         "query_id": str(row.query_id),
         "start_time": row.start_time,
         "end_time": row.end_time,
@@ -102,7 +102,7 @@ def _record(query: LoggedQuery, users: dict[int, str], options: Options) -> Reco
     return {name: value for name, value in record.items() if value is not None}
 
 
-def _extra(row: HistoryRow) -> Record:
+def _extra(row: HistoryRow) -> Json:
     # ADAPT: add further columns of SYS_QUERY_HISTORY here and in query_history.py.
     values = {name: getattr(row, column) for name, column in EXTRA.items()}
     return {name: value for name, value in values.items() if value not in (None, "")}

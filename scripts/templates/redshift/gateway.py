@@ -20,9 +20,9 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 import requests
-from mcpush.delivery import MAX_BODY_BYTES, Receipt, RejectedError, RetriableError
 from mcpush.errors import ConfigurationError, PushIngestionError, RefusedError, UnavailableError
 from mcpush.manifest import Header
+from mcpush.push.delivery import MAX_BODY_BYTES, Receipt, RejectedError, RetriableError
 from mcpush.redaction import redact
 
 # While it is imported, pycarlo warns of defaults in its own schema: nothing a reader of the log could act on.

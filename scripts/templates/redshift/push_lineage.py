@@ -16,10 +16,9 @@ import sys
 from typing import Any
 
 from gateway import Gateway, open_gateway
-from mcpush.delivery import Pusher
-from mcpush.manifest import Record
-from mcpush.pushing import run_push
-from mcpush.record_fields import Fields
+from mcpush.push.delivery import Pusher
+from mcpush.push.run import run_push
+from mcpush.records import Asset, LineageRecord
 from pycarlo.features.ingestion import IngestionService
 from pycarlo.features.ingestion.models import (
     ColumnLineageField,
@@ -29,55 +28,37 @@ from pycarlo.features.ingestion.models import (
 )
 
 EVENTS_PER_REQUEST = 250
-ASSET_TYPES = ("TABLE", "VIEW", "EXTERNAL", "WILDCARD_TABLE")
-EDGE = frozenset({"destination", "sources", "columns", "origin", "certainty"})
-ASSET = frozenset({"type", "database", "schema", "name"})
-COLUMN = frozenset({"name", "sources"})
-COLUMN_SOURCE = frozenset({"source", "name"})
 
 
-def full_name(record: Record) -> str:
-    destination = record["destination"]
-    return f"{destination['database']}.{destination['schema']}.{destination['name']}"
-
-
-def asset_reference(asset: Fields, asset_id: str | None = None) -> LineageAssetRef:
+def asset_reference(asset: Asset, asset_id: str | None = None) -> LineageAssetRef:
     # ADAPT: for lineage between two Monte Carlo warehouses every reference takes resource_uuid and resource_type,
     # and send() passes neither.
     return LineageAssetRef(
-        type=asset.one_of("type", ASSET_TYPES),
-        name=asset.name("name"),
-        database=asset.name("database"),
-        schema=asset.name("schema"),
+        type=asset.type,
+        name=asset.name,
+        database=asset.database,
+        schema=asset.schema,
         asset_id=asset_id,
     )
 
 
-def build_event(record: Record) -> LineageEvent:
-    """pycarlo's event of one manifest record. Sources carry an id only where column mappings refer to it.
-
-    Raises ValueError for what Monte Carlo would refuse.
-    """
-    edge = Fields(record, EDGE)
-    sources = edge.members("sources", ASSET, fewest=1)
-    columns = edge.members("columns", COLUMN)
+def build_event(edge: LineageRecord) -> LineageEvent:
+    """pycarlo's event of one manifest record. Sources carry an id only where column mappings refer to it."""
     return LineageEvent(
-        destination=asset_reference(edge.member("destination", ASSET)),
+        destination=asset_reference(edge.destination),
         sources=[
-            asset_reference(source, f"source-{position}" if columns else None)
-            for position, source in enumerate(sources)
+            asset_reference(source, f"source-{position}" if edge.columns else None)
+            for position, source in enumerate(edge.sources)
         ],
         fields=[
             ColumnLineageField(
-                name=column.name("name"),
+                name=column.name,
                 source_fields=[
-                    ColumnLineageSourceField(
-                        asset_id=f"source-{source.place('source', len(sources))}", field_name=source.name("name")
-                    )
-                    for source in column.members("sources", COLUMN_SOURCE)
+                    ColumnLineageSourceField(asset_id=f"source-{source.source}", field_name=source.name)
+                    for source in column.sources
                 ],
             )
-            for column in columns
+            for column in edge.columns
         ],
     )
 
@@ -94,7 +75,6 @@ PUSHER = Pusher(
     flow="lineage",
     batch_records=EVENTS_PER_REQUEST,
     description=__doc__ or "",
-    full_name=full_name,
     build=build_event,
     open=open_destination,
 )

@@ -15,10 +15,9 @@ import sys
 from typing import Any
 
 from gateway import Gateway, open_gateway
-from mcpush.delivery import Pusher
-from mcpush.manifest import Record
-from mcpush.pushing import run_push
-from mcpush.record_fields import Fields
+from mcpush.push.delivery import Pusher
+from mcpush.push.run import run_push
+from mcpush.records import TableRecord, iso_utc
 from pycarlo.features.ingestion import IngestionService
 from pycarlo.features.ingestion.models import (
     AssetField,
@@ -30,44 +29,26 @@ from pycarlo.features.ingestion.models import (
 )
 
 ASSETS_PER_REQUEST = 50
-ASSET_TYPES = ("TABLE", "VIEW")
-NAMES = frozenset({"type", "kind", "database", "schema", "name"})
-TEXTS = frozenset({"description", "view_query", "created_on", "fields", "tags"})
-NUMBERS = frozenset({"row_count", "byte_count", "last_update_time"})
-FIELD = frozenset({"name", "type", "description"})
-TAG = frozenset({"key", "value"})
 
 
-def full_name(record: Record) -> str:
-    return f"{record['database']}.{record['schema']}.{record['name']}"
-
-
-def build_asset(record: Record) -> RelationalAsset:
-    """pycarlo's asset of one manifest record. What is unknown stays out: Monte Carlo must not learn guesses.
-
-    Raises ValueError for what Monte Carlo would refuse.
-    """
+def build_asset(table: TableRecord) -> RelationalAsset:
+    """pycarlo's asset of one manifest record. What is unknown stays out: Monte Carlo must not learn guesses."""
     # ADAPT: rename databases or schemas here when Monte Carlo knows them under other names.
-    asset = Fields(record, NAMES | TEXTS | NUMBERS)
-    rows, size = asset.count("row_count"), asset.count("byte_count")
-    updated = asset.moment("last_update_time")
+    has_volume = table.row_count is not None or table.byte_count is not None
     return RelationalAsset(
-        type=asset.one_of("type", ASSET_TYPES),
+        type=table.type,
         metadata=AssetMetadata(
-            name=asset.name("name"),
-            database=asset.name("database"),
-            schema=asset.name("schema"),
-            description=asset.text("description"),
-            view_query=asset.text("view_query"),
-            created_on=asset.moment("created_on"),
+            name=table.name,
+            database=table.database,
+            schema=table.schema,
+            description=table.description,
+            view_query=table.view_query,
+            created_on=iso_utc(table.created_on) if table.created_on else None,
         ),
-        tags=[Tag(key=tag.name("key"), value=tag.text("value")) for tag in asset.members("tags", TAG)],
-        fields=[
-            AssetField(name=field.name("name"), type=field.name("type"), description=field.text("description"))
-            for field in asset.members("fields", FIELD)
-        ],
-        volume=AssetVolume(rows, size) if rows is not None or size is not None else None,
-        freshness=AssetFreshness(updated) if updated else None,
+        tags=[Tag(key=tag.key, value=tag.value) for tag in table.tags],
+        fields=[AssetField(name=field.name, type=field.type, description=field.description) for field in table.fields],
+        volume=AssetVolume(table.row_count, table.byte_count) if has_volume else None,
+        freshness=AssetFreshness(iso_utc(table.last_update_time)) if table.last_update_time else None,
     )
 
 
@@ -83,7 +64,6 @@ PUSHER = Pusher(
     flow="metadata",
     batch_records=ASSETS_PER_REQUEST,
     description=__doc__ or "",
-    full_name=full_name,
     build=build_asset,
     open=open_destination,
 )

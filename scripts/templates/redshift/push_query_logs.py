@@ -15,39 +15,28 @@ import sys
 from typing import Any
 
 from gateway import Gateway, open_gateway
-from mcpush.delivery import Pusher
-from mcpush.manifest import Record, parse_utc
-from mcpush.pushing import run_push
-from mcpush.record_fields import Fields
+from mcpush.push.delivery import Pusher
+from mcpush.push.run import run_push
+from mcpush.records import QueryLogRecord
 from pycarlo.features.ingestion import IngestionService
 from pycarlo.features.ingestion.models import QueryLogEntry
 
 ENTRIES_PER_REQUEST = 250
-QUERY = frozenset({"query_id", "start_time", "end_time", "query_text", "user"})
-OUTCOME = frozenset({"returned_rows", "error_code", "error_text", "extra"})
 
 
-def full_name(record: Record) -> str:
-    return f"query {record['query_id']}"
-
-
-def build_entry(record: Record) -> QueryLogEntry:
-    """pycarlo's entry of one manifest record. Collectors leave out queries that have not ended.
-
-    Raises ValueError for what Monte Carlo would refuse.
-    """
+def build_entry(query: QueryLogRecord) -> QueryLogEntry:
+    """pycarlo's entry of one manifest record. Collectors leave out queries that have not ended."""
     # ADAPT: mask literals in query_text here when query texts must not leave your network as they are.
-    query = Fields(record, QUERY | OUTCOME)
     return QueryLogEntry(
-        start_time=parse_utc(query.needed_moment("start_time")),
-        end_time=parse_utc(query.needed_moment("end_time")),
-        query_text=query.name("query_text"),
-        query_id=query.text("query_id"),
-        user=query.text("user"),
-        error_code=query.code("error_code"),
-        error_text=query.text("error_text"),
-        returned_rows=query.count("returned_rows"),
-        extra=query.table("extra"),
+        start_time=query.start_time,
+        end_time=query.end_time,
+        query_text=query.query_text,
+        query_id=query.query_id,
+        user=query.user,
+        error_code=query.error_code,
+        error_text=query.error_text,
+        returned_rows=query.returned_rows,
+        extra=query.extra,
     )
 
 
@@ -63,7 +52,6 @@ PUSHER = Pusher(
     flow="query_logs",
     batch_records=ENTRIES_PER_REQUEST,
     description=__doc__ or "",
-    full_name=full_name,
     build=build_entry,
     open=open_destination,
 )

@@ -19,8 +19,8 @@ from itertools import groupby
 from typing import NamedTuple
 
 from connection import Session
-from mcpush.collection import Options
-from mcpush.manifest import Window
+from mcpush.collect.collector import Options
+from mcpush.records import TimeRange
 
 # Text comes in pieces of 4,000 characters, which keep their blanks at the end: they may stand between two words. A
 # query is in the window in which it ended; one that still runs will be in a later one. User 1 is Redshift itself. Both
@@ -168,7 +168,9 @@ class LoggedQuery:
     is_whole: bool
 
 
-def logged_queries(session: Session, window: Window, options: Options, sql: str = HISTORY_SQL) -> Iterator[LoggedQuery]:
+def logged_queries(
+    session: Session, window: TimeRange, options: Options, sql: str = HISTORY_SQL
+) -> Iterator[LoggedQuery]:
     """The queries that ended in the window. Missing pieces of text, and rows hidden from this user, are counted."""
     only_user = _only_visible_user(session)
     for _, rows in groupby(_rows(session, window, sql), key=lambda row: row.query_id):
@@ -198,7 +200,7 @@ def _only_visible_user(session: Session) -> int | None:
     return None
 
 
-def _rows(session: Session, window: Window, sql: str) -> Iterator[HistoryRow]:
+def _rows(session: Session, window: TimeRange, sql: str) -> Iterator[HistoryRow]:
     """Slice by slice of the window, so that no page sorts more than a few others: quiet hours make longer slices."""
     # The SYS views keep UTC without saying so, and so do the values bound here.
     start, end = window.start.replace(tzinfo=None), window.end.replace(tzinfo=None)

@@ -31,12 +31,13 @@ from itertools import chain, groupby
 from typing import NamedTuple
 
 from connection import SHOW_ROW_CAP, connect, explain, is_too_much, is_unreadable, show, stream, timestamp
-from mcpush.cli import say
-from mcpush.collection import Collector, Options, run_collect
-from mcpush.lineage_edges import EXACT, Asset, Destination, Key, external, gathered, listed, merged, through_absent
-from mcpush.lineage_text import Named, add_schema_argument, read_log, schema_of
-from mcpush.manifest import Record
-from mcpush.sql_lineage import Defaults, LineageLog, Schema
+from mcpush.collect.collector import Collector, Options, run_collect
+from mcpush.console import say
+from mcpush.lineage.graph import EXACT, Asset, Destination, Key, external, gathered, listed, merged, through_absent
+from mcpush.lineage.query_log import LineageLog
+from mcpush.lineage.texts import Named, add_schema_argument, read_log, schema_of
+from mcpush.records import Json
+from mcpush.sql import Defaults, Schema
 from query_history import LONGEST_TEXT, REDACTED_TEXT, is_redacted
 from snowflake.connector import SnowflakeConnection
 from snowflake.connector.errors import ProgrammingError
@@ -552,7 +553,7 @@ def statements(connection: SnowflakeConnection, schema: Schema, options: Options
         yield from read_log(log, full_name, options)
 
 
-def full_name(reference: Record, options: Options) -> Named | None:
+def full_name(reference: Json, options: Options) -> Named | None:
     """The asset that a statement names; None, and counted, where nothing tells its database and schema."""
     kind, database, schema, name = (reference[part] for part in ("type", "database", "schema", "name"))
     if kind == "EXTERNAL" and "://" in name:
@@ -593,7 +594,7 @@ def destinations(connection: SnowflakeConnection, options: Options) -> Iterator[
         yield from as_they_are_now(gathered(told).values(), [], known, options)
 
 
-def collect(connection: SnowflakeConnection, options: Options) -> Iterator[Record]:
+def collect(connection: SnowflakeConnection, options: Options) -> Iterator[Json]:
     """One record for each destination that the filters let through."""
     for destination in destinations(connection, options):
         if options.filters.allows(*destination.asset.key):

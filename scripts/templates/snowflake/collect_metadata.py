@@ -41,10 +41,10 @@ from connection import (
     show,
     stream,
 )
-from mcpush.cli import say
-from mcpush.collection import Collector, Options, run_collect
+from mcpush.collect.collector import Collector, Options, run_collect
+from mcpush.console import say
 from mcpush.errors import RefusedError
-from mcpush.manifest import Record
+from mcpush.records import Json
 from snowflake.connector import SnowflakeConnection
 
 # --- SQL ------------------------------------------------------------------------------------------------
@@ -262,15 +262,15 @@ class Shown:
 
     def __init__(self, connection: SnowflakeConnection, sql: str, columns: dict[str, str], options: Options) -> None:
         self._connection, self._sql, self._columns, self._options = connection, sql, columns, options
-        self._found: dict[Key, Record] | None = None
+        self._found: dict[Key, Json] | None = None
 
-    def facts(self, key: Key) -> Record:
+    def facts(self, key: Key) -> Json:
         """Keys of the manifest's record with what SHOW knows of this object; empty when it does not say."""
         if self._found is None:
             self._found = self._ask()
         return self._found.get(key, {})
 
-    def _ask(self) -> dict[Key, Record]:
+    def _ask(self) -> dict[Key, Json]:
         try:
             found = {
                 (row["schema_name"], row["name"]): {
@@ -302,9 +302,9 @@ def databases(connection: SnowflakeConnection, options: Options) -> Iterator[str
         yield name
 
 
-def _shown_databases(connection: SnowflakeConnection) -> dict[str, Record]:
+def _shown_databases(connection: SnowflakeConnection) -> dict[str, Json]:
     """Every database, by name: asked for page by page, since SHOW answers with at most 10,000."""
-    found: dict[str, Record] = {}
+    found: dict[str, Json] = {}
     sql = page = DATABASES_SQL.format(limit=SHOW_ROW_CAP)
     while True:
         before = len(found)
@@ -315,7 +315,7 @@ def _shown_databases(connection: SnowflakeConnection) -> dict[str, Record]:
         page = sql + AFTER_NAME.format(name=literal(str(rows[-1]["name"])))
 
 
-def _is_shared(row: Record) -> bool:
+def _is_shared(row: Json) -> bool:
     """Another account's data, seen through a share or an installed application, and Snowflake's samples."""
     # ADAPT: name databases here that must never leave the account, whatever --include says (a clone, a sandbox).
     return (
@@ -410,7 +410,7 @@ class Details:
     whole: WholeDatabase
 
 
-def collect(connection: SnowflakeConnection, options: Options) -> Iterator[Record]:
+def collect(connection: SnowflakeConnection, options: Options) -> Iterator[Json]:
     """One record for each table and view that the filters let through."""
     collection = _Collection(connection, options)
     yield from each_readable(connection, options, collection.records)
@@ -425,7 +425,7 @@ class _Collection:
         self._database: str | None = None
         self._whole: WholeDatabase | None = None
 
-    def records(self, database: str, schema: str | None) -> Iterator[Record]:
+    def records(self, database: str, schema: str | None) -> Iterator[Json]:
         # All queries are started before the first record: a refusal then leaves nothing half done.
         tables = of_database(self._connection, TABLES_SQL, database, schema)
         details = self._details(database, schema)
@@ -470,9 +470,9 @@ class _Collection:
             self._options.skip(NO_TAGS, str(error))
             return iter(())
 
-    def _record(self, database: str, table: TableRow, details: Details) -> Record:
+    def _record(self, database: str, table: TableRow, details: Details) -> Json:
         kind = kind_of(table)
-        record: Record = {
+        record: Json = {
             "type": "VIEW" if kind.endswith("view") else "TABLE",
             "kind": kind,
             "database": database,
@@ -485,7 +485,7 @@ class _Collection:
             record |= self._description(database, table, kind, details)
         return {name: value for name, value in record.items() if value not in (None, "")}
 
-    def _volume_and_freshness(self, table: TableRow, kind: str, details: Details) -> Record:
+    def _volume_and_freshness(self, table: TableRow, kind: str, details: Details) -> Json:
         """Only what is documented to be that: a view's LAST_ALTERED is its last DDL, not news in its data."""
         if kind == "view":
             return {}
@@ -497,7 +497,7 @@ class _Collection:
             return {**facts, "last_update_time": shown.get("last_update_time")}
         return {**facts, "last_update_time": table.last_altered}
 
-    def _description(self, database: str, table: TableRow, kind: str, details: Details) -> Record:
+    def _description(self, database: str, table: TableRow, kind: str, details: Details) -> Json:
         key = (table.schema_name, table.table_name)
         fields = [_field(ColumnRow(*row)) for row in details.columns.take(key)]
         if not fields:
@@ -525,12 +525,12 @@ class _Collection:
         return text
 
 
-def _field(column: ColumnRow) -> Record:
+def _field(column: ColumnRow) -> Json:
     record = {"name": column.column_name, "type": type_of(column)}
     return record | {"description": column.description} if column.description else record
 
 
-def _tag(name: str, value: str | None) -> Record:
+def _tag(name: str, value: str | None) -> Json:
     return {"key": name, "value": value} if value else {"key": name}
 
 

@@ -28,10 +28,10 @@ from itertools import groupby
 from typing import NamedTuple
 
 from connection import connect, explain, stream, timestamp
-from mcpush.cli import say
-from mcpush.collection import Collector, Options, run_collect
-from mcpush.manifest import Record, iso_utc
-from mcpush.query_text import add_text_limit, limited_text
+from mcpush.collect.collector import Collector, Options, run_collect
+from mcpush.collect.query_text import add_text_limit, limited_text
+from mcpush.console import say
+from mcpush.records import Json, iso_utc
 from query_history import LONGEST_TEXT, REDACTED_TEXT, is_redacted
 from snowflake.connector import SnowflakeConnection
 
@@ -139,7 +139,7 @@ class QueryRow(NamedTuple):
 EXTRA = range(QueryRow._fields.index("database"), len(QueryRow._fields))
 
 
-def collect(connection: SnowflakeConnection, options: Options) -> Iterator[Record]:
+def collect(connection: SnowflakeConnection, options: Options) -> Iterator[Json]:
     """One record for each query that ended in the window; failed ones with ``error_code`` and ``error_text``."""
     warn_of_narrow_filters(options)
     for values in stream(connection, QUERIES_SQL, _window(options)):
@@ -155,8 +155,8 @@ def collect(connection: SnowflakeConnection, options: Options) -> Iterator[Recor
         yield _record(row, limited_text(row.query_text, row.query_id, options, LONGEST_TEXT))
 
 
-def _record(row: QueryRow, text: str) -> Record:
-    record: Record = {
+def _record(row: QueryRow, text: str) -> Json:
+    record: Json = {
         "query_id": row.query_id,
         "start_time": row.start_time,
         "end_time": row.end_time,

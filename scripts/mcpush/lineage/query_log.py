@@ -7,7 +7,7 @@
             …
     log.skipped  # {reason: (count, example)}
 
-Statements are read in worker processes (sql_workers.py), repeats once (sql_fingerprint.py), and what each session
+Statements are read in worker processes (workers.py), repeats once (fingerprint.py), and what each session
 did is applied in its order. Memory is bounded: statements are not kept, caches have a size, distinct edges are kept.
 """
 
@@ -19,16 +19,18 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
-from mcpush.sql_extract import Extraction, applied, defaults_after, extract
-from mcpush.sql_fingerprint import Fingerprint, digest
-from mcpush.sql_graph import LineageGraph
-from mcpush.sql_names import Defaults, Namer, Schema, TableName, dialect_of
-from mcpush.sql_query import Temporary
-from mcpush.sql_statements import StatementLineage
-from mcpush.sql_workers import Job, Pool, cores
+from mcpush import manifest
+from mcpush.lineage.fingerprint import Fingerprint, digest
+from mcpush.lineage.sql_graph import LineageGraph
+from mcpush.lineage.workers import Job, Pool, cores
+from mcpush.sql.names import Defaults, Namer, Schema, TableName, dialect_of
+from mcpush.sql.query import Temporary
+from mcpush.sql.session import Extraction, applied, defaults_after, extract
+from mcpush.sql.statements import StatementLineage
 
 # Distinct statements whose lineage is kept for their repeats (about 2 KB each).
 CACHE_SIZE = 50_000
@@ -361,3 +363,8 @@ class LineageLog:
             for oldest in list(itertools.islice(self._sessions, MAX_SESSIONS // 10)):
                 if not self._sessions[oldest].waiting:
                     del self._sessions[oldest]
+
+
+def schema_from_manifest(path: Path) -> Schema:
+    """The catalog in a metadata manifest (`.gz` too). Raises manifest.ManifestError when it is not a whole one."""
+    return Schema.from_records(manifest.read(path, flow="metadata"))

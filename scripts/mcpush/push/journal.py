@@ -17,9 +17,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
-from mcpush.cli import say
+from mcpush.console import say
 from mcpush.errors import ConfigurationError
-from mcpush.manifest import Manifest, ManifestError, Record, iso_utc, verify
+from mcpush.manifest import Manifest, ManifestError, verify
+from mcpush.records import Json, iso_utc
 
 JOURNAL_VERSION = 1
 Span = tuple[int, int]  # first record and the one after the last, counted from 0
@@ -35,7 +36,7 @@ class Accepted:
     at: str
 
     @classmethod
-    def from_json(cls, line: Record) -> Accepted:
+    def from_json(cls, line: Json) -> Accepted:
         """Raises KeyError, TypeError or ValueError for a line that is damaged."""
         return cls(int(line["first"]), int(line["count"]), line["invocation_id"], str(line["at"]))
 
@@ -48,7 +49,7 @@ class Accepted:
 class JournalContent:
     """A journal that was read: its header, the accepted batches, the indexes of rejected records."""
 
-    header: Record
+    header: Json
     accepted: list[Accepted] = field(default_factory=list)
     rejected: list[int] = field(default_factory=list)
 
@@ -185,7 +186,7 @@ class Journal:
         return self.path.open("ab")
 
     def accept(self, first: int, count: int, invocation_id: str | None) -> None:
-        """Record an accepted batch; it is on disk when this returns. Raises ConfigurationError when it cannot be."""
+        """Json an accepted batch; it is on disk when this returns. Raises ConfigurationError when it cannot be."""
         batch = Accepted(first, count, invocation_id, iso_utc(datetime.now(timezone.utc)))
         self.accepted.append(batch)
         try:
@@ -195,13 +196,13 @@ class Journal:
             raise _unusable(self.path, "write", error) from error
 
     def reject(self, index: int, name: str, reason: str) -> None:
-        """Record that this record, as it is, will never be accepted."""
+        """Json that this record, as it is, will never be accepted."""
         try:
             self._append({"rejected": index, "name": name, "reason": reason})
         except OSError as error:
             raise _unusable(self.path, "write", error) from error
 
-    def _append(self, line: Record) -> None:
+    def _append(self, line: Json) -> None:
         self._file.write(json.dumps(line).encode() + b"\n")
         self._file.flush()
         os.fsync(self._file.fileno())

@@ -5,7 +5,7 @@
             log.add(row.text, session=row.session, defaults=Defaults(row.database, None), at=row.start)
         yield from read_log(log, complete, options)
 
-Only for collectors that read SQL: it needs sqlglot, which lineage_edges.py does not.
+Only for collectors that read SQL: it needs sqlglot, which graph.py does not.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from mcpush.collection import Options
-from mcpush.lineage_edges import PARTIAL, Asset, Destination
-from mcpush.manifest import Record
-from mcpush.sql_lineage import LineageLog, Schema, schema_from_manifest
+from mcpush.collect.collector import Options
+from mcpush.lineage.graph import PARTIAL, Asset, Destination
+from mcpush.lineage.query_log import LineageLog, schema_from_manifest
+from mcpush.records import Json
+from mcpush.sql import Schema
 
 
 class Named(NamedTuple):
@@ -30,7 +31,7 @@ class Named(NamedTuple):
 
 # From a reference (a record's ``destination``, or one of its ``sources``), whose database and schema may be None. The
 # API takes full names only: None for one that stays without, counted where that is a loss.
-Complete = Callable[[Record, Options], "Named | None"]
+Complete = Callable[[Json, Options], "Named | None"]
 
 
 def read_log(log: LineageLog, complete: Complete, options: Options) -> Iterator[Destination]:

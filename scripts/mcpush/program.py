@@ -1,7 +1,7 @@
-"""The command line every script shares: parser, memory check, progress, signals, exit codes, one JSON summary.
+"""The main loop of every script: arguments, memory check, signals, exit codes, one JSON summary.
 
 People's text and progress go to stderr; the summary goes to stdout as one JSON object. Scripts do not call
-this module: collection.py and pushing.py do.
+this module: collect/collector.py and push/run.py do.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
-import json
 import os
 import signal
 import sys
@@ -19,36 +18,18 @@ import traceback
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
-from types import FrameType, TracebackType
-from typing import Any, TextIO
+from types import FrameType
+from typing import Any
 
 import psutil
-from tqdm import tqdm
 
-from mcpush.errors import ConfigurationError, PushIngestionError, Terminated
-from mcpush.manifest import Record, parse_utc
-from mcpush.redaction import redact, redact_values
+from mcpush.console import let_go, print_summary, say
+from mcpush.errors import DONE, INTERRUPTED, PARTLY, UNEXPECTED, ConfigurationError, PushIngestionError, Terminated
+from mcpush.records import Json, parse_utc
 from mcpush.version import RELEASE
 
-DONE, PARTLY, INTERRUPTED = 0, 1, 130
-UNEXPECTED = 1
 MINIMUM_FREE_MEMORY = 256 * 2**20  # bytes: a driver, pycarlo and the largest batch fit with room to spare
-SECONDS_BETWEEN_NOTES = 30.0
 LONGEST_ENDING_SECONDS = 75.0  # after a signal; a request has 30 s to connect and 30 s to be answered
-
-
-def say(text: str) -> None:
-    """One line for people, on stderr, without secrets. A reader that has gone away stops nothing."""
-    try:
-        print(redact(text), file=sys.stderr, flush=True)
-    except OSError:
-        _let_go(sys.stderr)
-
-
-def _let_go(stream: TextIO) -> None:
-    """The reader of a stream has gone away: write into nothing from here on, so that the exit does not fail."""
-    with contextlib.suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 # --- arguments -----------------------------------------------------------------------------------------
@@ -132,35 +113,6 @@ def _check_memory() -> None:
         )
 
 
-# --- progress -------------------------------------------------------------------------------------------
-
-
-class Progress:
-    """A bar on a terminal; elsewhere a line every half minute, so that a log shows life."""
-
-    def __init__(self, what: str, total: int | None = None) -> None:
-        self._what, self._total, self.done = what, total, 0
-        self._bar = tqdm(total=total, desc=what, unit="rec", file=sys.stderr) if sys.stderr.isatty() else None
-        self._next = time.monotonic() + SECONDS_BETWEEN_NOTES
-
-    def advance(self, count: int = 1) -> None:
-        self.done += count
-        if self._bar is not None:
-            self._bar.update(count)
-        elif time.monotonic() >= self._next:
-            self._next = time.monotonic() + SECONDS_BETWEEN_NOTES
-            say(f"{self._what}: {self.done}{f' of {self._total}' if self._total else ''} records")
-
-    def __enter__(self) -> Progress:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._bar is not None:
-            self._bar.close()
-
-
 # --- running --------------------------------------------------------------------------------------------
 
 
@@ -217,7 +169,7 @@ def stop_if_asked() -> None:
 
 def run(
     script: str,
-    work: Callable[[Record], int],
+    work: Callable[[Json], int],
     explain: Callable[[BaseException], PushIngestionError | None] = lambda error: None,
     prints_summary: bool = True,
 ) -> int:
@@ -227,7 +179,7 @@ def run(
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names of all alphabets, whatever the terminal's
     started = time.monotonic()
-    summary: Record = {"command": script.removesuffix(".py"), "version": RELEASE}
+    summary: Json = {"command": script.removesuffix(".py"), "version": RELEASE}
     try:
         _on_signals(_stop_once)
         code = _outcome(work, explain, summary)
@@ -237,19 +189,19 @@ def run(
     _on_signals(signal.SIG_IGN)  # the interpreter forgets other handlers before it ends, and would end by the signal
     summary |= {"status": _status(code, summary), "exit_code": code, "seconds": round(time.monotonic() - started, 3)}
     if prints_summary:
-        _print_summary(summary)
+        print_summary(summary)
     return code
 
 
 def _outcome(
-    work: Callable[[Record], int], explain: Callable[[BaseException], PushIngestionError | None], summary: Record
+    work: Callable[[Json], int], explain: Callable[[BaseException], PushIngestionError | None], summary: Json
 ) -> int:
     """Do the work; the exit code, whatever happens. Only an interrupt is left to the caller."""
     try:
         _check_memory()
         return work(summary)
     except BrokenPipeError:
-        _let_go(sys.stdout)  # the reader of --list went away
+        let_go(sys.stdout)  # the reader of --list went away
         return UNEXPECTED
     except Exception as error:  # the last line of defence: a scheduler must get its exit code and summary
         stop_if_asked()  # a driver may have made an error of its own of the interrupt
@@ -262,21 +214,13 @@ def _tell_interrupted() -> int:
     return INTERRUPTED
 
 
-def _status(code: int, summary: Record) -> str:
+def _status(code: int, summary: Json) -> str:
     if code == PARTLY and not summary.get("records_accepted"):
         return "failed"
     return {DONE: "complete", PARTLY: "partial", INTERRUPTED: "interrupted"}.get(code, "failed")
 
 
-def _print_summary(summary: Record) -> None:
-    """One line of ASCII, which every pipe takes. A reader that has gone away changes nothing of what was done."""
-    try:
-        print(json.dumps(redact_values(summary)), flush=True)
-    except OSError:
-        _let_go(sys.stdout)
-
-
-def _tell(error: Exception, known: PushIngestionError | None, summary: Record) -> int:
+def _tell(error: Exception, known: PushIngestionError | None, summary: Json) -> int:
     if known is None:
         say("".join(traceback.format_exception(error)))
         summary["error"] = {"message": f"{type(error).__name__}: {error}", "remedy": ""}

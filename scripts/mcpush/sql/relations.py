@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from mcpush.sql_names import TableName
+from mcpush.sql.names import TableName
 
 ColumnSource = tuple[TableName, str]
 Sources = frozenset[ColumnSource]

@@ -20,12 +20,12 @@ from sqlglot.dialects.snowflake import Snowflake
 from sqlglot.errors import SqlglotError, TokenError
 from sqlglot.tokenizer_core import Token, TokenType
 
-from mcpush import sql_fallback
-from mcpush.sql_forms import Form, Parts, name_at, read_form, rewritten
-from mcpush.sql_names import EXTERNAL, Defaults, Namer, Schema, TableName, dialect_of
-from mcpush.sql_query import Temporary, TooCostly
-from mcpush.sql_relations import Relation
-from mcpush.sql_rewrite import (
+from mcpush.sql import unparsed
+from mcpush.sql.forms import Form, Parts, name_at, read_form, rewritten
+from mcpush.sql.names import EXTERNAL, Defaults, Namer, Schema, TableName, dialect_of
+from mcpush.sql.query import Temporary, TooCostly
+from mcpush.sql.relations import Relation
+from mcpush.sql.rewrite import (
     COMPUTED,
     called,
     plain_create,
@@ -35,7 +35,7 @@ from mcpush.sql_rewrite import (
     with_scripts,
     without_subscripts,
 )
-from mcpush.sql_script import (
+from mcpush.sql.script import (
     SILENT,
     STARTERS,
     Piece,
@@ -50,7 +50,7 @@ from mcpush.sql_script import (
     unwrapped,
     uses,
 )
-from mcpush.sql_statements import PARTIAL, Effect, StatementLineage, StatementReader
+from mcpush.sql.statements import PARTIAL, Effect, StatementLineage, StatementReader
 
 # Longer texts are generated data (INSERT … VALUES with a million rows), not lineage: only their table names are read.
 MAX_PARSED_CHARACTERS = 2_000_000
@@ -324,7 +324,7 @@ class _Script:
 
     def _insert_values(self, piece: Piece) -> None:
         """INSERT … VALUES reads no table, however long it is."""
-        target, _ = sql_fallback.table_names(Piece(piece.tokens[:40], piece.text), is_cut=False)
+        target, _ = unparsed.table_names(Piece(piece.tokens[:40], piece.text), is_cut=False)
         if target:
             self.lineages.append(StatementLineage(self._namer.table(target), (), (), "insert", moves_data=False))
 
@@ -424,7 +424,7 @@ class _Script:
                 self._add_names(with_names(candidate), is_cut)
 
     def _add_names(self, piece: Piece, is_cut: bool) -> None:
-        target, sources = sql_fallback.table_names(piece, is_cut)
+        target, sources = unparsed.table_names(piece, is_cut)
         names = [self._namer.table(parts) for parts in sources]
         reads: dict[TableName, None] = {}
         for name in names:
@@ -433,7 +433,7 @@ class _Script:
                 reads.setdefault(read)
         if target or reads:
             into = self._namer.table(target) if target else None
-            if into is not None and into.name != COMPUTED and sql_fallback.is_temporary(piece):
+            if into is not None and into.name != COMPUTED and unparsed.is_temporary(piece):
                 self._apply(Effect("create", into, Temporary(tuple(reads), Relation())))
             temporary = into in self.temporaries if into is not None else False
             self._keep([StatementLineage(into, tuple(reads), (), "unparsed", PARTIAL, temporary)], piece)
@@ -518,7 +518,7 @@ def _beyond_reading(piece: Piece) -> str | None:
 
 
 def _cut_pieces(sql: str, dialect: Dialect) -> Iterable[Piece]:
-    tokens = sql_fallback.tokens_of(sql, dialect)
+    tokens = unparsed.tokens_of(sql, dialect)
     begin = 0
     for position, token in enumerate(tokens):
         if token.text == ";":

@@ -21,11 +21,13 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_ran
 from tenacity.nap import sleep_using_event
 from tenacity.stop import stop_any, stop_before_delay, stop_when_event_set
 
-from mcpush.cli import DONE, PARTLY, say, stop_if_asked, uninterrupted
-from mcpush.errors import ConfigurationError, UnavailableError
+from mcpush.console import say
+from mcpush.errors import DONE, PARTLY, ConfigurationError, UnavailableError
 from mcpush.files import replace_file
-from mcpush.journal import Accepted, Journal, Span, journal_path, read_journal, uncovered
-from mcpush.manifest import Header, Manifest, Record, parse_record, read_lines
+from mcpush.manifest import Header, Manifest, parse_record, read_lines
+from mcpush.program import stop_if_asked, uninterrupted
+from mcpush.push.journal import Accepted, Journal, Span, journal_path, read_journal, uncovered
+from mcpush.records import RECORDS, Json, Record
 from mcpush.redaction import redact, redact_values
 
 MAX_BODY_BYTES = 900_000  # of gzip; the gateway refuses more than 1 MB, and may count its own compression
@@ -73,15 +75,14 @@ class Destination(Protocol):
 class Pusher:
     """A push script in data.
 
-    ``full_name`` is what a person would look a record up by; ``build`` makes pycarlo's event of a record; ``open``
-    checks the variables and gives the destination, one that only measures when its argument (dry run) is true.
+    ``build`` makes pycarlo's event of a record, whose type is the flow's in records.RECORDS; ``open`` checks the
+    variables and gives the destination, one that only measures when its argument (dry run) is true.
     """
 
     flow: str
     batch_records: int
     description: str
-    full_name: Callable[[Record], str]
-    build: Callable[[Record], Any]
+    build: Callable[[Any], Any]
     open: Callable[[bool], Destination]
 
 
@@ -90,7 +91,7 @@ class Batch:
     """Consecutive records of the manifest; ``first`` is the index of the first of them, from 0."""
 
     first: int
-    records: list[Record]
+    records: list[Json]
 
     def halves(self) -> tuple[Batch, Batch]:
         middle = len(self.records) // 2
@@ -123,7 +124,7 @@ class Delivery:
     records_accepted: int = 0
     records_accepted_before: int = 0
     records_rejected: int = 0
-    rejected: list[Record] = field(default_factory=list)
+    rejected: list[Json] = field(default_factory=list)
     batches_measured: int = 0
     largest_body_bytes: int = 0
 
@@ -153,7 +154,7 @@ class Delivery:
         text = f"{self.records_accepted} of {self.manifest.records} records accepted{before}"
         return text + (rejected if self.records_rejected else "")
 
-    def report(self) -> Record:
+    def report(self) -> Json:
         """The part of the summary that speaks of the push."""
         return {
             "manifest": str(self.manifest.path),
@@ -181,7 +182,7 @@ def result_path(manifest: Path) -> Path:
 def batches(manifest: Manifest, spans: Iterator[Span], most: int) -> Iterator[Batch]:
     """Cut the records of the spans into batches by count and by estimated compressed size."""
     span = next(spans, None)
-    held: list[Record] = []
+    held: list[Json] = []
     weight = 0
     for index, line in enumerate(read_lines(manifest.path, manifest.header.flow)):
         while span and index >= span[1]:
@@ -216,7 +217,7 @@ def deliver(
     dry_run: bool,
     resumed: list[str | None],
     on_records: Callable[[int], None],
-    report: Record,
+    report: Json,
 ) -> Delivery:
     """Send what the journal lacks. ``report`` and the result file are filled in however this ends.
 
@@ -250,6 +251,7 @@ class _Courier:
     ) -> None:
         self._delivery, self._pusher, self._on_records = delivery, pusher, on_records
         self._max_retry_seconds = max_retry_seconds
+        self._kind = RECORDS[pusher.flow]
         self._destination: Destination | None = None
         self._journal: Journal | None = None
         self._lock = threading.Lock()
@@ -376,7 +378,7 @@ class _Courier:
     def _send_once(self, batch: Batch) -> Receipt:
         assert self._destination is not None  # noqa: S101 - opened before anything is carried
         try:
-            events = [self._pusher.build(record) for record in batch.records]
+            events = [self._pusher.build(self._kind.from_json(record)) for record in batch.records]
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             reason = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
             raise RejectedError(f"not a {self._pusher.flow} record: {reason}") from error
@@ -393,7 +395,7 @@ class _Courier:
             self._on_records(len(batch.records))
 
     def _note_rejected(self, batch: Batch, reason: str) -> None:
-        name, reason = _name_of(self._pusher, batch.records[0]), redact(reason)
+        name, reason = _name_of(self._kind, batch.records[0]), redact(reason)
         with self._lock:
             delivery = self._delivery
             delivery.records_rejected += 1
@@ -419,9 +421,9 @@ def _settle(under_way: set[Future[None]]) -> set[Future[None]]:
     return rest
 
 
-def _name_of(pusher: Pusher, record: Record) -> str:
+def _name_of(kind: type[Record], record: Json) -> str:
     try:
-        return pusher.full_name(record)
+        return kind.name_of(record)
     except (KeyError, TypeError, ValueError, AttributeError):
         return "(no name)"
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from sqlglot.tokenizer_core import Token, TokenType
 
-from mcpush.sql_script import Piece
+from mcpush.sql.script import Piece
 
 Parts = tuple[tuple[str, bool], ...]
 

@@ -11,65 +11,25 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
-from fnmatch import translate
 from pathlib import Path
-from re import IGNORECASE, Pattern
-from re import compile as compile_pattern
-from re import split as split_pattern
 from typing import Any
 
-from mcpush.cli import DONE, Progress, add_manifest, make_parser, run, say, stop_if_asked
-from mcpush.errors import ConfigurationError, PushIngestionError
-from mcpush.journal import Standing, left_manifest, standing
-from mcpush.locking import only_run
-from mcpush.manifest import Header, Record, Window, Writer, iso_utc
+from mcpush.collect.checkpoint import State, add_window_arguments, choose_window
+from mcpush.collect.filters import Filters
+from mcpush.console import Progress, say
+from mcpush.errors import DONE, ConfigurationError, PushIngestionError
+from mcpush.files import only_run
+from mcpush.manifest import Header, Writer
+from mcpush.program import add_manifest, make_parser, run, stop_if_asked
+from mcpush.push.journal import Standing, left_manifest, standing
+from mcpush.records import Json, TimeRange, iso_utc
 from mcpush.redaction import redact
-from mcpush.windows import State, add_window_arguments, choose_window
 
 NOTHING_INCLUDED = "filter that matched nothing (--include)"
 LONGEST_EXAMPLE = 300  # characters of an example kept for a skip reason
 
 
 # --- what a collect script declares -------------------------------------------------------------------
-
-
-class Filters:
-    """``--include`` and ``--exclude`` globs on full names such as ``SHOP.PUBLIC.ORDERS``, case ignored."""
-
-    def __init__(self, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> None:
-        self.include, self.exclude = list(include), list(exclude)
-        self._included = [_glob(pattern) for pattern in self.include]
-        self._excluded = [_glob(pattern) for pattern in self.exclude]
-
-    def allows(self, *parts: str | None) -> bool:
-        """Whether the object with these name parts (database, schema, name) is wanted."""
-        return self._allows(".".join(part or "" for part in parts))
-
-    def allows_schema(self, database: str | None, schema: str | None) -> bool:
-        """Whether what happened in this schema is wanted: ``SHOP.PUBLIC.*`` means it just as ``SHOP.*`` does."""
-        name = f"{database or ''}.{schema or ''}"
-        return self._allows(name, f"{name}.")
-
-    def _allows(self, *names: str) -> bool:
-        """Whether a thing that goes by any of these names is wanted."""
-        if any(pattern.match(name) for pattern in self._excluded for name in names):
-            return False
-        return not self._included or any(pattern.match(name) for pattern in self._included for name in names)
-
-    def may_hold(self, database: str) -> bool:
-        """Whether anything in this database could be wanted, so that the others need not be asked."""
-        inside = f"{database}."
-        if any(
-            text.endswith("*") and glob.match(inside) for text, glob in zip(self.exclude, self._excluded, strict=True)
-        ):
-            return False
-        fixed_starts = [split_pattern(r"[*?\[]", text, maxsplit=1)[0].lower() for text in self.include]
-        shared = [(start, inside.lower()[: len(start)]) for start in fixed_starts]
-        return not shared or any(start.startswith(name) for start, name in shared)
-
-
-def _glob(pattern: str) -> Pattern[str]:
-    return compile_pattern(translate(pattern), IGNORECASE)
 
 
 @dataclass
@@ -81,7 +41,7 @@ class Options:
 
     filters: Filters
     arguments: argparse.Namespace
-    window: Window | None = None
+    window: TimeRange | None = None
     only_freshness_and_volume: bool = False
     skipped: dict[str, int] = field(default_factory=dict)
     skipped_examples: dict[str, str] = field(default_factory=dict)
@@ -100,7 +60,7 @@ class Options:
     def until(self) -> datetime:
         return self._window().end
 
-    def _window(self) -> Window:
+    def _window(self) -> TimeRange:
         if self.window is None:
             raise ConfigurationError("this flow has no window")
         return self.window
@@ -120,7 +80,7 @@ class Collector:
     warehouse: str
     resource: str
     connect: Callable[[], AbstractContextManager[Any]]
-    collect: Callable[[Any, Options], Iterator[Record]]
+    collect: Callable[[Any, Options], Iterator[Json]]
     targets: Callable[[Any, Options], Iterator[str]]
     explain: Callable[[BaseException], PushIngestionError | None]
     description: str
@@ -171,7 +131,7 @@ def run_collect(collector: Collector, argv: Sequence[str] | None = None) -> int:
     add_collect_arguments(parser, collector)
     arguments = parser.parse_args(argv)
 
-    def work(summary: Record) -> int:
+    def work(summary: Json) -> int:
         state = state_of(arguments, collector)
         options = make_options(arguments, collector, state)
         if arguments.list:
@@ -241,7 +201,7 @@ def _print(text: str, end: str = "\n") -> None:
         raise ConfigurationError(f"cannot print the list: {error.strerror or error}", "Is the disk full?") from error
 
 
-def collect_into(manifest: Path, collector: Collector, options: Options, summary: Record) -> Header:
+def collect_into(manifest: Path, collector: Collector, options: Options, summary: Json) -> Header:
     """Write the manifest; ``summary`` is filled in as far as the work gets."""
     header = Header(
         flow=collector.flow,

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
-from mcpush.cli import DONE, Progress, add_manifest, make_parser, positive, run, say
-from mcpush.collection import (
+from mcpush.collect.checkpoint import State
+from mcpush.collect.collector import (
     Collector,
     add_collect_arguments,
     collect_into,
@@ -16,11 +16,14 @@ from mcpush.collection import (
     make_options,
     state_of,
 )
-from mcpush.delivery import Pusher, deliver
-from mcpush.journal import Standing, left_manifest, standing
-from mcpush.locking import only_run
-from mcpush.manifest import Manifest, ManifestError, Record, verify
-from mcpush.windows import State
+from mcpush.console import Progress, say
+from mcpush.errors import DONE
+from mcpush.files import only_run
+from mcpush.manifest import Manifest, ManifestError, verify
+from mcpush.program import add_manifest, make_parser, positive, run
+from mcpush.push.delivery import Pusher, deliver
+from mcpush.push.journal import Standing, left_manifest, standing
+from mcpush.records import Json
 
 
 def run_push(pusher: Pusher, argv: Sequence[str] | None = None) -> int:
@@ -31,7 +34,7 @@ def run_push(pusher: Pusher, argv: Sequence[str] | None = None) -> int:
     _add_push_arguments(parser)
     arguments = parser.parse_args(argv)
 
-    def work(summary: Record) -> int:
+    def work(summary: Json) -> int:
         with nullcontext() if arguments.dry_run else only_run(arguments.manifest):  # a dry run changes nothing
             return _push(verify(arguments.manifest, pusher.flow), pusher, arguments, summary)
 
@@ -48,7 +51,7 @@ def run_collect_and_push(collector: Collector, pusher: Pusher, argv: Sequence[st
     arguments = parser.parse_args(argv)
     state = state_of(arguments, collector)
 
-    def work(summary: Record) -> int:
+    def work(summary: Json) -> int:
         if arguments.list:
             return list_targets(collector, make_options(arguments, collector, state))
         with only_run(arguments.manifest):
@@ -68,7 +71,7 @@ def run_collect_and_push(collector: Collector, pusher: Pusher, argv: Sequence[st
     return run(script, work, collector.explain, prints_summary=not arguments.list)
 
 
-def _finish_earlier_run(pusher: Pusher, arguments: argparse.Namespace, state: State | None, summary: Record) -> int:
+def _finish_earlier_run(pusher: Pusher, arguments: argparse.Namespace, state: State | None, summary: Json) -> int:
     """Send what an earlier run left, and make up for a state it had no time to write."""
     try:
         manifest = left_manifest(arguments.manifest, pusher.flow)
@@ -94,7 +97,7 @@ def _finish_earlier_run(pusher: Pusher, arguments: argparse.Namespace, state: St
     return code
 
 
-def _rehearse(collector: Collector, pusher: Pusher, arguments: argparse.Namespace, summary: Record) -> int:
+def _rehearse(collector: Collector, pusher: Pusher, arguments: argparse.Namespace, summary: Json) -> int:
     """A dry run collects into a manifest of its own: it must not touch one that waits to be pushed."""
     name = arguments.manifest.name
     manifest: Path = arguments.manifest.with_name(f"dry-run-{name}")
@@ -105,7 +108,7 @@ def _rehearse(collector: Collector, pusher: Pusher, arguments: argparse.Namespac
         manifest.unlink(missing_ok=True)
 
 
-def _push(manifest: Manifest, pusher: Pusher, arguments: argparse.Namespace, summary: Record) -> int:
+def _push(manifest: Manifest, pusher: Pusher, arguments: argparse.Namespace, summary: Json) -> int:
     """Send a manifest that was read whole before: of a damaged one, not even the first batch may go out."""
     with Progress("pushing", manifest.records) as progress:
         delivery = deliver(

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from mcpush.cli import moment, positive, say
+from mcpush.console import say
 from mcpush.errors import ConfigurationError
 from mcpush.files import replace_file
-from mcpush.manifest import Window, iso_utc, parse_utc
+from mcpush.program import moment, positive
+from mcpush.records import TimeRange, iso_utc, parse_utc
 
 DEFAULT_LOOKBACK_HOURS = 24.0
 CLOCK_TOLERANCE = timedelta(days=1)  # a state that is further ahead was written by a clock that was wrong
@@ -80,12 +81,12 @@ class State:
                 "Nothing was attempted. Name a file in a folder you may write to with --state.",
             ) from error
 
-    def has_passed(self, window: Window | None) -> bool:
+    def has_passed(self, window: TimeRange | None) -> bool:
         """Whether this window was collected, so that no later run will collect it again."""
         until = self.read()
         return window is not None and until is not None and until >= window.end
 
-    def advance(self, window: Window | None) -> None:
+    def advance(self, window: TimeRange | None) -> None:
         """Remember the end of a window that is complete; say so when it does not meet what is remembered."""
         remembered = self.read()
         if self._take(window, remembered) or window is None or remembered is None:
@@ -98,11 +99,11 @@ class State:
         elif window.end < remembered:
             say(f"the state stays at {iso_utc(remembered)}: this window ended before it")
 
-    def advance_quietly(self, window: Window | None) -> None:
+    def advance_quietly(self, window: TimeRange | None) -> None:
         """Like ``advance``, for the window of an earlier run, which may well be far behind."""
         self._take(window, self.read())
 
-    def _take(self, window: Window | None, remembered: datetime | None) -> bool:
+    def _take(self, window: TimeRange | None, remembered: datetime | None) -> bool:
         if window is None or (remembered and not window.start <= remembered < window.end):
             return False
         self._write(window.end)
@@ -121,7 +122,7 @@ class State:
 
 def choose_window(
     arguments: argparse.Namespace, state: State | None, latency: timedelta, retention: timedelta | None, now: datetime
-) -> Window:
+) -> TimeRange:
     """The window asked for. Raises ConfigurationError when it would be empty or is asked for twice."""
     if arguments.since and arguments.until and arguments.since > arguments.until:
         raise ConfigurationError("--since lies after --until", "Exchange them.")
@@ -136,7 +137,7 @@ def choose_window(
     if remembered and not arguments.since:
         window = _from_remembered(remembered, end, now)
     else:
-        window = Window(arguments.since or _back(end, arguments.lookback_hours), end)
+        window = TimeRange(arguments.since or _back(end, arguments.lookback_hours), end)
     if window.start > window.end:
         raise ConfigurationError(
             f"the window is empty: it would start at {iso_utc(window.start)} and end at {iso_utc(end)}",
@@ -147,7 +148,7 @@ def choose_window(
     return window
 
 
-def _from_remembered(remembered: datetime, end: datetime, now: datetime) -> Window:
+def _from_remembered(remembered: datetime, end: datetime, now: datetime) -> TimeRange:
     """From where the last run ended; empty, without a step back, when that run went further than this may."""
     if remembered > now + CLOCK_TOLERANCE:
         raise ConfigurationError(
@@ -156,7 +157,7 @@ def _from_remembered(remembered: datetime, end: datetime, now: datetime) -> Wind
         )
     if remembered > now:
         say(f"warning: the state says {iso_utc(remembered)}, which is still to come: nothing is collected until then")
-    return Window(remembered, max(remembered, end))
+    return TimeRange(remembered, max(remembered, end))
 
 
 def _back(end: datetime, hours: float | None) -> datetime:

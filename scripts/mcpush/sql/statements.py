@@ -1,7 +1,7 @@
 """What one parsed statement moves: its target, the tables it reads, and which column feeds which.
 
 From a statement as sqlglot parsed it, to `StatementLineage` (one per target) and `Effect` (what it does to the
-session's temporary tables). Forms that sqlglot does not parse are read in sql_forms.py.
+session's temporary tables). Forms that sqlglot does not parse are read in forms.py.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import Any
 from sqlglot import exp
 from sqlglot.dialects.hive import Hive
 
-from mcpush.sql_names import EXTERNAL, VIEW, Namer, TableName
-from mcpush.sql_query import Env, Reader, Scope, Temporary, table_parts
-from mcpush.sql_relations import NOTHING, Base, Derived, Output, Relation, Sources, stacked
+from mcpush.sql.names import EXTERNAL, VIEW, Namer, TableName
+from mcpush.sql.query import Env, Reader, Scope, Temporary, table_parts
+from mcpush.sql.relations import NOTHING, Base, Derived, Output, Relation, Sources, stacked
 
 PARSED = "parsed"
 PARTIAL = "partial"

@@ -12,7 +12,7 @@ from sqlglot.dialects.dialect import Dialect
 from sqlglot.errors import TokenError
 from sqlglot.tokenizer_core import Token, TokenType
 
-from mcpush.sql_script import Piece
+from mcpush.sql.script import Piece
 
 Parts = tuple[tuple[str, bool], ...]
 

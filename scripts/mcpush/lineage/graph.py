@@ -1,6 +1,6 @@
 """Lineage edges while they are gathered: assets, and destinations with their sources and column mappings.
 
-From whatever tells of edges (a system view, the catalog, SQL text through lineage_text.py) to lineage manifest
+From whatever tells of edges (a system view, the catalog, SQL text through texts.py) to lineage manifest
 records, one for each destination.
 
     orders = Destination(Asset("TABLE", "SHOP", "PUBLIC", "ORDERS"), "access_history", EXACT)
@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from mcpush.manifest import Record
+from mcpush.records import Json
 
 # What a manifest's ``certainty`` may be, the most certain first.
 CERTAINTIES = EXACT, PARSED, PARTIAL = "exact", "parsed", "partial"
@@ -115,7 +115,7 @@ class Destination:
     def _edges(self) -> int:
         return len(self.sources) + sum(len(pairs) for pairs in self.columns.values())
 
-    def record(self) -> Record:
+    def record(self) -> Json:
         """The manifest record (references/manifest.md)."""
         places = {key: place for place, key in enumerate(self.sources)}
         return {
@@ -227,7 +227,7 @@ def _ends(places: list[Place], before: Callable[[Place], list[Place] | None]) ->
                 waiting[each] = None
 
 
-def listed(record: Record) -> str:
+def listed(record: Json) -> str:
     """A record as ``--list`` prints it: the destination's full name, and how much leads to it."""
     name = ".".join(record["destination"][part] for part in ("database", "schema", "name"))
     return f"{name} <- {len(record['sources'])} sources, {len(record['columns'])} columns ({record['origin']})"

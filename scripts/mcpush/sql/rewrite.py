@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 from sqlglot.tokenizer_core import Token, TokenType
 
-from mcpush.sql_forms import closed, name_at
-from mcpush.sql_script import Piece
+from mcpush.sql.forms import closed, name_at
+from mcpush.sql.script import Piece
 
 # Stands where a name is computed at run time (a variable, a concatenation): no real name holds this character.
 COMPUTED = "\0"

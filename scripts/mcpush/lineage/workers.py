@@ -23,9 +23,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from mcpush.sql_extract import EXAMPLE_CHARACTERS, Extraction, Skip, extract
-from mcpush.sql_names import Defaults, Schema, TableName
-from mcpush.sql_query import Temporary
+from mcpush.sql.names import Defaults, Schema, TableName
+from mcpush.sql.query import Temporary
+from mcpush.sql.session import EXAMPLE_CHARACTERS, Extraction, Skip, extract
 
 # Statements a worker is given ahead, so that it never waits for the next.
 AHEAD = 16
@@ -36,7 +36,7 @@ OWN_LIMIT = 0.7
 START_LIMIT = 60.0
 
 # In place of sys.path[0], which is the current directory here: what lies there must not run.
-_BOOT = "import sys; sys.path[0] = sys.argv[1]; from mcpush.sql_workers import serve; serve()"
+_BOOT = "import sys; sys.path[0] = sys.argv[1]; from mcpush.lineage.workers import serve; serve()"
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class _Worker:
         self.ready = False
         self.since = time.monotonic()  # when the job in front was begun
         self._process = subprocess.Popen(
-            [sys.executable, "-c", _BOOT, str(Path(__file__).resolve().parents[1])],
+            [sys.executable, "-c", _BOOT, str(Path(__file__).resolve().parents[2])],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

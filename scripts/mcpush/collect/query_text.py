@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from mcpush.cli import positive
-from mcpush.collection import Options
+from mcpush.collect.collector import Options
+from mcpush.program import positive
 
 LONGEST_TEXT = 1_000_000  # characters; a request takes 1 MB of gzip, and SQL shrinks to a fifth or less
 

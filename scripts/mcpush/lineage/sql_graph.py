@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from mcpush.sql_names import EXTERNAL, TableName
-from mcpush.sql_statements import PARSED, PARTIAL, StatementLineage
+from mcpush.sql.names import EXTERNAL, TableName
+from mcpush.sql.statements import PARSED, PARTIAL, StatementLineage
 
 # Statements that give a table's whole content another name: its columns keep theirs.
 _SAME_COLUMNS = frozenset({"rename", "swap", "clone", "append", "exchange partition", "create stream"})

@@ -15,8 +15,8 @@ from typing import cast
 from sqlglot import exp
 from sqlglot.expressions.dml import DML
 
-from mcpush.sql_names import EXTERNAL, Namer, TableName
-from mcpush.sql_relations import (
+from mcpush.sql.names import EXTERNAL, Namer, TableName
+from mcpush.sql.relations import (
     NOTHING,
     Base,
     Branches,

@@ -1,0 +1,1 @@
+"""Lineage: edges merged by destination, from catalogs, system views and logged statements."""

@@ -1,0 +1,1 @@
+"""Pushing: from a manifest to Monte Carlo's ingestion API."""

@@ -1,0 +1,401 @@
+"""The three record types of a manifest, their times and time range: a manifest's only definition.
+
+A collect script makes records and ``to_json`` gives the object on a manifest's line; a push script reads that object
+back with ``from_json``, which is strict: a value that Monte Carlo would refuse, or a key that nothing reads, is a
+ValueError that names the field. references/manifest.md says the same in tables.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any, NamedTuple
+
+Json = dict[str, Any]  # an object on a line of a manifest, a journal or a summary
+
+LARGEST_COUNT = 2**63 - 1
+LONGEST_VALUE = 60  # characters of a wrong value that are shown
+FRACTION = re.compile(r"\.(\d+)")
+MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)")
+A_MOMENT = "a time with its offset, such as 2026-01-31T06:00:00Z"
+
+
+# --- times ----------------------------------------------------------------------------------------------
+
+
+def iso_utc(moment: datetime) -> str:
+    """A moment as ISO 8601 in UTC with ``Z``. A naive datetime is taken as UTC."""
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=timezone.utc)
+    return moment.astimezone(timezone.utc).isoformat().replace("+00:00", "Z")
+
+
+def parse_utc(text: str) -> datetime:
+    """The moment an ISO 8601 text names, in UTC. Raises ValueError or OverflowError when it names none.
+
+    Fractions of a second have any number of digits; Python 3.10 itself takes three or six.
+    """
+    text = FRACTION.sub(lambda found: "." + found[1][:6].ljust(6, "0"), text.strip())
+    moment = datetime.fromisoformat(text.replace("Z", "+00:00").replace("z", "+00:00"))
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=timezone.utc)
+    return moment.astimezone(timezone.utc)
+
+
+@dataclass(frozen=True)
+class TimeRange:
+    """A half-open range of time, start <= t < end, in UTC."""
+
+    start: datetime
+    end: datetime
+
+    def to_json(self) -> dict[str, str]:
+        return {"start": iso_utc(self.start), "end": iso_utc(self.end)}
+
+
+# --- metadata -------------------------------------------------------------------------------------------
+
+TABLE_TYPES = ("TABLE", "VIEW")
+
+
+class Column(NamedTuple):
+    """A column of a table or view: its name, and its full type as the warehouse writes it."""
+
+    name: str
+    type: str
+    description: str | None = None
+
+
+class Tag(NamedTuple):
+    key: str
+    value: str | None = None
+
+
+@dataclass(frozen=True)
+class TableRecord:
+    """A table or view. What is None or empty is unknown, and stays out of the manifest.
+
+    ``type`` is TABLE or VIEW, Monte Carlo's two kinds; ``kind`` the warehouse's own word in lower case.
+    ``view_query`` is the view's SELECT or its whole CREATE statement. ``last_update_time`` is when data changed last.
+    """
+
+    type: str
+    kind: str | None
+    database: str
+    schema: str
+    name: str
+    created_on: datetime | None = None
+    row_count: int | None = None
+    byte_count: int | None = None
+    last_update_time: datetime | None = None
+    description: str | None = None
+    view_query: str | None = None
+    fields: Sequence[Column] = ()
+    tags: Sequence[Tag] = ()
+
+    def to_json(self) -> Json:
+        lists = {
+            "fields": [_without_empty(column._asdict()) for column in self.fields],
+            "tags": [_without_empty(tag._asdict()) for tag in self.tags],
+        }
+        return _without_empty({name: lists.get(name, getattr(self, name)) for name in keys_of(TableRecord)})
+
+    @classmethod
+    def from_json(cls, value: Any) -> TableRecord:
+        """Raises ValueError for what Monte Carlo would refuse."""
+        table = Fields(value, keys_of(cls))
+        return cls(
+            row_count=table.count("row_count"),
+            byte_count=table.count("byte_count"),
+            last_update_time=table.moment("last_update_time"),
+            type=table.one_of("type", TABLE_TYPES),
+            name=table.name("name"),
+            database=table.name("database"),
+            schema=table.name("schema"),
+            description=table.text("description"),
+            view_query=table.text("view_query"),
+            created_on=table.moment("created_on"),
+            tags=[Tag(tag.name("key"), tag.text("value")) for tag in table.members("tags", keys_of(Tag))],
+            fields=[
+                Column(column.name("name"), column.name("type"), column.text("description"))
+                for column in table.members("fields", keys_of(Column))
+            ],
+            kind=table.text("kind"),
+        )
+
+    @staticmethod
+    def name_of(value: Json) -> str:
+        """The full name of what may be no valid record. Raises KeyError or TypeError when there is none."""
+        return f"{value['database']}.{value['schema']}.{value['name']}"
+
+
+# --- lineage --------------------------------------------------------------------------------------------
+
+ASSET_TYPES = ("TABLE", "VIEW", "EXTERNAL", "WILDCARD_TABLE")
+
+AssetKey = tuple[str, str, str]  # database, schema and name, as the catalog spells them
+
+
+class Asset(NamedTuple):
+    """A table, view or place outside the warehouse; ``type`` is one of ASSET_TYPES."""
+
+    type: str
+    database: str
+    schema: str
+    name: str
+
+    @property
+    def key(self) -> AssetKey:
+        return self.database, self.schema, self.name
+
+    @property
+    def is_external(self) -> bool:
+        """A stage may have the name of the table that it fills."""
+        return self.type == "EXTERNAL"
+
+    def __str__(self) -> str:
+        return ".".join(self.key)
+
+
+class ColumnSource(NamedTuple):
+    """A column of a source; ``source`` is its place among the record's sources, from 0."""
+
+    source: int
+    name: str
+
+
+class ColumnLineage(NamedTuple):
+    """A column of the destination, and the columns it is made from."""
+
+    name: str
+    sources: Sequence[ColumnSource]
+
+
+@dataclass(frozen=True)
+class LineageRecord:
+    """One destination with its sources, at least one, and what is known of its columns.
+
+    ``origin`` is where it was read, ``certainty`` one of exact, parsed and partial.
+    """
+
+    destination: Asset
+    sources: Sequence[Asset]
+    columns: Sequence[ColumnLineage] = ()
+    origin: str | None = None
+    certainty: str | None = None
+
+    def to_json(self) -> Json:
+        return {
+            "destination": self.destination._asdict(),
+            "sources": [source._asdict() for source in self.sources],
+            "columns": [
+                {"name": column.name, "sources": [source._asdict() for source in column.sources]}
+                for column in self.columns
+            ],
+            "origin": self.origin,
+            "certainty": self.certainty,
+        }
+
+    @classmethod
+    def from_json(cls, value: Any) -> LineageRecord:
+        """Raises ValueError for what Monte Carlo would refuse."""
+        edge = Fields(value, keys_of(cls))
+        sources = edge.members("sources", keys_of(Asset), fewest=1)
+        columns = edge.members("columns", keys_of(ColumnLineage))
+        return cls(
+            destination=_asset(edge.member("destination", keys_of(Asset))),
+            sources=[_asset(source) for source in sources],
+            columns=[
+                ColumnLineage(
+                    name=column.name("name"),
+                    sources=[
+                        ColumnSource(source.place("source", len(sources)), source.name("name"))
+                        for source in column.members("sources", keys_of(ColumnSource))
+                    ],
+                )
+                for column in columns
+            ],
+            origin=edge.text("origin"),
+            certainty=edge.text("certainty"),
+        )
+
+    @staticmethod
+    def name_of(value: Json) -> str:
+        """The destination's full name. Raises KeyError or TypeError when there is none."""
+        return TableRecord.name_of(value["destination"])
+
+
+def _asset(value: Fields) -> Asset:
+    return Asset(
+        type=value.one_of("type", ASSET_TYPES),
+        name=value.name("name"),
+        database=value.name("database"),
+        schema=value.name("schema"),
+    )
+
+
+# --- query logs -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class QueryLogRecord:
+    """One query that has ended. ``extra`` holds what the warehouse tells besides; None is unknown."""
+
+    query_id: str | None
+    start_time: datetime
+    end_time: datetime
+    query_text: str
+    user: str | None = None
+    returned_rows: int | None = None
+    error_code: str | int | None = None
+    error_text: str | None = None
+    extra: Json | None = None
+
+    def to_json(self) -> Json:
+        values = ((name, getattr(self, name)) for name in keys_of(QueryLogRecord))
+        return {name: value for name, value in values if value is not None}
+
+    @classmethod
+    def from_json(cls, value: Any) -> QueryLogRecord:
+        """Raises ValueError for what Monte Carlo would refuse."""
+        query = Fields(value, keys_of(cls))
+        return cls(
+            start_time=query.needed_moment("start_time"),
+            end_time=query.needed_moment("end_time"),
+            query_text=query.name("query_text"),
+            query_id=query.text("query_id"),
+            user=query.text("user"),
+            error_code=query.code("error_code"),
+            error_text=query.text("error_text"),
+            returned_rows=query.count("returned_rows"),
+            extra=query.table("extra"),
+        )
+
+    @staticmethod
+    def name_of(value: Json) -> str:
+        """What a person looks the query up by. Raises KeyError or TypeError when there is no id."""
+        return f"query {value['query_id']}"
+
+
+Record = TableRecord | LineageRecord | QueryLogRecord
+RECORDS: dict[str, type[TableRecord] | type[LineageRecord] | type[QueryLogRecord]] = {
+    "metadata": TableRecord,
+    "lineage": LineageRecord,
+    "query_logs": QueryLogRecord,
+}
+
+
+def keys_of(kind: Any) -> Sequence[str]:
+    """The keys of a record, or of an object within one, in their order."""
+    return kind._fields if hasattr(kind, "_fields") else tuple(kind.__dataclass_fields__)
+
+
+def _without_empty(record: Json) -> Json:
+    return {key: value for key, value in record.items() if value not in (None, "", [])}
+
+
+# --- reading strictly -----------------------------------------------------------------------------------
+
+
+class Fields:
+    """One object of a record, read key by key. Null is the same as absent.
+
+    ``keys`` are all it may have; ``path`` is where in the record it stands, for messages. Every method raises
+    ValueError with a sentence that names the field and its value.
+    """
+
+    def __init__(self, value: Any, keys: Sequence[str], path: str = "") -> None:
+        if not isinstance(value, dict):
+            raise _wrong(path or "the record", value, "an object")
+        if not value.keys() <= set(keys):
+            unknown = ", ".join(sorted(map(repr, value.keys() - set(keys))))
+            known = ", ".join(sorted(keys))
+            raise ValueError(f"{path or 'the record'} has {unknown}, which nothing reads; it may have {known}")
+        self._value, self._path = value, path
+
+    def name(self, key: str) -> str:
+        """A string that must be there and may not be empty."""
+        found = self._value.get(key)
+        if not isinstance(found, str) or not found:
+            raise _wrong(self._at(key), found, "a string that is not empty")
+        return found
+
+    def one_of(self, key: str, allowed: tuple[str, ...]) -> str:
+        found = self._value.get(key)
+        if found not in allowed:
+            raise _wrong(self._at(key), found, " or ".join(allowed))
+        return str(found)
+
+    def text(self, key: str) -> str | None:
+        found: str | None = self._optional(key, str, "a string")
+        return found
+
+    def code(self, key: str) -> str | int | None:
+        found: str | int | None = self._optional(key, (str, int), "a string or a whole number")
+        return found
+
+    def table(self, key: str) -> dict[str, Any] | None:
+        found: dict[str, Any] | None = self._optional(key, dict, "an object")
+        return found
+
+    def count(self, key: str) -> int | None:
+        found: int | None = self._optional(key, int, "a whole number, 0 or more")
+        if found is not None and not 0 <= found <= LARGEST_COUNT:
+            raise _wrong(self._at(key), found, "a whole number from 0 to 2^63 - 1")
+        return found
+
+    def place(self, key: str, size: int) -> int:
+        """Which member of a list of ``size`` is meant, from 0."""
+        found = self.count(key)
+        if found is None or found >= size:
+            raise _wrong(self._at(key), found, f"a place among {size}, counted from 0")
+        return found
+
+    def moment(self, key: str) -> datetime | None:
+        """A time with its offset from UTC: a clock without a zone tells no moment."""
+        found: str | None = self._optional(key, str, A_MOMENT)
+        if found is None:
+            return None
+        try:
+            moment = parse_utc(found) if MOMENT.fullmatch(found) else None
+        except (ValueError, OverflowError):  # no such day
+            moment = None
+        if moment is None:
+            raise _wrong(self._at(key), found, A_MOMENT)
+        return moment
+
+    def needed_moment(self, key: str) -> datetime:
+        found = self.moment(key)
+        if found is None:
+            raise _wrong(self._at(key), found, A_MOMENT)
+        return found
+
+    def members(self, key: str, keys: Sequence[str], fewest: int = 0) -> list[Fields]:
+        """The objects of a list."""
+        found = self._optional(key, list, "a list") or []
+        if len(found) < fewest:
+            raise _wrong(self._at(key), found, f"a list of at least {fewest}")
+        return [Fields(each, keys, f"{self._at(key)}[{place}]") for place, each in enumerate(found)]
+
+    def member(self, key: str, keys: Sequence[str]) -> Fields:
+        """The one object that must stand there."""
+        return Fields(self._value.get(key), keys, self._at(key))
+
+    def _optional(self, key: str, kind: type | tuple[type, ...], wanted: str) -> Any:
+        found = self._value.get(key)
+        if found is not None and (not isinstance(found, kind) or isinstance(found, bool)):
+            raise _wrong(self._at(key), found, wanted)
+        return found
+
+    def _at(self, key: str) -> str:
+        return f"{self._path}.{key}" if self._path else key
+
+
+def _wrong(where: str, value: Any, wanted: str) -> ValueError:
+    if value is None:
+        return ValueError(f"{where} is missing; it must be {wanted}")
+    shown = repr(value)
+    shown = shown if len(shown) <= LONGEST_VALUE else shown[:LONGEST_VALUE] + "…"
+    return ValueError(f"{where} is {shown}; it must be {wanted}")
