@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import os
-from re import split as split_pattern
+import re
+import threading
 from typing import Any
 from urllib.parse import unquote
 
@@ -19,19 +20,29 @@ SHORTEST_REGISTERED = 4
 MASK = "***"
 
 _registered: set[str] = set()
+_pattern: re.Pattern[str] | None = None  # all forms of all secrets; None: to be made at the next use
+_lock = threading.Lock()
 
 
 def register_secret(value: str | None) -> None:
     """Remember a secret that does not come from an environment variable."""
+    global _pattern
     if value and len(value.strip()) >= SHORTEST_REGISTERED:
-        _registered.add(value)
+        with _lock:
+            _registered.add(value)
+            _pattern = None
+
+
+def environment_changed() -> None:
+    """Look for secrets in the environment again at the next use: scanning it for each text would be slow."""
+    global _pattern
+    with _lock:
+        _pattern = None
 
 
 def redact(text: str) -> str:
-    """The text with every known secret replaced by ``***``, longest first."""
-    for secret in sorted(_forms(), key=len, reverse=True):
-        text = text.replace(secret, MASK)
-    return text
+    """The text with every known secret replaced by ``***``."""
+    return _secrets().sub(MASK, text)
 
 
 def redact_values(value: Any) -> Any:
@@ -45,20 +56,52 @@ def redact_values(value: Any) -> Any:
     return value
 
 
+def secret_variables() -> set[str]:
+    """The names of environment variables that hold secrets, for starting processes that need none of them.
+
+    Includes values that are too short to be masked.
+    """
+    return {
+        name
+        for name, value in os.environ.items()
+        if any(_guessed(name, value)) or any(secret in value for secret in _registered)
+    }
+
+
+def _secrets() -> re.Pattern[str]:
+    """One pattern for all secrets. Longest first: one secret may be the beginning of another."""
+    global _pattern
+    with _lock:
+        if _pattern is None:
+            forms = sorted(_forms(), key=len, reverse=True)
+            _pattern = re.compile("|".join(map(re.escape, forms)) or r"(?!)")  # without secrets it matches nothing
+        return _pattern
+
+
 def _forms() -> set[str]:
     """Each secret as it is, and as messages quote it."""
-    secrets = set(_registered)
+    secrets = _registered | {value.strip() for value in _registered}
     for name, value in os.environ.items():
-        if name.upper().endswith(TELLING_ENDINGS) and len(value.strip()) >= SHORTEST_GUESSED:
-            secrets |= {value, value.strip()}
-        elif name.upper().endswith(ADDRESS_ENDINGS):
-            secrets |= {each for each in _passwords(value) if len(each) >= SHORTEST_REGISTERED}
-    secrets |= {value.strip() for value in _registered}
+        shortest = SHORTEST_GUESSED if _is_telling(name) else SHORTEST_REGISTERED
+        secrets |= {each for each in _guessed(name, value) if len(each.strip()) >= shortest}
     return secrets | {repr(each)[1:-1] for each in secrets} | {json.dumps(each)[1:-1] for each in secrets}
+
+
+def _guessed(name: str, value: str) -> set[str]:
+    """The secrets in an environment variable, judged by its name."""
+    if _is_telling(name):
+        return {value, value.strip()}
+    if name.upper().endswith(ADDRESS_ENDINGS):
+        return _passwords(value)
+    return set()
+
+
+def _is_telling(name: str) -> bool:
+    return name.upper().endswith(TELLING_ENDINGS)
 
 
 def _passwords(address: str) -> set[str]:
     """The password in an address, as it stands and decoded, and the pieces that a parser may cut it into."""
     user_and_password = (address.partition("://")[2] or address).rpartition("@")[0]
     password = user_and_password.partition(":")[2]
-    return {password, unquote(password), *split_pattern("[/?#@]", password)}
+    return {password, unquote(password), *re.split("[/?#@]", password)}

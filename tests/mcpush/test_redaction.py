@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Iterator, MutableMapping
+from typing import Any
 
 import pytest
-from mcpush.redaction import redact, redact_values, register_secret
+from mcpush.redaction import environment_changed, redact, redact_values, register_secret, secret_variables
+
+
+@pytest.fixture(autouse=True)
+def _each_test_has_an_environment_of_its_own(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr("mcpush.redaction._registered", set())
+    environment_changed()
+    yield
+    environment_changed()
 
 
 def test_values_of_telling_variables_and_registered_secrets_are_masked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,3 +40,54 @@ def test_paths_names_and_short_values_stay(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("PARTITION_KEY", "2026")
     monkeypatch.setenv("MCD_INGEST_ID", "key-id-1")
     assert redact("/srv/push/dev/2026/key-id-1") == "/srv/push/dev/2026/key-id-1"
+
+
+def test_the_longest_secret_goes_first_and_forms_of_it_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("A_TOKEN", "abcdefgh")
+    monkeypatch.setenv("B_TOKEN", "abcdefgh.*+(long)")
+    monkeypatch.setenv("C_PROXY", "http://me:p%40ss/word@proxy:3128")
+    assert redact("abcdefgh.*+(long) abcdefghi") == "*** ***i"
+    assert redact("'p%40ss/word' p@ss/word p%40ss, but proxy:3128") == "'***' *** ***, but proxy:3128"
+
+
+def test_a_secret_that_is_registered_late_is_masked_from_then_on() -> None:
+    assert redact("from-a-file") == "from-a-file"
+    register_secret(" from-a-file\n")
+    register_secret("abc")
+    register_secret(None)
+    assert redact("from-a-file abc") == "*** abc"
+
+
+class CountingEnvironment(dict[str, str]):
+    """An environment that counts how often it is looked through."""
+
+    scans = 0
+
+    def items(self) -> Any:
+        self.scans += 1
+        return super().items()
+
+
+def test_the_environment_is_looked_through_once_for_a_whole_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    environment = CountingEnvironment(os.environ, MCD_INGEST_TOKEN="t0ken-of-the-test")
+    monkeypatch.setattr(os, "environ", environment)
+    accepted = [{"first": number, "count": 250, "invocation_id": f"id-{number}"} for number in range(40_000)]
+    masked = redact_values({"accepted": accepted, "error": "with t0ken-of-the-test"})
+    assert masked == {"accepted": accepted, "error": "with ***"}
+    assert environment.scans == 1
+
+
+def test_variables_with_secrets_are_named_also_short_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    variables: MutableMapping[str, str] = {
+        "SHORT_PASSWORD": "pw",
+        "my_token": "t0ken",
+        "EMPTY_TOKEN": "",
+        "HTTPS_PROXY": "http://me:pw@proxy:1",
+        "HTTP_PROXY": "http://proxy:1",
+        "MCD_INGEST_ID": "key-id",
+        "CONNECTION": "host=h;secret=from-a-file",
+        "PATH": "/bin",
+    }
+    monkeypatch.setattr(os, "environ", variables)
+    register_secret("from-a-file")
+    assert secret_variables() == {"SHORT_PASSWORD", "my_token", "HTTPS_PROXY", "CONNECTION"}
