@@ -6,21 +6,37 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from filelock import FileLock, Timeout
 
 from mcpush.errors import ConfigurationError, UnavailableError
 
 
+def partial_path(path: Path) -> Path:
+    """The temporary name, in the same folder, under which this process writes a file."""
+    return path.with_name(f".{path.name}.{os.getpid()}.partial")
+
+
+def open_new(path: Path) -> BinaryIO:
+    """Open an empty file for writing. Every file that a run leaves behind is created here."""
+    return path.open("wb")
+
+
+def to_disk(file: BinaryIO) -> None:
+    """Return when what was written is on disk, where it survives a crash."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
 def replace_file(path: Path, text: str) -> None:
     """Write the text under a temporary name, to disk, and give it its name. Raises OSError, leaving no litter."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = partial_path(path)
     try:
-        with partial.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
+        with open_new(partial) as file:
+            file.write(text.encode("utf-8"))
+            to_disk(file)
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)

@@ -28,9 +28,10 @@ from errno import EISDIR
 from glob import escape
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, cast
+from typing import Any, BinaryIO, cast
 
 from mcpush.errors import ConfigurationError
+from mcpush.files import open_new, partial_path, to_disk
 from mcpush.records import Json, TimeRange, iso_utc, parse_utc
 
 FORMAT_VERSION = 1
@@ -131,12 +132,6 @@ def encode(record: Json) -> bytes:
 ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=_as_json, allow_nan=False)
 
 
-def _open(path: Path, mode: str, named: str) -> IO[bytes]:
-    if named.endswith(".gz"):
-        return cast("IO[bytes]", gzip.open(path, mode, compresslevel=COMPRESSION))
-    return cast("IO[bytes]", path.open(mode))
-
-
 class Writer:
     """Writes a manifest: ``with Writer(path, header) as out: out.write(record) …; out.finish(skipped)``.
 
@@ -147,7 +142,7 @@ class Writer:
         self.path = path
         self.records = 0
         self._header = header
-        self._partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        self._partial = partial_path(path)
         with self._making():
             if path.is_dir():
                 raise IsADirectoryError(EISDIR, "it is a folder")
@@ -158,12 +153,19 @@ class Writer:
     def __enter__(self) -> Writer:
         try:
             with self._making():
-                self._file = _open(self._partial, "wb", self.path.name)
+                self._file = open_new(self._partial)
+                self._packed = self._packing()
             self._line(self._header.to_json())
         except BaseException:  # the block is not entered, so it is not left either
             self._partial.unlink(missing_ok=True)
             raise
         return self
+
+    def _packing(self) -> BinaryIO:
+        """What lines are written to: the file itself, or what packs them on their way into it."""
+        if not self.path.name.endswith(".gz"):
+            return self._file
+        return cast("BinaryIO", gzip.open(self._file, "wb", compresslevel=COMPRESSION))
 
     @contextlib.contextmanager
     def _making(self) -> Iterator[None]:
@@ -189,12 +191,13 @@ class Writer:
     def _line(self, content: Json) -> None:
         line = encode(content)
         with self._writing():
-            self._file.write(line)
+            self._packed.write(line)
 
     def _drop(self) -> None:
         try:
-            with contextlib.suppress(OSError):  # a full disk fails the flush too
-                self._file.close()
+            for each in (self._packed, self._file):
+                with contextlib.suppress(OSError):  # a full disk fails the flush too
+                    each.close()
         finally:
             self._partial.unlink(missing_ok=True)
 
@@ -206,9 +209,10 @@ class Writer:
         """Write the trailer, bring all to disk and give the file its name."""
         self._line({"end": True, "records": self.records, "skipped": skipped, "skipped_examples": examples})
         with self._writing():
+            if self._packed is not self._file:
+                self._packed.close()
+            to_disk(self._file)
             self._file.close()
-            with self._partial.open("rb+") as file:
-                os.fsync(file.fileno())
             os.replace(self._partial, self.path)
 
     def __exit__(
@@ -217,9 +221,13 @@ class Writer:
         self._drop()  # after finish there is nothing left to drop
 
 
+def _reading(path: Path) -> BinaryIO:
+    return cast("BinaryIO", gzip.open(path)) if path.name.endswith(".gz") else path.open("rb")
+
+
 def _lines(path: Path) -> Iterator[bytes]:
     try:
-        with _open(path, "rb", path.name) as file:
+        with _reading(path) as file:
             yield from file
     except FileNotFoundError:
         raise ManifestError(
