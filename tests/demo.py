@@ -89,7 +89,7 @@ def collect_and_push(flow: str, folder: Path, snowflake: EmbeddedSnowflake, sand
     manifest = folder / f"{flow}.jsonl.gz"
     for script in (f"collect_{flow}.py", f"push_{flow}.py"):
         run = run_script(folder, script, "--manifest", str(manifest), env=environment, cwd=folder)
-        print(run.stderr.strip().replace(str(ROOT) + "/", ""))
+        print(run.said.strip().replace(str(ROOT) + "/", ""))
         if run.exit_code != 0:
             sys.exit(f"{script} ended with exit code {run.exit_code}:\n{run.stdout}")
     summary = run.summary

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ TEMPLATES = SCRIPTS / "templates"
 # A variable of the machine that runs the tests must not reach a script under test.
 FOREIGN_PREFIXES = ("MCD_", "SNOWFLAKE_", "REDSHIFT_", "AWS_", "PYTHON")
 LONGEST_RUN_SECONDS = 1_200  # far more than any run takes: only what hangs is ended
+TIME_OF_A_LINE = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ ", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,11 @@ class Run:
         assert "\n" not in text, f"more than one line on stdout: {text}"
         found: dict[str, Any] = json.loads(text)
         return found
+
+    @property
+    def said(self) -> str:
+        """What is on stderr, without the times."""
+        return TIME_OF_A_LINE.sub("", self.stderr)
 
     def check(self, exit_code: int = 0) -> Run:
         """This run, or an AssertionError that shows what the script said."""

@@ -1,4 +1,4 @@
-"""What people and schedulers see: lines on stderr without secrets, progress, the JSON summary on stdout."""
+"""What people and schedulers see: log lines on stderr without secrets, progress, the JSON summary on stdout."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ import logging
 import os
 import sys
 import time
+from pathlib import Path
 from types import TracebackType
-from typing import TextIO
+from typing import TextIO, cast
 
 from tqdm import tqdm
 
-from mcpush.records import Json
 from mcpush.redaction import redact, redact_values
+from mcpush.summary import Summary
 
 SECONDS_BETWEEN_NOTES = 30.0
 
@@ -22,11 +23,69 @@ log = logging.getLogger("mcpush")
 
 
 def say(text: str) -> None:
-    """One line for people, on stderr, without secrets. A reader that has gone away stops nothing."""
+    """Deprecated: use ``log``."""
+    log.info("%s", text)
+
+
+def shown(text: str) -> str:
+    """The text as people may see it: without secrets."""
+    return redact(text)
+
+
+# --- log lines on stderr ----------------------------------------------------------------------------------
+
+
+class _Formatter(logging.Formatter):
+    """Makes the text of a record, with its traceback, and masks all of it. Times are UTC."""
+
+    converter = staticmethod(time.gmtime)
+
+    def format(self, record: logging.LogRecord) -> str:
+        return shown(super().format(record))
+
+
+ON_A_TERMINAL = _Formatter("%(message)s")
+IN_A_FILE = _Formatter("%(asctime)s %(message)s", "%Y-%m-%dT%H:%M:%SZ")
+
+
+class _Stderr(logging.Handler):
+    """Writes to whatever ``sys.stderr`` is at that moment. A reader that has gone away stops nothing."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            if sys.stderr.isatty():
+                tqdm.write(_text(record, ON_A_TERMINAL), file=sys.stderr)  # moves a progress bar out of the way
+            else:
+                print(_text(record, IN_A_FILE), file=sys.stderr, flush=True)
+        except (OSError, ValueError):
+            let_go(sys.stderr)
+
+
+def _text(record: logging.LogRecord, formatter: logging.Formatter) -> str:
     try:
-        print(redact(text), file=sys.stderr, flush=True)
-    except OSError:
-        let_go(sys.stderr)
+        return formatter.format(record)
+    except Exception:  # a library's message that does not fit its arguments
+        record.msg, record.args = str(record.msg), None
+        return formatter.format(record)
+
+
+_stderr = _Stderr()
+
+
+def start_logging() -> None:
+    """Send the log lines of the scripts, and those of drivers that their loggers let pass, to stderr, masked.
+
+    Handlers that a library brought for stderr are removed: they would write the same lines unmasked.
+    """
+    if sys.stderr is None:  # closed by whoever started this
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - for as long as the process lives
+    logging.raiseExceptions = False  # what a handler cannot write would be printed with its arguments, unmasked
+    log.setLevel(logging.INFO)
+    logging.root.addHandler(_stderr)
+    for logger in list(logging.root.manager.loggerDict.values()):
+        for handler in list(getattr(logger, "handlers", [])):
+            if type(handler) is logging.StreamHandler:
+                cast("logging.Logger", logger).removeHandler(handler)
 
 
 def let_go(stream: TextIO) -> None:
@@ -52,7 +111,7 @@ class Progress:
             self._bar.update(count)
         elif time.monotonic() >= self._next:
             self._next = time.monotonic() + SECONDS_BETWEEN_NOTES
-            say(f"{self._what}: {self.done}{f' of {self._total}' if self._total else ''} records")
+            log.info("%s: %s%s records", self._what, self.done, f" of {self._total}" if self._total else "")
 
     def __enter__(self) -> Progress:
         return self
@@ -64,9 +123,12 @@ class Progress:
             self._bar.close()
 
 
-def print_summary(summary: Json) -> None:
+# --- the summary on stdout --------------------------------------------------------------------------------
+
+
+def print_summary(summary: Summary) -> None:
     """One line of ASCII, which every pipe takes. A reader that has gone away changes nothing of what was done."""
     try:
-        print(json.dumps(redact_values(summary)), flush=True)
+        print(json.dumps(redact_values(summary.to_json())), flush=True)
     except OSError:
         let_go(sys.stdout)

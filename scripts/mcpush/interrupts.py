@@ -6,8 +6,7 @@
     with interruptible():
         cursor.execute(sql)
 
-A thread of its own takes the signal over from the handler, which must not take a lock: the thread that it
-interrupts may hold it.
+A thread takes over from the handler, which must not take a lock: the code that it interrupts may hold it.
 """
 
 from __future__ import annotations
@@ -23,12 +22,15 @@ from types import FrameType
 from mcpush.console import log
 from mcpush.errors import INTERRUPTED, Terminated
 
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
 LONGEST_ENDING_SECONDS = 75.0  # after a signal; a request has 30 s to connect and 30 s to be answered
+LONGEST_ANNOUNCING_SECONDS = 5.0
 
 stopping = threading.Event()  # for waits: stopping.wait(seconds)
-_arrived: SimpleQueue[int] = SimpleQueue()
 _was_asked = False
 _may_interrupt = False
+_arrived: SimpleQueue[int] = SimpleQueue()  # its put is reentrant, unlike the lock of an event
+_announced = threading.Event()
 
 
 def stop_if_asked() -> None:
@@ -39,7 +41,10 @@ def stop_if_asked() -> None:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """A signal ends what is done in this block at once, with Terminated. For a driver's call, which may take long."""
+    """A signal ends what is done in this block at once, with Terminated. For a driver's call, which may take long.
+
+    Terminated also replaces whatever a driver made of it: an error of its own, or nothing.
+    """
     global _may_interrupt
     if threading.current_thread() is not threading.main_thread():
         yield  # a signal is handled in the main thread only
@@ -50,23 +55,23 @@ def interruptible() -> Iterator[None]:
         yield
     finally:
         _may_interrupt = before
-    stop_if_asked()  # a driver may have made an error of its own of the interrupt, or lost it in a callback
+        stop_if_asked()
 
 
 def handle_signals() -> None:
-    """From here on SIGTERM and SIGINT stop the run in order. Call it once, in the main thread."""
-    threading.Thread(target=_watch, name="signals", daemon=True).start()
-    _on_signals(_handle)
+    """From here on SIGTERM and SIGINT stop the run in order. Call it in the main thread."""
+    for each in SIGNALS:
+        signal.signal(each, _handle)
+    if not _watcher.is_alive():
+        _watcher.start()
 
 
 def ignore_signals() -> None:
-    """Before the interpreter ends: it forgets other handlers first, and would end by the signal."""
-    _on_signals(signal.SIG_IGN)
-
-
-def _on_signals(handler: signal._HANDLER) -> None:
-    signal.signal(signal.SIGTERM, handler)
-    signal.signal(signal.SIGINT, handler)
+    """Call it before the interpreter ends: it forgets other handlers first, and would end by the signal."""
+    for each in SIGNALS:
+        signal.signal(each, signal.SIG_IGN)
+    if _was_asked:  # the interpreter cannot end in order while a daemon thread is writing to stderr
+        _announced.wait(LONGEST_ANNOUNCING_SECONDS)
 
 
 def _handle(signum: int, frame: FrameType | None) -> None:
@@ -74,7 +79,7 @@ def _handle(signum: int, frame: FrameType | None) -> None:
     global _was_asked
     is_first, _was_asked = not _was_asked, True
     if is_first:
-        _arrived.put(signum)  # reentrant, unlike the lock of an event
+        _arrived.put(signum)
         if _may_interrupt:
             raise Terminated
 
@@ -83,7 +88,11 @@ def _watch() -> None:
     _arrived.get()
     stopping.set()
     log.info("stopping: what is under way is brought to an end")
+    _announced.set()
     threading.Event().wait(LONGEST_ENDING_SECONDS)
     # What is under way hangs: what was accepted is in the journal, and half a manifest is removed by the next run.
     log.error("still not ended after %g s: ending now", LONGEST_ENDING_SECONDS)
     os._exit(INTERRUPTED)
+
+
+_watcher = threading.Thread(target=_watch, name="signals", daemon=True)

@@ -7,29 +7,28 @@ this module: collect/collector.py and push/run.py do.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import io
-import os
-import signal
 import sys
-import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import psutil
 
-from mcpush.console import let_go, print_summary, say
-from mcpush.errors import DONE, INTERRUPTED, PARTLY, UNEXPECTED, ConfigurationError, PushIngestionError, Terminated
-from mcpush.records import Json, parse_utc
+from mcpush.console import let_go, log, print_summary, start_logging
+from mcpush.errors import DONE, INTERRUPTED, PARTLY, UNEXPECTED, ConfigurationError, PushIngestionError
+from mcpush.interrupts import handle_signals, ignore_signals
+from mcpush.interrupts import stop_if_asked as stop_if_asked
+from mcpush.records import parse_utc
+from mcpush.redaction import environment_changed
+from mcpush.summary import ErrorSummary, Summary
 from mcpush.version import RELEASE
 
 MINIMUM_FREE_MEMORY = 256 * 2**20  # bytes: a driver, pycarlo and the largest batch fit with room to spare
-LONGEST_ENDING_SECONDS = 75.0  # after a signal; a request has 30 s to connect and 30 s to be answered
+AMPLE_FREE_MEMORY = 2 * 2**30  # bytes: lineage from a long window with many statements fits
 
 
 # --- arguments -----------------------------------------------------------------------------------------
@@ -105,128 +104,82 @@ def _free_memory(cgroups: Path = Path("/sys/fs/cgroup")) -> int:
 
 
 def _check_memory() -> None:
+    """Warn when little memory is free. Raises ConfigurationError when it is too little to start."""
     free = _free_memory()
     if free < MINIMUM_FREE_MEMORY:
         raise ConfigurationError(
             f"only {free // 2**20} MB of memory are free, {MINIMUM_FREE_MEMORY // 2**20} MB are needed",
             "Nothing was attempted. Free memory, or raise the container's limit.",
         )
+    if free < AMPLE_FREE_MEMORY:
+        log.warning(
+            "warning: only %d MB of memory is free. If the run is killed, use a shorter window or add memory.",
+            free // 2**20,
+        )
 
 
 # --- running --------------------------------------------------------------------------------------------
 
 
-_stopping = threading.Event()
-_waits_for_block = False
-
-
-def _stop_once(signum: int, frame: FrameType | None) -> None:
-    """The first signal ends the run in order; more of them would only cut that short."""
-    _on_signals(_pass_over)
-    _stopping.set()
-    ending = threading.Timer(LONGEST_ENDING_SECONDS, _end_now)
-    ending.daemon = True
-    ending.start()
-    with contextlib.suppress(RuntimeError):  # the signal came while a line was being written
-        say("stopping: what is under way is brought to an end")
-    if not _waits_for_block:
-        raise Terminated
-
-
-def _end_now() -> None:
-    """What is under way hangs: what was accepted is in the journal, and half a manifest is removed by the next run."""
-    say(f"still not ended after {LONGEST_ENDING_SECONDS:g} s: ending now")
-    os._exit(INTERRUPTED)
-
-
-@contextlib.contextmanager
-def uninterrupted() -> Iterator[None]:
-    """A signal that comes within this block interrupts after it. For steps that must not be left half done."""
-    global _waits_for_block
-    _waits_for_block = True
-    try:
-        yield
-    finally:
-        _waits_for_block = False
-    stop_if_asked()
-
-
-def _on_signals(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
-    signal.signal(signal.SIGTERM, handler)
-    signal.signal(signal.SIGINT, handler)
-
-
-def _pass_over(signum: int, frame: FrameType | None) -> None:
-    """Instead of SIG_IGN, with which Python complains of a second signal that came together with the first."""
-
-
-def stop_if_asked() -> None:
-    """Raise Terminated once a signal came. Every long loop calls it: where the signal met a driver's callback from C,
-    or code that catches everything, what the handler raised was lost there."""
-    if _stopping.is_set():
-        raise Terminated
-
-
 def run(
     script: str,
-    work: Callable[[Json], int],
+    work: Callable[[Summary], int],
     explain: Callable[[BaseException], PushIngestionError | None] = lambda error: None,
     prints_summary: bool = True,
 ) -> int:
     """Run the work; whatever happens, end with an exit code, a sentence for people and the summary."""
-    if sys.stderr is None:  # closed by whoever started this
-        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - for as long as the process lives
+    started = time.monotonic()
+    environment_changed()  # a script may set variables of its own before it comes here
+    start_logging()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names of all alphabets, whatever the terminal's
-    started = time.monotonic()
-    summary: Json = {"command": script.removesuffix(".py"), "version": RELEASE}
+    summary = Summary(command=script.removesuffix(".py"), version=RELEASE)
     try:
-        _on_signals(_stop_once)
+        handle_signals()
         code = _outcome(work, explain, summary)
-        _on_signals(_pass_over)  # from here on one would only cost the summary
     except KeyboardInterrupt:
-        code = _tell_interrupted()
-    _on_signals(signal.SIG_IGN)  # the interpreter forgets other handlers before it ends, and would end by the signal
-    summary |= {"status": _status(code, summary), "exit_code": code, "seconds": round(time.monotonic() - started, 3)}
+        code = INTERRUPTED
+    ignore_signals()  # from here on one would only cost the summary
+    if code == INTERRUPTED:
+        log.error("interrupted; what was accepted stays accepted, run the same command again for the rest")
+    summary.status, summary.exit_code = _status(code, summary), code
+    summary.seconds = round(time.monotonic() - started, 3)
     if prints_summary:
         print_summary(summary)
     return code
 
 
 def _outcome(
-    work: Callable[[Json], int], explain: Callable[[BaseException], PushIngestionError | None], summary: Json
+    work: Callable[[Summary], int], explain: Callable[[BaseException], PushIngestionError | None], summary: Summary
 ) -> int:
     """Do the work; the exit code, whatever happens. Only an interrupt is left to the caller."""
     try:
         _check_memory()
-        return work(summary)
+        code = work(summary)
+        stop_if_asked()  # whoever asked learns that the run ended early, even if only the last step was left
+        return code
     except BrokenPipeError:
         let_go(sys.stdout)  # the reader of --list went away
         return UNEXPECTED
     except Exception as error:  # the last line of defence: a scheduler must get its exit code and summary
-        stop_if_asked()  # a driver may have made an error of its own of the interrupt
         known = error if isinstance(error, PushIngestionError) else explain(error)
-        return _tell(error, known, summary)
+        stop_if_asked()
+        return _report(error, known, summary)
 
 
-def _tell_interrupted() -> int:
-    say("interrupted; what was accepted stays accepted, run the same command again for the rest")
-    return INTERRUPTED
-
-
-def _status(code: int, summary: Json) -> str:
-    if code == PARTLY and not summary.get("records_accepted"):
+def _status(code: int, summary: Summary) -> str:
+    if code == PARTLY and not (summary.pushed and summary.pushed.records_accepted):
         return "failed"
     return {DONE: "complete", PARTLY: "partial", INTERRUPTED: "interrupted"}.get(code, "failed")
 
 
-def _tell(error: Exception, known: PushIngestionError | None, summary: Json) -> int:
+def _report(error: Exception, known: PushIngestionError | None, summary: Summary) -> int:
     if known is None:
-        say("".join(traceback.format_exception(error)))
-        summary["error"] = {"message": f"{type(error).__name__}: {error}", "remedy": ""}
+        log.error("%s", "".join(traceback.format_exception(error)))
+        summary.error = ErrorSummary(f"{type(error).__name__}: {error}", remedy="")
         return UNEXPECTED
-    say(f"error: {known}")
+    log.error("error: %s", known)
     if known.remedy:
-        say(f"  what to do: {known.remedy}")
-    summary["error"] = {"message": str(known), "remedy": known.remedy}
+        log.error("  what to do: %s", known.remedy)
+    summary.error = ErrorSummary(str(known), known.remedy)
     return known.exit_code

@@ -68,10 +68,10 @@ class Summary:
     def to_json(self) -> Json:
         """The object, without the keys of what the run did not come to."""
         values: Json = {"command": self.command, "version": self.version}
-        if self.collected:
-            values |= self.collected.to_json()
         if self.resumed:
             values |= {"resumed": self.resumed.to_json(), "invocation_ids": self.resumed.invocation_ids}
+        if self.collected:
+            values |= self.collected.to_json()
         if self.pushed:
             values |= self.pushed.to_json()
         if self.error:

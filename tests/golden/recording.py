@@ -6,9 +6,9 @@ From a copy of the folder, a filled warehouse and a sandbox to texts by file nam
     <name>.manifest.jsonl.gz    a manifest, line by line
     <name>.requests.jsonl.gz    the bodies that Monte Carlo accepted: for each a line without the events, then these
 
-What differs from run to run is replaced as ``NORMALISED`` says, and invocation ids by their number. All else is
-fixed instead: the shops are opened as of ``NOW`` and windows are given, keys and warehouses of the sandbox are
-``SETTINGS``, scripts run in the folder of their files, one request at a time.
+What differs from run to run is replaced as ``NORMALISED`` says, and invocation ids by their number; lines on stderr
+lose their times. All else is fixed instead: the shops are opened as of ``NOW`` and windows are given, keys and
+warehouses of the sandbox are ``SETTINGS``, scripts run in the folder of their files, one request at a time.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ class Recording:
         run = run_script(place.folder, script, *arguments, env=environment, cwd=place.work)
         self.lines += [f"$ {' '.join((script, *arguments))}", f"exit code {run.exit_code}"]
         self._section("stdout", _readable(run.stdout))
-        self._section("stderr", run.stderr)
+        self._section("stderr", run.said)
         for path in INGESTION_PATHS:
             if answers := place.sandbox.requests(path).answers:
                 self.lines.append(f"answers of {path}: {', '.join(map(str, answers))}")

@@ -359,6 +359,19 @@ def test_too_little_memory_is_said_before_connecting(
     assert "MB of memory are free" in summary["error"]["message"]
 
 
+def test_little_memory_is_a_warning(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "m.jsonl"
+    code, _, stderr = run(capsys, collector(None, []), "--manifest", str(path))
+    assert (code, "MB of memory" in stderr) == (0, False)
+    monkeypatch.setattr("mcpush.program.AMPLE_FREE_MEMORY", 2**60)
+    code, summary, stderr = run(capsys, collector(None, []), "--manifest", str(path))
+    assert (code, summary["status"], stderr.count("MB of memory is free")) == (0, "complete", 1)
+    assert "shorter window" in stderr
+    assert "MB of memory" not in json.dumps(summary)
+
+
 def test_own_arguments_reach_the_collector(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     seen: list[argparse.Namespace] = []
 
@@ -386,11 +399,13 @@ SIGNALLED = """
 import os, signal, sys
 from contextlib import nullcontext
 from mcpush.collect.collector import Collector, run_collect
+from mcpush.interrupts import interruptible
 
 def collect(connection, options):
     try:
-        os.kill(os.getpid(), signal.SIGTERM)
-        signal.sigtimedwait([signal.SIGUSR1], 5)  # ends when the handler raises
+        with interruptible():
+            os.kill(os.getpid(), signal.SIGTERM)
+            signal.sigtimedwait([signal.SIGUSR1], 5)  # ends when the handler raises
     except BaseException as error:
         {caught}
     for number in range(1_000_000):

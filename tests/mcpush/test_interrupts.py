@@ -39,7 +39,7 @@ start_thread, write_result = threading.Thread.start, delivery.write_result
 
 def start_and_strike(thread):
     start_thread(thread)
-    if threading.current_thread() is threading.main_thread():
+    if thread.name.startswith("ThreadPool"):
         strike()
 
 def strike_and_write(*arguments):
@@ -50,6 +50,19 @@ def strike_and_write(*arguments):
 pusher = delivery.Pusher("metadata", 1, "A fixture.", lambda record: record.name, lambda dry_run: Destination())
 sys.exit(run_push(pusher, ["--manifest", "m.jsonl", "--workers", "2"]))
 """
+
+
+def run_code(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """In a process of its own: a signal is for a whole process."""
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env=clean_environment({"PYTHONPATH": str(TEMPLATES / "snowflake")}),
+        capture_output=True,
+        text=True,
+        timeout=LONGEST_RUN_SECONDS,
+        check=False,
+    )
 
 
 def manifest(folder: Path) -> Path:
@@ -71,15 +84,7 @@ def manifest(folder: Path) -> Path:
 )
 def test_what_was_accepted_is_in_journal_result_and_summary(tmp_path: Path, moment: str, accepted: int) -> None:
     path = manifest(tmp_path)
-    done = subprocess.run(
-        [sys.executable, "-c", PUSH.format(moment=moment)],
-        cwd=tmp_path,
-        env=clean_environment({"PYTHONPATH": str(TEMPLATES / "snowflake")}),
-        capture_output=True,
-        text=True,
-        timeout=LONGEST_RUN_SECONDS,
-        check=False,
-    )
+    done = run_code(PUSH.format(moment=moment), tmp_path)
     assert done.returncode == 130, done.stderr
     sent = sorted((tmp_path / "accepted").read_text().split())
     assert len(sent) == accepted
@@ -89,6 +94,76 @@ def test_what_was_accepted_is_in_journal_result_and_summary(tmp_path: Path, mome
     lines = [json.loads(line) for line in journal_path(path).read_text().splitlines()]
     assert sorted(line["invocation_id"] for line in lines[1:]) == sent
     assert "Traceback" not in done.stderr
+
+
+# What a driver may do with the signal that meets its call, in a script that does nothing else.
+DRIVER = """
+import os, signal, sys, threading, time
+from mcpush import interrupts
+from mcpush.interrupts import interruptible, stopping
+from mcpush.program import run
+
+interrupts.LONGEST_ENDING_SECONDS = {ending}
+
+def call():
+    started = time.monotonic()
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(30)
+    except BaseException:
+        {caught}
+    finally:
+        print("call took", round(time.monotonic() - started), file=sys.stderr)
+
+def work(summary):
+    {work}
+    print("work went on", file=sys.stderr)
+    return 0
+
+sys.exit(run("collect_metadata.py", work))
+"""
+
+
+def test_a_call_that_may_be_interrupted_ends_at_once(tmp_path: Path) -> None:
+    for caught in ("raise", "pass", 'raise OSError("of the driver") from None'):
+        work = "with interruptible(): call()"
+        done = run_code(DRIVER.format(ending=75, caught=caught, work=work), tmp_path)
+        assert done.returncode == 130, done.stderr
+        assert "call took 0" in done.stderr
+        assert "work went on" not in done.stderr, caught
+        assert "Traceback" not in done.stderr
+
+
+def test_a_call_in_another_thread_is_not_interrupted_and_a_wait_ends(tmp_path: Path) -> None:
+    work = """
+    def wait():
+        with interruptible():
+            os.kill(os.getpid(), signal.SIGTERM)
+            print("asked to stop:", stopping.wait(30), file=sys.stderr)
+    thread = threading.Thread(target=wait)
+    thread.start()
+    thread.join()
+    """
+    done = run_code(DRIVER.format(ending=75, caught="raise", work=work.strip()), tmp_path)
+    assert done.returncode == 130, done.stderr
+    assert "asked to stop: True" in done.stderr
+    assert "work went on" in done.stderr, "nothing but a driver's call is interrupted"
+
+
+def test_the_stop_is_announced_before_the_end(tmp_path: Path) -> None:
+    done = run_code(DRIVER.format(ending=75, caught="raise", work="with interruptible(): call()"), tmp_path)
+    lines = [line.partition("Z ")[2] for line in done.stderr.splitlines() if not line.startswith("call took")]
+    assert lines == [
+        "stopping: what is under way is brought to an end",
+        "interrupted; what was accepted stays accepted, run the same command again for the rest",
+    ]
+
+
+def test_what_does_not_stop_is_ended(tmp_path: Path) -> None:
+    done = run_code(DRIVER.format(ending=0.5, caught="raise", work="call()"), tmp_path)
+    assert done.returncode == 130, done.stderr
+    assert "still not ended after 0.5 s: ending now" in done.stderr
+    assert "call took" not in done.stderr
 
 
 @pytest.mark.parametrize("begun", [b"", b'{"journal": 1, "dig'])

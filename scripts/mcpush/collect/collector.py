@@ -8,25 +8,29 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from mcpush.collect.checkpoint import State, add_window_arguments, choose_window
 from mcpush.collect.filters import Filters
-from mcpush.console import Progress, say
+from mcpush.console import Progress, log
 from mcpush.errors import DONE, ConfigurationError, PushIngestionError
 from mcpush.files import only_run
+from mcpush.interrupts import interruptible
 from mcpush.manifest import Header, Writer
-from mcpush.program import add_manifest, make_parser, run, stop_if_asked
+from mcpush.program import add_manifest, make_parser, run
 from mcpush.push.journal import Standing, left_manifest, standing
 from mcpush.records import Json, TimeRange, iso_utc
 from mcpush.redaction import redact
+from mcpush.summary import CollectSummary, Summary
 
 NOTHING_INCLUDED = "filter that matched nothing (--include)"
 LONGEST_EXAMPLE = 300  # characters of an example kept for a skip reason
+
+Item = TypeVar("Item")
 
 
 # --- what a collect script declares -------------------------------------------------------------------
@@ -131,7 +135,7 @@ def run_collect(collector: Collector, argv: Sequence[str] | None = None) -> int:
     add_collect_arguments(parser, collector)
     arguments = parser.parse_args(argv)
 
-    def work(summary: Json) -> int:
+    def work(summary: Summary) -> int:
         state = state_of(arguments, collector)
         options = make_options(arguments, collector, state)
         if arguments.list:
@@ -179,15 +183,14 @@ def make_options(arguments: argparse.Namespace, collector: Collector, state: Sta
 
 def list_targets(collector: Collector, options: Options) -> int:
     if options.window:
-        say(f"window: {iso_utc(options.since)} to {iso_utc(options.until)}")
+        log.info("window: %s to %s", iso_utc(options.since), iso_utc(options.until))
     count = 0
-    with collector.connect() as connection:
-        for target in collector.targets(connection, options):
-            stop_if_asked()
+    with _connected(collector) as connection:
+        for target in _interruptible(collector.targets(connection, options)):
             _print(target)
             count += 1
     _print("", end="")
-    say(f"{count} would be collected" + _skipped_text(options.skipped))
+    log.info("%s would be collected%s", count, _skipped_text(options.skipped))
     return DONE
 
 
@@ -201,7 +204,7 @@ def _print(text: str, end: str = "\n") -> None:
         raise ConfigurationError(f"cannot print the list: {error.strerror or error}", "Is the disk full?") from error
 
 
-def collect_into(manifest: Path, collector: Collector, options: Options, summary: Json) -> Header:
+def collect_into(manifest: Path, collector: Collector, options: Options, summary: Summary) -> Header:
     """Write the manifest; ``summary`` is filled in as far as the work gets."""
     header = Header(
         flow=collector.flow,
@@ -215,24 +218,46 @@ def collect_into(manifest: Path, collector: Collector, options: Options, summary
             "only_freshness_and_volume": options.only_freshness_and_volume,
         },
     )
-    summary |= {"manifest": str(manifest), "window": header.to_json()["window"]}
-    summary |= {"skipped": options.skipped, "skipped_examples": options.skipped_examples}
+    collected = CollectSummary(
+        manifest=str(manifest),
+        window=header.window.to_json() if header.window else None,
+        skipped=options.skipped,
+        skipped_examples=options.skipped_examples,
+    )
+    summary.collected = collected
     with (
-        collector.connect() as connection,
+        _connected(collector) as connection,
         Writer(manifest, header) as writer,
         Progress("collecting") as progress,
     ):
-        stop_if_asked()
-        for record in collector.collect(connection, options):
-            stop_if_asked()
+        for record in _interruptible(collector.collect(connection, options)):
             writer.write(record)
             progress.advance()
         if options.filters.include and not writer.records:
             options.skip(NOTHING_INCLUDED, f"{' '.join(options.filters.include)} (all of a database: 'SHOP.*')")
         writer.finish(options.skipped, options.skipped_examples)
-    summary["records"] = writer.records
-    say(f"collected {writer.records} records into {manifest}" + _skipped_text(options.skipped))
+    collected.records = writer.records
+    log.info("collected %s records into %s%s", writer.records, manifest, _skipped_text(options.skipped))
     return header
+
+
+@contextmanager
+def _connected(collector: Collector) -> Iterator[Any]:
+    with ExitStack() as stack:
+        with interruptible():
+            connection = stack.enter_context(collector.connect())
+        yield connection
+
+
+def _interruptible(items: Iterator[Item]) -> Iterator[Item]:
+    """The items, each made in a block that a signal may interrupt: connections do not yet guard their own calls."""
+    end = object()
+    while True:
+        with interruptible():
+            item = next(items, end)
+        if item is end:
+            return
+        yield cast("Item", item)
 
 
 def _skipped_text(skipped: dict[str, int]) -> str:

@@ -24,8 +24,8 @@ from tenacity.stop import stop_any, stop_before_delay, stop_when_event_set
 from mcpush.console import say
 from mcpush.errors import DONE, PARTLY, ConfigurationError, UnavailableError
 from mcpush.files import replace_file
+from mcpush.interrupts import interruptible, stop_if_asked
 from mcpush.manifest import Header, Manifest, parse_record, read_lines
-from mcpush.program import stop_if_asked, uninterrupted
 from mcpush.push.journal import Accepted, Journal, Span, journal_path, read_journal, uncovered
 from mcpush.records import RECORDS, Json, Record
 from mcpush.redaction import redact, redact_values
@@ -236,10 +236,9 @@ def deliver(
         error = caught
         raise
     finally:
-        with uninterrupted():
-            report |= delivery.report()
-            if not dry_run and not write_result(delivery, error):
-                report["result"] = None
+        report |= delivery.report()
+        if not dry_run and not write_result(delivery, error):
+            report["result"] = None
     return delivery
 
 
@@ -282,21 +281,20 @@ class _Courier:
         with ThreadPoolExecutor(workers) as pool:
             try:
                 for batch in self._probe(pool, todo):
-                    _begin(pool, self._send_or_split, batch).result()
+                    _result(pool.submit(self._send_or_split, batch))
                 under_way: set[Future[None]] = set()
                 for batch in todo:
                     stop_if_asked()
-                    under_way.add(_begin(pool, self._send_or_split, batch))
+                    under_way.add(pool.submit(self._send_or_split, batch))
                     if len(under_way) >= workers:
                         under_way = _settle(under_way)
                 while under_way:
                     under_way = _settle(under_way)
             except BaseException as error:
-                with uninterrupted():
-                    self._stop.set()  # no more retries and no new requests; those under way are awaited
-                    if not self._delivery.dry_run:
-                        write_result(self._delivery, error)  # at once, in case a scheduler does not wait for them
-                    pool.shutdown()
+                self._stop.set()  # no more retries and no new requests; those under way are awaited
+                if not self._delivery.dry_run:
+                    write_result(self._delivery, error)  # at once, in case a scheduler does not wait for them
+                pool.shutdown()
                 raise
 
     def _probe(self, pool: ThreadPoolExecutor, todo: Iterator[Batch]) -> list[Batch]:
@@ -307,7 +305,7 @@ class _Courier:
         """
         rejected: list[Batch] = []
         for batch in todo:
-            if _begin(pool, self._send_whole, batch).result() is None:
+            if _result(pool.submit(self._send_whole, batch)) is None:
                 return rejected
             rejected.append(batch)
             if len(rejected) == PROBED_BATCHES:
@@ -325,7 +323,7 @@ class _Courier:
         reason = None
         for number in range(PROBED_RECORDS):
             single = singles[number * (len(singles) - 1) // (PROBED_RECORDS - 1)]
-            reason = _begin(pool, self._send_whole, single).result()
+            reason = _result(pool.submit(self._send_whole, single))
             if reason is None:
                 return [part for batch in rejected for part in batch.without(single.first)]
         raise ConfigurationError(
@@ -407,15 +405,15 @@ class _Courier:
                 self._journal.reject(batch.first, name, reason)
 
 
-def _begin(pool: ThreadPoolExecutor, work: Callable[[Batch], Outcome], batch: Batch) -> Future[Outcome]:
-    """An interrupt in the midst of this would leave the pool a thread at work that it does not know, nor wait for."""
-    with uninterrupted():
-        return pool.submit(work, batch)
+def _result(future: Future[Outcome]) -> Outcome:
+    with interruptible():
+        return future.result()
 
 
 def _settle(under_way: set[Future[None]]) -> set[Future[None]]:
     """Wait for one to end, pass its error on, and return the others."""
-    done, rest = wait(under_way, return_when=FIRST_COMPLETED)
+    with interruptible():
+        done, rest = wait(under_way, return_when=FIRST_COMPLETED)
     for future in done:
         future.result()
     return rest

@@ -16,7 +16,7 @@ from mcpush.collect.collector import (
     make_options,
     state_of,
 )
-from mcpush.console import Progress, say
+from mcpush.console import Progress, log
 from mcpush.errors import DONE
 from mcpush.files import only_run
 from mcpush.manifest import Manifest, ManifestError, verify
@@ -24,6 +24,7 @@ from mcpush.program import add_manifest, make_parser, positive, run
 from mcpush.push.delivery import Pusher, deliver
 from mcpush.push.journal import Standing, left_manifest, standing
 from mcpush.records import Json
+from mcpush.summary import PushSummary, Summary
 
 
 def run_push(pusher: Pusher, argv: Sequence[str] | None = None) -> int:
@@ -34,7 +35,7 @@ def run_push(pusher: Pusher, argv: Sequence[str] | None = None) -> int:
     _add_push_arguments(parser)
     arguments = parser.parse_args(argv)
 
-    def work(summary: Json) -> int:
+    def work(summary: Summary) -> int:
         with nullcontext() if arguments.dry_run else only_run(arguments.manifest):  # a dry run changes nothing
             return _push(verify(arguments.manifest, pusher.flow), pusher, arguments, summary)
 
@@ -51,7 +52,7 @@ def run_collect_and_push(collector: Collector, pusher: Pusher, argv: Sequence[st
     arguments = parser.parse_args(argv)
     state = state_of(arguments, collector)
 
-    def work(summary: Json) -> int:
+    def work(summary: Summary) -> int:
         if arguments.list:
             return list_targets(collector, make_options(arguments, collector, state))
         with only_run(arguments.manifest):
@@ -71,7 +72,7 @@ def run_collect_and_push(collector: Collector, pusher: Pusher, argv: Sequence[st
     return run(script, work, collector.explain, prints_summary=not arguments.list)
 
 
-def _finish_earlier_run(pusher: Pusher, arguments: argparse.Namespace, state: State | None, summary: Json) -> int:
+def _finish_earlier_run(pusher: Pusher, arguments: argparse.Namespace, state: State | None, summary: Summary) -> int:
     """Send what an earlier run left, and make up for a state it had no time to write."""
     try:
         manifest = left_manifest(arguments.manifest, pusher.flow)
@@ -86,18 +87,14 @@ def _finish_earlier_run(pusher: Pusher, arguments: argparse.Namespace, state: St
         return DONE  # its window is collected anew
     code = DONE
     if found is not Standing.SETTLED:
-        say(f"{arguments.manifest} was not wholly pushed by an earlier run: pushing the rest of it first")
-        summary["resumed"] = {}
-        try:
-            code = _push(manifest, pusher, arguments, summary["resumed"])
-        finally:
-            summary["invocation_ids"] = summary["resumed"].get("invocation_ids", [])
+        log.info("%s was not wholly pushed by an earlier run: pushing the rest of it first", arguments.manifest)
+        code = _push(manifest, pusher, arguments, summary, is_resumed=True)
     if state:
         state.advance_quietly(manifest.header.window)
     return code
 
 
-def _rehearse(collector: Collector, pusher: Pusher, arguments: argparse.Namespace, summary: Json) -> int:
+def _rehearse(collector: Collector, pusher: Pusher, arguments: argparse.Namespace, summary: Summary) -> int:
     """A dry run collects into a manifest of its own: it must not touch one that waits to be pushed."""
     name = arguments.manifest.name
     manifest: Path = arguments.manifest.with_name(f"dry-run-{name}")
@@ -108,20 +105,29 @@ def _rehearse(collector: Collector, pusher: Pusher, arguments: argparse.Namespac
         manifest.unlink(missing_ok=True)
 
 
-def _push(manifest: Manifest, pusher: Pusher, arguments: argparse.Namespace, summary: Json) -> int:
+def _push(
+    manifest: Manifest, pusher: Pusher, arguments: argparse.Namespace, summary: Summary, is_resumed: bool = False
+) -> int:
     """Send a manifest that was read whole before: of a damaged one, not even the first batch may go out."""
-    with Progress("pushing", manifest.records) as progress:
-        delivery = deliver(
-            manifest,
-            pusher,
-            workers=arguments.workers,
-            max_retry_seconds=arguments.max_retry_seconds,
-            dry_run=arguments.dry_run,
-            resumed=summary.get("invocation_ids", []),
-            on_records=progress.advance,
-            report=summary,
-        )
-    say(delivery.text())
+    report: Json = {}
+    try:
+        with Progress("pushing", manifest.records) as progress:
+            delivery = deliver(
+                manifest,
+                pusher,
+                workers=arguments.workers,
+                max_retry_seconds=arguments.max_retry_seconds,
+                dry_run=arguments.dry_run,
+                resumed=summary.resumed.invocation_ids if summary.resumed else [],
+                on_records=progress.advance,
+                report=report,
+            )
+    finally:
+        if is_resumed:
+            summary.resumed = PushSummary(**report)
+        else:
+            summary.pushed = PushSummary(**report)
+    log.info("%s", delivery.text())
     return delivery.exit_code
 
 
