@@ -14,6 +14,7 @@ https://docs.snowflake.com/en/sql-reference/parameters
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -38,6 +39,9 @@ from snowflake.connector.errors import (
     OperationalError,
     ProgrammingError,
 )
+
+# Version 5 warns of AWS credentials that it does not find and does not need. What fails it raises as well.
+logging.getLogger("snowflake.connector._core").setLevel(logging.CRITICAL)
 
 PRODUCT = "push-ingestion"
 LOGIN_TIMEOUT = 60  # seconds; a server that is not there is known within a minute
