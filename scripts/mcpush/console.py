@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import TextIO, cast
+from typing import TextIO
 
 from tqdm import tqdm
 
@@ -23,7 +23,7 @@ log = logging.getLogger("mcpush")
 
 
 def say(text: str) -> None:
-    """Deprecated: use ``log``."""
+    """What calls this is being changed to ``log``."""
     log.info("%s", text)
 
 
@@ -82,10 +82,10 @@ def start_logging() -> None:
     logging.raiseExceptions = False  # what a handler cannot write would be printed with its arguments, unmasked
     log.setLevel(logging.INFO)
     logging.root.addHandler(_stderr)
-    for logger in list(logging.root.manager.loggerDict.values()):
-        for handler in list(getattr(logger, "handlers", [])):
-            if type(handler) is logging.StreamHandler:
-                cast("logging.Logger", logger).removeHandler(handler)
+    loggers = [each for each in logging.root.manager.loggerDict.values() if isinstance(each, logging.Logger)]
+    for logger in loggers:
+        for handler in [each for each in logger.handlers if type(each) is logging.StreamHandler]:
+            logger.removeHandler(handler)
 
 
 def let_go(stream: TextIO) -> None:

@@ -1,16 +1,13 @@
-"""Files that are whole or not there, and one run at a time for a manifest."""
+"""Files that are whole or not there.
+
+Kept apart from lock.py: whoever only reads a manifest needs no package besides the standard library.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
-
-from filelock import FileLock, Timeout
-
-from mcpush.errors import ConfigurationError, UnavailableError
 
 
 def partial_path(path: Path) -> Path:
@@ -19,7 +16,7 @@ def partial_path(path: Path) -> Path:
 
 
 def open_new(path: Path) -> BinaryIO:
-    """Open an empty file for writing. Every file that a run leaves behind is created here."""
+    """Open an empty file for writing: the one place that decides how files are created."""
     return path.open("wb")
 
 
@@ -40,37 +37,3 @@ def replace_file(path: Path, text: str) -> None:
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
-
-
-def lock_path(manifest: Path) -> Path:
-    return manifest.with_name(f".{manifest.name}.lock")
-
-
-@contextmanager
-def only_run(manifest: Path) -> Iterator[None]:
-    """Hold the manifest for this run. Raises UnavailableError when another run holds it.
-
-    The lock is the operating system's, on a file beside the manifest, where runs of other users and containers meet
-    it too. A run that dies gives it back, though the empty file stays.
-    """
-    path = lock_path(manifest.resolve())
-    lock = FileLock(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise UnavailableError(
-            f"another run is at work on {manifest}",
-            "Nothing was attempted. Let that run end, or give this one a manifest of its own with --manifest.",
-        ) from None
-    except (OSError, NotImplementedError) as error:
-        raise ConfigurationError(
-            f"cannot lock {manifest}: {error}",
-            "A lock, the journal and the result stand beside the manifest: put it where you may write.",
-        ) from error
-    try:
-        yield
-    finally:
-        with suppress(OSError):  # Windows removes it with the lock
-            path.unlink()  # while it is held: filelock (from 3.21) takes no lock on a file that is gone
-        lock.release()

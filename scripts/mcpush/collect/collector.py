@@ -18,8 +18,8 @@ from mcpush.collect.checkpoint import State, add_window_arguments, choose_window
 from mcpush.collect.filters import Filters
 from mcpush.console import Progress, log
 from mcpush.errors import DONE, ConfigurationError, PushIngestionError
-from mcpush.files import only_run
 from mcpush.interrupts import interruptible
+from mcpush.lock import only_run
 from mcpush.manifest import Header, Writer
 from mcpush.program import add_manifest, make_parser, run
 from mcpush.push.journal import Standing, left_manifest, standing

@@ -18,7 +18,7 @@ from mcpush.collect.collector import (
 )
 from mcpush.console import Progress, log
 from mcpush.errors import DONE
-from mcpush.files import only_run
+from mcpush.lock import only_run
 from mcpush.manifest import Manifest, ManifestError, verify
 from mcpush.program import add_manifest, make_parser, positive, run
 from mcpush.push.delivery import Pusher, deliver
