@@ -29,6 +29,16 @@ def say(text: str) -> None:
         let_go(sys.stderr)
 
 
+class _Lines(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        say(record.getMessage())
+
+
+log.setLevel(logging.INFO)
+log.propagate = False
+log.addHandler(_Lines())
+
+
 def let_go(stream: TextIO) -> None:
     """The reader of a stream has gone away: write into nothing from here on, so that the exit does not fail."""
     with contextlib.suppress(OSError, ValueError):

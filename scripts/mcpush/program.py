@@ -7,29 +7,25 @@ this module: collect/collector.py and push/run.py do.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import io
 import os
-import signal
 import sys
-import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import psutil
 
 from mcpush.console import let_go, print_summary, say
-from mcpush.errors import DONE, INTERRUPTED, PARTLY, UNEXPECTED, ConfigurationError, PushIngestionError, Terminated
+from mcpush.errors import DONE, INTERRUPTED, PARTLY, UNEXPECTED, ConfigurationError, PushIngestionError
+from mcpush.interrupts import handle_signals, ignore_signals, stop_if_asked
 from mcpush.records import Json, parse_utc
 from mcpush.version import RELEASE
 
 MINIMUM_FREE_MEMORY = 256 * 2**20  # bytes: a driver, pycarlo and the largest batch fit with room to spare
-LONGEST_ENDING_SECONDS = 75.0  # after a signal; a request has 30 s to connect and 30 s to be answered
 
 
 # --- arguments -----------------------------------------------------------------------------------------
@@ -116,57 +112,6 @@ def _check_memory() -> None:
 # --- running --------------------------------------------------------------------------------------------
 
 
-_stopping = threading.Event()
-_waits_for_block = False
-
-
-def _stop_once(signum: int, frame: FrameType | None) -> None:
-    """The first signal ends the run in order; more of them would only cut that short."""
-    _on_signals(_pass_over)
-    _stopping.set()
-    ending = threading.Timer(LONGEST_ENDING_SECONDS, _end_now)
-    ending.daemon = True
-    ending.start()
-    with contextlib.suppress(RuntimeError):  # the signal came while a line was being written
-        say("stopping: what is under way is brought to an end")
-    if not _waits_for_block:
-        raise Terminated
-
-
-def _end_now() -> None:
-    """What is under way hangs: what was accepted is in the journal, and half a manifest is removed by the next run."""
-    say(f"still not ended after {LONGEST_ENDING_SECONDS:g} s: ending now")
-    os._exit(INTERRUPTED)
-
-
-@contextlib.contextmanager
-def uninterrupted() -> Iterator[None]:
-    """A signal that comes within this block interrupts after it. For steps that must not be left half done."""
-    global _waits_for_block
-    _waits_for_block = True
-    try:
-        yield
-    finally:
-        _waits_for_block = False
-    stop_if_asked()
-
-
-def _on_signals(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
-    signal.signal(signal.SIGTERM, handler)
-    signal.signal(signal.SIGINT, handler)
-
-
-def _pass_over(signum: int, frame: FrameType | None) -> None:
-    """Instead of SIG_IGN, with which Python complains of a second signal that came together with the first."""
-
-
-def stop_if_asked() -> None:
-    """Raise Terminated once a signal came. Every long loop calls it: where the signal met a driver's callback from C,
-    or code that catches everything, what the handler raised was lost there."""
-    if _stopping.is_set():
-        raise Terminated
-
-
 def run(
     script: str,
     work: Callable[[Json], int],
@@ -181,12 +126,11 @@ def run(
     started = time.monotonic()
     summary: Json = {"command": script.removesuffix(".py"), "version": RELEASE}
     try:
-        _on_signals(_stop_once)
+        handle_signals()
         code = _outcome(work, explain, summary)
-        _on_signals(_pass_over)  # from here on one would only cost the summary
     except KeyboardInterrupt:
         code = _tell_interrupted()
-    _on_signals(signal.SIG_IGN)  # the interpreter forgets other handlers before it ends, and would end by the signal
+    ignore_signals()
     summary |= {"status": _status(code, summary), "exit_code": code, "seconds": round(time.monotonic() - started, 3)}
     if prints_summary:
         print_summary(summary)

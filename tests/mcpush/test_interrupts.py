@@ -10,36 +10,35 @@ from pathlib import Path
 
 import pytest
 from mcpush.manifest import Header, Writer, verify
-from mcpush.push.journal import Journal, journal_path
+from mcpush.pending import Accepted, journal_path, read_journal
+from mcpush.push.journal import Journal
 
 from tests.script_process import LONGEST_RUN_SECONDS, TEMPLATES, clean_environment
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
 
-# A push of three batches to a destination that writes down what it accepted, and a signal at a moment of choice.
+# A push of three batches to a gateway that writes down what it accepted, and a signal at a moment of choice.
 PUSH = """
 import os, signal, sys, threading, time
 from pathlib import Path
 from mcpush.push import delivery
+from mcpush.push.pusher import Pusher
 from mcpush.push.run import run_push
 
 def strike():
     os.kill(os.getpid(), signal.SIGTERM)
 
-class Destination:
-    name = "here"
-
-    def send(self, header, events):
-        time.sleep(0.3)
-        with Path("accepted").open("a") as file:
-            print(events[0], file=file)
-        return delivery.Receipt(str(events[0]), 10)
+def send(service, resource_uuid, resource_type, events):
+    time.sleep(0.3)
+    with Path("accepted").open("a") as file:
+        print(events[0], file=file)
+    return dict(invocation_id=str(events[0]))
 
 start_thread, write_result = threading.Thread.start, delivery.write_result
 
 def start_and_strike(thread):
     start_thread(thread)
-    if threading.current_thread() is threading.main_thread():
+    if thread.name.startswith("ThreadPoolExecutor"):
         strike()
 
 def strike_and_write(*arguments):
@@ -47,9 +46,14 @@ def strike_and_write(*arguments):
     return write_result(*arguments)
 
 {moment}
-pusher = delivery.Pusher("metadata", 1, "A fixture.", lambda record: record.name, lambda dry_run: Destination())
+pusher = Pusher("metadata", 1, "A fixture.", lambda record: record.name, send)
 sys.exit(run_push(pusher, ["--manifest", "m.jsonl", "--workers", "2"]))
 """
+KEY = {
+    "MCD_INGEST_ID": "id",
+    "MCD_INGEST_TOKEN": "token",
+    "MCD_RESOURCE_UUID": "00000000-0000-0000-0000-000000000001",
+}
 
 
 def manifest(folder: Path) -> Path:
@@ -74,7 +78,7 @@ def test_what_was_accepted_is_in_journal_result_and_summary(tmp_path: Path, mome
     done = subprocess.run(
         [sys.executable, "-c", PUSH.format(moment=moment)],
         cwd=tmp_path,
-        env=clean_environment({"PYTHONPATH": str(TEMPLATES / "snowflake")}),
+        env=clean_environment(KEY | {"PYTHONPATH": str(TEMPLATES / "snowflake")}),
         capture_output=True,
         text=True,
         timeout=LONGEST_RUN_SECONDS,
@@ -95,7 +99,7 @@ def test_what_was_accepted_is_in_journal_result_and_summary(tmp_path: Path, mome
 def test_a_journal_that_was_interrupted_in_its_first_line_is_begun_anew(tmp_path: Path, begun: bytes) -> None:
     path = manifest(tmp_path)
     journal_path(path).write_bytes(begun)
-    with Journal(verify(path), "here") as journal:
-        journal.accept(0, 3, "id")
+    with Journal(verify(path), "here", read_journal(journal_path(path))) as journal:
+        journal.accept(Accepted(0, 3, "id", "2026-03-01T12:00:00Z"))
     assert sorted(each.name for each in tmp_path.iterdir()) == ["m.jsonl", "m.jsonl.journal"]
     assert len(journal_path(path).read_text().splitlines()) == 2

@@ -16,13 +16,15 @@ from mcpush.collect.collector import (
     make_options,
     state_of,
 )
-from mcpush.console import Progress, say
+from mcpush.console import Progress, log
 from mcpush.errors import DONE
 from mcpush.files import only_run
 from mcpush.manifest import Manifest, ManifestError, verify
+from mcpush.pending import PushStatus, pending_manifest
 from mcpush.program import add_manifest, make_parser, positive, run
-from mcpush.push.delivery import Pusher, deliver
-from mcpush.push.journal import Standing, left_manifest, standing
+from mcpush.push.delivery import deliver
+from mcpush.push.pusher import Pusher
+from mcpush.push.result import Delivery, DeliveryOptions
 from mcpush.records import Json
 
 
@@ -63,7 +65,8 @@ def run_collect_and_push(collector: Collector, pusher: Pusher, argv: Sequence[st
             earlier = _finish_earlier_run(pusher, arguments, state, summary)
             options = make_options(arguments, collector, state)
             header = collect_into(arguments.manifest, collector, options, summary)
-            code = _push(verify(arguments.manifest, pusher.flow), pusher, arguments, summary)
+            ids = summary.get("invocation_ids", [])
+            code = _push(verify(arguments.manifest, pusher.flow), pusher, arguments, summary, ids)
             if state:
                 state.advance(header.window)
             return max(code, earlier)
@@ -72,28 +75,28 @@ def run_collect_and_push(collector: Collector, pusher: Pusher, argv: Sequence[st
 
 
 def _finish_earlier_run(pusher: Pusher, arguments: argparse.Namespace, state: State | None, summary: Json) -> int:
-    """Send what an earlier run left, and make up for a state it had no time to write."""
+    """Push what an earlier run left, and advance the state if that run was stopped before it could."""
     try:
-        manifest = left_manifest(arguments.manifest, pusher.flow)
+        pending = pending_manifest(arguments.manifest, pusher.flow)
     except ManifestError:
-        if state:  # which may have passed its window: overwriting it could lose that
+        if state:  # it may have passed this manifest's window: overwriting the manifest could lose that
             raise
         return DONE
-    if manifest is None:
+    if pending is None:
         return DONE
-    found = standing(manifest)
-    if found is Standing.UNPUSHED and not (state and state.has_passed(manifest.header.window)):
-        return DONE  # its window is collected anew
+    window = pending.manifest.header.window
+    if pending.status is PushStatus.NOT_STARTED and not (state and state.has_passed(window)):
+        return DONE  # this run collects its window again
     code = DONE
-    if found is not Standing.SETTLED:
-        say(f"{arguments.manifest} was not wholly pushed by an earlier run: pushing the rest of it first")
+    if pending.status is not PushStatus.SETTLED:
+        log.info("%s was not wholly pushed by an earlier run: pushing the rest of it first", arguments.manifest)
         summary["resumed"] = {}
         try:
-            code = _push(manifest, pusher, arguments, summary["resumed"])
+            code = _push(pending.manifest, pusher, arguments, summary["resumed"])
         finally:
             summary["invocation_ids"] = summary["resumed"].get("invocation_ids", [])
     if state:
-        state.advance_quietly(manifest.header.window)
+        state.advance_quietly(window)
     return code
 
 
@@ -108,20 +111,22 @@ def _rehearse(collector: Collector, pusher: Pusher, arguments: argparse.Namespac
         manifest.unlink(missing_ok=True)
 
 
-def _push(manifest: Manifest, pusher: Pusher, arguments: argparse.Namespace, summary: Json) -> int:
-    """Send a manifest that was read whole before: of a damaged one, not even the first batch may go out."""
-    with Progress("pushing", manifest.records) as progress:
-        delivery = deliver(
-            manifest,
-            pusher,
-            workers=arguments.workers,
-            max_retry_seconds=arguments.max_retry_seconds,
-            dry_run=arguments.dry_run,
-            resumed=summary.get("invocation_ids", []),
-            on_records=progress.advance,
-            report=summary,
-        )
-    say(delivery.text())
+def _push(
+    manifest: Manifest,
+    pusher: Pusher,
+    arguments: argparse.Namespace,
+    summary: Json,
+    resumed: Sequence[str | None] = (),
+) -> int:
+    """Push a manifest that was verified before: of a damaged one, not even the first batch may go out."""
+    options = DeliveryOptions(arguments.workers, arguments.max_retry_seconds, arguments.dry_run)
+    delivery = Delivery(manifest, options, resumed)
+    try:
+        with Progress("pushing", manifest.records) as progress:
+            deliver(delivery, pusher, progress.advance)
+    finally:
+        summary |= delivery.report().to_json()
+    log.info("%s", delivery.text())
     return delivery.exit_code
 
 
