@@ -35,9 +35,7 @@ def test_the_repository_is_in_step(templates: Path) -> None:
     assert "0 out of step" in said
 
 
-@pytest.mark.parametrize(
-    "name", ["push_metadata.py", "mcpush.py", "collect_and_push_lineage.py", "requirements.txt"]
-)
+@pytest.mark.parametrize("name", ["push_metadata.py", "mcpush.py", "collect_and_push_lineage.py", "requirements.txt"])
 @pytest.mark.parametrize("warehouse", ["snowflake", "redshift"])
 def test_drift_is_found_and_repaired(templates: Path, warehouse: str, name: str) -> None:
     copy = templates / warehouse / name

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -22,7 +23,7 @@ PUSH = """
 import os, signal, sys, threading, time
 from pathlib import Path
 from mcpush.push import delivery
-from mcpush.push.pusher import Pusher
+from mcpush.push.pusher import Pusher, RetriableError
 from mcpush.push.run import run_push
 
 def strike():
@@ -34,7 +35,13 @@ def send(service, resource_uuid, resource_type, events):
         print(events[0], file=file)
     return dict(invocation_id=str(events[0]))
 
-start_thread, write_result = threading.Thread.start, delivery.write_result
+def send_one_and_strike(service, resource_uuid, resource_type, events):
+    if Path("accepted").exists():
+        strike()
+        raise RetriableError("busy", 60)
+    return send_now(service, resource_uuid, resource_type, events)
+
+send_now, start_thread, write_result = send, threading.Thread.start, delivery.write_result
 
 def start_and_strike(thread):
     start_thread(thread)
@@ -69,12 +76,14 @@ def manifest(folder: Path) -> Path:
     ("moment", "accepted"),
     [
         ("threading.Thread.start = start_and_strike", 1),  # a thread of the pool starts with the first batch
+        ("send = send_one_and_strike", 1),  # two batches wait for a minute until they are tried again
         ("delivery.write_result = strike_and_write", 3),  # all is sent, the result is being written
     ],
-    ids=["a thread starts", "the result is written"],
+    ids=["a thread starts", "batches wait to be tried again", "the result is written"],
 )
 def test_what_was_accepted_is_in_journal_result_and_summary(tmp_path: Path, moment: str, accepted: int) -> None:
     path = manifest(tmp_path)
+    started = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-c", PUSH.format(moment=moment)],
         cwd=tmp_path,
@@ -85,6 +94,7 @@ def test_what_was_accepted_is_in_journal_result_and_summary(tmp_path: Path, mome
         check=False,
     )
     assert done.returncode == 130, done.stderr
+    assert time.monotonic() - started < 45, "a wait was not ended"
     sent = sorted((tmp_path / "accepted").read_text().split())
     assert len(sent) == accepted
     result = json.loads(path.with_name("m.jsonl.result.json").read_text())
