@@ -63,7 +63,7 @@ def _measure(delivery: Delivery, pusher: Pusher, on_records: Callable[[int], Non
     delivery.destination = gateway.name
     manifest = delivery.manifest
     batches = cut(manifest, iter([(0, manifest.records)]), pusher.batch_records)
-    DeliveryRun(delivery, pusher, gateway, None, on_records).carry(batches)
+    DeliveryRun(delivery, pusher, gateway, None, on_records).run(batches)
 
 
 def _push(delivery: Delivery, pusher: Pusher, on_records: Callable[[int], None]) -> None:
@@ -77,7 +77,7 @@ def _push(delivery: Delivery, pusher: Pusher, on_records: Callable[[int], None])
         delivery.recall(journal.accepted_before)
         on_records(delivery.records_accepted)
         batches = cut(manifest, journal.missing(manifest.records), pusher.batch_records)
-        DeliveryRun(delivery, pusher, gateway, journal, on_records).carry(batches)
+        DeliveryRun(delivery, pusher, gateway, journal, on_records).run(batches)
 
 
 class DeliveryRun:
@@ -102,20 +102,20 @@ class DeliveryRun:
         self._stop = threading.Event()
         self._was_answered = False
         self._batches_rejected = 0
-        self._rejected_so_far: list[Rejected] = []  # until something is accepted they may not be at fault themselves
+        self._rejected_so_far: list[Rejected] = []  # kept back until something is accepted
 
-    def carry(self, batches: Iterator[Batch]) -> None:
+    def run(self, batches: Iterator[Batch]) -> None:
         """Send the batches. When this raises, requests under way were awaited and noted too."""
         with ThreadPoolExecutor(self._delivery.options.workers) as pool:
             try:
-                self._carry(pool, Backlog(batches))
+                self._send_all(pool, Backlog(batches))
             except BaseException as error:
                 self._stop.set()  # no more retries and no new requests
                 if self._journal is not None:
                     write_result(self._delivery, error)  # at once, in case a scheduler does not wait for the requests
                 raise
 
-    def _carry(self, pool: ThreadPoolExecutor, backlog: Backlog) -> None:
+    def _send_all(self, pool: ThreadPoolExecutor, backlog: Backlog) -> None:
         under_way: dict[Future[str | None], Batch] = {}
         while True:
             while batch := self._next(backlog, len(under_way)):
