@@ -23,7 +23,7 @@ SNOWFLAKE = ROOT / "scripts/templates/snowflake"
 sys.path[:0] = [str(ROOT), str(SNOWFLAKE)]
 
 from mcpush.manifest import Header, Writer, read  # noqa: E402
-from mcpush.records import Json, TimeRange  # noqa: E402
+from mcpush.records import RECORDS, Json, TimeRange  # noqa: E402
 from push_metadata import PUSHER as METADATA  # noqa: E402
 from push_query_logs import PUSHER as QUERY_LOGS  # noqa: E402
 
@@ -48,7 +48,7 @@ def tables(count: int) -> Iterator[Json]:
         yield {"type": "TABLE", **name, "fields": fields, "row_count": number}
 
 
-def measure(flow: str, records: Iterator[Json], build: Callable[[Json], Any], sandbox: SandboxProcess) -> None:
+def measure(flow: str, records: Iterator[Json], build: Callable[[Any], Any], sandbox: SandboxProcess) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"{flow}.jsonl"
         with Writer(path, Header(flow, "snowflake", "snowflake", START, TimeRange(START, START))) as writer:
@@ -57,7 +57,7 @@ def measure(flow: str, records: Iterator[Json], build: Callable[[Json], Any], sa
             writer.finish({}, {})
         start = time.perf_counter()
         for record in read(path):
-            build(record).to_dict()
+            build(RECORDS[flow].from_json(record)).to_dict()
         serialising = time.perf_counter() - start
         start = time.perf_counter()
         run_script(SNOWFLAKE, f"push_{flow}.py", "--manifest", str(path), env=sandbox.env).check()

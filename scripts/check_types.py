@@ -1,6 +1,6 @@
 """Checks types everywhere: mypy, strictly, and pyright, as an editor does.
 
-mypy runs once for each template folder, because the folders hold modules of the same names (connection, gateway, …).
+mypy runs once for each template folder, because the folders hold modules of the same names (connection, catalog, …).
 Exits 1 if a run finds something or if there is no template folder.
 """
 

@@ -1,7 +1,7 @@
 """Keeps the files that all template folders share identical. Their sources are in scripts/templates/_shared/.
 
-Each folder has copies of the push scripts, the collect_and_push scripts, gateway.py and the stub mcpush.py, so that
-it can be copied as it is. The copies are byte-identical, but for the inline dependency block of collect_and_push_*.py,
+Each folder has copies of the push scripts, the collect_and_push scripts and the stub mcpush.py, so that it can be
+copied as it is. The copies are byte-identical, but for the inline dependency block of collect_and_push_*.py,
 which joins the blocks of that folder's collect script and push script. requirements.txt joins all blocks of a folder.
 
     python scripts/sync_templates.py --check    exits 1 on drift, on a missing or extra copy, or with nothing to check

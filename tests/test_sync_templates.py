@@ -35,9 +35,7 @@ def test_the_repository_is_in_step(templates: Path) -> None:
     assert "0 out of step" in said
 
 
-@pytest.mark.parametrize(
-    "name", ["push_metadata.py", "gateway.py", "mcpush.py", "collect_and_push_lineage.py", "requirements.txt"]
-)
+@pytest.mark.parametrize("name", ["push_metadata.py", "mcpush.py", "collect_and_push_lineage.py", "requirements.txt"])
 @pytest.mark.parametrize("warehouse", ["snowflake", "redshift"])
 def test_drift_is_found_and_repaired(templates: Path, warehouse: str, name: str) -> None:
     copy = templates / warehouse / name
@@ -52,12 +50,12 @@ def test_drift_is_found_and_repaired(templates: Path, warehouse: str, name: str)
 
 
 def test_a_change_of_a_source_reaches_every_folder(templates: Path) -> None:
-    with (templates / "_shared/gateway.py").open("a") as source:
+    with (templates / "_shared/mcpush.py").open("a") as source:
         source.write("# changed\n")
     assert sync("--check", templates)[0] == 1
     assert sync("--write", templates)[0] == 0
     for warehouse in ("snowflake", "redshift"):
-        assert (templates / warehouse / "gateway.py").read_text().endswith("# changed\n")
+        assert (templates / warehouse / "mcpush.py").read_text().endswith("# changed\n")
 
 
 def test_a_missing_copy_and_a_left_over_one_are_found(templates: Path) -> None:
@@ -128,9 +126,9 @@ def test_a_copy_installs_its_own_driver_and_names_its_source(templates: Path) ->
 
 
 def test_a_source_that_does_not_name_itself_is_found(templates: Path) -> None:
-    source = templates / "_shared/gateway.py"
+    source = templates / "_shared/mcpush.py"
     source.write_text(source.read_text().partition("\n")[2])
     sync("--write", templates)
     code, said = sync("--check", templates)
     assert code == 1
-    assert "_shared/gateway.py: the first line" in said
+    assert "_shared/mcpush.py: the first line" in said

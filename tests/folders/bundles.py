@@ -82,9 +82,9 @@ def small_bundle(home: Path) -> Path:
         shutil.rmtree(scripts / name)
     files = {
         "mcpush/version.py": f'RELEASE = "{OLDER}"\n',
-        "templates/small/collect_metadata.py": f"{BLOCK}import gateway\n",
-        "templates/small/push_metadata.py": f"{BLOCK}import gateway\n",
-        "templates/small/gateway.py": "# the gateway\n",
+        "templates/small/collect_metadata.py": f"{BLOCK}import connection\n",
+        "templates/small/push_metadata.py": f"{BLOCK}import connection\n",
+        "templates/small/connection.py": "# the connection\n",
         "templates/small/README.md": "# Small\n",
         "templates/small/requirements.txt": "tqdm\n",
     }

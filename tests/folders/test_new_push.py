@@ -128,7 +128,7 @@ def test_what_a_machine_left_in_the_bundle_stays_there(tmp_path: Path, target: P
     scripts = copied_bundle(tmp_path / "bundle")
     wanted = offered(scripts, "snowflake")
     for place in (scripts / "mcpush", scripts / "templates/snowflake"):
-        for name in ("__pycache__/gateway.cpython-311.pyc", ".mypy_cache/3.11/x.json", ".env", ".DS_Store"):
+        for name in ("__pycache__/connection.cpython-311.pyc", ".mypy_cache/3.11/x.json", ".env", ".DS_Store"):
             (place / name).parent.mkdir(parents=True, exist_ok=True)
             (place / name).write_text("of this machine")
     for name in ("metadata.jsonl", "metadata.jsonl.journal", "lineage.state.json", "logs/push.log", "connection.py~"):

@@ -587,3 +587,9 @@ def test_help_has_an_example_and_the_version_is_told(flow: str) -> None:
     assert "exit codes" in text
     assert run_script(SNOWFLAKE, f"push_{flow}.py", "--version", env={}).check().stdout.startswith(f"push_{flow}.py 0.")
     assert run_script(SNOWFLAKE, f"push_{flow}.py", "--workers", "0", env={}).exit_code == 2
+
+
+def test_the_library_imports_pycarlo_only_to_push() -> None:
+    check = "import sys, mcpush.collect.collector, mcpush.push.run; sys.exit('pycarlo' in sys.modules)"
+    env = clean_environment({"PYTHONPATH": str(SNOWFLAKE)})
+    subprocess.run([sys.executable, "-c", check], env=env, timeout=LONGEST_RUN_SECONDS, check=True)

@@ -5,41 +5,47 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
 from mcpush.manifest import Header, Writer, verify
-from mcpush.push.journal import Journal, journal_path
+from mcpush.pending import Accepted, journal_path, read_journal
+from mcpush.push.journal import Journal
 
 from tests.script_process import LONGEST_RUN_SECONDS, TEMPLATES, clean_environment
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
 
-# A push of three batches to a destination that writes down what it accepted, and a signal at a moment of choice.
+# A push of three batches to a gateway that writes down what it accepted, and a signal at a moment of choice.
 PUSH = """
 import os, signal, sys, threading, time
 from pathlib import Path
 from mcpush.push import delivery
+from mcpush.push.pusher import Pusher, RetriableError
 from mcpush.push.run import run_push
 
 def strike():
     os.kill(os.getpid(), signal.SIGTERM)
 
-class Destination:
-    name = "here"
+def send(service, resource_uuid, resource_type, events):
+    time.sleep(0.3)
+    with Path("accepted").open("a") as file:
+        print(events[0], file=file)
+    return dict(invocation_id=str(events[0]))
 
-    def send(self, header, events):
-        time.sleep(0.3)
-        with Path("accepted").open("a") as file:
-            print(events[0], file=file)
-        return delivery.Receipt(str(events[0]), 10)
+def send_one_and_strike(service, resource_uuid, resource_type, events):
+    if Path("accepted").exists():
+        strike()
+        raise RetriableError("busy", 60)
+    return send_now(service, resource_uuid, resource_type, events)
 
-start_thread, write_result = threading.Thread.start, delivery.write_result
+send_now, start_thread, write_result = send, threading.Thread.start, delivery.write_result
 
 def start_and_strike(thread):
     start_thread(thread)
-    if thread.name.startswith("ThreadPool"):
+    if thread.name.startswith("ThreadPoolExecutor"):
         strike()
 
 def strike_and_write(*arguments):
@@ -47,9 +53,14 @@ def strike_and_write(*arguments):
     return write_result(*arguments)
 
 {moment}
-pusher = delivery.Pusher("metadata", 1, "A fixture.", lambda record: record.name, lambda dry_run: Destination())
+pusher = Pusher("metadata", 1, "A fixture.", lambda record: record.name, send)
 sys.exit(run_push(pusher, ["--manifest", "m.jsonl", "--workers", "2"]))
 """
+KEY = {
+    "MCD_INGEST_ID": "id",
+    "MCD_INGEST_TOKEN": "token",
+    "MCD_RESOURCE_UUID": "00000000-0000-0000-0000-000000000001",
+}
 
 
 def run_code(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -57,7 +68,7 @@ def run_code(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", code],
         cwd=folder,
-        env=clean_environment({"PYTHONPATH": str(TEMPLATES / "snowflake")}),
+        env=clean_environment(KEY | {"PYTHONPATH": str(TEMPLATES / "snowflake")}),
         capture_output=True,
         text=True,
         timeout=LONGEST_RUN_SECONDS,
@@ -78,14 +89,17 @@ def manifest(folder: Path) -> Path:
     ("moment", "accepted"),
     [
         ("threading.Thread.start = start_and_strike", 1),  # a thread of the pool starts with the first batch
+        ("send = send_one_and_strike", 1),  # two batches wait for a minute until they are tried again
         ("delivery.write_result = strike_and_write", 3),  # all is sent, the result is being written
     ],
-    ids=["a thread starts", "the result is written"],
+    ids=["a thread starts", "batches wait to be tried again", "the result is written"],
 )
 def test_what_was_accepted_is_in_journal_result_and_summary(tmp_path: Path, moment: str, accepted: int) -> None:
     path = manifest(tmp_path)
+    started = time.monotonic()
     done = run_code(PUSH.format(moment=moment), tmp_path)
     assert done.returncode == 130, done.stderr
+    assert time.monotonic() - started < 45, "a wait was not ended"
     sent = sorted((tmp_path / "accepted").read_text().split())
     assert len(sent) == accepted
     result = json.loads(path.with_name("m.jsonl.result.json").read_text())
@@ -170,7 +184,7 @@ def test_what_does_not_stop_is_ended(tmp_path: Path) -> None:
 def test_a_journal_that_was_interrupted_in_its_first_line_is_begun_anew(tmp_path: Path, begun: bytes) -> None:
     path = manifest(tmp_path)
     journal_path(path).write_bytes(begun)
-    with Journal(verify(path), "here") as journal:
-        journal.accept(0, 3, "id")
+    with Journal(verify(path), "here", read_journal(journal_path(path))) as journal:
+        journal.accept(Accepted(0, 3, "id", "2026-03-01T12:00:00Z"))
     assert sorted(each.name for each in tmp_path.iterdir()) == ["m.jsonl", "m.jsonl.journal"]
     assert len(journal_path(path).read_text().splitlines()) == 2

@@ -21,8 +21,8 @@ from mcpush.errors import DONE, ConfigurationError, PushIngestionError
 from mcpush.interrupts import interruptible
 from mcpush.lock import only_run
 from mcpush.manifest import Header, Writer
+from mcpush.pending import PushStatus, pending_manifest
 from mcpush.program import add_manifest, make_parser, run
-from mcpush.push.journal import Standing, left_manifest, standing
 from mcpush.records import Json, TimeRange, iso_utc
 from mcpush.redaction import redact
 from mcpush.summary import CollectSummary, Summary
@@ -154,8 +154,8 @@ def run_collect(collector: Collector, argv: Sequence[str] | None = None) -> int:
 
 def _spare_what_was_not_pushed(manifest: Path, flow: str) -> None:
     """With a state every window is collected once, so a manifest that was not pushed must not be overwritten."""
-    earlier = left_manifest(manifest, flow)
-    if earlier and standing(earlier) is not Standing.SETTLED:
+    earlier = pending_manifest(manifest, flow)
+    if earlier and earlier.status is not PushStatus.SETTLED:
         raise ConfigurationError(
             f"{manifest} was not wholly pushed, and this run would overwrite it",
             f"Push it (push_{flow}.py --manifest {manifest}), or move it to where it is pushed from.",

@@ -20,11 +20,12 @@ from mcpush.console import Progress, log
 from mcpush.errors import DONE
 from mcpush.lock import only_run
 from mcpush.manifest import Manifest, ManifestError, verify
+from mcpush.pending import PushStatus, pending_manifest
 from mcpush.program import add_manifest, make_parser, positive, run
-from mcpush.push.delivery import Pusher, deliver
-from mcpush.push.journal import Standing, left_manifest, standing
-from mcpush.records import Json
-from mcpush.summary import PushSummary, Summary
+from mcpush.push.delivery import deliver
+from mcpush.push.pusher import Pusher
+from mcpush.push.result import Delivery, DeliveryOptions
+from mcpush.summary import Summary
 
 
 def run_push(pusher: Pusher, argv: Sequence[str] | None = None) -> int:
@@ -73,24 +74,24 @@ def run_collect_and_push(collector: Collector, pusher: Pusher, argv: Sequence[st
 
 
 def _finish_earlier_run(pusher: Pusher, arguments: argparse.Namespace, state: State | None, summary: Summary) -> int:
-    """Send what an earlier run left, and make up for a state it had no time to write."""
+    """Push what an earlier run left, and advance the state if that run was stopped before it could."""
     try:
-        manifest = left_manifest(arguments.manifest, pusher.flow)
+        pending = pending_manifest(arguments.manifest, pusher.flow)
     except ManifestError:
-        if state:  # which may have passed its window: overwriting it could lose that
+        if state:  # it may have passed this manifest's window: overwriting the manifest could lose that
             raise
         return DONE
-    if manifest is None:
+    if pending is None:
         return DONE
-    found = standing(manifest)
-    if found is Standing.UNPUSHED and not (state and state.has_passed(manifest.header.window)):
-        return DONE  # its window is collected anew
+    window = pending.manifest.header.window
+    if pending.status is PushStatus.NOT_STARTED and not (state and state.has_passed(window)):
+        return DONE  # this run collects its window again
     code = DONE
-    if found is not Standing.SETTLED:
+    if pending.status is not PushStatus.SETTLED:
         log.info("%s was not wholly pushed by an earlier run: pushing the rest of it first", arguments.manifest)
-        code = _push(manifest, pusher, arguments, summary, is_resumed=True)
+        code = _push(pending.manifest, pusher, arguments, summary, is_resumed=True)
     if state:
-        state.advance_quietly(manifest.header.window)
+        state.advance_quietly(window)
     return code
 
 
@@ -108,25 +109,17 @@ def _rehearse(collector: Collector, pusher: Pusher, arguments: argparse.Namespac
 def _push(
     manifest: Manifest, pusher: Pusher, arguments: argparse.Namespace, summary: Summary, is_resumed: bool = False
 ) -> int:
-    """Send a manifest that was read whole before: of a damaged one, not even the first batch may go out."""
-    report: Json = {}
+    """Push a manifest that was verified before: of a damaged one, not even the first batch may go out."""
+    options = DeliveryOptions(arguments.workers, arguments.max_retry_seconds, arguments.dry_run)
+    delivery = Delivery(manifest, options, summary.resumed.invocation_ids if summary.resumed else ())
     try:
         with Progress("pushing", manifest.records) as progress:
-            delivery = deliver(
-                manifest,
-                pusher,
-                workers=arguments.workers,
-                max_retry_seconds=arguments.max_retry_seconds,
-                dry_run=arguments.dry_run,
-                resumed=summary.resumed.invocation_ids if summary.resumed else [],
-                on_records=progress.advance,
-                report=report,
-            )
+            deliver(delivery, pusher, progress.advance)
     finally:
         if is_resumed:
-            summary.resumed = PushSummary(**report)
+            summary.resumed = delivery.report()
         else:
-            summary.pushed = PushSummary(**report)
+            summary.pushed = delivery.report()
     log.info("%s", delivery.text())
     return delivery.exit_code
 

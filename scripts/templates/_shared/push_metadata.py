@@ -14,8 +14,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from gateway import Gateway, open_gateway
-from mcpush.push.delivery import Pusher
+from mcpush.push.pusher import Pusher
 from mcpush.push.run import run_push
 from mcpush.records import TableRecord, iso_utc
 from pycarlo.features.ingestion import IngestionService
@@ -56,16 +55,12 @@ def send(service: IngestionService, resource_uuid: str, resource_type: str, even
     return service.send_metadata(resource_uuid=resource_uuid, resource_type=resource_type, events=events)
 
 
-def open_destination(dry_run: bool) -> Gateway:
-    return open_gateway(send, dry_run)
-
-
 PUSHER = Pusher(
     flow="metadata",
     batch_records=ASSETS_PER_REQUEST,
     description=__doc__ or "",
     build=build_asset,
-    open=open_destination,
+    send=send,
 )
 
 if __name__ == "__main__":

@@ -14,8 +14,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from gateway import Gateway, open_gateway
-from mcpush.push.delivery import Pusher
+from mcpush.push.pusher import Pusher
 from mcpush.push.run import run_push
 from mcpush.records import QueryLogRecord
 from pycarlo.features.ingestion import IngestionService
@@ -44,16 +43,12 @@ def send(service: IngestionService, resource_uuid: str, log_type: str, events: l
     return service.send_query_logs(resource_uuid=resource_uuid, log_type=log_type, events=events)
 
 
-def open_destination(dry_run: bool) -> Gateway:
-    return open_gateway(send, dry_run)
-
-
 PUSHER = Pusher(
     flow="query_logs",
     batch_records=ENTRIES_PER_REQUEST,
     description=__doc__ or "",
     build=build_entry,
-    open=open_destination,
+    send=send,
 )
 
 if __name__ == "__main__":

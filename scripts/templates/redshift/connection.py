@@ -28,7 +28,7 @@ import botocore.exceptions  # type: ignore[import-untyped]
 import redshift_connector
 from mcpush.console import say
 from mcpush.errors import ConfigurationError, PushIngestionError, RefusedError, UnavailableError
-from mcpush.program import stop_if_asked
+from mcpush.interrupts import stop_if_asked
 from mcpush.redaction import register_secret
 from mcpush.version import RELEASE
 from redshift_connector.error import Error, InterfaceError, OperationalError

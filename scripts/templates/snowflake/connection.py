@@ -26,7 +26,7 @@ from typing import Any
 import snowflake.connector
 from mcpush.console import say
 from mcpush.errors import ConfigurationError, PushIngestionError, RefusedError, UnavailableError
-from mcpush.program import stop_if_asked
+from mcpush.interrupts import stop_if_asked
 from mcpush.redaction import register_secret
 from mcpush.version import RELEASE
 from snowflake.connector import SnowflakeConnection

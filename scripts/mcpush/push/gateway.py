@@ -1,37 +1,32 @@
-# Shared by all template folders; the source is scripts/templates/_shared/gateway.py.
 """Monte Carlo's ingestion gateway: the one place that authenticates to it and reads its refusals.
 
 From pycarlo events to ``POST /ingest/v1/…``. Needs MCD_INGEST_ID and MCD_INGEST_TOKEN (a key with the scope
 Ingestion) and MCD_RESOURCE_UUID (the warehouse the data belongs to); MCD_API_ENDPOINT points elsewhere than
-production. One request is one attempt: retrying is delivery's business, and a wrong key must be known at once.
+production. One request is one attempt: delivery retries, and a wrong key must be known at once.
 """
 
 from __future__ import annotations
 
 import gzip
 import json
-import logging
 import os
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 import requests
+from pycarlo.common.errors import InvalidSessionError
+from pycarlo.core import Client, Session
+from pycarlo.features.ingestion import IngestionService
+from pycarlo.features.ingestion.exceptions import IngestionError
+
 from mcpush.errors import ConfigurationError, PushIngestionError, RefusedError, UnavailableError
-from mcpush.manifest import Header
-from mcpush.push.delivery import MAX_BODY_BYTES, Receipt, RejectedError, RetriableError
+from mcpush.push.batches import MAX_BODY_BYTES
+from mcpush.push.pusher import Receipt, RejectedError, RetriableError, Send
+from mcpush.records import Json
 from mcpush.redaction import redact
-
-# While it is imported, pycarlo warns of defaults in its own schema: nothing a reader of the log could act on.
-logging.getLogger("pycarlo.lib.types").setLevel(logging.ERROR)
-
-from pycarlo.common.errors import InvalidSessionError  # noqa: E402
-from pycarlo.core import Client, Session  # noqa: E402
-from pycarlo.features.ingestion import IngestionService  # noqa: E402
-from pycarlo.features.ingestion.exceptions import IngestionError  # noqa: E402
 
 REQUEST_TIMEOUT_SECONDS = 30
 VARIABLES = ("MCD_INGEST_ID", "MCD_INGEST_TOKEN", "MCD_RESOURCE_UUID")
@@ -39,35 +34,33 @@ RETRIABLE_STATUS = (408, 425, 429)
 LONGEST_DETAIL = 1_000  # characters of an answer that are shown
 ANOTHER_ANSWERS = "Look for a proxy or a log-in page in between, and check MCD_API_ENDPOINT (unset it for production)."
 
-Call = Callable[[IngestionService, str, str, list[Any]], "dict[str, Any] | None"]
 
-
-class _GatewayClient(Client):
-    """pycarlo's client with a single attempt and a body that is measured before it is sent."""
+class _MeasuringClient(Client):
+    """pycarlo's client for one request: a single attempt, with a body that is measured before it is sent."""
 
     def __init__(self, session: Session, dry_run: bool) -> None:
         super().__init__(session)
         self._dry_run = dry_run
+        self.body_bytes = 0
 
     def make_request(  # type: ignore[override]
-        self, path: str, method: str = "POST", body: dict[str, Any] | None = None, **_: Any
-    ) -> dict[str, Any] | None:
-        size = compressed_size(body)
-        if size > MAX_BODY_BYTES:
-            raise RejectedError(f"{size} bytes compressed; one request takes {MAX_BODY_BYTES}")
-        answer = None
-        if not self._dry_run:
-            answer = super().make_request(
-                path,
-                method,
-                body,
-                timeout_in_seconds=REQUEST_TIMEOUT_SECONDS,
-                should_retry=lambda error: False,
-            )
-        return {**(answer if isinstance(answer, dict) else {}), "body_bytes": size}
+        self, path: str, method: str = "POST", body: Json | None = None, **_: Any
+    ) -> Json | None:
+        self.body_bytes = compressed_size(body)
+        if self.body_bytes > MAX_BODY_BYTES:
+            raise RejectedError(f"{self.body_bytes} bytes compressed; one request takes {MAX_BODY_BYTES}")
+        if self._dry_run:
+            return None
+        return super().make_request(
+            path,
+            method,
+            body,
+            timeout_in_seconds=REQUEST_TIMEOUT_SECONDS,
+            should_retry=lambda error: False,
+        )
 
 
-def compressed_size(body: dict[str, Any] | None) -> int:
+def compressed_size(body: Json | None) -> int:
     """Bytes of the body as gzip; of the plain body where even that is small enough."""
     raw = json.dumps(body).encode()
     return len(raw) if len(raw) <= MAX_BODY_BYTES else len(gzip.compress(raw, 6))
@@ -75,17 +68,22 @@ def compressed_size(body: dict[str, Any] | None) -> int:
 
 @dataclass(frozen=True)
 class Gateway:
-    """A destination for delivery.py around one canonical pycarlo call. Safe to use from several threads."""
+    """One session with the ingestion API, and the push script's pycarlo call. Safe to use from several threads.
+
+    ``name`` is the endpoint and the resource, for people, the journal and the result.
+    """
 
     name: str
+    session: Session
     resource_uuid: str
-    service: IngestionService
-    call: Call
+    call: Send
     is_dry_run: bool
 
-    def send(self, header: Header, events: list[Any]) -> Receipt:
+    def send(self, resource_type: str, events: list[Any]) -> Receipt:
+        """Make one request. Raises RejectedError, RetriableError or one of errors.py, and never retries."""
+        client = _MeasuringClient(self.session, self.is_dry_run)
         try:
-            answer = self.call(self.service, self.resource_uuid, header.resource, events) or {}
+            answer = self.call(IngestionService(mc_client=client), self.resource_uuid, resource_type, events)
         except IngestionError as error:
             raise _explain_http(error) from error
         except requests.RequestException as error:
@@ -100,10 +98,10 @@ class Gateway:
                 "the answer names no invocation id: it does not come from Monte Carlo's ingestion API",
                 "Check MCD_API_ENDPOINT, unset it for production, and look for a proxy in between.",
             )
-        return Receipt(invocation_id, int(answer.get("body_bytes", 0)))
+        return Receipt(invocation_id, client.body_bytes)
 
 
-def open_gateway(call: Call, dry_run: bool) -> Gateway:
+def open_gateway(call: Send, dry_run: bool) -> Gateway:
     """The gateway the variables name; with ``dry_run`` one that measures, sends nothing and needs no key."""
     key_id, token, resource_uuid = _credentials(dry_run)
     try:
@@ -113,8 +111,7 @@ def open_gateway(call: Call, dry_run: bool) -> Gateway:
             f"pycarlo refuses the session: {error}",
             "Unset MCD_DEFAULT_OAUTH_CLIENT_ID and MCD_DEFAULT_OAUTH_CLIENT_SECRET: the ingestion API takes a key.",
         ) from error
-    service = IngestionService(mc_client=_GatewayClient(session, dry_run))
-    return Gateway(redact(f"{session.endpoint} {resource_uuid}"), resource_uuid, service, call, dry_run)
+    return Gateway(redact(f"{session.endpoint} {resource_uuid}"), session, resource_uuid, call, dry_run)
 
 
 def _credentials(dry_run: bool) -> tuple[str, str, str]:

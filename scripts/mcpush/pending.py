@@ -1,0 +1,189 @@
+"""What an earlier run left to push: its manifest, and the journal that says how far its push has come.
+
+The journal is ``<manifest>.journal``: a header that ties it to the manifest's content and the destination, then a
+line for each accepted batch and each rejected record. This module reads it; push/journal.py writes it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from enum import Enum
+from pathlib import Path
+
+from mcpush.console import log
+from mcpush.errors import ConfigurationError
+from mcpush.manifest import Manifest, ManifestError, verify
+from mcpush.records import Json
+
+JOURNAL_VERSION = 1
+DAMAGED = (ValueError, TypeError, KeyError, OverflowError)  # what reading a damaged line raises
+
+Span = tuple[int, int]  # the first record and the one after the last, counted from 0
+
+
+# --- an earlier run -------------------------------------------------------------------------------------
+
+
+class PushStatus(Enum):
+    """How far the push of a manifest has come, to any destination."""
+
+    NOT_STARTED = "no push of it was started"
+    UNFINISHED = "a push of it was started, and records are left to send"
+    SETTLED = "every record was accepted or rejected"
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A manifest that an earlier run left, with at least one record."""
+
+    manifest: Manifest
+    status: PushStatus
+
+
+def pending_manifest(path: Path, flow: str) -> Pending | None:
+    """What an earlier run left at this path, or None when there is no record to push.
+
+    Raises ManifestError for a file that cannot be pushed: cut short, of another flow or of another version.
+    """
+    if not path.is_file() or path.stat().st_size == 0:
+        return None
+    try:
+        manifest = verify(path, flow)
+    except ManifestError as error:
+        raise ManifestError(
+            f"{error}, and this run would overwrite it",
+            "With --state its window may be collected by no other run: push it as it should be, or move it away.",
+        ) from error
+    return Pending(manifest, _status(manifest)) if manifest.records else None
+
+
+def _status(manifest: Manifest) -> PushStatus:
+    content = read_journal(journal_path(manifest.path))
+    if content is None or content.header.digest != manifest.digest:
+        return PushStatus.NOT_STARTED
+    return PushStatus.SETTLED if content.is_settled else PushStatus.UNFINISHED
+
+
+# --- the journal ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class JournalHeader:
+    """The first line: the manifest by its digest and size, and where it goes."""
+
+    digest: str
+    destination: str
+    records: int
+    version: int = JOURNAL_VERSION
+
+    def to_json(self) -> Json:
+        return {
+            "journal": self.version,
+            "digest": self.digest,
+            "destination": self.destination,
+            "records": self.records,
+        }
+
+    @classmethod
+    def from_json(cls, line: Json) -> JournalHeader:
+        """Raises one of DAMAGED."""
+        return cls(str(line["digest"]), str(line["destination"]), int(line["records"]), int(line["journal"]))
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """A batch that was accepted: ``count`` records from index ``first`` of the manifest, at ``at`` (ISO 8601, UTC)."""
+
+    first: int
+    count: int
+    invocation_id: str | None
+    at: str
+
+    def to_json(self) -> Json:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, line: Json) -> Accepted:
+        """Raises one of DAMAGED."""
+        return cls(int(line["first"]), int(line["count"]), line["invocation_id"], str(line["at"]))
+
+    @property
+    def span(self) -> Span:
+        return self.first, self.first + self.count
+
+
+@dataclass
+class JournalContent:
+    """A journal that was read. ``rejected`` holds the indexes of rejected records."""
+
+    header: JournalHeader
+    accepted: list[Accepted] = field(default_factory=list)
+    rejected: list[int] = field(default_factory=list)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether every record was accepted or rejected."""
+        spans = [batch.span for batch in self.accepted] + [(index, index + 1) for index in self.rejected]
+        return not any(uncovered(spans, self.header.records))
+
+    def add(self, line: Json) -> None:
+        """Raises one of DAMAGED."""
+        if "rejected" in line:
+            self.rejected.append(int(line["rejected"]))
+        else:
+            self.accepted.append(Accepted.from_json(line))
+
+
+def journal_path(manifest: Path) -> Path:
+    return manifest.with_name(manifest.name + ".journal")
+
+
+def read_journal(path: Path) -> JournalContent | None:
+    """The journal, or None when there is none or its header is unreadable. Skips damaged lines with a message.
+
+    Raises ConfigurationError when there is a journal that cannot be read.
+    """
+    try:
+        header, *lines = path.read_bytes().split(b"\n")[:-1] or [
+            b""
+        ]  # after the last line end: nothing, or a torn line
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise unusable_journal(path, "read", error) from error
+    try:
+        content = JournalContent(JournalHeader.from_json(json.loads(header)))
+    except DAMAGED:
+        if header:
+            _warn_of_damage(path, 1)
+        return None
+    for number, line in enumerate(lines, start=2):
+        try:
+            content.add(json.loads(line))
+        except DAMAGED:
+            _warn_of_damage(path, number)
+    return content
+
+
+def _warn_of_damage(path: Path, number: int) -> None:
+    log.warning("line %d of %s is damaged and passed over", number, path)
+
+
+def uncovered(spans: Iterable[Span], records: int) -> Iterator[Span]:
+    """The spans of ``records`` records that the given ones leave out, in order."""
+    position = 0
+    for first, end in sorted(spans):
+        if first > position:
+            yield position, first
+        position = max(position, end)
+    if position < records:
+        yield position, records
+
+
+def unusable_journal(path: Path, verb: str, error: OSError) -> ConfigurationError:
+    return ConfigurationError(
+        f"cannot {verb} the journal {path}: {error.strerror or error}",
+        "The journal stands beside the manifest: put the manifest where there is space and you may write.",
+    )

@@ -1,0 +1,149 @@
+"""What became of a manifest: for the summary, for people, and in the result file beside the manifest."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from mcpush.console import log
+from mcpush.errors import DONE, PARTLY
+from mcpush.files import replace_file
+from mcpush.manifest import Manifest
+from mcpush.pending import Accepted, uncovered
+from mcpush.redaction import redact_values
+from mcpush.summary import PushSummary
+
+REJECTIONS_SHOWN = 20  # in messages and in the summary
+REJECTIONS_KEPT = 1_000  # in the result file; the journal has all
+
+
+@dataclass(frozen=True)
+class DeliveryOptions:
+    """``workers`` is how many requests are under way at once; a dry run builds and measures batches, and sends none."""
+
+    workers: int
+    max_retry_seconds: float
+    dry_run: bool
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A record that was rejected: its index in the manifest, its name, and the redacted reason."""
+
+    index: int
+    name: str
+    reason: str
+
+
+@dataclass
+class Delivery:
+    """What became of a manifest. ``accepted`` includes what earlier runs delivered.
+
+    ``resumed`` has the invocation ids of another manifest, which this run finished first. ``is_result_written`` is
+    false if the disk did not take the result file.
+    """
+
+    manifest: Manifest
+    options: DeliveryOptions
+    resumed: Sequence[str | None] = ()
+    destination: str = ""
+    accepted: list[Accepted] = field(default_factory=list)
+    records_accepted: int = 0
+    records_accepted_before: int = 0
+    records_rejected: int = 0
+    rejected: list[Rejected] = field(default_factory=list)
+    batches_measured: int = 0
+    largest_body_bytes: int = 0
+    is_result_written: bool = True
+
+    def recall(self, accepted: Sequence[Accepted]) -> None:
+        """Start from what earlier runs delivered."""
+        self.accepted = list(accepted)
+        missing = uncovered([batch.span for batch in accepted], self.manifest.records)
+        covered = self.manifest.records - sum(end - first for first, end in missing)
+        self.records_accepted = self.records_accepted_before = covered
+
+    def measure(self, body_bytes: int) -> None:
+        self.batches_measured += 1
+        self.largest_body_bytes = max(self.largest_body_bytes, body_bytes)
+
+    def accept(self, batch: Accepted) -> None:
+        self.accepted.append(batch)
+        self.records_accepted += batch.count
+
+    def reject(self, record: Rejected) -> None:
+        self.records_rejected += 1
+        if self.records_rejected <= REJECTIONS_SHOWN:
+            log.warning("rejected: %s: %s", record.name, record.reason)
+        if len(self.rejected) < REJECTIONS_KEPT:
+            self.rejected.append(record)
+
+    @property
+    def exit_code(self) -> int:
+        if self.options.dry_run:
+            return PARTLY if self.records_rejected else DONE
+        return DONE if self.records_accepted == self.manifest.records else PARTLY
+
+    def text(self) -> str:
+        if self.options.dry_run:
+            return (
+                f"dry run: {self.manifest.records} records make {self.batches_measured} batches, the largest "
+                f"{self.largest_body_bytes} bytes compressed; {self.records_rejected} records cannot be sent; "
+                "nothing was sent"
+            )
+        if self.manifest.records == 0:
+            return "the manifest is empty: nothing to send"
+        before = f", {self.records_accepted_before} of them by earlier runs" if self.records_accepted_before else ""
+        rejected = f"; {self.records_rejected} rejected: see {result_path(self.manifest.path)}"
+        text = f"{self.records_accepted} of {self.manifest.records} records accepted{before}"
+        return text + (rejected if self.records_rejected else "")
+
+    def report(self) -> PushSummary:
+        has_result = self.is_result_written and not self.options.dry_run
+        return PushSummary(
+            manifest=str(self.manifest.path),
+            destination=self.destination,
+            dry_run=self.options.dry_run,
+            records=self.manifest.records,
+            records_accepted=self.records_accepted,
+            records_accepted_before=self.records_accepted_before,
+            records_rejected=self.records_rejected,
+            rejected=[asdict(record) for record in self.rejected[:REJECTIONS_SHOWN]],
+            batches=self.batches_measured if self.options.dry_run else len(self.accepted),
+            largest_body_bytes=self.largest_body_bytes,
+            invocation_ids=[*self.resumed, *(batch.invocation_id for batch in self.accepted)],
+            result=str(result_path(self.manifest.path)) if has_result else None,
+        )
+
+
+def result_path(manifest: Path) -> Path:
+    return manifest.with_name(manifest.name + ".result.json")
+
+
+def write_result(delivery: Delivery, error: BaseException | None) -> None:
+    """Write every accepted batch with its invocation id, and rejected records by name.
+
+    A full disk is reported, and does not hide how the push itself ended.
+    """
+    header = delivery.manifest.header
+    described = header.to_json()
+    result = {
+        **delivery.report().to_json(),
+        "flow": header.flow,
+        "warehouse": header.warehouse,
+        header.resource_key: header.resource,
+        "collected_at": described["collected_at"],
+        "window": described["window"],
+        "complete": error is None and delivery.exit_code == DONE,
+        "error": f"{type(error).__name__}: {error}" if error is not None else None,
+        "accepted": [batch.to_json() for batch in delivery.accepted],
+        "rejected": [asdict(record) for record in delivery.rejected],
+    }
+    path = result_path(delivery.manifest.path)
+    try:
+        replace_file(path, json.dumps(redact_values(result), indent=1) + "\n")
+    except OSError as failed:
+        log.error("cannot write the result %s: %s", path, failed.strerror or failed)
+        delivery.is_result_written = False
