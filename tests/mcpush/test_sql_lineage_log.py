@@ -15,7 +15,7 @@ import pytest
 from mcpush.lineage.fingerprint import Fingerprint
 from mcpush.lineage.query_log import LineageLog
 from mcpush.sql import Defaults, Schema, TableName
-from mcpush.sql.names import dialect_of
+from mcpush.sql.dialects import dialect_of
 
 DEFAULTS = Defaults("dev", "public")
 START = datetime(2026, 11, 22, tzinfo=timezone.utc)

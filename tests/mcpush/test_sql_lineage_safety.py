@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from mcpush.lineage.fingerprint import Fingerprint
 from mcpush.lineage.query_log import LineageLog
 from mcpush.sql import Defaults, Extraction, extract
-from mcpush.sql.names import dialect_of
+from mcpush.sql.dialects import dialect_of
 
 DEEP = 30_000
 INSERT = "INSERT INTO x SELECT "

@@ -9,29 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
 from sqlglot.dialects.dialect import Dialect, NormalizationStrategy
 
-# Names people use for a dialect, and the sqlglot dialect that reads it. "" is sqlglot's own, for standard SQL.
-DIALECT_ALIASES: Mapping[str, str] = {
-    "ansi": "",
-    "generic": "",
-    "greenplum": "postgres",
-    "vertica": "postgres",
-    "netezza": "postgres",
-    "postgresql": "postgres",
-    "sparksql": "spark",
-    "spark3": "spark",
-    "mssql": "tsql",
-    "sqlserver": "tsql",
-    "mariadb": "mysql",
-    "bigquery-iceberg": "bigquery",
-    "impala": "hive",
-    "db2": "postgres",
-    "flink": "hive",
-}
+from mcpush.sql.dialects import traits_of
 
 # File formats that Spark and Databricks accept in the place of a schema: delta.`s3://bucket/path`.
 PATH_FORMATS = frozenset({"avro", "binaryfile", "csv", "delta", "iceberg", "json", "orc", "parquet", "text", "xml"})
@@ -82,13 +64,6 @@ class TableName:
         return ".".join(self.parts)
 
 
-@lru_cache(maxsize=64)
-def dialect_of(name: str | None) -> Dialect:
-    """The sqlglot dialect for a name people use. Raises ValueError, listing the choices, for an unknown one."""
-    key = (name or "").lower()
-    return Dialect.get_or_raise(DIALECT_ALIASES.get(key, key))
-
-
 def fold(text: str, quoted: bool, strategy: NormalizationStrategy) -> str:
     """An identifier as the dialect stores it: Snowflake upper, PostgreSQL lower, BigQuery as written, …"""
     if strategy is NormalizationStrategy.UPPERCASE:
@@ -103,8 +78,8 @@ def fold(text: str, quoted: bool, strategy: NormalizationStrategy) -> str:
 
 
 def folding(dialect: Dialect) -> NormalizationStrategy:
-    """How the dialect folds; BigQuery keeps the case of every name it is given (its tables are case-sensitive)."""
-    if type(dialect).__name__ == "BigQuery":
+    """How the dialect folds names of tables."""
+    if traits_of(dialect).keeps_case:
         return NormalizationStrategy.CASE_SENSITIVE
     return NormalizationStrategy(dialect.normalization_strategy)
 
@@ -159,8 +134,9 @@ class Namer:
         self.folding = folding(dialect)
         self.defaults = defaults
         self.schema = schema
-        self.is_bigquery = type(dialect).__name__ == "BigQuery"
-        self.is_spark = type(dialect).__name__ in ("Databricks", "Spark")
+        self.traits = traits_of(dialect)
+        self.is_bigquery = self.traits.unnest_gives_elements
+        self.is_spark = self.traits.time_windows
         self.made: dict[TableName, tuple[str, ...]] = {}  # columns of tables this script has created
         self._memo: dict[tuple[tuple[str, bool], ...], TableName] = {}
 
@@ -204,21 +180,19 @@ class Namer:
 
     def _split(self, parts: tuple[tuple[str, bool], ...]) -> list[str]:
         names = [self.fold(text, quoted) for text, quoted in parts]
-        if self.is_bigquery:
-            if len(names) == 1 and ":" in names[0]:  # legacy SQL: [project:dataset.table]
-                project, _, rest = names[0].rpartition(":")
-                names = [project, *rest.split(".")]
-            # A partition or snapshot decorator (`table$20260101`, `table@-3600000`) names a part of the table.
+        traits = self.traits
+        if traits.legacy_names and len(names) == 1 and ":" in names[0]:
+            project, _, rest = names[0].rpartition(":")
+            names = [project, *rest.split(".")]
+        if traits.table_decorators:
             names[-1] = names[-1].split("$", 1)[0] or names[-1]
-            if len(names) > 2 and names[-2].upper() == "INFORMATION_SCHEMA":
-                names[-2:] = [f"{names[-2]}.{names[-1]}"]
-        if len(names) == 4 and self.is_spark and names[3].lower().startswith(("branch_", "tag_")):
-            # https://iceberg.apache.org/docs/latest/spark-writes/#writing-to-branches
+        if traits.information_schema_in_schemas and len(names) > 2 and names[-2].upper() == "INFORMATION_SCHEMA":
+            names[-2:] = [f"{names[-2]}.{names[-1]}"]
+        if traits.table_branches and len(names) == 4 and names[3].lower().startswith(("branch_", "tag_")):
             names.pop()
         if "" in names:
-            # https://docs.snowflake.com/en/sql-reference/name-resolution: in db..t the schema is PUBLIC.
-            snowflake = type(self.dialect).__name__ == "Snowflake"
-            names = [name or "PUBLIC" for name in names] if snowflake else [name for name in names if name]
+            left_out = traits.schema_left_out
+            names = [name or left_out for name in names] if left_out else [name for name in names if name]
         return names
 
     def _known(self, names: tuple[str, ...]) -> TableName:
@@ -228,5 +202,5 @@ class Namer:
         if len(names) > 3:
             names = (".".join(names[:-2]), *names[-2:])
         database, schema, name = ("", "", *names)[-3:]
-        kind = WILDCARD if self.is_bigquery and name.endswith("*") else TABLE
+        kind = WILDCARD if self.traits.wildcard_tables and name.endswith("*") else TABLE
         return TableName(database or None, schema or None, name, kind)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlglot import exp
-from sqlglot.dialects.hive import Hive
 
 from mcpush.sql.names import EXTERNAL, VIEW, Namer, TableName
 from mcpush.sql.query import Env, Reader, Scope, Temporary, table_parts
@@ -288,7 +287,7 @@ class StatementReader:
         self, target: TableName, verb: str, properties: Mapping[type, exp.Expr], temporary: bool
     ) -> None:
         # In Hive and Spark a LOCATION is where the table keeps its own data; elsewhere it is what it reads.
-        own = isinstance(self.namer.dialect, Hive)
+        own = self.namer.traits.location_is_own
         location = None if own else properties.get(exp.LocationProperty)
         paths = (
             [location.this.name] if location is not None and isinstance(location.this, (exp.Literal, exp.Var)) else []
