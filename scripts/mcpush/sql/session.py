@@ -48,6 +48,7 @@ from mcpush.sql.script import (
 )
 from mcpush.sql.statements import PARTIAL, Effect, StatementLineage, StatementReader
 from mcpush.sql.tokens import Parts, Statement, TokenWriter
+from mcpush.sql.verbs import HANDLERS
 
 # Longer texts are generated data (INSERT … VALUES with a million rows), not lineage: only their table names are read.
 MAX_PARSED_CHARACTERS = 2_000_000
@@ -222,7 +223,7 @@ class _Script:
         if isinstance(tree, (exp.Condition, exp.Alias)) and not isinstance(tree, exp.Query):
             self._skip("not a statement", statement.source)
             return
-        reader = StatementReader(self._namer, self.temporaries, self.deadline)
+        reader = StatementReader(self._namer, self.temporaries, HANDLERS, self.deadline)
         reader.read(tree)
         if reader.unread is not None:
             self._unread(reader.unread, statement)
