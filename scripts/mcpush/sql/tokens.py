@@ -14,6 +14,7 @@ from sqlglot.tokenizer_core import Token, TokenType
 Parts = tuple[tuple[str, bool], ...]
 
 STRINGS = frozenset({TokenType.STRING, TokenType.RAW_STRING, TokenType.HEREDOC_STRING, TokenType.NATIONAL_STRING})
+_QUOTED = STRINGS | {TokenType.IDENTIFIER}
 
 _OPENERS = frozenset({TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.L_BRACE})
 _CLOSERS = frozenset({TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.R_BRACE})
@@ -58,8 +59,7 @@ class Statement:
         if not 0 <= position < len(self.tokens):
             return ""
         token = self.tokens[position]
-        kind = token.token_type
-        return "" if kind is TokenType.IDENTIFIER or kind in STRINGS else token.text.upper()
+        return "" if token.token_type in _QUOTED else token.text.upper()
 
     def words(self, start: int = 0, end: int | None = None) -> list[str]:
         """The words of a range of tokens, one for each."""
