@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from mcpush.sql import Defaults, extract
 from mcpush.sql.dialects import dialect_of
 from mcpush.sql.identifiers import with_names
 from mcpush.sql.tokens import Parts, Statement, TokenWriter
@@ -142,3 +143,33 @@ def test_a_computed_name_is_one_that_the_statement_does_not_hold() -> None:
     assert found.computed == "???"
     assert found.tokens[-1].text == found.computed
     assert found.without({0}).computed == found.part(2).computed == found.computed
+
+
+@pytest.mark.parametrize(
+    ("sql", "dialect"),
+    [
+        ("INSERT INTO IDENTIFIER(:t) VALUES (1)", "snowflake"),
+        ("INSERT INTO IDENTIFIER(:t) SELECT a FROM s", "snowflake"),
+        ("COPY FILES INTO IDENTIFIER(:t) FROM @s", "snowflake"),
+        ("ALTER TABLE IDENTIFIER(:t) APPEND FROM s", "redshift"),
+        ("SELECT IDENTIFIER(:c) AS a, IDENTIFIER(:c) FROM s", "databricks"),
+        ("CREATE TEMPORARY TABLE IDENTIFIER(:t) AS SELECT a FROM s", "snowflake"),
+        ("USE SCHEMA IDENTIFIER(:t); SELECT a FROM s", "snowflake"),
+    ],
+)
+def test_no_stand_in_for_a_computed_name_leaves_the_engine(sql: str, dialect: str) -> None:
+    found = extract(sql, dialect, Defaults("d", "x"))
+    names = {
+        part
+        for lineage in found.lineages
+        for table in (*lineage.sources, lineage.target)
+        if table
+        for part in table.parts
+    }
+    columns = {
+        name
+        for lineage in found.lineages
+        for edge in lineage.columns
+        for name in (edge.source_column, edge.target_column)
+    }
+    assert "?" not in names | columns | {found.defaults.schema, *(effect.table.name for effect in found.effects)}

@@ -25,7 +25,7 @@ def with_names(statement: Statement) -> Statement:
     tokens = statement.tokens
     kept: list[Token] = []
     position = 0
-    computed: str | None = None
+    computed = statement.computed
     changed = False
     while position < len(tokens):
         # The length alone rules out nearly every token.

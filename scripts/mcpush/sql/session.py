@@ -248,7 +248,7 @@ class _Script:
     def _insert_values(self, statement: Statement) -> None:
         """INSERT … VALUES reads no table, however long it is."""
         target, _ = unparsed.table_names(statement.part(0, 40), is_cut=False)
-        if target:
+        if target and target[-1][0] != statement.computed:
             self.lineages.append(StatementLineage(self._namer.table(target), (), (), "insert", moves_data=False))
 
     # -- the session -----------------------------------------------------------------------------------------
