@@ -101,7 +101,7 @@ class StatementReader:
             return self.namer.external(node.this.name)
         if isinstance(node, exp.Literal):
             return self.namer.external(node.name)
-        if not isinstance(node, exp.Expr):
+        if node is None:
             return None
         parts = table_parts(node)
         if len(parts) == 1 and isinstance(node, exp.Table) and isinstance(node.this, (exp.Literal, exp.Var)):
@@ -182,7 +182,7 @@ class StatementReader:
             inner.queries.outer_env = dict(env)
             handler(inner, node)
         self.lineages.extend(inner.lineages)
-        target = self.name_of(node.args.get("this"))
+        target = self.name_of(node.this if isinstance(node.this, exp.Expr) else None)
         relation: Relation = Base(target, self.namer.columns(target)) if target else Relation()
         returning = node.args.get("returning")
         if returning is None:
