@@ -23,8 +23,7 @@ from sqlglot.tokenizer_core import Token, TokenType
 from mcpush.sql import unparsed
 from mcpush.sql.forms import Form, Parts, name_at, read_form, rewritten
 from mcpush.sql.names import EXTERNAL, Defaults, Namer, Schema, TableName, dialect_of
-from mcpush.sql.query import Temporary, TooCostly
-from mcpush.sql.relations import Relation
+from mcpush.sql.relations import Relation, Temporary
 from mcpush.sql.rewrite import (
     COMPUTED,
     called,
@@ -35,6 +34,7 @@ from mcpush.sql.rewrite import (
     with_scripts,
     without_subscripts,
 )
+from mcpush.sql.scope import TooCostly
 from mcpush.sql.script import (
     SILENT,
     STARTERS,

@@ -13,9 +13,12 @@ from typing import Any
 from sqlglot import exp
 from sqlglot.dialects.hive import Hive
 
+from mcpush.sql.expressions import read_value, scan, table_parts
 from mcpush.sql.names import EXTERNAL, VIEW, Namer, TableName
-from mcpush.sql.query import Env, Reader, Scope, Temporary, table_parts
-from mcpush.sql.relations import NOTHING, Base, Derived, Output, Relation, Sources, stacked
+from mcpush.sql.query import read_query, read_select
+from mcpush.sql.relations import NOTHING, Base, Derived, Output, Relation, Sources, Temporary, stacked
+from mcpush.sql.scope import Env, Reader, Scope
+from mcpush.sql.sources import add_from, add_source, with_env
 
 PARSED = "parsed"
 PARTIAL = "partial"
@@ -82,7 +85,7 @@ class StatementReader:
             self._query(node)
 
     def _new_reader(self) -> Reader:
-        return Reader(self.namer, self.temporaries, self.deadline, self._change_in_cte)
+        return Reader(self.namer, self.temporaries, read_query, self.deadline, self._change_in_cte)
 
     # -- what every handler uses -----------------------------------------------------------------------------
 
@@ -182,12 +185,12 @@ class StatementReader:
         scope = Scope(env, None)
         scope.add(target.name if target else "", relation)
         query = exp.Select(expressions=[item.copy() for item in returning.expressions])
-        return self._reader.select_in(query, scope)
+        return read_select(self._reader, query, scope)
 
     # -- statements ------------------------------------------------------------------------------------------
 
     def _query(self, node: exp.Expr) -> None:
-        relation = self._reader.query(node, {})
+        relation = read_query(self._reader, node, {})
         select = node
         while isinstance(select, (exp.Subquery, exp.SetOperation)):
             select = select.this
@@ -233,14 +236,14 @@ class StatementReader:
         body = node.args.get("expression")
         clone = node.args.get("clone")
         if isinstance(body, (exp.Query, exp.Table)):
-            env = self._reader.with_env(node, {})
-            relation = self._reader.query(body, env)
+            env = with_env(self._reader, node, {})
+            relation = read_query(self._reader, body, env)
             outputs, content = self.placed(relation, names)
             self._created(target, verb, outputs, content, properties, temporary)
         elif clone is not None:
             self._copied(target, clone.this, "clone", temporary)
         elif exp.LikeProperty in properties:
-            self._reader.scan(properties[exp.LikeProperty], Scope({}, None))
+            scan(self._reader, properties[exp.LikeProperty], Scope({}, None))
             self.emit(target, "create like", temporary=temporary, moves_data=False)
             if temporary:
                 self._emptied(target, self._model_columns(properties[exp.LikeProperty]))
@@ -312,7 +315,7 @@ class StatementReader:
         )
 
     def _insert(self, node: exp.Expr) -> None:
-        env = self._reader.with_env(node, self._reader.outer_env)
+        env = with_env(self._reader, node, self._reader.outer_env)
         target = self.name_of(node.this)
         source = node.args.get("source")
         body = node.args.get("expression") or (source if isinstance(source, exp.Expr) else None)
@@ -320,9 +323,9 @@ class StatementReader:
         if body is None:
             self.emit(target, verb, moves_data=False)
             return
-        relation = self._reader.query(body, env)
+        relation = read_query(self._reader, body, env)
         if node.args.get("conflict") is not None:
-            self._reader.scan(node.args["conflict"], Scope(env, None))
+            scan(self._reader, node.args["conflict"], Scope(env, None))
         if node.args.get("by_name"):
             outputs, content = list(relation.outputs), relation
         else:
@@ -359,56 +362,55 @@ class StatementReader:
         if hive and source is not None:
             self._hive_inserts(node, source)
             return
-        env = self._reader.with_env(node, {})
-        relation = self._reader.query(source, env) if source is not None else Relation()
+        env = with_env(self._reader, node, {})
+        relation = read_query(self._reader, source, env) if source is not None else Relation()
         scope = Scope(env, None)
         scope.add("", relation)
         for item in node.expressions:
             insert = item.this if isinstance(item, exp.ConditionalInsert) else item
             condition = item.args.get("expression") if insert is not item else None
             if condition is not None:
-                self._reader.scan(condition, scope)
+                scan(self._reader, condition, scope)
             target = self.name_of(insert.this)
             values = insert.args.get("expression")
             chosen = relation
             if isinstance(values, exp.Values) and values.expressions:
                 row = values.expressions[0]
                 cells = row.expressions if isinstance(row, exp.Tuple) else [row]
-                chosen = Relation([(cell.output_name, self._reader.value(cell, scope)) for cell in cells])
+                chosen = Relation([(cell.output_name, read_value(self._reader, cell, scope)) for cell in cells])
             outputs, content = self.placed(chosen, _column_list(insert.this, self.namer), target)
             self.emit(target, "insert all", outputs, content=content)
 
     def _hive_inserts(self, node: exp.Expr, source: exp.Expr) -> None:
         for insert in node.expressions:
             self._reader = self._new_reader()  # each INSERT has the tables of the FROM clause, and its own
-            env = self._reader.with_env(node, {})
+            env = with_env(self._reader, node, {})
             scope = Scope(env, None)
-            self._reader.add_source(source, scope)
+            add_source(self._reader, source, scope)
             query = insert.args.get("expression")
             if isinstance(query, exp.Select):
-                relation = self._reader.select_in(query, scope)
+                relation = read_select(self._reader, query, scope)
             else:
-                relation = self._reader.query(query, env) if query is not None else Relation()
+                relation = read_query(self._reader, query, env) if query is not None else Relation()
             target = self.name_of(insert.this)
             outputs, content = self._placed_in(insert, relation, target)
             self.emit(target, "insert", outputs, content=content)
 
     def _merge(self, node: exp.Expr) -> None:
-        env = self._reader.with_env(node, self._reader.outer_env)
+        env = with_env(self._reader, node, self._reader.outer_env)
         target = self.name_of(node.this)
         if target is None:
             self.unread = "the target of a MERGE is computed at run time"
             return
         incoming = Scope(env, None)
-        self._reader.add_source(node.args["using"], incoming)
+        add_source(self._reader, node.args["using"], incoming)
         both = Scope(env, None)
-        both.sources.update(incoming.sources)
-        both.tables.update(incoming.tables)
+        both.add_all_of(incoming)
         held = Base(target, self.namer.columns(target))
         both.add(node.this.alias or target.name, held, tuple(p.lower() for p, _ in table_parts(node.this)))
         for clause in (node.args.get("on"), *(when.args.get("condition") for when in _whens(node))):
             if clause is not None:
-                self._reader.scan(clause, both)
+                scan(self._reader, clause, both)
         outputs: list[Output] = []
         for when in _whens(node):
             then = when.args.get("then")
@@ -423,7 +425,7 @@ class StatementReader:
         if isinstance(then.this, exp.Star) or not cells or _is_row(then):
             return self._by_name(incoming, target)
         names = names or list(self._columns_of(target)) or [self._implied(cell) for cell in cells]
-        return [(name, self._reader.value(cell, incoming)) for name, cell in zip(names, cells, strict=False)]
+        return [(name, read_value(self._reader, cell, incoming)) for name, cell in zip(names, cells, strict=False)]
 
     def _insert_lists(self, then: exp.Expr, both: Scope) -> tuple[list[str], list[exp.Expr]]:
         """The columns and the values of a MERGE's INSERT; INSERT VALUES (…) has no columns."""
@@ -441,8 +443,7 @@ class StatementReader:
 
     def _by_name(self, incoming: Scope, target: TableName) -> list[Output]:
         """UPDATE SET *, INSERT *, INSERT ROW: every column from the source column of the same name."""
-        relations = list(incoming.sources.values())
-        names = self.namer.columns(target) or [name for relation in relations for name, _ in relation.outputs]
+        names = self.namer.columns(target) or [name for relation in incoming.relations for name, _ in relation.outputs]
         return [(name, incoming.find(name) or NOTHING) for name in names]
 
     def _column_of(self, node: exp.Expr, scope: Scope) -> str:
@@ -471,15 +472,15 @@ class StatementReader:
                 names = [self._column_of(name, scope) for name in (item.this.expressions or [item.this.this])]
                 outputs.extend(self._tuple_assignment(names, item.expression, scope))
             elif isinstance(item, exp.EQ):
-                outputs.append((self._column_of(item.this, scope), self._reader.value(item.expression, scope)))
+                outputs.append((self._column_of(item.this, scope), read_value(self._reader, item.expression, scope)))
         return outputs
 
     def _tuple_assignment(self, names: list[str], value: exp.Expr, scope: Scope) -> list[Output]:
         if isinstance(value, exp.Query):
-            relation = self._reader.query(value, scope.env, scope)
+            relation = read_query(self._reader, value, scope.env, scope)
             return [(name, output[1]) for name, output in zip(names, relation.outputs, strict=False)]
         cells = value.expressions if isinstance(value, exp.Tuple) else [value]
-        return [(name, self._reader.value(cell, scope)) for name, cell in zip(names, cells, strict=False)]
+        return [(name, read_value(self._reader, cell, scope)) for name, cell in zip(names, cells, strict=False)]
 
     def _through_query(self, node: exp.Expr, scope: Scope, changed: Sequence[str]) -> TableName | None:
         """T-SQL changes a table by the name of a query over it: WITH c AS (SELECT … FROM t) DELETE FROM c.
@@ -488,7 +489,7 @@ class StatementReader:
         """
         parts = table_parts(node)
         key = parts[0][0].lower() if len(parts) == 1 else ""
-        relation = scope.sources.get(key) or scope.env.get(key)
+        relation = scope.relation(key) or scope.env.get(key)
         if relation is None:
             return None
         found = [relation.lookup(name) or NOTHING for name in changed] or [relation.everything]
@@ -498,21 +499,21 @@ class StatementReader:
         return next(iter(tables)) if len(tables) == 1 else None
 
     def _update(self, node: exp.Expr) -> None:
-        env = self._reader.with_env(node, self._reader.outer_env)
+        env = with_env(self._reader, node, self._reader.outer_env)
         scope = Scope(env, None)
-        self._reader.add_from(node, scope)
+        add_from(self._reader, node, scope)
         changed = [item.this.name for item in node.expressions if isinstance(item, exp.EQ)]
         target = self._aliased_target(node.this, scope, changed)
         if target is None:
             self.unread = "the target of an UPDATE is computed at run time"
             return
         for join in node.this.args.get("joins") or ():
-            self._reader.add_source(join.this, scope)
+            add_source(self._reader, join.this, scope)
             if join.args.get("on") is not None:
-                self._reader.scan(join.args["on"], scope)
+                scan(self._reader, join.args["on"], scope)
         where = node.args.get("where")
         if where is not None:
-            self._reader.scan(where, scope)
+            scan(self._reader, where, scope)
         outputs = self._assignments(node.expressions, scope, scope, target)
         self._reader.reads.pop(target, None)
         self.emit(target, "update", outputs, content=_merged_by_name(outputs))
@@ -521,12 +522,14 @@ class StatementReader:
         """The table an UPDATE or DELETE changes, which may be given by its alias in FROM."""
         parts = table_parts(node)
         if len(parts) == 1:
-            relation = scope.sources.get(parts[0][0].lower())
+            relation = scope.relation(parts[0][0].lower())
             if isinstance(relation, Base):
                 return relation.table
         through = self._through_query(node, scope, changed)
         if through is not None:
-            scope.sources.setdefault(parts[0][0].lower(), scope.env.get(parts[0][0].lower(), Relation()))
+            name = parts[0][0].lower()
+            if name not in scope.named:
+                scope.add(name, scope.env.get(name, Relation()))
             return through
         target = self.name_of(node)
         if target is not None:
@@ -535,21 +538,21 @@ class StatementReader:
         return target
 
     def _delete(self, node: exp.Expr) -> None:
-        env = self._reader.with_env(node, self._reader.outer_env)
+        env = with_env(self._reader, node, self._reader.outer_env)
         scope = Scope(env, None)
         for item in node.args.get("using") or ():
-            self._reader.add_source(item, scope)
+            add_source(self._reader, item, scope)
         from_ = node.this if isinstance(node.this, exp.Expr) else None
         listed = node.args.get("tables") or []
         if listed and from_ is not None:
-            self._reader.add_source(from_, scope)
+            add_source(self._reader, from_, scope)
         elif from_ is not None:
             listed = [from_]
             for join in from_.args.get("joins") or ():
-                self._reader.add_source(join.this, scope)
+                add_source(self._reader, join.this, scope)
         targets = [self._aliased_target(item, scope) for item in listed]
         if node.args.get("where") is not None:
-            self._reader.scan(node.args["where"], scope)
+            scan(self._reader, node.args["where"], scope)
         for target in targets:
             if target is not None:
                 self._reader.reads.pop(target, None)
@@ -583,8 +586,8 @@ class StatementReader:
         if isinstance(item, exp.Table) and isinstance(item.this, (exp.Var, exp.Literal)):
             self._reader.reads[self.namer.external(item.name)] = None
             return Relation()
-        self._reader.add_source(item, scope)
-        return next(iter(scope.sources.values()), Relation())
+        add_source(self._reader, item, scope)
+        return scope.items[0].relation if scope.items else Relation()
 
     def _load(self, node: exp.Expr) -> None:
         target = self.name_of(node.this)
@@ -603,7 +606,7 @@ class StatementReader:
         self.emit(target, "load data")
 
     def _export(self, node: exp.Expr) -> None:
-        relation = self._reader.query(node.this, {})
+        relation = read_query(self._reader, node.this, {})
         options = node.args.get("options")
         for item in options.find_all(exp.Property) if isinstance(options, exp.Expr) else ():
             path = item.args.get("value")
@@ -627,7 +630,7 @@ class StatementReader:
                 return
             if isinstance(action, exp.Query):
                 self._reader = self._new_reader()
-                relation = self._reader.query(action, {})
+                relation = read_query(self._reader, action, {})
                 self.emit(target, "alter view", relation.outputs)
                 return
         self.emit(target, "alter", moves_data=False)
@@ -676,7 +679,7 @@ class StatementReader:
         target = self.name_of(node.this)
         body = node.args.get("expression")
         if target is not None and isinstance(body, exp.Query):
-            relation = self._reader.query(body, {})
+            relation = read_query(self._reader, body, {})
             self.emit(target, "cache", relation.outputs, temporary=True, content=relation, action="create")
 
     def _command(self, node: exp.Expr) -> None:
