@@ -29,7 +29,7 @@ from mcpush.lineage.sql_graph import LineageGraph
 from mcpush.lineage.workers import Job, Pool, cores
 from mcpush.sql.dialects import dialect_of
 from mcpush.sql.names import Defaults, Namer, Schema, TableName
-from mcpush.sql.query import Temporary
+from mcpush.sql.relations import Temporary
 from mcpush.sql.session import Extraction, applied, defaults_after, extract
 from mcpush.sql.statements import StatementLineage
 

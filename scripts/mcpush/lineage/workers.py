@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from mcpush.sql.names import Defaults, Schema, TableName
-from mcpush.sql.query import Temporary
+from mcpush.sql.relations import Temporary
 from mcpush.sql.session import EXAMPLE_CHARACTERS, Extraction, Skip, extract
 
 # Statements a worker is given ahead, so that it never waits for the next.

@@ -6,14 +6,17 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from sqlglot import exp
 
+from mcpush.sql.expressions import read_value, scan, table_parts
 from mcpush.sql.names import Namer, TableName
-from mcpush.sql.query import Scope, table_parts
+from mcpush.sql.query import read_query, read_select
 from mcpush.sql.relations import NOTHING, Base, Derived, Output, Relation, Sources
+from mcpush.sql.scope import Scope
+from mcpush.sql.sources import add_from, add_source, with_env
 from mcpush.sql.statements import Handler, StatementReader, column_list
 
 
 def _insert(reader: StatementReader, node: exp.Expr) -> None:
-    env = reader.queries.with_env(node, reader.queries.outer_env)
+    env = with_env(reader.queries, node, reader.queries.outer_env)
     target = reader.name_of(node.this)
     source = node.args.get("source")
     body = node.args.get("expression") or (source if isinstance(source, exp.Expr) else None)
@@ -21,9 +24,9 @@ def _insert(reader: StatementReader, node: exp.Expr) -> None:
     if body is None:
         reader.emit(target, verb, moves_data=False)
         return
-    relation = reader.queries.query(body, env)
+    relation = read_query(reader.queries, body, env)
     if node.args.get("conflict") is not None:
-        reader.queries.scan(node.args["conflict"], Scope(env, None))
+        scan(reader.queries, node.args["conflict"], Scope(env, None))
     if node.args.get("by_name"):
         outputs, content = list(relation.outputs), relation
     else:
@@ -64,22 +67,22 @@ def _multi_insert(reader: StatementReader, node: exp.Expr) -> None:
     if hive and source is not None:
         _hive_inserts(reader, node, source)
         return
-    env = reader.queries.with_env(node, {})
-    relation = reader.queries.query(source, env) if source is not None else Relation()
+    env = with_env(reader.queries, node, {})
+    relation = read_query(reader.queries, source, env) if source is not None else Relation()
     scope = Scope(env, None)
     scope.add("", relation)
     for item in node.expressions:
         insert = item.this if isinstance(item, exp.ConditionalInsert) else item
         condition = item.args.get("expression") if insert is not item else None
         if condition is not None:
-            reader.queries.scan(condition, scope)
+            scan(reader.queries, condition, scope)
         target = reader.name_of(insert.this)
         values = insert.args.get("expression")
         chosen = relation
         if isinstance(values, exp.Values) and values.expressions:
             row = values.expressions[0]
             cells = row.expressions if isinstance(row, exp.Tuple) else [row]
-            chosen = Relation([(cell.output_name, reader.queries.value(cell, scope)) for cell in cells])
+            chosen = Relation([(cell.output_name, read_value(reader.queries, cell, scope)) for cell in cells])
         outputs, content = reader.placed(chosen, column_list(insert.this, reader.namer), target)
         reader.emit(target, "insert all", outputs, content=content)
 
@@ -87,35 +90,34 @@ def _multi_insert(reader: StatementReader, node: exp.Expr) -> None:
 def _hive_inserts(reader: StatementReader, node: exp.Expr, source: exp.Expr) -> None:
     for insert in node.expressions:
         reader.restart()  # each INSERT has the tables of the FROM clause, and its own
-        env = reader.queries.with_env(node, {})
+        env = with_env(reader.queries, node, {})
         scope = Scope(env, None)
-        reader.queries.add_source(source, scope)
+        add_source(reader.queries, source, scope)
         query = insert.args.get("expression")
         if isinstance(query, exp.Select):
-            relation = reader.queries.select_in(query, scope)
+            relation = read_select(reader.queries, query, scope)
         else:
-            relation = reader.queries.query(query, env) if query is not None else Relation()
+            relation = read_query(reader.queries, query, env) if query is not None else Relation()
         target = reader.name_of(insert.this)
         outputs, content = _placed_in(reader, insert, relation, target)
         reader.emit(target, "insert", outputs, content=content)
 
 
 def _merge(reader: StatementReader, node: exp.Expr) -> None:
-    env = reader.queries.with_env(node, reader.queries.outer_env)
+    env = with_env(reader.queries, node, reader.queries.outer_env)
     target = reader.name_of(node.this)
     if target is None:
         reader.unread = "the target of a MERGE is computed at run time"
         return
     incoming = Scope(env, None)
-    reader.queries.add_source(node.args["using"], incoming)
+    add_source(reader.queries, node.args["using"], incoming)
     both = Scope(env, None)
-    both.sources.update(incoming.sources)
-    both.tables.update(incoming.tables)
+    both.add_all_of(incoming)
     held = Base(target, reader.namer.columns(target))
     both.add(node.this.alias or target.name, held, tuple(p.lower() for p, _ in table_parts(node.this)))
     for clause in (node.args.get("on"), *(when.args.get("condition") for when in _whens(node))):
         if clause is not None:
-            reader.queries.scan(clause, both)
+            scan(reader.queries, clause, both)
     outputs: list[Output] = []
     for when in _whens(node):
         then = when.args.get("then")
@@ -133,7 +135,7 @@ def _merged_insert(
     if isinstance(then.this, exp.Star) or not cells or _is_row(then):
         return _by_name(reader, incoming, target)
     names = names or list(reader.columns_of(target)) or [_implied(reader, cell) for cell in cells]
-    return [(name, reader.queries.value(cell, incoming)) for name, cell in zip(names, cells, strict=False)]
+    return [(name, read_value(reader.queries, cell, incoming)) for name, cell in zip(names, cells, strict=False)]
 
 
 def _insert_lists(reader: StatementReader, then: exp.Expr, both: Scope) -> tuple[list[str], list[exp.Expr]]:
@@ -154,8 +156,7 @@ def _implied(reader: StatementReader, cell: exp.Expr) -> str:
 
 def _by_name(reader: StatementReader, incoming: Scope, target: TableName) -> list[Output]:
     """UPDATE SET *, INSERT *, INSERT ROW: every column from the source column of the same name."""
-    relations = list(incoming.sources.values())
-    names = reader.namer.columns(target) or [name for relation in relations for name, _ in relation.outputs]
+    names = reader.namer.columns(target) or [name for item in incoming.relations for name, _ in item.outputs]
     return [(name, incoming.find(name) or NOTHING) for name in names]
 
 
@@ -171,7 +172,7 @@ def _column_of(reader: StatementReader, node: exp.Expr, scope: Scope) -> str:
         found = scope.qualifier(tuple(part.name.lower() for part in parts[:-1]))
         if found is not None:
             taken = found[1]
-        elif reader.queries.struct_dots:
+        elif reader.queries.traits.struct_dots:
             taken = 0
     named = parts[min(taken, len(parts) - 1)]
     return reader.namer.fold(named.name, bool(named.args.get("quoted")))
@@ -188,16 +189,16 @@ def _assignments(
             names = [_column_of(reader, name, scope) for name in (item.this.expressions or [item.this.this])]
             outputs.extend(_tuple_assignment(reader, names, item.expression, scope))
         elif isinstance(item, exp.EQ):
-            outputs.append((_column_of(reader, item.this, scope), reader.queries.value(item.expression, scope)))
+            outputs.append((_column_of(reader, item.this, scope), read_value(reader.queries, item.expression, scope)))
     return outputs
 
 
 def _tuple_assignment(reader: StatementReader, names: list[str], value: exp.Expr, scope: Scope) -> list[Output]:
     if isinstance(value, exp.Query):
-        relation = reader.queries.query(value, scope.env, scope)
+        relation = read_query(reader.queries, value, scope.env, scope)
         return [(name, output[1]) for name, output in zip(names, relation.outputs, strict=False)]
     cells = value.expressions if isinstance(value, exp.Tuple) else [value]
-    return [(name, reader.queries.value(cell, scope)) for name, cell in zip(names, cells, strict=False)]
+    return [(name, read_value(reader.queries, cell, scope)) for name, cell in zip(names, cells, strict=False)]
 
 
 def _through_query(reader: StatementReader, node: exp.Expr, scope: Scope, changed: Sequence[str]) -> TableName | None:
@@ -207,7 +208,7 @@ def _through_query(reader: StatementReader, node: exp.Expr, scope: Scope, change
     """
     parts = table_parts(node)
     key = parts[0][0].lower() if len(parts) == 1 else ""
-    relation = scope.sources.get(key) or scope.env.get(key)
+    relation = scope.relation(key) or scope.env.get(key)
     if relation is None:
         return None
     found = [relation.lookup(name) or NOTHING for name in changed] or [relation.everything]
@@ -218,21 +219,21 @@ def _through_query(reader: StatementReader, node: exp.Expr, scope: Scope, change
 
 
 def _update(reader: StatementReader, node: exp.Expr) -> None:
-    env = reader.queries.with_env(node, reader.queries.outer_env)
+    env = with_env(reader.queries, node, reader.queries.outer_env)
     scope = Scope(env, None)
-    reader.queries.add_from(node, scope)
+    add_from(reader.queries, node, scope)
     changed = [item.this.name for item in node.expressions if isinstance(item, exp.EQ)]
     target = _aliased_target(reader, node.this, scope, changed)
     if target is None:
         reader.unread = "the target of an UPDATE is computed at run time"
         return
     for join in node.this.args.get("joins") or ():
-        reader.queries.add_source(join.this, scope)
+        add_source(reader.queries, join.this, scope)
         if join.args.get("on") is not None:
-            reader.queries.scan(join.args["on"], scope)
+            scan(reader.queries, join.args["on"], scope)
     where = node.args.get("where")
     if where is not None:
-        reader.queries.scan(where, scope)
+        scan(reader.queries, where, scope)
     outputs = _assignments(reader, node.expressions, scope, scope, target)
     reader.queries.reads.pop(target, None)
     reader.emit(target, "update", outputs, content=_merged_by_name(outputs))
@@ -244,12 +245,14 @@ def _aliased_target(
     """The table an UPDATE or DELETE changes, which may be given by its alias in FROM."""
     parts = table_parts(node)
     if len(parts) == 1:
-        relation = scope.sources.get(parts[0][0].lower())
+        relation = scope.relation(parts[0][0].lower())
         if isinstance(relation, Base):
             return relation.table
     through = _through_query(reader, node, scope, changed)
     if through is not None:
-        scope.sources.setdefault(parts[0][0].lower(), scope.env.get(parts[0][0].lower(), Relation()))
+        name = parts[0][0].lower()
+        if name not in scope.named:
+            scope.add(name, scope.env.get(name, Relation()))
         return through
     target = reader.name_of(node)
     if target is not None:
@@ -259,21 +262,21 @@ def _aliased_target(
 
 
 def _delete(reader: StatementReader, node: exp.Expr) -> None:
-    env = reader.queries.with_env(node, reader.queries.outer_env)
+    env = with_env(reader.queries, node, reader.queries.outer_env)
     scope = Scope(env, None)
     for item in node.args.get("using") or ():
-        reader.queries.add_source(item, scope)
+        add_source(reader.queries, item, scope)
     from_ = node.this if isinstance(node.this, exp.Expr) else None
     listed = node.args.get("tables") or []
     if listed and from_ is not None:
-        reader.queries.add_source(from_, scope)
+        add_source(reader.queries, from_, scope)
     elif from_ is not None:
         listed = [from_]
         for join in from_.args.get("joins") or ():
-            reader.queries.add_source(join.this, scope)
+            add_source(reader.queries, join.this, scope)
     targets = [_aliased_target(reader, item, scope) for item in listed]
     if node.args.get("where") is not None:
-        reader.queries.scan(node.args["where"], scope)
+        scan(reader.queries, node.args["where"], scope)
     for target in targets:
         if target is not None:
             reader.queries.reads.pop(target, None)

@@ -7,9 +7,12 @@ from dataclasses import dataclass, replace
 
 from sqlglot import exp
 
+from mcpush.sql.expressions import scan, table_parts
 from mcpush.sql.names import EXTERNAL, VIEW, TableName
-from mcpush.sql.query import Scope, Temporary, table_parts
-from mcpush.sql.relations import NOTHING, Base, Relation
+from mcpush.sql.query import read_query
+from mcpush.sql.relations import NOTHING, Base, Relation, Temporary
+from mcpush.sql.scope import Scope
+from mcpush.sql.sources import with_env
 from mcpush.sql.statements import Effect, Handler, StatementReader, column_list
 
 _KINDS = frozenset({"TABLE", "VIEW", "STREAMING TABLE", "MATERIALIZED VIEW", "DYNAMIC TABLE"})
@@ -40,7 +43,7 @@ def _create(reader: StatementReader, node: exp.Expr) -> None:
     elif clone is not None:
         _copied(reader, made.target, clone.this, "clone", made.temporary)
     elif like is not None:
-        reader.queries.scan(like, Scope({}, None))
+        scan(reader.queries, like, Scope({}, None))
         reader.emit(made.target, "create like", temporary=made.temporary, moves_data=False)
         if made.temporary:
             model = reader.name_of(like.this) if isinstance(like.this, exp.Expr) else None
@@ -66,8 +69,8 @@ def _creation(node: exp.Expr, kind: str, target: TableName) -> _Creation:
 
 
 def _create_from_query(reader: StatementReader, made: _Creation, body: exp.Expr, node: exp.Expr) -> None:
-    env = reader.queries.with_env(node, {})
-    relation = reader.queries.query(body, env)
+    env = with_env(reader.queries, node, {})
+    relation = read_query(reader.queries, body, env)
     outputs, content = reader.placed(relation, column_list(node.this, reader.namer))
     feeds = made.properties.get(exp.ToTableProperty)
     filled = reader.name_of(feeds.this) if feeds is not None else None
@@ -140,7 +143,7 @@ def _alter(reader: StatementReader, node: exp.Expr) -> None:
             return
         if isinstance(action, exp.Query):
             reader.restart()
-            relation = reader.queries.query(action, {})
+            relation = read_query(reader.queries, action, {})
             reader.emit(target, "alter view", relation.outputs)
             return
     reader.emit(target, "alter", moves_data=False)
@@ -194,7 +197,7 @@ def _cache(reader: StatementReader, node: exp.Expr) -> None:
     target = reader.name_of(node.this)
     body = node.args.get("expression")
     if target is not None and isinstance(body, exp.Query):
-        relation = reader.queries.query(body, {})
+        relation = read_query(reader.queries, body, {})
         reader.emit(target, "cache", relation.outputs, temporary=True, content=relation, action="create")
 
 

@@ -135,8 +135,6 @@ class Namer:
         self.defaults = defaults
         self.schema = schema
         self.traits = traits_of(dialect)
-        self.is_bigquery = self.traits.unnest_gives_elements
-        self.is_spark = self.traits.time_windows
         self.made: dict[TableName, tuple[str, ...]] = {}  # columns of tables this script has created
         self._memo: dict[tuple[tuple[str, bool], ...], TableName] = {}
 

@@ -30,9 +30,9 @@ from mcpush.sql.parsing import (
     parse,
     parse_tokens,
 )
-from mcpush.sql.query import Temporary, TooCostly
-from mcpush.sql.relations import Relation
+from mcpush.sql.relations import Relation, Temporary
 from mcpush.sql.rewrite import called, rewritten, with_pipe_stars, with_scripts, without_subscripts
+from mcpush.sql.scope import TooCostly
 from mcpush.sql.script import (
     SILENT,
     STARTERS,

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
+from mcpush.sql.expressions import table_parts
 from mcpush.sql.names import Namer, TableName
-from mcpush.sql.query import Env, Reader, Scope, Temporary, table_parts
-from mcpush.sql.relations import Base, Derived, Output, Relation, Sources
+from mcpush.sql.query import read_query, read_select
+from mcpush.sql.relations import Base, Derived, Output, Relation, Sources, Temporary
+from mcpush.sql.scope import Env, Reader, Scope
 
 PARSED = "parsed"
 PARTIAL = "partial"
@@ -84,7 +86,7 @@ class StatementReader:
 
     def restart(self) -> None:
         """Forgets which tables were read: what follows is another statement."""
-        self.queries = Reader(self.namer, self.temporaries, self.deadline, self._change_in_cte)
+        self.queries = Reader(self.namer, self.temporaries, read_query, self.deadline, self._change_in_cte)
 
     def read(self, node: exp.Expr) -> None:
         """Adds what the statement does to `lineages` and `effects`. Raises TooCostly."""
@@ -192,7 +194,7 @@ class StatementReader:
         scope = Scope(env, None)
         scope.add(target.name if target else "", relation)
         query = exp.Select(expressions=[item.copy() for item in returning.expressions])
-        return self.queries.select_in(query, scope)
+        return read_select(self.queries, query, scope)
 
 
 Handler = Callable[[StatementReader, exp.Expr], None]

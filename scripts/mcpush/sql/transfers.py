@@ -6,8 +6,10 @@ from collections.abc import Mapping
 
 from sqlglot import exp
 
-from mcpush.sql.query import Scope
+from mcpush.sql.query import read_query
 from mcpush.sql.relations import Relation, stacked
+from mcpush.sql.scope import Scope
+from mcpush.sql.sources import add_source
 from mcpush.sql.statements import Handler, StatementReader, column_list
 
 
@@ -36,8 +38,8 @@ def _copied_from(reader: StatementReader, item: exp.Expr) -> Relation:
         reader.queries.reads[reader.namer.external(item.name)] = None
         return Relation()
     scope = Scope({}, None)
-    reader.queries.add_source(item, scope)
-    return next(iter(scope.sources.values()), Relation())
+    add_source(reader.queries, item, scope)
+    return scope.items[0].relation if scope.items else Relation()
 
 
 def _load(reader: StatementReader, node: exp.Expr) -> None:
@@ -58,7 +60,7 @@ def _load(reader: StatementReader, node: exp.Expr) -> None:
 
 
 def _export(reader: StatementReader, node: exp.Expr) -> None:
-    relation = reader.queries.query(node.this, {})
+    relation = read_query(reader.queries, node.this, {})
     options = node.args.get("options")
     for item in options.find_all(exp.Property) if isinstance(options, exp.Expr) else ():
         path = item.args.get("value")

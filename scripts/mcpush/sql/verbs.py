@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from sqlglot import exp
 
 from mcpush.sql import changes, definitions, transfers
+from mcpush.sql.query import read_query
 from mcpush.sql.statements import Handler, StatementReader
 
 # https://docs.vertica.com/latest/en/sql-reference/functions/management-functions/partition-functions/
@@ -17,7 +18,7 @@ _PARTITION_FUNCTIONS = frozenset(
 
 def _query(reader: StatementReader, node: exp.Expr) -> None:
     """A query that only reads, or SELECT … INTO t."""
-    relation = reader.queries.query(node, {})
+    relation = read_query(reader.queries, node, {})
     select = node
     while isinstance(select, (exp.Subquery, exp.SetOperation)):
         select = select.this
