@@ -175,6 +175,8 @@ def is_use(piece: Piece) -> bool:
     https://docs.databricks.com/aws/en/sql/language-manual/sql-ref-syntax-aux-set-catalog: SET CATALOG is USE CATALOG.
     https://cloud.google.com/bigquery/docs/reference/system-variables: SET @@dataset_id = 'd'
     """
+    if piece.word(0) == "RESET":
+        return search_path(piece) is not None
     if piece.word(0) != "SET":
         return piece.word(0) == "USE"
     if (piece.word(1), piece.word(2)) == ("@", "@"):
@@ -184,10 +186,12 @@ def is_use(piece: Piece) -> bool:
 
 
 def search_path(piece: Piece) -> Sequence[Token] | None:
-    """The schemas of SET search_path TO …, as they are written; None for another statement.
+    """The schemas of SET search_path TO …, as they are written; none for RESET; None for another statement.
 
     https://docs.aws.amazon.com/redshift/latest/dg/r_search_path.html
     """
+    if (piece.word(0), piece.word(1)) == ("RESET", "SEARCH_PATH"):
+        return []
     start = 2 if piece.word(1) in ("SESSION", "LOCAL") else 1
     if (piece.word(0), piece.word(start)) != ("SET", "SEARCH_PATH") or piece.word(start + 1) not in ("TO", "="):
         return None

@@ -65,6 +65,9 @@ DEEP_STACK = 512 * 1024 * 1024
 # Tokens without brackets can nest too (NOT NOT NOT …): this many need no more stack than SHALLOW brackets.
 SHALLOW_TOKENS = 2_000
 EXAMPLE_CHARACTERS = 200
+# Words of a search path that are not schemas with tables of the user's.
+# https://docs.aws.amazon.com/redshift/latest/dg/r_search_path.html
+OUTSIDE_OF_PATHS = ("default", "pg_catalog", "pg_temp")
 
 # Statements in words of one dialect reach logs of another (federated engines, mislabelled logs). When the session's
 # own grammar fails, these are tried, and the result is marked as less certain.
@@ -352,12 +355,17 @@ class _Script:
             self._enter(changed)
 
     def _use_path(self, path: Sequence[Token]) -> None:
-        """One schema completes names; of several it would be a guess which of them has a table."""
-        schemas = [token for token in path if token.text.lower() not in ("$user", "default")]
-        schema = None
-        if len(schemas) == 1 and "," not in schemas[0].text:
-            schema = self._namer.fold(schemas[0].text, schemas[0].token_type is TokenType.IDENTIFIER)
-        self._enter(Defaults(self.defaults.database, schema))
+        """Applies a search path; one that is a list in a single string stays unknown."""
+        schemas: list[str] = []
+        for token in path:
+            if token.text.lower() == "$user":
+                schemas += [self.defaults.user_schema] if self.defaults.user_schema else []
+            elif token.text.lower() not in OUTSIDE_OF_PATHS:
+                is_quoted = token.token_type in (TokenType.IDENTIFIER, TokenType.STRING)
+                schemas.append(self._namer.fold(token.text, is_quoted))
+        if any("," in schema for schema in schemas):
+            schemas = []
+        self._enter(self.defaults.in_schemas(*schemas))
 
     def _enter_created(self, piece: Piece) -> None:
         """CREATE DATABASE and CREATE SCHEMA go on in what they made, in Snowflake alone.
@@ -372,14 +380,19 @@ class _Script:
             return  # of one that may be there already the page does not say it
         names = [self._namer.fold(*part) for part in name_at(piece, at + 1)[0]]
         if names and kind == "DATABASE":
-            self._enter(Defaults(names[0], None))
+            self._enter(self.defaults.in_database(names[0]).in_schemas())
         elif names:
-            self._enter(Defaults(names[-2] if len(names) > 1 else self.defaults.database, names[-1]))
+            database = names[-2] if len(names) > 1 else self.defaults.database
+            self._enter(self.defaults.in_database(database).in_schemas(names[-1]))
 
     def _enter(self, defaults: Defaults) -> None:
         made = self._namer.made
         # A name computed at run time is no name.
-        self.defaults = Defaults(*(None if name == COMPUTED else name for name in (defaults.database, defaults.schema)))
+        if defaults.database == COMPUTED:
+            defaults = defaults.in_database(None)
+        if defaults.schema == COMPUTED:
+            defaults = defaults.in_schemas()
+        self.defaults = defaults
         self._namer = Namer(self.dialect, self.defaults, self.schema)
         self._namer.made = made
 
@@ -481,14 +494,14 @@ def used(tree: exp.Expr, namer: Namer, defaults: Defaults) -> Defaults | None:
     if not all(names):
         return None
     if len(names) > 1:
-        return Defaults(names[-2], names[-1])
+        return defaults.in_database(names[-2]).in_schemas(names[-1])
     dialect = type(namer.dialect).__name__
     if kind == "CATALOG":
-        return Defaults(names[0], defaults.schema)
+        return defaults.in_database(names[0])
     # In Spark's words a database is a schema; in Hive and MySQL there is no level above it.
     if kind == "SCHEMA" or dialect in ("Databricks", "Spark", "Spark2", "Hive", "MySQL", "ClickHouse"):
-        return Defaults(defaults.database, names[0])
-    return Defaults(names[0], defaults.schema)
+        return defaults.in_schemas(names[0])
+    return defaults.in_database(names[0])
 
 
 def _dataset_set(piece: Piece, defaults: Defaults) -> Defaults:
@@ -496,7 +509,7 @@ def _dataset_set(piece: Piece, defaults: Defaults) -> Defaults:
     last = piece.tokens[-1]
     name = last.text if len(piece.tokens) == 6 and last.token_type is TokenType.STRING else COMPUTED
     is_dataset = piece.word(3) == "DATASET_ID"
-    return Defaults(defaults.database, name) if is_dataset else Defaults(name, defaults.schema)
+    return defaults.in_schemas(name) if is_dataset else defaults.in_database(name)
 
 
 def _beyond_reading(piece: Piece) -> str | None:
