@@ -190,8 +190,8 @@ def search_path(piece: Piece) -> Sequence[Token] | None:
 
     https://docs.aws.amazon.com/redshift/latest/dg/r_search_path.html
     """
-    if (piece.word(0), piece.word(1)) == ("RESET", "SEARCH_PATH"):
-        return []
+    if piece.word(0) == "RESET":  # what follows may be one string to the tokenizer
+        return [] if [token.text.upper() for token in piece.tokens[1:]] == ["SEARCH_PATH"] else None
     start = 2 if piece.word(1) in ("SESSION", "LOCAL") else 1
     if (piece.word(0), piece.word(start)) != ("SET", "SEARCH_PATH") or piece.word(start + 1) not in ("TO", "="):
         return None
@@ -310,8 +310,8 @@ def _commanded(piece: Piece, word: str, payload: str, dialect: Dialect, depth: i
         yield from pieces(inner.tokens[0].text, dialect, depth + 1)
     elif word in ("BEGIN", "ELSE", "LOOP", "REPEAT", "THEN"):
         yield from pieces(payload, dialect, depth + 1)
-    elif (word.split()[0] not in SILENT and word != "END") or _flows_on(inner):
-        yield piece  # for the reader to report
+    elif (word.split()[0] not in SILENT and word != "END") or _flows_on(inner) or is_use(piece):
+        yield piece  # for the reader to apply or report
 
 
 def _flows_on(piece: Piece) -> bool:
