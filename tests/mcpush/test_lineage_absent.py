@@ -113,6 +113,25 @@ def test_an_edge_is_as_certain_as_the_least_certain_on_its_way(of_target: str, o
     assert kept["OUT"].certainty == of_target
 
 
+def test_of_two_ways_to_a_source_the_more_certain_counts() -> None:
+    found = [*written(("A", "TMP"), certainty=PARTIAL), *written(("TMP", "OUT"), ("A", "OUT"), certainty=EXACT)]
+    kept, _ = bypassed(found, ["A", "OUT"])
+    assert (edges(kept.values()), kept["OUT"].certainty) == ({("A", "OUT")}, EXACT)
+
+
+def test_a_missing_source_of_which_nothing_is_known_can_be_dropped() -> None:
+    targets = merge_by_target(written(("HIDDEN", "h", "OUT", "o"), ("A", "OUT"), ("HIDDEN", "LOST")))
+    exists = set(only("A", "OUT", "LOST").values()).__contains__
+    kept = list(bypass_missing_tables(targets, exists, drop_unknown=True))
+    assert (edges(kept), flows(kept)) == ({("A", "OUT")}, set())
+
+
+def test_a_column_of_a_missing_table_is_found_in_another_case_but_in_its_own_first() -> None:
+    found = written(("A", "a", "TMP", "T"), ("B", "b", "TMP", "u"), ("C", "c", "TMP", "U"), ("TMP", "t", "OUT", "x"))
+    kept, _ = bypassed([*found, *written(("TMP", "u", "OUT", "y"))], ["A", "B", "C", "OUT"])
+    assert flows(kept.values()) == {("A", "a", "OUT", "x"), ("B", "b", "OUT", "y")}
+
+
 def test_paths_outside_are_always_there() -> None:
     path = external_asset("s3://lake/orders/")
     unloaded, loaded = LineageTarget(path, "test", PARSED), LineageTarget(table("OUT"), "test", PARSED)

@@ -93,6 +93,37 @@ def test_what_was_written_under_another_name_is_taken_over() -> None:
     assert now.certainty == PARSED
 
 
+def test_an_edge_that_is_found_twice_has_the_better_certainty_and_a_target_that_of_its_worst_edge() -> None:
+    made = LineageTarget(TARGET, "test", PARSED)
+    made.add(ONE, certainty=PARTIAL)
+    made.add(TWO)
+    assert made.certainty == PARTIAL
+    made.add(ONE)
+    assert made.certainty == PARSED
+
+
+def test_what_was_taken_over_is_as_uncertain_as_it_was_even_where_nothing_is_added() -> None:
+    now = destination(EXACT, ("A", ONE, "x"), TWO)
+    now.take(destination(PARTIAL, ("A", ONE, "x"), asset=TWO))
+    assert now.certainty == PARTIAL
+
+
+def test_a_renamed_table_has_the_columns_of_its_original() -> None:
+    renamed, original = destination(PARSED, ONE), destination(PARSED, ("a", TWO, "x"), ("b", TWO, "y"), asset=ONE)
+    renamed.copy_columns(original)
+    renamed.copy_columns(destination(PARSED, ("c", ONE, "z"), asset=TWO))
+    assert mappings(renamed) == {("a", "ONE", "a"), ("b", "ONE", "b")}
+
+
+def test_sources_and_columns_can_be_ordered_by_name() -> None:
+    made = destination(PARSED, ("b", TWO, "y"), ("a", TWO, "z"), ("a", ONE, "x"), ("a", TWO, "y")).ordered()
+    assert [source.name for source in made.sources.values()] == ["ONE", "TWO"]
+    assert [(name, list(pairs)) for name, pairs in made.columns.items()] == [
+        ("a", [(ONE.key, "x"), (TWO.key, "y"), (TWO.key, "z")]),
+        ("b", [(TWO.key, "y")]),
+    ]
+
+
 def test_a_record_refers_to_sources_by_their_places() -> None:
     made = destination(EXACT, TWO, ("A", ONE, "x"), ("A", TWO, "y"), ("B", ONE, "x"), ("A", ONE, "x"))
     assert made.record().to_json() == {

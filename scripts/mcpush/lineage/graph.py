@@ -83,12 +83,12 @@ class Target(Generic[N]):
 
     def take(self, other: Target[N]) -> None:
         """Add the edges of a table that was renamed to this one, or swapped with it."""
-        for key, source in other.sources.items():
-            self.add(source)
-            if key in self.sources:
-                self._certainties[key] = least_certain(self._certainties[key], other._certainties[key])
-        for name, pairs in other.columns.items():
-            self._map(name, (pair for pair in pairs if pair[0] in self.sources))
+        before = dict(self._certainties)
+        for column in (None, *other.columns):
+            for source, source_column in other.written_to(column):
+                self.add(source, column, source_column)
+        for key in other.sources.keys() & self.sources.keys():
+            self._certainties[key] = least_certain(other._certainties[key], before.get(key, EXACT))
 
     def copy_columns(self, original: Target[N]) -> None:
         """Map the columns that are known of a source to columns of the same name: after RENAME, CLONE, …"""
@@ -215,9 +215,7 @@ def bypass_missing_tables(
         if not (target.asset.is_external or exists(target.asset)):
             continue
         made = Target(target.asset, target.origin, target.certainty)
-        for (source, _), certainty in _origins(target, None, targets, is_bypassed).items():
-            made.add(source, certainty=certainty)
-        for name in target.columns:
+        for name in (None, *target.columns):
             for (source, column), certainty in _origins(target, name, targets, is_bypassed).items():
                 made.add(source, name, column, certainty)
         if made.sources:

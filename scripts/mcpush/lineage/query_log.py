@@ -138,7 +138,7 @@ class LineageLog:
         self._is_temporary = is_temporary
         self._fingerprint = Fingerprint(dialect_of(dialect))
         self._targets: dict[graph.Key, Target[TableName]] = {}
-        self._copies: dict[tuple[graph.Key, graph.Key], None] = {}  # targets that have the columns of a source
+        self._copied: dict[graph.Key, set[graph.Key]] = {}  # a target's sources that have its columns
         self._sessions: dict[str | None, _Session] = {}
         self._results: Recent[Key, _Result] = Recent(CACHE_SIZE)
         self._exact: Recent[bytes, bytes] = Recent(CACHE_SIZE)
@@ -201,9 +201,9 @@ class LineageLog:
     def targets(self) -> Iterator[Target[TableName]]:
         """Each target with its sources, merged over the whole log, by name. Temporary tables are bypassed."""
         self.flush()
-        for target, source in self._copies:
-            if source in self._targets:
-                self._targets[target].copy_columns(self._targets[source])
+        for key, target in self._targets.items():
+            for source in self._copied.get(key, set()) & self._targets.keys():
+                target.copy_columns(self._targets[source])
         by_name = dict(sorted(self._targets.items(), key=lambda item: str(item[1].asset)))
         for found in graph.bypass_missing_tables(by_name, self._is_lasting, drop_unknown=True):
             yield found.ordered()
@@ -355,16 +355,17 @@ class LineageLog:
         table = lineage.target
         if table is None or not lineage.moves_data or not lineage.sources:
             return
+
+        def certainty(source: TableName) -> str:
+            return PARTIAL if table.is_guess or source.is_guess else lineage.certainty
+
         target = self._targets.setdefault(table.key, Target(table, self.origin, PARSED))
         for source in lineage.sources:
-            is_guess = table.is_guess or source.is_guess
-            target.add(source, certainty=PARTIAL if is_guess else lineage.certainty)
+            target.add(source, certainty=certainty(source))
         for edge in lineage.columns:
-            is_guess = table.is_guess or edge.source.is_guess
-            certainty = PARTIAL if is_guess else lineage.certainty
-            target.add(edge.source, edge.target_column, edge.source_column, certainty)
+            target.add(edge.source, edge.target_column, edge.source_column, certainty(edge.source))
         if not lineage.columns and lineage.kind in SAME_COLUMNS:
-            self._copies.update(((table.key, source.key), None) for source in lineage.sources if source != table)
+            self._copied.setdefault(table.key, set()).update(source.key for source in lineage.sources)
 
     def _catalogued(self, lineage: StatementLineage) -> StatementLineage:
         """Fields of structs that the catalog does not list become the column that holds them."""
@@ -447,12 +448,9 @@ def _completed(target: Target[TableName], complete: Complete) -> LineageTarget |
         return None
     made = LineageTarget(name.asset, target.origin, target.certainty)
     sources = {key: complete(source) for key, source in target.sources.items()}
-    for (table, _), certainty in target.written_to(None).items():
-        if source := sources[table.key]:
-            made.add(source.asset, certainty=certainty if name.is_sure and source.is_sure else PARTIAL)
-    for column in target.columns:
-        for (table, source_column), certainty in target.written_to(column).items():
+    for target_column in (None, *target.columns):
+        for (table, column), certainty in target.written_to(target_column).items():
             if source := sources[table.key]:
-                certainty = certainty if name.is_sure and source.is_sure else PARTIAL
-                made.add(source.asset, column, source_column, certainty)
+                is_sure = name.is_sure and source.is_sure
+                made.add(source.asset, target_column, column, certainty if is_sure else PARTIAL)
     return made

@@ -1,9 +1,20 @@
-"""The system views that lineage is read from: their statements, and the rows that these return."""
+"""ACCESS_HISTORY: the statements that read it, their rows, and the assets that its entries name."""
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import NamedTuple
+
+from mcpush.collect.collector import Options
+from mcpush.lineage.graph import external_asset
+from mcpush.records import Asset
+
+CUT_BY_SNOWFLAKE = "names cut by Snowflake: record too large"
+TEMPORARY_STAGE = "temporary stage of Snowpark or write_pandas"
+NOT_AN_ASSET = "source or target that is neither table, view, stage nor path"
+
+CUT_MARKS = ("TRUNCATED", "-1")  # page of ACCESS_HISTORY
+# The driver and Snowpark make one for each call (random_name_for_temp_object in snowflake.connector._utils).
+TEMPORARY_NAME = "SNOWPARK_TEMP_STAGE_"
 
 # One row for each pair of written and read object, and one for each pair of their columns. Of what was read through a
 # stream or a view, a further row tells the table beneath, and what it was read through: it stands in for
@@ -145,96 +156,80 @@ class MoveRow(NamedTuple):
     new_name: str | None
 
 
-# Every table and view that exists, whatever the role may see. Lags 90 minutes, half of what a window waits for.
-# https://docs.snowflake.com/en/sql-reference/account-usage/tables
-EXISTING_SQL = """
-SELECT
-    TABLE_CATALOG AS database,
-    TABLE_SCHEMA AS schema,
-    TABLE_NAME AS name
-FROM SNOWFLAKE.ACCOUNT_USAGE.TABLES
-WHERE DELETED IS NULL
-    AND COALESCE(TABLE_TYPE, '') NOT LIKE '%TEMPORARY%'
-"""
+# --- names ---------------------------------------------------------------------------------------------
 
 
-class ExistingRow(NamedTuple):
-    """A row of EXISTING_SQL."""
+def split_name(text: str) -> list[str]:
+    """The parts of a full name, unquoted: ``SHOP."a.b"."1"" pipe"`` has three, the last is ``1" pipe``.
 
-    database: str
-    schema: str
-    name: str
-
-
-# What views and materialised views are defined on, now: the view keeps no history. Its page excludes what copies data,
-# which leaves open whether it lists dynamic tables: where it does, they are taken.
-# https://docs.snowflake.com/en/sql-reference/account-usage/object_dependencies
-DEPENDENCIES_SQL = """
-SELECT
-    REFERENCING_DATABASE AS target_database,
-    REFERENCING_SCHEMA AS target_schema,
-    REFERENCING_OBJECT_NAME AS target_name,
-    REFERENCING_OBJECT_DOMAIN AS target_domain,
-    REFERENCED_DATABASE AS source_database,
-    REFERENCED_SCHEMA AS source_schema,
-    REFERENCED_OBJECT_NAME AS source_name,
-    REFERENCED_OBJECT_DOMAIN AS source_domain
-FROM SNOWFLAKE.ACCOUNT_USAGE.OBJECT_DEPENDENCIES
-WHERE (REFERENCING_OBJECT_DOMAIN LIKE '%VIEW' OR REFERENCING_OBJECT_DOMAIN LIKE '%TABLE')
-    AND (REFERENCED_OBJECT_DOMAIN LIKE '%VIEW' OR REFERENCED_OBJECT_DOMAIN LIKE '%TABLE')
-    AND CASE WHEN REFERENCING_OBJECT_DOMAIN LIKE '%VIEW' THEN 'VIEW' ELSE 'TABLE' END = ?
-ORDER BY
-    REFERENCING_DATABASE,
-    REFERENCING_SCHEMA,
-    REFERENCING_OBJECT_NAME,
-    REFERENCED_DATABASE,
-    REFERENCED_SCHEMA,
-    REFERENCED_OBJECT_NAME
-"""
+    Raises ValueError when a quoted part does not end.
+    """
+    parts: list[str] = []
+    rest = text
+    while True:
+        if rest.startswith('"'):
+            part, rest = _quoted(rest)
+        else:
+            part, dot, tail = rest.partition(".")
+            rest = dot + tail
+        parts.append(part)
+        if not rest.startswith("."):
+            break
+        rest = rest[1:]
+    if rest:
+        raise ValueError(f"text after a quoted name: {text}")
+    return parts
 
 
-class DependencyRow(NamedTuple):
-    """A row of DEPENDENCIES_SQL."""
-
-    target_database: str
-    target_schema: str
-    target_name: str
-    target_domain: str
-    source_database: str
-    source_schema: str
-    source_name: str
-    source_domain: str
-
-
-# The statement that made each dynamic table. Of refreshes, ACCESS_HISTORY holds only those that a statement asked for.
-# https://docs.snowflake.com/en/sql-reference/sql/show-dynamic-tables
-DYNAMIC_TABLES_SQL = "SHOW DYNAMIC TABLES IN ACCOUNT"
-
-# Only statements that can write, with what a session's later ones depend on (USE, temporary tables).
-# https://docs.snowflake.com/en/sql-reference/account-usage/query_history
-STATEMENTS_SQL = """
-SELECT
-    QUERY_ID AS query_id,
-    QUERY_TEXT AS query_text,
-    SESSION_ID AS session_id,
-    DATABASE_NAME AS database,
-    SCHEMA_NAME AS schema,
-    START_TIME AS start_time
-FROM SNOWFLAKE.ACCOUNT_USAGE.QUERY_HISTORY
-WHERE START_TIME >= CAST(? AS TIMESTAMP_LTZ)
-    AND START_TIME < CAST(? AS TIMESTAMP_LTZ)
-    AND UPPER(EXECUTION_STATUS) = 'SUCCESS'
-    AND COALESCE(QUERY_TYPE, 'UNKNOWN') NOT IN ('SELECT', 'SHOW', 'DESCRIBE')
-ORDER BY START_TIME, QUERY_ID
-"""
+def _quoted(text: str) -> tuple[str, str]:
+    """The name in quotes that the text starts with, and what follows it."""
+    place = 1
+    while True:
+        end = text.find('"', place)
+        if end < 0:
+            raise ValueError(f"a quoted name does not end: {text}")
+        if text[end + 1 : end + 2] != '"':
+            return text[1:end].replace('""', '"'), text[end + 1 :]
+        place = end + 2
 
 
-class StatementRow(NamedTuple):
-    """A row of STATEMENTS_SQL."""
+def asset_type(domain: str) -> str | None:
+    """Monte Carlo's type for Snowflake's object domain in upper case; None for what is no asset."""
+    if domain.endswith("VIEW"):
+        return "VIEW"
+    if domain.endswith("TABLE"):
+        return "TABLE"
+    return "EXTERNAL" if domain == "STAGE" else None
 
-    query_id: str
-    text: str | None
-    session_id: int
-    database: str | None
-    schema: str | None
-    start_time: datetime
+
+def asset_of(domain: str | None, name: str | None, options: Options) -> Asset | None:
+    """The asset an ACCESS_HISTORY entry names; None, and counted, when it names none that Monte Carlo takes."""
+    if name is None or name in CUT_MARKS or domain in CUT_MARKS:
+        options.skip(CUT_BY_SNOWFLAKE if name else NOT_AN_ASSET, f"{domain} {name}")
+        return None
+    if "://" in name:
+        return path_asset(name)
+    kind = asset_type(domain or "")
+    try:
+        parts = split_name(name)
+    except ValueError:
+        parts = []
+    if kind is None or len(parts) != 3:
+        # A stream is replaced by the table beneath it, a function has no data: neither is a loss.
+        if domain not in ("STREAM", "FUNCTION"):
+            options.skip(NOT_AN_ASSET, f"{domain} {name}")
+        return None
+    return skip_temporary_stages(Asset(kind, *parts), options)
+
+
+def path_asset(path: str) -> Asset | None:
+    """A path outside Snowflake; None for a file on somebody's machine (PUT and GET), which is not a place of data."""
+    return None if path.startswith("file://") else external_asset(path)
+
+
+def skip_temporary_stages(asset: Asset, options: Options) -> Asset | None:
+    """The asset; None, and counted, for a stage that was made for a single call and will never be seen again."""
+    if asset.is_external and asset.name.startswith(TEMPORARY_NAME):
+        options.skip(TEMPORARY_STAGE, asset.name)
+        return None
+    return asset
