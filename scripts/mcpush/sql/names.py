@@ -8,7 +8,7 @@ catalog's case; any other name is folded the way the dialect folds it. Needs sql
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlglot.dialects.dialect import Dialect, NormalizationStrategy
@@ -32,10 +32,25 @@ WILDCARD = "WILDCARD_TABLE"
 
 @dataclass(frozen=True)
 class Defaults:
-    """The session's current database (BigQuery: project; Databricks: catalog) and schema, where they are known."""
+    """The session's current database (BigQuery: project; Databricks: catalog) and schema, where they are known.
+
+    A search path of several schemas is `search_path`, in its order, and `schema` is then None. `user_schema` is the
+    schema that `$user` in a search path stands for; None when there is no such schema.
+    """
 
     database: str | None = None
     schema: str | None = None
+    search_path: tuple[str, ...] = ()
+    user_schema: str | None = None
+
+    def in_database(self, database: str | None) -> Defaults:
+        return replace(self, database=database)
+
+    def in_schemas(self, *schemas: str) -> Defaults:
+        """The same session with another search path; without schemas it is unknown."""
+        if len(schemas) > 1:
+            return replace(self, schema=None, search_path=schemas)
+        return replace(self, schema=schemas[0] if schemas else None, search_path=())
 
 
 @dataclass(frozen=True)
@@ -43,13 +58,23 @@ class TableName:
     """A table, view, external path or BigQuery wildcard. `None` for a part nobody said and no default completes.
 
     `kind` is one of TABLE, VIEW, EXTERNAL, WILDCARD_TABLE (the asset types that lineage references take) and plays
-    no part in equality: the same name is the same asset. For EXTERNAL, `name` is the whole path or stage.
+    no part in equality: the same name is the same asset. For EXTERNAL, `name` is the whole path or stage. `is_guess`
+    marks a name whose schema is the first of a search path because the catalog has the table in none of its schemas.
     """
 
     database: str | None
     schema: str | None
     name: str
     kind: str = field(default=TABLE, compare=False)
+    is_guess: bool = field(default=False, compare=False)
+
+    @property
+    def key(self) -> tuple[str | None, str | None, str]:
+        return self.database, self.schema, self.name
+
+    @property
+    def is_external(self) -> bool:
+        return self.kind == EXTERNAL
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -120,6 +145,10 @@ class Schema:
         """The table of that full name, and its columns: the exact name first, else the same but for case."""
         return self._tables.get(parts) or self._tables.get(_caseless(parts))
 
+    def holds(self, parts: tuple[str, ...]) -> bool:
+        """Whether there is a table of exactly that full name."""
+        return parts in self._tables
+
 
 def _caseless(parts: tuple[str, ...]) -> tuple[str, ...]:
     # The leading empty part keeps these keys apart from the exact ones.
@@ -168,6 +197,8 @@ class Namer:
         if "://" in last or last.startswith(("@", "/")):
             return self.external(".".join(text for text, _ in parts))
         names = self._split(parts)
+        if len(names) == 1 and self.defaults.search_path and self.schema is not None:
+            return self._on_search_path(names[0], self.schema)
         if len(names) == 1 and self.defaults.schema:
             names = [self.defaults.schema, *names]
         if len(names) == 2 and self.defaults.database:
@@ -175,6 +206,14 @@ class Namer:
         elif len(names) == 1 and self.defaults.database:
             return self._known((self.defaults.database, "", names[0]))
         return self._known(tuple(names))
+
+    def _on_search_path(self, name: str, catalog: Schema) -> TableName:
+        """The first schema that has the table is meant. A table that none has was made in the first one."""
+        database = (self.defaults.database,) if self.defaults.database else ()
+        for schema in self.defaults.search_path:
+            if catalog.holds((*database, schema, name)):
+                return self._known((*database, schema, name))
+        return replace(self._known((*database, self.defaults.search_path[0], name)), is_guess=True)
 
     def _split(self, parts: tuple[tuple[str, bool], ...]) -> list[str]:
         names = [self.fold(text, quoted) for text, quoted in parts]

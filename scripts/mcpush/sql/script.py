@@ -151,6 +151,8 @@ def is_use(statement: Statement) -> bool:
     https://docs.databricks.com/aws/en/sql/language-manual/sql-ref-syntax-aux-set-catalog: SET CATALOG is USE CATALOG.
     https://cloud.google.com/bigquery/docs/reference/system-variables: SET @@dataset_id = 'd'
     """
+    if statement.word(0) == "RESET":
+        return search_path(statement) is not None
     if statement.word(0) != "SET":
         return statement.word(0) == "USE"
     if statement.has(1, "@", "@"):
@@ -160,10 +162,12 @@ def is_use(statement: Statement) -> bool:
 
 
 def search_path(statement: Statement) -> Sequence[Token] | None:
-    """The schemas of SET search_path TO …, as they are written; None for another statement.
+    """The schemas of SET search_path TO …, as they are written; none for RESET; None for another statement.
 
     https://docs.aws.amazon.com/redshift/latest/dg/r_search_path.html
     """
+    if statement.word(0) == "RESET":  # what follows may be one string to the tokenizer
+        return [] if [token.text.upper() for token in statement.tokens[1:]] == ["SEARCH_PATH"] else None
     start = statement.skip(1, "SESSION", "LOCAL")
     if not statement.has(0, "SET") or not statement.has(start, "SEARCH_PATH"):
         return None
@@ -261,8 +265,8 @@ def _commanded(statement: Statement, word: str, payload: str, dialect: Dialect, 
         yield from statements(inner.tokens[0].text, dialect, depth + 1)
     elif word in ("BEGIN", "ELSE", "LOOP", "REPEAT", "THEN"):
         yield from statements(payload, dialect, depth + 1)
-    elif (word.split()[0] not in SILENT and word != "END") or _flows_on(inner):
-        yield statement  # for the reader to report
+    elif (word.split()[0] not in SILENT and word != "END") or _flows_on(inner) or is_use(statement):
+        yield statement  # for the reader to apply or report
 
 
 def _flows_on(statement: Statement) -> bool:

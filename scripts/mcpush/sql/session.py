@@ -56,6 +56,9 @@ MAX_PARSED_TOKENS = 200_000
 # Of a text that is not parsed, this much is searched for table names.
 MAX_NAMED_CHARACTERS = 500_000
 EXAMPLE_CHARACTERS = 200
+# Words of a search path that are not schemas with tables of the user's.
+# https://docs.aws.amazon.com/redshift/latest/dg/r_search_path.html
+OUTSIDE_OF_PATHS = ("default", "pg_catalog", "pg_temp")
 
 
 @dataclass(frozen=True)
@@ -273,17 +276,20 @@ class _Script:
         tree = parse_tokens(self._parser, written.tokens, statement.text)
         changed = used(tree, self._namer, self.defaults) if isinstance(tree, exp.Use) else None
         if changed is not None:
-            # A name computed at run time is no name.
-            names = (changed.database, changed.schema)
-            self._enter(Defaults(*(None if name == statement.computed else name for name in names)))
+            self._enter(_without_stand_in(changed, statement.computed))
 
     def _use_path(self, path: Sequence[Token]) -> None:
-        """One schema completes names; of several it would be a guess which of them has a table."""
-        schemas = [token for token in path if token.text.lower() not in ("$user", "default")]
-        schema = None
-        if len(schemas) == 1 and "," not in schemas[0].text:
-            schema = self._namer.fold(schemas[0].text, schemas[0].token_type is TokenType.IDENTIFIER)
-        self._enter(Defaults(self.defaults.database, schema))
+        """Applies a search path; one that is a list in a single string stays unknown."""
+        schemas: list[str] = []
+        for token in path:
+            if token.text.lower() == "$user":
+                schemas += [self.defaults.user_schema] if self.defaults.user_schema else []
+            elif token.text.lower() not in OUTSIDE_OF_PATHS:
+                is_quoted = token.token_type in (TokenType.IDENTIFIER, TokenType.STRING)
+                schemas.append(self._namer.fold(token.text, is_quoted))
+        if any("," in schema for schema in schemas):
+            schemas = []
+        self._enter(self.defaults.in_schemas(*schemas))
 
     def _enter_created(self, statement: Statement) -> None:
         """CREATE DATABASE and CREATE SCHEMA go on in what they made."""
@@ -297,9 +303,10 @@ class _Script:
             return  # of one that may be there already the page does not say it
         names = [self._namer.fold(*part) for part in statement.name_at(at + 1)[0]]
         if names and kind == "DATABASE":
-            self._enter(Defaults(names[0], None))
+            self._enter(self.defaults.in_database(names[0]).in_schemas())
         elif names:
-            self._enter(Defaults(names[-2] if len(names) > 1 else self.defaults.database, names[-1]))
+            database = names[-2] if len(names) > 1 else self.defaults.database
+            self._enter(self.defaults.in_database(database).in_schemas(names[-1]))
 
     def _enter(self, defaults: Defaults) -> None:
         made = self._namer.made
@@ -406,19 +413,27 @@ def used(tree: exp.Expr, namer: Namer, defaults: Defaults) -> Defaults | None:
     if not all(names):
         return None
     if len(names) > 1:
-        return Defaults(names[-2], names[-1])
+        return defaults.in_database(names[-2]).in_schemas(names[-1])
     if kind == "CATALOG":
-        return Defaults(names[0], defaults.schema)
+        return defaults.in_database(names[0])
     if kind == "SCHEMA" or namer.traits.use_names_schema:
-        return Defaults(defaults.database, names[0])
-    return Defaults(names[0], defaults.schema)
+        return defaults.in_schemas(names[0])
+    return defaults.in_database(names[0])
+
+
+def _without_stand_in(defaults: Defaults, computed: str | None) -> Defaults:
+    """The same defaults; a name that is computed at run time is unknown."""
+    if computed is not None and defaults.database == computed:
+        defaults = defaults.in_database(None)
+    return defaults.in_schemas() if computed is not None and defaults.schema == computed else defaults
 
 
 def _dataset_set(statement: Statement, defaults: Defaults) -> Defaults:
     """BigQuery's SET @@dataset_id = 'd' and SET @@dataset_project_id = 'p'."""
     name = statement.tokens[-1].text if len(statement) == 6 and statement.kind(5) is TokenType.STRING else None
-    is_dataset = statement.word(3) == "DATASET_ID"
-    return Defaults(defaults.database, name) if is_dataset else Defaults(name, defaults.schema)
+    if statement.word(3) == "DATASET_PROJECT_ID":
+        return defaults.in_database(name)
+    return defaults.in_schemas(name) if name is not None else defaults.in_schemas()
 
 
 def _beyond_reading(statement: Statement) -> str | None:
