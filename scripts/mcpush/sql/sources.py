@@ -184,10 +184,11 @@ def _named_relation(
     written = tuple(text.lower() for text, _ in parts)
     if len(parts) == 1 and written[0] in scope.env:
         return scope.env[written[0]], written
-    holder = _array_holder(reader, parts, scope) if len(parts) > 1 else None
-    if holder is not None:
-        # BigQuery: FROM t, t.items
-        return Rows([alias], holder.qualified(reader.namer.fold(*parts[1])), alias.lower()), ()
+    if len(parts) > 1:
+        holder = _array_holder(reader, parts, scope)
+        if holder is not None:
+            # BigQuery: FROM t, t.items
+            return Rows([alias], holder.qualified(reader.namer.fold(*parts[1])), alias.lower()), ()
     return reader.table(parts), written
 
 
