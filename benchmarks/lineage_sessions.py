@@ -19,6 +19,7 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 
+from mcpush.lineage.graph import Target  # noqa: E402
 from mcpush.lineage.query_log import LineageLog  # noqa: E402
 from mcpush.sql import Defaults, TableName  # noqa: E402
 
@@ -47,21 +48,17 @@ def lineage_of(case: Mapping[str, Any], workers: int) -> Found:
                 defaults=Defaults(event.get("default_db"), event.get("default_schema")),
                 at=datetime.fromtimestamp(at, timezone.utc) if at is not None else None,
             )
-        return {name_of(record["destination"]): edges_of(record) for record in log.records()}
+        return {str(target.asset).lower(): edges_of(target) for target in log.targets()}
 
 
-def name_of(reference: Mapping[str, Any]) -> str:
-    return ".".join(reference[part] for part in ("database", "schema", "name") if reference[part]).lower()
-
-
-def edges_of(record: Mapping[str, Any]) -> tuple[frozenset[str], frozenset[tuple[str, str, str]]]:
-    sources = [name_of(source) for source in record["sources"]]
-    columns = (
-        (sources[pair["source"]], pair["name"].lower(), column["name"].lower())
-        for column in record["columns"]
-        for pair in column["sources"]
+def edges_of(target: Target[TableName]) -> tuple[frozenset[str], frozenset[tuple[str, str, str]]]:
+    sources = frozenset(str(source).lower() for source in target.sources.values())
+    columns = frozenset(
+        (str(source).lower(), str(column).lower(), name.lower())
+        for name in target.columns
+        for source, column in target.written_to(name)
     )
-    return frozenset(sources), frozenset(columns)
+    return sources, columns
 
 
 def expected_of(case: Mapping[str, Any]) -> Found:

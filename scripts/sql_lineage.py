@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
 
-from mcpush.lineage.query_log import schema_from_manifest
+from mcpush.lineage.schema_manifest import add_schema_argument, schema_from_manifest
 from mcpush.manifest import ManifestError
 from mcpush.sql import Defaults, Extraction, extract
 from mcpush.version import RELEASE
@@ -79,9 +79,7 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--dialect", required=True, help="snowflake, bigquery, databricks, redshift, hive, …")
     parser.add_argument("--database", help="the session's current database, for names without one")
     parser.add_argument("--schema", help="the session's current schema, for names without one")
-    parser.add_argument(
-        "--schema-manifest", type=Path, metavar="MANIFEST", help="a metadata manifest, to resolve SELECT *"
-    )
+    add_schema_argument(parser)
     parser.add_argument("--truncated", action="store_true", help="the text was cut: report tables only")
     parser.add_argument("--json", action="store_true", help="print JSON")
     return parser

@@ -113,7 +113,7 @@ def main() -> None:
         for number in range(20):
             text = f"INSERT INTO t{number} SELECT a FROM s{number}"
             log.add(text, session="1", defaults=Defaults("dev", "public"), at=at)
-        found = {(each["sources"][0]["name"], each["destination"]["name"]) for each in log.records()}
+        found = {(source.name, each.asset.name) for each in log.targets() for source in each.sources.values()}
     assert found == {(f"s{number}", f"t{number}") for number in range(20)}, found
     print(Path(mcpush.sql.__file__).parent)
 

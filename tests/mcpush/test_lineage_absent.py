@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
 from collections.abc import Iterable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mcpush.collect.collector import Options
-from mcpush.collect.filters import Filters
-from mcpush.lineage.graph import EXACT, PARSED, PARTIAL, Asset, Destination, external, gathered, through_absent
-from mcpush.lineage.query_log import LineageLog
-from mcpush.lineage.texts import Named, read_log
-from mcpush.sql import Defaults
+from mcpush.lineage.graph import (
+    EXACT,
+    PARSED,
+    PARTIAL,
+    LineageTarget,
+    bypass_missing_tables,
+    external_asset,
+    merge_by_target,
+    missing_tables,
+)
+from mcpush.lineage.query_log import FullName, LoggedStatement, statement_lineage
+from mcpush.records import Asset
+from mcpush.sql import Defaults, TableName
 
 Edge = tuple[str, str]  # from, to
 Flow = tuple[str, str, str, str]  # from a table's column, to a table's column
@@ -23,24 +29,24 @@ def table(name: str) -> Asset:
     return Asset("TABLE", "D", "S", name)
 
 
-def written(*flows: Edge | Flow, certainty: str = PARSED) -> list[Destination]:
+def written(*flows: Edge | Flow, certainty: str = PARSED) -> list[LineageTarget]:
     made = []
     for flow in flows:
         if len(flow) == 2:
-            destination = Destination(table(flow[1]), "test", certainty)
+            destination = LineageTarget(table(flow[1]), "test", certainty)
             destination.add(table(flow[0]))
         else:
-            destination = Destination(table(flow[2]), "test", certainty)
+            destination = LineageTarget(table(flow[2]), "test", certainty)
             destination.add(table(flow[0]), flow[3], flow[1])
         made.append(destination)
     return made
 
 
-def edges(found: Iterable[Destination]) -> set[Edge]:
+def edges(found: Iterable[LineageTarget]) -> set[Edge]:
     return {(source.name, each.asset.name) for each in found for source in each.sources.values()}
 
 
-def flows(found: Iterable[Destination]) -> set[Flow]:
+def flows(found: Iterable[LineageTarget]) -> set[Flow]:
     return {
         (each.sources[key].name, column, each.asset.name, target)
         for each in found
@@ -53,41 +59,44 @@ def only(*names: str) -> dict[str, Asset]:
     return {name: table(name) for name in names}
 
 
-def seen_through(found: Iterable[Destination], existing: Iterable[str]) -> tuple[dict[str, Destination], list[str]]:
-    kept, absent = through_absent(gathered(found), set(only(*existing).values()).__contains__)
-    return {each.asset.name: each for each in kept.values()}, [asset.name for asset in absent]
+def bypassed(found: Iterable[LineageTarget], existing: Iterable[str]) -> tuple[dict[str, LineageTarget], list[str]]:
+    """The targets that exist by name, and the names of those that do not."""
+    exists = set(only(*existing).values()).__contains__
+    targets = merge_by_target(found)
+    kept = {each.asset.name: each for each in bypass_missing_tables(targets, exists)}
+    return kept, [asset.name for asset in missing_tables(targets.values(), exists)]
 
 
 def test_the_sources_of_a_table_that_is_gone_stand_in_for_it() -> None:
     found = written(("A", "a", "TMP", "t"), ("B", "TMP"), ("TMP", "t", "OUT", "o"), ("TMP", "unknown", "OUT", "p"))
-    kept, absent = seen_through(found, "AB")
+    kept, absent = bypassed(found, "AB")
     assert (kept, absent) == ({}, ["TMP", "OUT"])
-    kept, absent = seen_through(found, ["A", "B", "OUT"])
+    kept, absent = bypassed(found, ["A", "B", "OUT"])
     assert edges(kept.values()) == {("A", "OUT"), ("B", "OUT")}
     assert flows(kept.values()) == {("A", "a", "OUT", "o")}
     assert absent == ["TMP"]
 
 
 def test_an_absent_source_of_which_nothing_is_known_stays_with_its_columns() -> None:
-    kept, absent = seen_through(written(("HIDDEN", "h", "OUT", "o")), ["OUT"])
+    kept, absent = bypassed(written(("HIDDEN", "h", "OUT", "o")), ["OUT"])
     assert (flows(kept.values()), absent) == ({("HIDDEN", "h", "OUT", "o")}, [])
 
 
-def test_tables_that_are_there_are_not_seen_through() -> None:
+def test_tables_that_are_there_are_not_bypassed() -> None:
     found = written(("A", "B"), ("B", "C"))
-    kept, absent = seen_through(found, "ABC")
+    kept, absent = bypassed(found, "ABC")
     assert (edges(kept.values()), absent) == ({("A", "B"), ("B", "C")}, [])
 
 
 def test_a_circle_of_absent_tables_ends() -> None:
     found = written(("A", "X"), ("X", "Y"), ("Y", "X"), ("Y", "OUT"), ("Z1", "Z2"), ("Z2", "Z1"), ("Z1", "LOST"))
-    kept, _ = seen_through(found, ["A", "OUT", "LOST"])
+    kept, _ = bypassed(found, ["A", "OUT", "LOST"])
     assert edges(kept.values()) == {("A", "OUT")}
 
 
 def test_what_comes_back_to_a_table_through_an_absent_one_is_no_edge() -> None:
     found = written(("OUT", "OLD"), ("OLD", "OUT"), ("A", "OUT"))
-    kept, _ = seen_through(found, ["A", "OUT"])
+    kept, _ = bypassed(found, ["A", "OUT"])
     assert edges(kept.values()) == {("A", "OUT")}
 
 
@@ -97,24 +106,43 @@ def test_what_comes_back_to_a_table_through_an_absent_one_is_no_edge() -> None:
 )
 def test_an_edge_is_as_certain_as_the_least_certain_on_its_way(of_target: str, of_absent: str, result: str) -> None:
     found = [*written(("A", "TMP"), certainty=of_absent), *written(("TMP", "OUT"), certainty=of_target)]
-    kept, _ = seen_through(found, ["A", "OUT"])
+    kept, _ = bypassed(found, ["A", "OUT"])
     assert kept["OUT"].certainty == result
     assert kept["OUT"].origin == "test"
-    kept, _ = seen_through(found, ["A", "OUT", "TMP"])
+    kept, _ = bypassed(found, ["A", "OUT", "TMP"])
     assert kept["OUT"].certainty == of_target
 
 
+def test_of_two_ways_to_a_source_the_more_certain_counts() -> None:
+    found = [*written(("A", "TMP"), certainty=PARTIAL), *written(("TMP", "OUT"), ("A", "OUT"), certainty=EXACT)]
+    kept, _ = bypassed(found, ["A", "OUT"])
+    assert (edges(kept.values()), kept["OUT"].certainty) == ({("A", "OUT")}, EXACT)
+
+
+def test_a_missing_source_of_which_nothing_is_known_can_be_dropped() -> None:
+    targets = merge_by_target(written(("HIDDEN", "h", "OUT", "o"), ("A", "OUT"), ("HIDDEN", "LOST")))
+    exists = set(only("A", "OUT", "LOST").values()).__contains__
+    kept = list(bypass_missing_tables(targets, exists, drop_unknown=True))
+    assert (edges(kept), flows(kept)) == ({("A", "OUT")}, set())
+
+
+def test_a_column_of_a_missing_table_is_found_in_another_case_but_in_its_own_first() -> None:
+    found = written(("A", "a", "TMP", "T"), ("B", "b", "TMP", "u"), ("C", "c", "TMP", "U"), ("TMP", "t", "OUT", "x"))
+    kept, _ = bypassed([*found, *written(("TMP", "u", "OUT", "y"))], ["A", "B", "C", "OUT"])
+    assert flows(kept.values()) == {("A", "a", "OUT", "x"), ("B", "b", "OUT", "y")}
+
+
 def test_paths_outside_are_always_there() -> None:
-    path = external("s3://lake/orders/")
-    unloaded, loaded = Destination(path, "test", PARSED), Destination(table("OUT"), "test", PARSED)
+    path = external_asset("s3://lake/orders/")
+    unloaded, loaded = LineageTarget(path, "test", PARSED), LineageTarget(table("OUT"), "test", PARSED)
     unloaded.add(table("A"))
     loaded.add(path)
-    kept, absent = through_absent(gathered([unloaded, loaded]), {table("A"), table("OUT")}.__contains__)
-    assert {each.asset: list(each.sources.values()) for each in kept.values()} == {
+    targets, exists = merge_by_target([unloaded, loaded]), {table("A"), table("OUT")}.__contains__
+    assert {each.asset: list(each.sources.values()) for each in bypass_missing_tables(targets, exists)} == {
         path: [table("A")],
         table("OUT"): [path],
     }
-    assert absent == []
+    assert missing_tables(targets.values(), exists) == []
 
 
 # What dbt runs where it cannot replace a table: https://docs.getdbt.com/faqs/Models/sql-dialect
@@ -131,21 +159,19 @@ DBT_TABLE = (
 
 
 def test_a_table_that_dbt_makes_comes_from_what_its_model_reads() -> None:
-    with LineageLog("redshift", workers=0) as log:
-        for text in DBT_TABLE:
-            log.add(text, session="1", defaults=Defaults("dev", None))
-        found = gathered(
-            read_log(
-                log,
-                lambda it, _: Named(Asset(it["type"], it["database"], it["schema"], it["name"])),
-                Options(Filters(), Namespace()),
-            )
+    def complete(name: TableName) -> FullName | None:
+        return (
+            FullName(Asset("TABLE", name.database, name.schema, name.name)) if name.database and name.schema else None
         )
+
+    texts = [LoggedStatement(text, session="1", defaults=Defaults("dev")) for text in DBT_TABLE]
+    found = merge_by_target(statement_lineage(texts, "redshift", complete, lambda *_: None))
     assert ("test_model__dbt_tmp", "test_model") in edges(found.values())
     existing = {("dev", "raw", "orders"), ("dev", "dbt_alice", "test_model")}
-    kept, absent = through_absent(found, lambda asset: asset.key in existing)
-    assert flows(kept.values()) == {("orders", "id", "test_model", "my_column")}
-    assert edges(kept.values()) == {("orders", "test_model")}
+    kept = list(bypass_missing_tables(found, lambda asset: asset.key in existing))
+    assert flows(kept) == {("orders", "id", "test_model", "my_column")}
+    assert edges(kept) == {("orders", "test_model")}
+    absent = missing_tables(found.values(), lambda asset: asset.key in existing)
     assert sorted(asset.name for asset in absent) == ["test_model__dbt_backup", "test_model__dbt_tmp"]
 
 
@@ -167,8 +193,8 @@ def reached(steps: set[tuple[Spot, Spot]], start: Spot, through: set[str]) -> se
 
 @given(FLOWS, st.sets(NAME))
 def test_what_is_there_is_reached_as_before_and_by_nothing_else(moved: list[Edge | Flow], existing: set[str]) -> None:
-    before = gathered(written(*moved)).values()
-    kept, absent = seen_through(written(*moved), existing)
+    before = merge_by_target(written(*moved)).values()
+    kept, absent = bypassed(written(*moved), existing)
     assert set(absent) == {each.asset.name for each in before} - existing
     assert all(each.sources for each in kept.values())
     gone = set(NAMES) - existing

@@ -1,9 +1,19 @@
-"""Destinations while their edges are gathered: what is an edge, and who is believed when two tell of the same."""
+"""Lineage targets: what is an edge, and which report counts when two describe the same target."""
 
 from __future__ import annotations
 
 import pytest
-from mcpush.lineage.graph import EXACT, PARSED, PARTIAL, Asset, Destination, external, gathered, listed, merged
+from mcpush.lineage.graph import (
+    EXACT,
+    PARSED,
+    PARTIAL,
+    LineageTarget,
+    external_asset,
+    listed,
+    merge_by_target,
+    merge_into_stream,
+)
+from mcpush.records import Asset
 
 TARGET = Asset("TABLE", "D", "S", "TARGET")
 ONE, TWO = Asset("TABLE", "D", "S", "ONE"), Asset("TABLE", "D", "S", "TWO")
@@ -11,8 +21,8 @@ ONE, TWO = Asset("TABLE", "D", "S", "ONE"), Asset("TABLE", "D", "S", "TWO")
 Mapping = tuple[str, Asset, str]  # target column, source, source column
 
 
-def destination(certainty: str, *edges: Asset | Mapping, asset: Asset = TARGET, origin: str = "test") -> Destination:
-    made = Destination(asset, origin, certainty)
+def destination(certainty: str, *edges: Asset | Mapping, asset: Asset = TARGET, origin: str = "test") -> LineageTarget:
+    made = LineageTarget(asset, origin, certainty)
     for edge in edges:
         if isinstance(edge, Asset):
             made.add(edge)
@@ -21,9 +31,9 @@ def destination(certainty: str, *edges: Asset | Mapping, asset: Asset = TARGET, 
     return made
 
 
-def mappings(of: Destination) -> set[tuple[str, str, str]]:
+def mappings(of: LineageTarget) -> set[tuple[str, str, str]]:
     """(target column, source, source column), read out of the record by the places it gives."""
-    record = of.record()
+    record = of.record().to_json()
     return {
         (column["name"], record["sources"][source["source"]]["name"], source["name"])
         for column in record["columns"]
@@ -43,7 +53,7 @@ def mappings(of: Destination) -> set[tuple[str, str, str]]:
     ],
 )
 def test_a_path_has_a_database_and_a_schema(path: str, database: str, schema: str) -> None:
-    assert external(path) == ("EXTERNAL", database, schema, path)
+    assert external_asset(path) == ("EXTERNAL", database, schema, path)
 
 
 @pytest.mark.parametrize(
@@ -66,12 +76,12 @@ def test_a_path_has_a_database_and_a_schema(path: str, database: str, schema: st
     ],
 )
 def test_a_path_ends_before_what_says_when(path: str, kept: str) -> None:
-    assert external(path).name == kept
+    assert external_asset(path).name == kept
 
 
 def test_a_stage_with_the_tables_name_is_a_source_of_it() -> None:
     made = destination(EXACT, Asset("EXTERNAL", *TARGET.key), Asset("VIEW", *TARGET.key))
-    assert [source["type"] for source in made.record()["sources"]] == ["EXTERNAL"]
+    assert [source["type"] for source in made.record().to_json()["sources"]] == ["EXTERNAL"]
 
 
 def test_what_was_written_under_another_name_is_taken_over() -> None:
@@ -83,9 +93,40 @@ def test_what_was_written_under_another_name_is_taken_over() -> None:
     assert now.certainty == PARSED
 
 
+def test_an_edge_that_is_found_twice_has_the_better_certainty_and_a_target_that_of_its_worst_edge() -> None:
+    made = LineageTarget(TARGET, "test", PARSED)
+    made.add(ONE, certainty=PARTIAL)
+    made.add(TWO)
+    assert made.certainty == PARTIAL
+    made.add(ONE)
+    assert made.certainty == PARSED
+
+
+def test_what_was_taken_over_is_as_uncertain_as_it_was_even_where_nothing_is_added() -> None:
+    now = destination(EXACT, ("A", ONE, "x"), TWO)
+    now.take(destination(PARTIAL, ("A", ONE, "x"), asset=TWO))
+    assert now.certainty == PARTIAL
+
+
+def test_a_renamed_table_has_the_columns_of_its_original() -> None:
+    renamed, original = destination(PARSED, ONE), destination(PARSED, ("a", TWO, "x"), ("b", TWO, "y"), asset=ONE)
+    renamed.copy_columns(original)
+    renamed.copy_columns(destination(PARSED, ("c", ONE, "z"), asset=TWO))
+    assert mappings(renamed) == {("a", "ONE", "a"), ("b", "ONE", "b")}
+
+
+def test_sources_and_columns_can_be_ordered_by_name() -> None:
+    made = destination(PARSED, ("b", TWO, "y"), ("a", TWO, "z"), ("a", ONE, "x"), ("a", TWO, "y")).ordered()
+    assert [source.name for source in made.sources.values()] == ["ONE", "TWO"]
+    assert [(name, list(pairs)) for name, pairs in made.columns.items()] == [
+        ("a", [(ONE.key, "x"), (TWO.key, "y"), (TWO.key, "z")]),
+        ("b", [(TWO.key, "y")]),
+    ]
+
+
 def test_a_record_refers_to_sources_by_their_places() -> None:
     made = destination(EXACT, TWO, ("A", ONE, "x"), ("A", TWO, "y"), ("B", ONE, "x"), ("A", ONE, "x"))
-    assert made.record() == {
+    assert made.record().to_json() == {
         "destination": {"type": "TABLE", "database": "D", "schema": "S", "name": "TARGET"},
         "sources": [
             {"type": "TABLE", "database": "D", "schema": "S", "name": "TWO"},
@@ -107,7 +148,7 @@ def test_an_edge_to_itself_is_none_whatever_type_it_is_given() -> None:
 
 
 def test_half_a_column_mapping_is_an_edge_of_tables() -> None:
-    made = Destination(TARGET, "test", EXACT)
+    made = LineageTarget(TARGET, "test", EXACT)
     made.add(ONE, "A", None)
     made.add(TWO, None, "B")
     assert list(made.sources.values()) == [ONE, TWO]
@@ -166,7 +207,7 @@ def test_places_hold_when_the_sources_stand_in_another_order() -> None:
 def test_gathering_makes_each_destination_one() -> None:
     other = TARGET._replace(name="OTHER")
     found = [destination(PARSED, ONE, origin="first"), destination(EXACT, TWO, asset=other), destination(PARSED, TWO)]
-    held = gathered(found)
+    held = merge_by_target(found)
     assert list(held) == [TARGET.key, other.key]
     assert list(held[TARGET.key].sources.values()) == [ONE, TWO]
     assert held[TARGET.key].origin == "first"
@@ -174,8 +215,8 @@ def test_gathering_makes_each_destination_one() -> None:
 
 def test_merging_a_stream_adds_what_is_known_and_ends_with_the_rest() -> None:
     other, third = TARGET._replace(name="OTHER"), TARGET._replace(name="THIRD")
-    known = gathered([destination(PARSED, TWO), destination(PARSED, ONE, asset=third)])
+    known = merge_by_target([destination(PARSED, TWO), destination(PARSED, ONE, asset=third)])
     stream = iter([destination(EXACT, ONE, asset=other), destination(EXACT, ONE)])
-    found = list(merged(stream, known))
+    found = list(merge_into_stream(stream, known))
     assert [each.asset for each in found] == [other, TARGET, third]
     assert [list(each.sources.values()) for each in found] == [[ONE], [ONE, TWO], [ONE]]

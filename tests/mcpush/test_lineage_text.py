@@ -1,4 +1,4 @@
-"""What a LineageLog has read, made into destinations: full names, guesses, what is left out and counted."""
+"""What a log of statements writes, with full names: guesses, what is left out and counted."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 
 from mcpush.collect.collector import Options
 from mcpush.collect.filters import Filters
-from mcpush.lineage.graph import Asset, Destination, gathered
-from mcpush.lineage.query_log import LineageLog
-from mcpush.lineage.texts import Named, add_schema_argument, read_log, schema_of
-from mcpush.records import Json
-from mcpush.sql import Defaults
+from mcpush.lineage.graph import LineageTarget, merge_by_target
+from mcpush.lineage.query_log import FullName, LoggedStatement, statement_lineage
+from mcpush.lineage.schema_manifest import add_schema_argument, schema_of
+from mcpush.records import Asset, Json
+from mcpush.sql import Defaults, TableName
 
 UNKNOWN = "no schema"
 
@@ -23,27 +23,23 @@ def options(*argv: str) -> Options:
     return Options(Filters(), parser.parse_args(argv))
 
 
-def complete(reference: Json, to: Options) -> Named | None:
+def read(to: Options, *statements: str) -> list[LineageTarget]:
     """A fixture: names without a schema are in PUBLIC, which is a guess; those that start with X are nowhere."""
-    if reference["name"].startswith("X"):
-        to.skip(UNKNOWN, reference["name"])
-        return None
-    return Named(
-        Asset("TABLE", "D", reference["schema"] or "PUBLIC", reference["name"]), is_sure=bool(reference["schema"])
-    )
 
+    def complete(table: TableName) -> FullName | None:
+        if table.name.startswith("X"):
+            to.skip(UNKNOWN, table.name)
+            return None
+        return FullName(Asset("TABLE", "D", table.schema or "PUBLIC", table.name), is_sure=bool(table.schema))
 
-def read(to: Options, *statements: str, database: str | None = "D") -> list[Destination]:
-    with LineageLog("snowflake", workers=0, origin="somewhere") as log:
-        for text in statements:
-            log.add(text, defaults=Defaults(database, None))
-        return list(read_log(log, complete, to))
+    logged = (LoggedStatement(text, defaults=Defaults("D")) for text in statements)
+    return list(statement_lineage(logged, "snowflake", complete, to.skip, origin="somewhere"))
 
 
 def test_tables_and_columns_come_with_the_logs_origin_and_certainty() -> None:
     to = options()
     (found,) = read(to, "INSERT INTO S.T (A) SELECT U.B FROM S.U AS U")
-    assert found.record() == {
+    assert found.record().to_json() == {
         "destination": {"type": "TABLE", "database": "D", "schema": "S", "name": "T"},
         "sources": [{"type": "TABLE", "database": "D", "schema": "S", "name": "U"}],
         "columns": [{"name": "A", "sources": [{"source": 0, "name": "B"}]}],
@@ -67,7 +63,7 @@ def test_what_has_no_full_name_is_left_out_with_its_columns() -> None:
         "INSERT INTO X2 SELECT A FROM S.U",
         "INSERT INTO S.V SELECT A FROM X3",
     )
-    (record,) = [each.record() for each in found]
+    (record,) = [each.record().to_json() for each in found]
     assert [source["name"] for source in record["sources"]] == ["U"]
     assert record["columns"] == [{"name": "B", "sources": [{"source": 0, "name": "D"}]}]
     assert to.skipped == {UNKNOWN: 3}
@@ -85,7 +81,7 @@ def test_two_names_of_one_table_become_one_destination() -> None:
     texts = ("INSERT INTO PUBLIC.T (A) SELECT B FROM S.U", "INSERT INTO T (A) SELECT C FROM S.W")
     found = read(options(), *texts)
     assert len(found) == 2
-    (record,) = [each.record() for each in gathered(found).values()]
+    (record,) = [each.record().to_json() for each in merge_by_target(found).values()]
     assert [source["name"] for source in record["sources"]] == ["U", "W"]
     assert [source["name"] for source in record["columns"][0]["sources"]] == ["B", "C"]
     assert record["certainty"] == "partial"
@@ -100,7 +96,7 @@ def test_a_schema_manifest_is_the_catalog_and_without_one_it_is_empty(tmp_path: 
         {"end": True, "records": 1, "skipped": {}, "skipped_examples": {}},
     ]  # fmt: skip
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    found = schema_of(options("--schema-manifest", str(path))).find(("D", "S", "V"))
+    found = schema_of(options("--schema-manifest", str(path)).arguments).find(("D", "S", "V"))
     assert found is not None
     assert (found[0].kind, found[1]) == ("VIEW", ("A",))
-    assert len(schema_of(options())) == 0
+    assert len(schema_of(options().arguments)) == 0

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from mcpush.lineage.query_log import schema_from_manifest
+from mcpush.lineage.schema_manifest import schema_from_manifest
 from mcpush.sql import Defaults, Extraction, Schema, TableName, extract
+from mcpush.sql.session import defaults_after
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -154,6 +155,69 @@ def test_two_names_that_differ_in_case_alone_stay_two() -> None:
     schema.add(TableName("D", "S", "t"), ["b"])
     assert sources('SELECT 1 FROM "t"', "snowflake", Defaults("D", "S"), schema) == ["D.S.t"]
     assert sources("SELECT 1 FROM t", "snowflake", Defaults("D", "S"), schema) == ["D.S.T"]
+
+
+# -- search paths -----------------------------------------------------------------------------------------
+
+DEV = Defaults("dev")
+
+
+@pytest.mark.parametrize(
+    ("text", "session"),
+    [
+        ("SET search_path TO sales", DEV.in_schemas("sales")),
+        ("set search_path = 'sales', \"Odd Name\";", DEV.in_schemas("sales", "odd name")),
+        ("SET SESSION search_path TO '$user', public", DEV.in_schemas("public")),
+        ("/* " + "x" * 300 + " */ SET search_path TO Sales, PG_TEMP, Odd", DEV.in_schemas("sales", "odd")),
+        ("SET search_path TO 'a, b'", DEV),
+        ("RESET search_path", DEV),
+        ("SET search_path TO DEFAULT", DEV),
+        ("SELECT 'search_path' FROM t", DEV.in_schemas("before")),
+        ("SET query_group TO 'search_path'", DEV.in_schemas("before")),
+        ("RESET ALL", DEV.in_schemas("before")),
+        ("SET search_path TO 'unfinished", DEV.in_schemas("before")),
+    ],
+)
+def test_a_search_path_is_read_wherever_a_statement_is(text: str, session: Defaults) -> None:
+    before = DEV.in_schemas("before")
+    assert extract(text, "redshift", before).defaults == session
+    assert defaults_after(text, "redshift", before) == session
+
+
+def test_a_quoted_schema_of_a_search_path_keeps_its_case() -> None:
+    found = extract("SET search_path TO Plain, 'Text', \"Name\"", "postgres").defaults
+    assert found.search_path == ("plain", "Text", "Name")
+
+
+def test_the_users_schema_is_on_the_search_path_where_there_is_one() -> None:
+    path = "SET search_path TO '$user', public"
+    assert extract(path, "redshift", Defaults("dev", user_schema="alice")).defaults.search_path == ("alice", "public")
+    assert extract(path, "redshift", Defaults("dev")).defaults.schema == "public"
+
+
+def test_a_name_is_looked_up_in_the_order_of_the_search_path() -> None:
+    schema = Schema()
+    for place, name in (("archive", "orders"), ("sales", "orders"), ("sales", "returns"), ("other", "lost")):
+        schema.add(TableName("dev", place, name, "VIEW"), [])
+    sql = "SET search_path TO scratch, archive, sales; INSERT INTO returns SELECT 1 FROM orders, lost, other.lost"
+    (lineage,) = extract(sql, "redshift", Defaults("dev"), schema).lineages
+    named = {str(table): (table.kind, table.is_guess) for table in (lineage.target, *lineage.sources) if table}
+    assert named == {
+        "dev.sales.returns": ("VIEW", False),
+        "dev.archive.orders": ("VIEW", False),
+        "dev.scratch.lost": ("TABLE", True),
+        "dev.other.lost": ("VIEW", False),
+    }
+
+
+def test_without_a_catalog_a_search_path_of_several_schemas_completes_no_name() -> None:
+    assert sources("SET search_path TO a, b; SELECT 1 FROM t", "redshift", Defaults("dev")) == ["dev.t"]
+
+
+def test_another_database_keeps_the_search_path_and_another_schema_replaces_it() -> None:
+    several = DEV.in_schemas("a", "b")
+    assert extract("USE prod", "redshift", several).defaults == Defaults("prod").in_schemas("a", "b")
+    assert extract("SET search_path TO c", "redshift", several).defaults == Defaults("dev", "c")
 
 
 def test_an_ambiguous_column_of_unknown_tables_is_left_out() -> None:

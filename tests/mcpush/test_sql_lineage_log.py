@@ -13,9 +13,10 @@ from typing import Any
 import psutil
 import pytest
 from mcpush.lineage.fingerprint import Fingerprint
+from mcpush.lineage.graph import Target
 from mcpush.lineage.query_log import LineageLog
 from mcpush.sql import Defaults, Schema, TableName
-from mcpush.sql.names import dialect_of
+from mcpush.sql.dialects import dialect_of
 
 DEFAULTS = Defaults("dev", "public")
 START = datetime(2026, 11, 22, tzinfo=timezone.utc)
@@ -23,23 +24,15 @@ START = datetime(2026, 11, 22, tzinfo=timezone.utc)
 Edges = dict[str, tuple[set[str], set[tuple[str, str]]]]
 
 
-def name_of(reference: dict[str, Any]) -> str:
-    parts = (reference["database"], reference["schema"], reference["name"])
-    return ".".join(part for part in parts if part)
-
-
-def edges(records: Iterable[dict[str, Any]]) -> Edges:
-    """{destination: (sources, {(source column, destination column)})}."""
+def edges(targets: Iterable[Target[TableName]]) -> Edges:
+    """{target: (sources, {(source column, target column)})}."""
     found: Edges = {}
-    for record in records:
-        sources = [name_of(source) for source in record["sources"]]
+    for target in targets:
         columns = {
-            (f"{sources[pair['source']]}.{pair['name']}", column["name"])
-            for column in record["columns"]
-            for pair in column["sources"]
+            (f"{source}.{column}", name) for name in target.columns for source, column in target.written_to(name)
         }
-        assert name_of(record["destination"]) not in found, "one record for each destination"
-        found[name_of(record["destination"])] = (set(sources), columns)
+        assert str(target.asset) not in found, "each target once"
+        found[str(target.asset)] = (set(map(str, target.sources.values())), columns)
     return found
 
 
@@ -48,7 +41,7 @@ def read(statements: Iterable[tuple[str | None, str]], workers: int = 0, **optio
     with LineageLog(options.pop("dialect", "redshift"), workers=workers, **options) as log:
         for number, (session, text) in enumerate(statements):
             log.add(text, session=session, defaults=DEFAULTS, at=START + timedelta(seconds=number))
-        return edges(log.records())
+        return edges(log.targets())
 
 
 BOTH = pytest.mark.parametrize("workers", [0, 2], ids=["in this process", "in workers"])
@@ -149,7 +142,7 @@ def test_use_holds_until_the_log_itself_reports_other_defaults() -> None:
         log.add("INSERT INTO t SELECT x FROM u", session="1", defaults=given)
         log.add("INSERT INTO t SELECT x FROM u", session="2", defaults=given)
         log.add("INSERT INTO t SELECT x FROM u", session="1", defaults=Defaults("C", "S"))
-        found = edges(log.records())
+        found = edges(log.targets())
     assert {target: sources for target, (sources, _) in found.items()} == {
         "A.S.T": {"A.S.U"},
         "B.Q.T": {"B.Q.U"},
@@ -193,7 +186,7 @@ def test_without_session_and_time_a_temporary_table_is_found_in_any_order() -> N
     with LineageLog("redshift", workers=0) as log:
         log.add("CREATE TABLE d AS SELECT a FROM t", defaults=DEFAULTS)
         log.add("CREATE TEMP TABLE t AS SELECT x AS a FROM real", defaults=DEFAULTS)
-        found = edges(log.records())
+        found = edges(log.targets())
     assert found == {"dev.public.d": ({"dev.public.real"}, {("dev.public.real.x", "a")})}
 
 
@@ -204,7 +197,7 @@ def test_repeats_are_read_once_and_counted_always(workers: int) -> None:
             at = START + timedelta(seconds=number)
             log.add(f"INSERT INTO t SELECT a, 'run {number}' FROM s WHERE n = {number}", session=str(number), at=at)
             log.add(f"INSERT INTO broken SELECT (( FROM x WHERE n = {number}", session=str(number), at=at)
-        found = edges(log.records())
+        found = edges(log.targets())
         assert log.statements == 600
         assert log.distinct == 2
         assert log.skipped == {"cannot be parsed": (300, log.skipped["cannot be parsed"][1])}
@@ -220,14 +213,14 @@ def test_the_same_text_means_other_tables_in_another_schema_or_session() -> None
             "CREATE TEMP TABLE u AS SELECT b AS a FROM real", session="9", defaults=Defaults("dev", "one"), at=START
         )
         log.add(text, session="9", defaults=Defaults("dev", "one"), at=START)
-        found = edges(log.records())
+        found = edges(log.targets())
     assert {target: sources for target, (sources, _) in found.items()} == {
         "dev.one.t": {"dev.one.u", "dev.one.real"},
         "dev.two.t": {"dev.two.u"},
     }
 
 
-def test_records_hold_no_destination_without_sources_and_no_edge_to_itself() -> None:
+def test_no_target_is_without_sources_and_no_edge_leads_to_itself() -> None:
     found = read(
         [
             ("1", "INSERT INTO t VALUES (1, 'a'), (2, 'b')"),
@@ -250,16 +243,16 @@ def test_fields_of_structs_become_the_column_the_catalog_has() -> None:
             "CREATE TABLE x AS SELECT item.sku AS a, item.known AS b, free.c AS c FROM orders, other AS free",
             defaults=Defaults("p", "d"),
         )
-        found = edges(log.records())
+        found = edges(log.targets())
     assert found["p.d.x"][1] == {("p.d.orders.item", "a"), ("p.d.orders.item.known", "b"), ("p.d.other.c", "c")}
 
 
 def test_certainty_is_partial_as_long_as_an_edge_was_only_seen_in_a_statement_cut_off() -> None:
     with LineageLog("redshift", workers=0) as log:
         log.add("INSERT INTO t SELECT a FROM s JOIN u ON s.i = u.i WHERE n = 'cut", defaults=DEFAULTS, truncated=True)
-        assert [record["certainty"] for record in log.records()] == ["partial"]
+        assert [target.certainty for target in log.targets()] == ["partial"]
         log.add("INSERT INTO t SELECT s.a FROM s JOIN u ON s.i = u.i", defaults=DEFAULTS)
-        assert [record["certainty"] for record in log.records()] == ["parsed"]
+        assert [target.certainty for target in log.targets()] == ["parsed"]
         assert log.skipped["truncated statement"][0] == 1
 
 
@@ -271,7 +264,7 @@ def test_a_statement_whose_parsing_never_ends_is_counted_and_the_log_goes_on() -
         log.add(endless, session="1")
         for number in range(20):
             log.add(f"INSERT INTO c{number} SELECT x FROM d", session="1")
-        found = edges(log.records())
+        found = edges(log.targets())
         assert log.skipped["over the time limit"] == (1, endless[:200])
     assert len(found) == 21
     assert "BAD" not in found
@@ -302,12 +295,12 @@ def test_a_worker_does_not_outlive_a_parent_that_was_killed_while_it_parsed() ->
     assert gone
 
 
-def test_a_log_can_be_read_on_after_its_records_were_taken() -> None:
+def test_a_log_can_be_read_on_after_its_targets_were_taken() -> None:
     with LineageLog("hive", workers=1) as log:
         log.add("INSERT INTO a SELECT x FROM b")
-        assert set(edges(log.records())) == {"a"}
+        assert set(edges(log.targets())) == {"a"}
         log.add("INSERT INTO c SELECT x FROM d")
-        assert set(edges(log.records())) == {"a", "c"}
+        assert set(edges(log.targets())) == {"a", "c"}
 
 
 @pytest.mark.parametrize(
@@ -376,11 +369,45 @@ def test_a_fingerprint_joins_literals_only(dialect: str, one: str, other: str, s
         ("databricks", ["SET CATALOG prod; USE sales"]),
         ("bigquery", ["SET @@dataset_project_id = 'prod'", "SET @@dataset_id = 'sales'"]),
         ("redshift", ["USE prod", "SET search_path TO sales"]),
+        ("redshift", ["SET search_path TO other", "USE prod", "SET /* now */ SESSION search_path TO sales"]),
     ],
 )
 def test_a_session_is_where_its_last_use_says(dialect: str, texts: list[str]) -> None:
     found = read([("1", text) for text in [*texts, "INSERT INTO o SELECT a FROM i"]], dialect=dialect)
     assert [name.lower() for name in found] == ["prod.sales.o"]
+
+
+def test_a_search_path_lasts_until_it_is_reset_and_a_guess_makes_an_edge_less_certain() -> None:
+    schema = Schema()
+    schema.add(TableName("dev", "two", "known"), [])
+    with LineageLog("redshift", workers=0, schema=schema) as log:
+        for text in (
+            "SET search_path TO one, two",
+            "INSERT INTO x.a SELECT v FROM known",
+            "INSERT INTO x.b SELECT v FROM unknown",
+            "RESET search_path",
+            "INSERT INTO x.c SELECT v FROM known",
+        ):
+            log.add(text, session="1", defaults=Defaults("dev"), at=START)
+        found = {str(target.asset): target for target in log.targets()}
+    assert {name: [str(source) for source in target.sources.values()] for name, target in found.items()} == {
+        "dev.x.a": ["dev.two.known"],
+        "dev.x.b": ["dev.one.unknown"],
+        "dev.x.c": ["dev.known"],
+    }
+    assert {name: target.certainty for name, target in found.items()} == {
+        "dev.x.a": "parsed",
+        "dev.x.b": "partial",
+        "dev.x.c": "parsed",
+    }
+
+
+def test_statements_that_set_other_search_paths_by_a_literal_are_no_repeats() -> None:
+    found = read(
+        [(name, f"SET search_path TO '{name}'; INSERT INTO x.{name} SELECT v FROM t") for name in ("a", "b")]
+        + [("c", f"SET search_path TO '{name}'; INSERT INTO x.t SELECT v FROM t") for name in ("a", "b")]
+    )
+    assert found["dev.x.t"][0] == {"dev.a.t", "dev.b.t"}
 
 
 @pytest.mark.parametrize(

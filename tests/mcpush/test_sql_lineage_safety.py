@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from mcpush.lineage.fingerprint import Fingerprint
 from mcpush.lineage.query_log import LineageLog
 from mcpush.sql import Defaults, Extraction, extract
-from mcpush.sql.names import dialect_of
+from mcpush.sql.dialects import dialect_of
 
 DEEP = 30_000
 INSERT = "INSERT INTO x SELECT "
@@ -66,11 +66,11 @@ def test_hostile_statements_end_in_an_answer_or_a_counted_skip_and_the_process_l
         for number, text in enumerate(HOSTILE.values()):
             log.add(text, session=str(number), defaults=Defaults("D", "S"))
             log.add(f"INSERT INTO after_{number} SELECT a FROM fine", session=str(number), defaults=Defaults("D", "S"))
-        found = {record["destination"]["name"]: record for record in log.records()}
+        found = {target.asset.name: {source.name for source in target.sources.values()} for target in log.targets()}
         counted = sum(count for count, _ in log.skipped.values())
     for number in range(len(HOSTILE)):
-        assert [source["name"] for source in found[f"AFTER_{number}"]["sources"]] == ["FINE"]
-    assert {source["name"] for source in found["X"]["sources"]} >= {"T"}
+        assert found[f"AFTER_{number}"] == {"FINE"}
+    assert found["X"] >= {"T"}
     assert counted >= 10
     assert all(len(example) <= 200 for _, example in log.skipped.values())
 

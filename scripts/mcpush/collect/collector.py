@@ -23,7 +23,7 @@ from mcpush.lock import only_run
 from mcpush.manifest import Header, Writer
 from mcpush.pending import PushStatus, pending_manifest
 from mcpush.program import add_manifest, make_parser, run
-from mcpush.records import Json, TimeRange, iso_utc
+from mcpush.records import Json, LineageRecord, TimeRange, iso_utc
 from mcpush.redaction import redact
 from mcpush.summary import CollectSummary, Summary
 
@@ -84,7 +84,7 @@ class Collector:
     warehouse: str
     resource: str
     connect: Callable[[], AbstractContextManager[Any]]
-    collect: Callable[[Any, Options], Iterator[Json]]
+    collect: Callable[[Any, Options], Iterator[Any]]
     targets: Callable[[Any, Options], Iterator[str]]
     explain: Callable[[BaseException], PushIngestionError | None]
     description: str
@@ -231,7 +231,7 @@ def collect_into(manifest: Path, collector: Collector, options: Options, summary
         Progress("collecting") as progress,
     ):
         for record in _interruptible(collector.collect(connection, options)):
-            writer.write(record)
+            writer.write(record.to_json() if isinstance(record, LineageRecord) else record)
             progress.advance()
         if options.filters.include and not writer.records:
             options.skip(NOTHING_INCLUDED, f"{' '.join(options.filters.include)} (all of a database: 'SHOP.*')")

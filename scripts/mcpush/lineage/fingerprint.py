@@ -17,6 +17,7 @@ _LITERALS_MATTER = (
     "IDENTIFIER", "COPY", "UNLOAD", "DIRECTORY", "EXEC", "EXTERNAL", "INPATH", "INFILE", "OPTIONS", "PIVOT", "LOCATION",
     "PROCEDURE", "EXPORT", "_PARTITIONS_", "FILES", "DICT", "JOINGET", "TABLE_CHANGES", "STREAM", "STAGE", "TASK",
     "PIPE", "$$", "://", "'/", "'@", "URL", "NAMED_STRUCT", "ADD_FILES", "SNAPSHOT",
+    "SEARCH_PATH",
 )  # fmt: skip
 # A function in the place of a table that is given a literal, which may be a table's name: FROM f('t'), TABLE('t').
 _FIRST_ARGUMENT = re.compile(r"\(\s*\?")
@@ -41,27 +42,28 @@ class Fingerprint:
 
     def key(self, text: str) -> bytes:
         """The key of a statement; the same for the same statement with other literals."""
-        return digest(self.normal(text))
+        normal = self._normal(text)
+        # Two kinds of keys, so that a text with a `?` of its own never has the key of a text without literals.
+        return digest(text, b"text") if normal is None else digest(normal, b"normal")
 
-    def normal(self, text: str) -> str:
-        """The text with `?` for every literal and without comments; the text itself where literals matter."""
+    def _normal(self, text: str) -> str | None:
+        """The text with `?` for every literal and without comments; None where literals matter."""
         if self._names_by_string:
-            return text
+            return None
         upper = text.upper()
         for word in self._literals_matter:  # a loop: this is the path of every repeat
             if word in upper:
-                return text
+                return None
         if self._has_raw_strings and ("R'" in upper or 'R"' in upper):
-            return text
+            return None
         try:
             normal = self._pattern.sub(self._replace, text)
         except _OwnKeyError:
-            return text
+            return None
         # In a stage's path digits are no number: @stage/2026/x.
         if "@" in normal or _names_in_function(normal):
-            return text
-        # A marker no statement starts with keeps these keys apart from those of whole texts.
-        return "\0" + (_IN_LIST.sub("IN (?)", normal) if "?," in normal else normal)
+            return None
+        return _IN_LIST.sub("IN (?)", normal) if "?," in normal else normal
 
     def _replace(self, found: re.Match[str]) -> str:
         piece = found.group()
@@ -91,8 +93,9 @@ def _names_in_function(normal: str) -> bool:
     )
 
 
-def digest(text: str) -> bytes:
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+def digest(text: str, kind: bytes = b"") -> bytes:
+    """16 bytes for a text; texts of different kinds have different ones."""
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16, person=kind).digest()
 
 
 def _literal_pattern(dialect: Dialect) -> str:

@@ -1,9 +1,9 @@
-"""Lineage edges while they are gathered: assets, and destinations with their sources and column mappings.
+"""The lineage graph: targets with their sources and column mappings, from any number of places to one record each.
 
-From whatever tells of edges (a system view, the catalog, SQL text through texts.py) to lineage manifest
-records, one for each destination.
+A collector makes one `LineageTarget` for each table that a row or a statement writes. `merge_by_target` brings
+together what several places report about one table, and `bypass_missing_tables` removes tables that no longer exist.
 
-    orders = Destination(Asset("TABLE", "SHOP", "PUBLIC", "ORDERS"), "access_history", EXACT)
+    orders = LineageTarget(Asset("TABLE", "SHOP", "PUBLIC", "ORDERS"), "access_history", EXACT)
     orders.add(Asset("TABLE", "RAW", "SHOP", "ORDERS"), "ID", "ORDER_ID")
     orders.record()
 """
@@ -11,48 +11,248 @@ records, one for each destination.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Generic, Protocol, TypeVar
 
-from mcpush.records import Json
+from mcpush.records import Asset, ColumnLineage, ColumnSource, LineageRecord
 
-# What a manifest's ``certainty`` may be, the most certain first.
+# What a record's ``certainty`` may be, the most certain first.
 CERTAINTIES = EXACT, PARSED, PARTIAL = "exact", "parsed", "partial"
 
-Key = tuple[str, str, str]  # database, schema and name, as the catalog spells them
+Key = tuple[str | None, str | None, str]  # database, schema and name; a name in a statement may lack the first two
 
 
-class Asset(NamedTuple):
-    """A table, view or place outside the warehouse; ``type`` is one that lineage references take."""
-
-    type: str
-    database: str
-    schema: str
-    name: str
+class Node(Protocol):
+    """What lineage leads to and from: an asset, or a table as statements name it."""
 
     @property
-    def key(self) -> Key:
-        return self.database, self.schema, self.name
+    def key(self) -> Key: ...
 
     @property
-    def is_external(self) -> bool:
-        """A stage may have the name of the table that it fills."""
-        return self.type == "EXTERNAL"
+    def is_external(self) -> bool: ...
 
-    def __str__(self) -> str:
-        return ".".join(self.key)
 
+N = TypeVar("N", bound=Node)
+Place = tuple[N, str | None]  # a column, or with None the whole table
+
+
+def least_certain(*certainties: str) -> str:
+    return max(certainties, key=CERTAINTIES.index)
+
+
+class Target(Generic[N]):
+    """What is known of one target so far. Sources and columns keep their order.
+
+    ``sources`` are by key. ``columns`` has, for each column of the target, the keys of sources with the names of their
+    columns. ``certainty`` is that of the edges which ``add`` adds, unless it is told another one.
+    """
+
+    def __init__(self, asset: N, origin: str, certainty: str) -> None:
+        self.asset = asset
+        self.origin = origin
+        self.sources: dict[Key, N] = {}
+        self.columns: dict[str, dict[tuple[Key, str], None]] = {}
+        self._certainty = certainty
+        self._certainties: dict[Key, str] = {}  # of each source
+
+    @property
+    def certainty(self) -> str:
+        """That of the least certain source."""
+        return least_certain(*self._certainties.values()) if self._certainties else self._certainty
+
+    def add(
+        self,
+        source: N,
+        target_column: str | None = None,
+        source_column: str | None = None,
+        certainty: str | None = None,
+    ) -> None:
+        """Add an edge, and with both columns a column mapping. Skips an edge of the target to itself.
+
+        An edge that is added twice has the better certainty of the two.
+        """
+        key, certainty = source.key, certainty or self._certainty
+        if key == self.asset.key and source.is_external == self.asset.is_external:
+            return
+        self.sources.setdefault(key, source)
+        known = self._certainties.get(key, certainty)
+        self._certainties[key] = min(known, certainty, key=CERTAINTIES.index)
+        if target_column and source_column:
+            self.columns.setdefault(target_column, {})[key, source_column] = None
+
+    def take(self, other: Target[N]) -> None:
+        """Add the edges of a table that was renamed to this one, or swapped with it."""
+        before = dict(self._certainties)
+        for column in (None, *other.columns):
+            for source, source_column in other.written_to(column):
+                self.add(source, column, source_column)
+        for key in other.sources.keys() & self.sources.keys():
+            self._certainties[key] = least_certain(other._certainties[key], before.get(key, EXACT))
+
+    def copy_columns(self, original: Target[N]) -> None:
+        """Map the columns that are known of a source to columns of the same name: after RENAME, CLONE, …"""
+        if original.asset.key in self.sources:
+            for name in list(original.columns):
+                self._map(name, [(original.asset.key, name)])
+
+    def merge(self, other: Target[N]) -> None:
+        """Add what was found about the same target elsewhere. Only what is new lowers the certainty.
+
+        What the warehouse itself reports takes precedence: where one of the two is exact, it decides a source's type,
+        and a column that it maps gets no further mapping from a text.
+        """
+        is_settled = self.certainty == EXACT and other.certainty != EXACT
+        is_exact = other.certainty == EXACT
+        for key, source in other.sources.items():
+            if key not in self.sources:
+                self._certainties[key] = other._certainties[key]
+            if key not in self.sources or is_exact:
+                self.sources[key] = source
+        for name, pairs in other.columns.items():
+            if is_settled and name in self.columns:
+                continue
+            for pair in pairs.keys() - self.columns.get(name, {}).keys():
+                self._certainties[pair[0]] = least_certain(self._certainties[pair[0]], other._certainties[pair[0]])
+            self._map(name, pairs)
+
+    def _map(self, name: str, pairs: Iterable[tuple[Key, str]]) -> None:
+        new = dict.fromkeys(pairs)
+        if new:
+            self.columns.setdefault(name, {}).update(new)
+
+    def written_to(self, column: str | None) -> dict[Place[N], str]:
+        """Where the table's content comes from, or one column's, with the certainty of each."""
+        if column is None:
+            return {(source, None): self._certainties[key] for key, source in self.sources.items()}
+        pairs = self.columns.get(column)
+        if pairs is None:  # statements name a column in any case
+            pairs = {
+                pair: None for name, pairs in self.columns.items() if name.lower() == column.lower() for pair in pairs
+            }
+        return {(self.sources[key], name): self._certainties[key] for key, name in pairs}
+
+    def ordered(self) -> Target[N]:
+        """The same with sources and columns in the order of their names."""
+        made = Target(self.asset, self.origin, self._certainty)
+        for key, source in sorted(self.sources.items(), key=lambda item: str(item[1])):
+            made.add(source, certainty=self._certainties[key])
+        places = {key: place for place, key in enumerate(made.sources)}
+        for name, pairs in sorted(self.columns.items()):
+            made._map(name, sorted(pairs, key=lambda pair: (places[pair[0]], pair[1])))
+        return made
+
+    def record(self: Target[Asset]) -> LineageRecord:
+        """The manifest record (references/manifest.md)."""
+        places = {key: place for place, key in enumerate(self.sources)}
+        return LineageRecord(
+            self.asset,
+            list(self.sources.values()),
+            [
+                ColumnLineage(name, [ColumnSource(places[key], column) for key, column in pairs])
+                for name, pairs in self.columns.items()
+            ],
+            self.origin,
+            self.certainty,
+        )
+
+
+LineageTarget = Target[Asset]
+
+
+# --- merging -------------------------------------------------------------------------------------------
+
+
+def merge_by_target(found: Iterable[Target[N]]) -> dict[Key, Target[N]]:
+    """Each target once, by its key, with all that was found about it. The first one's origin stays."""
+    known: dict[Key, Target[N]] = {}
+    for target in found:
+        held = known.setdefault(target.asset.key, target)
+        if held is not target:
+            held.merge(target)
+    return known
+
+
+def merge_into_stream(found: Iterable[Target[N]], known: dict[Key, Target[N]]) -> Iterator[Target[N]]:
+    """Targets that come one at a time, each once, with what is known of them added; then the rest of the known.
+
+    For streams too long to be held. Removes what it has used from ``known``.
+    """
+    for target in found:
+        addition = known.pop(target.asset.key, None)
+        if addition is not None:
+            target.merge(addition)
+        yield target
+    yield from known.values()
+
+
+# --- tables that no longer exist -----------------------------------------------------------------------
+
+
+def missing_tables(targets: Iterable[Target[N]], exists: Callable[[N], bool]) -> list[N]:
+    """The assets that were written into but do not exist. Assets outside the warehouse always exist."""
+    return [target.asset for target in targets if not (target.asset.is_external or exists(target.asset))]
+
+
+def bypass_missing_tables(
+    targets: Mapping[Key, Target[N]], exists: Callable[[N], bool], *, drop_unknown: bool = False
+) -> Iterator[Target[N]]:
+    """The targets that exist, with sources that do.
+
+    The sources of a table that is gone (temporary, renamed, swapped, dropped) replace it, through as many such tables
+    as it takes, and so do its columns' sources for its columns. An edge is as certain as the least certain on its way.
+    A missing source of which nothing is known stays, as it may lie where the catalog cannot look, or is dropped with
+    ``drop_unknown``.
+    """
+
+    def is_bypassed(asset: N) -> bool:
+        if asset.is_external or exists(asset):
+            return False
+        content = targets.get(asset.key)
+        return drop_unknown or (content is not None and bool(content.sources))
+
+    for target in targets.values():
+        if not (target.asset.is_external or exists(target.asset)):
+            continue
+        made = Target(target.asset, target.origin, target.certainty)
+        for name in (None, *target.columns):
+            for (source, column), certainty in _origins(target, name, targets, is_bypassed).items():
+                made.add(source, name, column, certainty)
+        if made.sources:
+            yield made
+
+
+def _origins(
+    target: Target[N], column: str | None, targets: Mapping[Key, Target[N]], is_bypassed: Callable[[N], bool]
+) -> dict[Place[N], str]:
+    """Where a target's content comes from, or one column's: the places that stay, with the certainty of the way."""
+    found = target.written_to(column)
+    bypassed: set[Place[N]] = set()
+    waiting = deque(found)
+    while waiting:
+        place = waiting.popleft()
+        if not is_bypassed(place[0]):
+            continue
+        bypassed.add(place)
+        content = targets.get(place[0].key)
+        for further, certainty in content.written_to(place[1]).items() if content else ():
+            reached = least_certain(found[place], certainty)
+            if further not in found or CERTAINTIES.index(reached) < CERTAINTIES.index(found[further]):
+                found[further] = reached
+                waiting.append(further)
+    return {place: certainty for place, certainty in found.items() if place not in bypassed}
+
+
+# --- names ---------------------------------------------------------------------------------------------
 
 # Parts of a path that say when, not what: ``dt=2026-11-22``, ``2026``, ``20261122``, ``2026-11-22T09``.
-# ADAPT: further forms of such folders, where paths have others.
 _PARTITION = re.compile(r"[^=]+=.*|(19|20)\d\d([-_.:T]?\d\d)*Z?")
 
 
-def external(path: str) -> Asset:
-    """A path outside the warehouse. Monte Carlo wants a database and a schema: scheme and bucket stand in.
+def external_asset(path: str) -> Asset:
+    """A path outside the warehouse. Monte Carlo requires a database and a schema: scheme and bucket stand in.
 
-    The path is cut before its first partition, or every hour of a load would be an asset of its own for ever.
+    The path is cut before its first partition, or every hour of a load would become an asset of its own.
     """
     scheme, mark, rest = path.partition("://")
     if not mark:
@@ -65,169 +265,6 @@ def external(path: str) -> Asset:
     return Asset("EXTERNAL", scheme or "external", bucket or scheme or "external", path)
 
 
-@dataclass
-class Destination:
-    """One destination while its edges come in; sources and columns keep their order.
-
-    ``columns`` has, for each column of the destination, the keys of sources with the names of their columns.
-    """
-
-    asset: Asset
-    origin: str
-    certainty: str
-    sources: dict[Key, Asset] = field(default_factory=dict)
-    columns: dict[str, dict[tuple[Key, str], None]] = field(default_factory=dict)
-
-    def add(self, source: Asset, target_column: str | None = None, source_column: str | None = None) -> None:
-        """Add an edge, and with both columns a column mapping. An edge to itself tells nothing."""
-        if source.key == self.asset.key and source.is_external == self.asset.is_external:
-            return
-        self.sources.setdefault(source.key, source)
-        if target_column and source_column:
-            self.columns.setdefault(target_column, {})[source.key, source_column] = None
-
-    def take(self, other: Destination) -> None:
-        """Add another destination's edges: what was written into it is found here since."""
-        for source in other.sources.values():
-            self.add(source)
-        for name, pairs in other.columns.items():
-            for key, column in pairs:
-                self.add(other.sources[key], name, column)
-        self.certainty = max(self.certainty, other.certainty, key=CERTAINTIES.index)
-
-    def merge(self, other: Destination) -> None:
-        """Add another's edges to the same destination; what it adds comes with its certainty.
-
-        What the warehouse itself says stands: where one of the two is exact, its word on a source's type counts, and
-        a column that it maps gets no further mapping from a text.
-        """
-        edges = self._edges()
-        is_settled = self.certainty == EXACT and other.certainty != EXACT
-        for key, source in other.sources.items():
-            if key not in self.sources or other.certainty == EXACT:
-                self.sources[key] = source
-        for name, pairs in other.columns.items():
-            if not (is_settled and name in self.columns):
-                self.columns.setdefault(name, {}).update(pairs)
-        if self._edges() > edges:
-            self.certainty = max(self.certainty, other.certainty, key=CERTAINTIES.index)
-
-    def _edges(self) -> int:
-        return len(self.sources) + sum(len(pairs) for pairs in self.columns.values())
-
-    def record(self) -> Json:
-        """The manifest record (references/manifest.md)."""
-        places = {key: place for place, key in enumerate(self.sources)}
-        return {
-            "destination": self.asset._asdict(),
-            "sources": [source._asdict() for source in self.sources.values()],
-            "columns": [
-                {"name": name, "sources": [{"source": places[key], "name": column} for key, column in pairs]}
-                for name, pairs in self.columns.items()
-            ],
-            "origin": self.origin,
-            "certainty": self.certainty,
-        }
-
-
-def gathered(found: Iterable[Destination]) -> dict[Key, Destination]:
-    """Each destination once, by its key, with all that was found of it. The first one's origin stays."""
-    known: dict[Key, Destination] = {}
-    for destination in found:
-        held = known.setdefault(destination.asset.key, destination)
-        if held is not destination:
-            held.merge(destination)
-    return known
-
-
-def merged(found: Iterable[Destination], known: dict[Key, Destination]) -> Iterator[Destination]:
-    """Destinations that come one at a time, each once, with what is known of them added; then the rest of the known.
-
-    For streams too long to be gathered. Takes what it has used out of ``known``.
-    """
-    for destination in found:
-        addition = known.pop(destination.asset.key, None)
-        if addition is not None:
-            destination.merge(addition)
-        yield destination
-    yield from known.values()
-
-
-def through_absent(
-    found: dict[Key, Destination], exists: Callable[[Asset], bool]
-) -> tuple[dict[Key, Destination], list[Asset]]:
-    """The destinations that exist, with sources that do; and the assets that were written into but do not exist.
-
-    What was written into a table that is gone (temporary, renamed, swapped, dropped) went on from there: its sources
-    stand in for it, through as many such tables as it takes, and so do its columns' for its columns. The edges are
-    then as certain as the least certain on the way. An absent source of which nothing is known stays: it may lie
-    where the catalog does not tell. What is EXTERNAL exists.
-    """
-
-    def is_absent(asset: Asset) -> bool:
-        return not asset.is_external and not exists(asset)
-
-    kept: dict[Key, Destination] = {}
-    absent: list[Asset] = []
-    for key, destination in found.items():
-        if is_absent(destination.asset):
-            absent.append(destination.asset)
-            continue
-        made = _from_existing(destination, found, is_absent)
-        if made.sources:
-            kept[key] = made
-    return kept, absent
-
-
-Place = tuple[Asset, "str | None"]  # a column, or with None a table
-
-
-def _from_existing(
-    destination: Destination, found: dict[Key, Destination], is_absent: Callable[[Asset], bool]
-) -> Destination:
-    made = Destination(destination.asset, destination.origin, destination.certainty)
-
-    def before(place: Place) -> list[Place] | None:
-        """What was written into an absent place; None for one that stays."""
-        asset, column = place
-        gone = found.get(asset.key) if is_absent(asset) else None
-        if gone is None or not gone.sources:
-            return None
-        made.certainty = max(made.certainty, gone.certainty, key=CERTAINTIES.index)
-        return _written(gone, column)
-
-    for source, _ in _ends(_written(destination, None), before):
-        made.add(source)
-    for target_column in destination.columns:
-        for source, column in _ends(_written(destination, target_column), before):
-            made.add(source, target_column, column)
-    return made
-
-
-def _written(destination: Destination, column: str | None) -> list[Place]:
-    """Where its content comes from, or one column's."""
-    if column is None:
-        return [(source, None) for source in destination.sources.values()]
-    return [(destination.sources[key], name) for key, name in destination.columns.get(column, ())]
-
-
-def _ends(places: list[Place], before: Callable[[Place], list[Place] | None]) -> Iterator[Place]:
-    """Follows the places back, each once, and yields those that stay."""
-    waiting = dict.fromkeys(places)
-    seen = set(waiting)
-    while waiting:
-        place = next(iter(waiting))
-        del waiting[place]
-        further = before(place)
-        if further is None:
-            yield place
-        for each in further or ():
-            if each not in seen:
-                seen.add(each)
-                waiting[each] = None
-
-
-def listed(record: Json) -> str:
-    """A record as ``--list`` prints it: the destination's full name, and how much leads to it."""
-    name = ".".join(record["destination"][part] for part in ("database", "schema", "name"))
-    return f"{name} <- {len(record['sources'])} sources, {len(record['columns'])} columns ({record['origin']})"
+def listed(record: LineageRecord) -> str:
+    """A record as ``--list`` prints it: the target's full name, and how much leads to it."""
+    return f"{record.destination} <- {len(record.sources)} sources, {len(record.columns)} columns ({record.origin})"

@@ -1,14 +1,11 @@
-"""Lineage of a log of statements: sessions, temporary tables, repeats; out come lineage manifest records.
+"""Lineage of a log of statements: sessions, temporary tables and repeats, from text to lineage targets.
 
-    with LineageLog("snowflake", schema=schema) as log:
-        for row in rows:  # in the log's order
-            log.add(row.text, session=row.session, defaults=Defaults(row.database, row.schema), at=row.start)
-        for record in log.records():
-            …
-    log.skipped  # {reason: (count, example)}
+    rows = (LoggedStatement(row.text, row.session, Defaults(row.database, row.schema), row.start) for row in rows)
+    yield from statement_lineage(rows, "snowflake", full_name, options.skip, schema=schema)
 
-Statements are read in worker processes (workers.py), repeats once (fingerprint.py), and what each session
-did is applied in its order. Memory is bounded: statements are not kept, caches have a size, distinct edges are kept.
+`LineageLog` is beneath it, for callers that do not need full names. Statements are read in worker processes
+(workers.py), repeats once (fingerprint.py), and what each session did is applied in its order. Memory is bounded:
+statements are not kept, caches have a size, distinct edges are kept. Needs sqlglot, which graph.py does not.
 """
 
 from __future__ import annotations
@@ -16,19 +13,22 @@ from __future__ import annotations
 import itertools
 import re
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from pathlib import Path
 from types import TracebackType
-from typing import Any, Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
-from mcpush import manifest
+from mcpush.interrupts import stop_if_asked
+from mcpush.lineage import graph
 from mcpush.lineage.fingerprint import Fingerprint, digest
-from mcpush.lineage.sql_graph import LineageGraph
-from mcpush.lineage.workers import Job, Pool, cores
-from mcpush.sql.names import Defaults, Namer, Schema, TableName, dialect_of
-from mcpush.sql.query import Temporary
+from mcpush.lineage.graph import PARSED, PARTIAL, LineageTarget, Target
+from mcpush.lineage.worker import Job
+from mcpush.lineage.workers import Pool, cores
+from mcpush.records import Asset
+from mcpush.sql.dialects import dialect_of
+from mcpush.sql.names import Defaults, Namer, Schema, TableName
+from mcpush.sql.relations import Temporary
 from mcpush.sql.session import Extraction, applied, defaults_after, extract
 from mcpush.sql.statements import StatementLineage
 
@@ -42,7 +42,10 @@ MAX_WAITING = 5_000
 # Longer texts are not searched for USE.
 MAX_USE_CHARACTERS = 100_000
 # What every text that changes the defaults has in it; a needless hit costs a tokenizer's run.
-_USE = re.compile(r"(?i)(?<![\w$.\"`])(?:USE\s|SET\s+(?:CATALOG\s|@@DATASET_|(?:\w+\s+)?SEARCH_PATH))")
+_USE = re.compile(r"(?i)(?<![\w$.\"`])(?:USE\s|SET\s+(?:CATALOG\s|@@DATASET_)|SEARCH_PATH\b)")
+
+# Statements that give a table's whole content another name: its columns keep theirs.
+SAME_COLUMNS = frozenset({"rename", "swap", "clone", "append", "exchange partition", "create stream"})
 
 Key = tuple[bytes, Defaults, bool, bytes]
 K = TypeVar("K")
@@ -107,7 +110,7 @@ class _Item:
 
 
 class LineageLog:
-    """Collects the lineage of a log. Add statements in the log's order, then take the records.
+    """Collects the lineage of a log. Add statements in the log's order, then take the targets.
 
     `schema` is the catalog: it resolves stars and gives names the catalog's case. `workers` is the number of
     processes (None: one for each core, started as the work grows; 0: none, everything in this process, where
@@ -135,7 +138,8 @@ class LineageLog:
         self.skipped: dict[str, tuple[int, str]] = {}
         self._is_temporary = is_temporary
         self._fingerprint = Fingerprint(dialect_of(dialect))
-        self._graph = LineageGraph()
+        self._targets: dict[graph.Key, Target[TableName]] = {}
+        self._copied: dict[graph.Key, set[graph.Key]] = {}  # a target's sources that have its columns
         self._sessions: dict[str | None, _Session] = {}
         self._results: Recent[Key, _Result] = Recent(CACHE_SIZE)
         self._exact: Recent[bytes, bytes] = Recent(CACHE_SIZE)
@@ -195,15 +199,20 @@ class LineageLog:
         self._drain(session)
         self._collect(wait=len(self._asked) > MAX_WAITING)
 
-    def records(self) -> Iterator[dict[str, Any]]:
-        """One lineage manifest record per destination, sources and columns merged over the whole log."""
+    def targets(self) -> Iterator[Target[TableName]]:
+        """Each target with its sources, merged over the whole log, by name. Temporary tables are bypassed."""
         self.flush()
-        loose, is_temporary = self._loose, self._is_temporary
+        for key, target in self._targets.items():
+            for source in self._copied.get(key, set()) & self._targets.keys():
+                target.copy_columns(self._targets[source])
+        by_name = dict(sorted(self._targets.items(), key=lambda item: str(item[1].asset)))
+        for found in graph.bypass_missing_tables(by_name, self._is_lasting, drop_unknown=True):
+            yield found.ordered()
 
-        def hidden(table: TableName) -> bool:
-            return table in loose or table.is_of_session or (is_temporary is not None and is_temporary(table))
-
-        yield from self._graph.records(self.origin, hidden)
+    def _is_lasting(self, table: TableName) -> bool:
+        if table in self._loose or table.is_of_session:
+            return False
+        return self._is_temporary is None or not self._is_temporary(table)
 
     def flush(self) -> None:
         """Waits until every statement added so far is read and applied."""
@@ -211,7 +220,7 @@ class LineageLog:
             self._collect(wait=True)
 
     def close(self) -> None:
-        """Ends the worker processes. Records can still be taken of what was applied."""
+        """Ends the worker processes. Targets can still be taken of what was applied."""
         if self._pool is not None:
             self._pool.close()
         self._asked.clear()
@@ -332,7 +341,7 @@ class LineageLog:
             result.merged = True
             for lineage in found.lineages:
                 if item.loose or not lineage.temporary:
-                    self._graph.add(self._catalogued(lineage))
+                    self._gather(self._catalogued(lineage))
         if item.loose:
             self._loose.update(effect.table for effect in found.effects if effect.action == "create")
             return
@@ -341,6 +350,23 @@ class LineageLog:
             state.temporaries = applied(before, effect)
             if state.temporaries is not before:
                 state.signature = digest(f"{state.signature.hex()} {item.key[0].hex()} {item.key[1]}")
+
+    def _gather(self, lineage: StatementLineage) -> None:
+        """Adds a statement's edges. Queries and statements that move nothing have none."""
+        table = lineage.target
+        if table is None or not lineage.moves_data or not lineage.sources:
+            return
+
+        def certainty(source: TableName) -> str:
+            return PARTIAL if table.is_guess or source.is_guess else lineage.certainty
+
+        target = self._targets.setdefault(table.key, Target(table, self.origin, PARSED))
+        for source in lineage.sources:
+            target.add(source, certainty=certainty(source))
+        for edge in lineage.columns:
+            target.add(edge.source, edge.target_column, edge.source_column, certainty(edge.source))
+        if not lineage.columns and lineage.kind in SAME_COLUMNS:
+            self._copied.setdefault(table.key, set()).update(source.key for source in lineage.sources)
 
     def _catalogued(self, lineage: StatementLineage) -> StatementLineage:
         """Fields of structs that the catalog does not list become the column that holds them."""
@@ -365,6 +391,67 @@ class LineageLog:
                     del self._sessions[oldest]
 
 
-def schema_from_manifest(path: Path) -> Schema:
-    """The catalog in a metadata manifest (`.gz` too). Raises manifest.ManifestError when it is not a whole one."""
-    return Schema.from_records(manifest.read(path, flow="metadata"))
+# --- targets with full names ----------------------------------------------------------------------------
+
+
+class LoggedStatement(NamedTuple):
+    """A statement as a log has it; `LineageLog.add` explains the fields."""
+
+    text: str
+    session: str | None = None
+    defaults: Defaults = Defaults()
+    at: datetime | None = None
+    is_truncated: bool = False
+
+
+class FullName(NamedTuple):
+    """The asset that a name in a statement stands for. `is_sure` is False where that is likely, but a guess."""
+
+    asset: Asset
+    is_sure: bool = True
+
+
+# None for a name that stays without a database or schema: Monte Carlo takes full names only.
+Complete = Callable[[TableName], FullName | None]
+# Reason, example, count: `Options.skip`.
+Skip = Callable[[str, str, int], None]
+
+
+def statement_lineage(
+    statements: Iterable[LoggedStatement],
+    dialect: str,
+    complete: Complete,
+    skip: Skip,
+    *,
+    schema: Schema | None = None,
+    origin: str = "query_text",
+) -> Iterator[LineageTarget]:
+    """The targets that the statements write, with full names. Skips, and counts, what cannot be read.
+
+    Two of them may be the same asset, where `complete` gives two names one meaning: `merge_by_target` joins them.
+    """
+    with LineageLog(dialect, schema=schema, origin=origin) as log:
+        for each in statements:
+            stop_if_asked()
+            log.add(each.text, session=each.session, defaults=each.defaults, at=each.at, truncated=each.is_truncated)
+        for target in log.targets():
+            stop_if_asked()
+            completed = _completed(target, complete)
+            if completed is not None and completed.sources:
+                yield completed
+    for reason, (count, example) in log.skipped.items():
+        skip(reason, example, count)
+
+
+def _completed(target: Target[TableName], complete: Complete) -> LineageTarget | None:
+    name = complete(target.asset)
+    if name is None:
+        return None
+    made = LineageTarget(name.asset, target.origin, target.certainty)
+    sources = {key: complete(source) for key, source in target.sources.items()}
+    for target_column in (None, *target.columns):
+        for (table, column), certainty in target.written_to(target_column).items():
+            if source := sources[table.key]:
+                is_sure = name.is_sure and source.is_sure
+                made.add(source.asset, target_column, column, certainty if is_sure else PARTIAL)
+    return made

@@ -2,8 +2,7 @@
 
 From `Job`s (text, defaults, temporary tables) to `Extraction`s, in the order they are ready. A worker that exceeds
 the time limit or dies is replaced; the statement it had is answered with a skip, those behind it are read again.
-Works the same on Linux, macOS and Windows: plain subprocesses, pipes and one reading thread each. Both ends of a
-pipe are this module, so what passes through is trusted.
+Works the same on Linux, macOS and Windows: plain subprocesses, pipes and one reading thread each.
 """
 
 from __future__ import annotations
@@ -12,56 +11,52 @@ import contextlib
 import os
 import pickle
 import queue
-import signal
 import subprocess
 import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import cast
 
-from mcpush.sql.names import Defaults, Schema, TableName
-from mcpush.sql.query import Temporary
-from mcpush.sql.session import EXAMPLE_CHARACTERS, Extraction, Skip, extract
+import mcpush
+from mcpush.interrupts import stop_if_asked
+from mcpush.lineage.worker import Job, Ready, Settings, packed, receive
+from mcpush.sql.names import Schema
+from mcpush.sql.session import EXAMPLE_CHARACTERS, Extraction, Skip
 
 # Statements a worker is given ahead, so that it never waits for the next.
 AHEAD = 16
 # A second worker is started when the first has this much to do: a short log needs one process.
 BUSY = 6
-# The part of the time limit after which the worker itself gives up; what is left is for the kill.
-OWN_LIMIT = 0.7
 START_LIMIT = 60.0
+# How long a wait for an answer may ignore a signal.
+LONGEST_WAIT = 1.0
 
-# In place of sys.path[0], which is the current directory here: what lies there must not run.
-_BOOT = "import sys; sys.path[0] = sys.argv[1]; from mcpush.lineage.workers import serve; serve()"
+# Replaces sys.path[0], which is the current directory: nothing is imported from there.
+_BOOT = "import sys; sys.path[0] = sys.argv[1]; from mcpush.lineage.worker import serve; serve()"
+
+Answer = tuple[int, Extraction] | Ready | None  # None: the worker has ended
 
 
-@dataclass(frozen=True)
-class Job:
-    """One text to read, as `extract` takes it."""
-
-    number: int
-    text: str
-    defaults: Defaults
-    temporaries: Mapping[TableName, Temporary] | None
-    truncated: bool
+def start_worker() -> subprocess.Popen[bytes]:
+    """A process that has the library of this one, whether that is a folder or a ZIP."""
+    home = Path(mcpush.__path__[0]).resolve().parent
+    return subprocess.Popen(
+        [sys.executable, "-c", _BOOT, str(home)],
+        env=os.environ.copy(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
 
 
 class _Worker:
-    def __init__(self, settings: bytes, answers: queue.Queue[tuple[_Worker, Any]]) -> None:
+    def __init__(self, settings: bytes, answers: queue.Queue[tuple[_Worker, Answer]]) -> None:
         self.jobs: deque[Job] = deque()
         self.ready = False
         self.since = time.monotonic()  # when the job in front was begun
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", _BOOT, str(Path(__file__).resolve().parents[2])],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-        )
-        self._input: IO[bytes] = self._process.stdin  # type: ignore[assignment]
+        self._process = start_worker()
         self._answers = answers
         threading.Thread(target=self._listen, name="sql-lineage-answers", daemon=True).start()
         self._send(settings)
@@ -70,7 +65,7 @@ class _Worker:
         if not self.jobs:
             self.since = time.monotonic()
         self.jobs.append(job)
-        self._send(pickle.dumps(job, pickle.HIGHEST_PROTOCOL))
+        self._send(packed(job))
 
     def stop(self) -> None:
         """Ends the process at once; a process that has ended already is no error."""
@@ -82,18 +77,20 @@ class _Worker:
                     pipe.close()
 
     def _send(self, message: bytes) -> None:
+        pipe = self._process.stdin
         with contextlib.suppress(OSError, ValueError):  # it has died: its listener reports that
-            self._input.write(len(message).to_bytes(8, "little") + message)
-            self._input.flush()
+            if pipe is not None:
+                pipe.write(message)
+                pipe.flush()
 
     def _listen(self) -> None:
         output = self._process.stdout
         try:
             while output is not None:
-                message = _receive(output)
+                message = receive(output)
                 if message is None:
                     break
-                self._answers.put((self, pickle.loads(message)))  # noqa: S301  our own worker
+                self._answers.put((self, cast(Answer, message)))
         except (OSError, ValueError, EOFError, pickle.UnpicklingError):
             pass
         self._answers.put((self, None))
@@ -106,8 +103,8 @@ class Pool:
         self.size = max(1, size)
         self.time_limit = time_limit
         self.restarts = 0
-        self._settings = pickle.dumps((dialect, schema, time_limit * OWN_LIMIT), pickle.HIGHEST_PROTOCOL)
-        self._answers: queue.Queue[tuple[_Worker, Any]] = queue.Queue()
+        self._settings = packed(Settings(dialect, schema, time_limit))
+        self._answers: queue.Queue[tuple[_Worker, Answer]] = queue.Queue()
         self._workers: list[_Worker] = []
         self._done: deque[tuple[int, Extraction]] = deque()
 
@@ -125,7 +122,7 @@ class Pool:
             if len(worker.jobs) < AHEAD:
                 worker.give(job)
                 return
-            self._wait(None)
+            self._wait(LONGEST_WAIT)
 
     def answers(self, wait: bool) -> list[tuple[int, Extraction]]:
         """The answers that are ready, as (job number, extraction); with `wait`, at least one if a job is out."""
@@ -133,7 +130,7 @@ class Pool:
             self._wait(0.0)
             if self._done or not wait or not any(worker.jobs for worker in self._workers):
                 break
-            self._wait(None)
+            self._wait(LONGEST_WAIT)
         found = list(self._done)
         self._done.clear()
         return found
@@ -148,10 +145,11 @@ class Pool:
         self._workers.append(worker)
         return worker
 
-    def _wait(self, timeout: float | None) -> None:
-        """Takes in what has arrived, waiting for the first at most until a worker's limit."""
-        if timeout is None:
-            timeout = max(0.01, min(self._left(worker) for worker in self._workers if worker.jobs))
+    def _wait(self, longest: float) -> None:
+        """Takes in what has arrived. Waits for the first at most so many seconds, or until a worker's limit."""
+        stop_if_asked()
+        left = (self._left(worker) for worker in self._workers if worker.jobs)
+        timeout = max(0.01, min([longest, *left])) if longest else 0.0
         try:
             worker, answer = self._answers.get(timeout=timeout) if timeout else self._answers.get_nowait()
             self._take(worker, answer)
@@ -167,12 +165,12 @@ class Pool:
         limit = self.time_limit if worker.ready else self.time_limit + START_LIMIT
         return worker.since + limit - time.monotonic()
 
-    def _take(self, worker: _Worker, answer: Any) -> None:
+    def _take(self, worker: _Worker, answer: Answer) -> None:
         if worker not in self._workers:
             return  # the last words of one that was replaced
         if answer is None:
             self._replace(worker, "the reader process ended")
-        elif answer == "ready":
+        elif isinstance(answer, Ready):
             worker.ready = True
             worker.since = time.monotonic()
         else:
@@ -201,55 +199,3 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def _receive(pipe: IO[bytes]) -> bytes | None:
-    head = pipe.read(8)
-    if len(head) < 8:
-        return None
-    message = pipe.read(int.from_bytes(head, "little"))
-    return message or None
-
-
-def serve() -> None:
-    """The worker's side: settings first, then jobs until the other side closes the pipe."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when to end
-    source, sink = sys.stdin.buffer, sys.stdout.buffer
-    sys.stdout = sys.stderr  # nothing else may write into the answers
-
-    def reply(answer: object) -> None:
-        message = pickle.dumps(answer, pickle.HIGHEST_PROTOCOL)
-        sink.write(len(message).to_bytes(8, "little") + message)
-        sink.flush()
-
-    settings = _receive(source)
-    if settings is None:
-        return
-    dialect, schema, time_limit = pickle.loads(settings)  # noqa: S301  from our own parent
-    reply("ready")
-    while (message := _receive(source)) is not None:
-        job: Job = pickle.loads(message)  # noqa: S301  from our own parent
-        with _ended_by_the_system(2 * time_limit / OWN_LIMIT):
-            found = extract(
-                job.text,
-                dialect,
-                job.defaults,
-                schema,
-                temporaries=job.temporaries,
-                truncated=job.truncated,
-                time_limit=time_limit,
-            )
-        reply((job.number, found))
-
-
-@contextlib.contextmanager
-def _ended_by_the_system(seconds: float) -> Iterator[None]:
-    """Has the system end this process after so long: a parent that was killed itself cannot do it. Not on Windows."""
-    if hasattr(signal, "setitimer"):
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        if hasattr(signal, "setitimer"):
-            signal.setitimer(signal.ITIMER_REAL, 0)

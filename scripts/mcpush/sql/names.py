@@ -8,30 +8,12 @@ catalog's case; any other name is folded the way the dialect folds it. Needs sql
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from functools import lru_cache
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlglot.dialects.dialect import Dialect, NormalizationStrategy
 
-# Names people use for a dialect, and the sqlglot dialect that reads it. "" is sqlglot's own, for standard SQL.
-DIALECT_ALIASES: Mapping[str, str] = {
-    "ansi": "",
-    "generic": "",
-    "greenplum": "postgres",
-    "vertica": "postgres",
-    "netezza": "postgres",
-    "postgresql": "postgres",
-    "sparksql": "spark",
-    "spark3": "spark",
-    "mssql": "tsql",
-    "sqlserver": "tsql",
-    "mariadb": "mysql",
-    "bigquery-iceberg": "bigquery",
-    "impala": "hive",
-    "db2": "postgres",
-    "flink": "hive",
-}
+from mcpush.sql.dialects import traits_of
 
 # File formats that Spark and Databricks accept in the place of a schema: delta.`s3://bucket/path`.
 PATH_FORMATS = frozenset({"avro", "binaryfile", "csv", "delta", "iceberg", "json", "orc", "parquet", "text", "xml"})
@@ -50,10 +32,25 @@ WILDCARD = "WILDCARD_TABLE"
 
 @dataclass(frozen=True)
 class Defaults:
-    """The session's current database (BigQuery: project; Databricks: catalog) and schema, where they are known."""
+    """The session's current database (BigQuery: project; Databricks: catalog) and schema, where they are known.
+
+    A search path of several schemas is `search_path`, in its order, and `schema` is then None. `user_schema` is the
+    schema that `$user` in a search path stands for; None when there is no such schema.
+    """
 
     database: str | None = None
     schema: str | None = None
+    search_path: tuple[str, ...] = ()
+    user_schema: str | None = None
+
+    def in_database(self, database: str | None) -> Defaults:
+        return replace(self, database=database)
+
+    def in_schemas(self, *schemas: str) -> Defaults:
+        """The same session with another search path; without schemas it is unknown."""
+        if len(schemas) > 1:
+            return replace(self, schema=None, search_path=schemas)
+        return replace(self, schema=schemas[0] if schemas else None, search_path=())
 
 
 @dataclass(frozen=True)
@@ -61,13 +58,23 @@ class TableName:
     """A table, view, external path or BigQuery wildcard. `None` for a part nobody said and no default completes.
 
     `kind` is one of TABLE, VIEW, EXTERNAL, WILDCARD_TABLE (the asset types that lineage references take) and plays
-    no part in equality: the same name is the same asset. For EXTERNAL, `name` is the whole path or stage.
+    no part in equality: the same name is the same asset. For EXTERNAL, `name` is the whole path or stage. `is_guess`
+    marks a name whose schema is the first of a search path because the catalog has the table in none of its schemas.
     """
 
     database: str | None
     schema: str | None
     name: str
     kind: str = field(default=TABLE, compare=False)
+    is_guess: bool = field(default=False, compare=False)
+
+    @property
+    def key(self) -> tuple[str | None, str | None, str]:
+        return self.database, self.schema, self.name
+
+    @property
+    def is_external(self) -> bool:
+        return self.kind == EXTERNAL
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -80,13 +87,6 @@ class TableName:
 
     def __str__(self) -> str:
         return ".".join(self.parts)
-
-
-@lru_cache(maxsize=64)
-def dialect_of(name: str | None) -> Dialect:
-    """The sqlglot dialect for a name people use. Raises ValueError, listing the choices, for an unknown one."""
-    key = (name or "").lower()
-    return Dialect.get_or_raise(DIALECT_ALIASES.get(key, key))
 
 
 def fold(text: str, quoted: bool, strategy: NormalizationStrategy) -> str:
@@ -103,8 +103,8 @@ def fold(text: str, quoted: bool, strategy: NormalizationStrategy) -> str:
 
 
 def folding(dialect: Dialect) -> NormalizationStrategy:
-    """How the dialect folds; BigQuery keeps the case of every name it is given (its tables are case-sensitive)."""
-    if type(dialect).__name__ == "BigQuery":
+    """How the dialect folds names of tables."""
+    if traits_of(dialect).keeps_case:
         return NormalizationStrategy.CASE_SENSITIVE
     return NormalizationStrategy(dialect.normalization_strategy)
 
@@ -145,6 +145,10 @@ class Schema:
         """The table of that full name, and its columns: the exact name first, else the same but for case."""
         return self._tables.get(parts) or self._tables.get(_caseless(parts))
 
+    def holds(self, parts: tuple[str, ...]) -> bool:
+        """Whether there is a table of exactly that full name."""
+        return parts in self._tables
+
 
 def _caseless(parts: tuple[str, ...]) -> tuple[str, ...]:
     # The leading empty part keeps these keys apart from the exact ones.
@@ -159,8 +163,7 @@ class Namer:
         self.folding = folding(dialect)
         self.defaults = defaults
         self.schema = schema
-        self.is_bigquery = type(dialect).__name__ == "BigQuery"
-        self.is_spark = type(dialect).__name__ in ("Databricks", "Spark")
+        self.traits = traits_of(dialect)
         self.made: dict[TableName, tuple[str, ...]] = {}  # columns of tables this script has created
         self._memo: dict[tuple[tuple[str, bool], ...], TableName] = {}
 
@@ -194,6 +197,8 @@ class Namer:
         if "://" in last or last.startswith(("@", "/")):
             return self.external(".".join(text for text, _ in parts))
         names = self._split(parts)
+        if len(names) == 1 and self.defaults.search_path and self.schema is not None:
+            return self._on_search_path(names[0], self.schema)
         if len(names) == 1 and self.defaults.schema:
             names = [self.defaults.schema, *names]
         if len(names) == 2 and self.defaults.database:
@@ -202,23 +207,29 @@ class Namer:
             return self._known((self.defaults.database, "", names[0]))
         return self._known(tuple(names))
 
+    def _on_search_path(self, name: str, catalog: Schema) -> TableName:
+        """The first schema that has the table is meant. A table that none has was made in the first one."""
+        database = (self.defaults.database,) if self.defaults.database else ()
+        for schema in self.defaults.search_path:
+            if catalog.holds((*database, schema, name)):
+                return self._known((*database, schema, name))
+        return replace(self._known((*database, self.defaults.search_path[0], name)), is_guess=True)
+
     def _split(self, parts: tuple[tuple[str, bool], ...]) -> list[str]:
         names = [self.fold(text, quoted) for text, quoted in parts]
-        if self.is_bigquery:
-            if len(names) == 1 and ":" in names[0]:  # legacy SQL: [project:dataset.table]
-                project, _, rest = names[0].rpartition(":")
-                names = [project, *rest.split(".")]
-            # A partition or snapshot decorator (`table$20260101`, `table@-3600000`) names a part of the table.
+        traits = self.traits
+        if traits.legacy_names and len(names) == 1 and ":" in names[0]:
+            project, _, rest = names[0].rpartition(":")
+            names = [project, *rest.split(".")]
+        if traits.table_decorators:
             names[-1] = names[-1].split("$", 1)[0] or names[-1]
-            if len(names) > 2 and names[-2].upper() == "INFORMATION_SCHEMA":
-                names[-2:] = [f"{names[-2]}.{names[-1]}"]
-        if len(names) == 4 and self.is_spark and names[3].lower().startswith(("branch_", "tag_")):
-            # https://iceberg.apache.org/docs/latest/spark-writes/#writing-to-branches
+        if traits.information_schema_in_schemas and len(names) > 2 and names[-2].upper() == "INFORMATION_SCHEMA":
+            names[-2:] = [f"{names[-2]}.{names[-1]}"]
+        if traits.table_branches and len(names) == 4 and names[3].lower().startswith(("branch_", "tag_")):
             names.pop()
         if "" in names:
-            # https://docs.snowflake.com/en/sql-reference/name-resolution: in db..t the schema is PUBLIC.
-            snowflake = type(self.dialect).__name__ == "Snowflake"
-            names = [name or "PUBLIC" for name in names] if snowflake else [name for name in names if name]
+            left_out = traits.schema_left_out
+            names = [name or left_out for name in names] if left_out else [name for name in names if name]
         return names
 
     def _known(self, names: tuple[str, ...]) -> TableName:
@@ -228,5 +239,5 @@ class Namer:
         if len(names) > 3:
             names = (".".join(names[:-2]), *names[-2:])
         database, schema, name = ("", "", *names)[-3:]
-        kind = WILDCARD if self.is_bigquery and name.endswith("*") else TABLE
+        kind = WILDCARD if self.traits.wildcard_tables and name.endswith("*") else TABLE
         return TableName(database or None, schema or None, name, kind)

@@ -1,13 +1,14 @@
-"""What a FROM clause can name, as the columns it offers and the real columns each of them is made of.
+"""Relations: the columns that an item of FROM offers, and the real columns that each of them is made of.
 
-A relation answers two questions: which columns it has, in order (`outputs`, complete only when `closed`), and
-which real columns one of them comes from (`lookup`). A table whose columns nobody knows is open: any name asked of
-it is taken as one of its own. No input, no output, no parsing here.
+A relation answers two questions: which columns it has, in order (`outputs`, complete only if `closed`), and which real
+columns one of them comes from (`lookup`). A table with unknown columns is open: it is taken to have every column that
+is asked for. This module does not parse anything.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from mcpush.sql.names import TableName
 
@@ -18,18 +19,20 @@ NOTHING: Sources = frozenset()
 
 
 class Relation:
-    """Named columns with their sources. Names are compared without regard to case."""
+    """Named columns with their sources. Names are compared case-insensitively."""
 
     __slots__ = ("_index", "outputs", "rows")
     closed = True
 
     def __init__(self, outputs: Sequence[Output] = ()) -> None:
         self.outputs = outputs
-        self.rows: Mapping[str, Relation] = {}  # by lower-case name: columns that hold a row, and what it is a row of
+        self.rows: Mapping[
+            str, Relation
+        ] = {}  # the columns that hold a row, by lower-case name, and what it consists of
         self._index: dict[str, Sources] | None = None
 
     def lookup(self, name: str, path: Sequence[str] = ()) -> Sources | None:
-        """The sources of the column of that name; None when there is no such column."""
+        """The sources of the column of that name; None if there is no such column."""
         row = self.rows.get(name.lower()) if path and self.rows else None
         if row is not None:
             return row.qualified(path[0], path[1:])
@@ -41,21 +44,17 @@ class Relation:
         return self._index.get(name.lower())
 
     def qualified(self, name: str, path: Sequence[str] = ()) -> Sources:
-        """The sources of a column that the statement says belongs here."""
+        """The sources of a column that the statement qualifies with this relation."""
         return self.lookup(name, path) or NOTHING
-
-    def holding(self, rows: Mapping[str, Relation]) -> Relation:
-        """The same relation, some of whose columns hold rows."""
-        self.rows = rows
-        return self
 
     @property
     def everything(self) -> Sources:
+        """The sources of all columns."""
         return frozenset().union(*(sources for _, sources in self.outputs))
 
 
 class Base(Relation):
-    """A real table, view, stage or file. `names` are its columns in the catalog's case, empty when unknown."""
+    """A real table, view, stage or file. `names` are its columns in the catalog's case, empty if unknown."""
 
     __slots__ = ("_names", "table")
 
@@ -75,7 +74,7 @@ class Base(Relation):
         return None if known is None else self._one(known, path)
 
     def qualified(self, name: str, path: Sequence[str] = ()) -> Sources:
-        # The catalog may be older than the statement: a column it does not list is still this table's.
+        # The catalog may be older than the statement: a column that it does not list belongs to the table all the same.
         return self._one(self._known(name) or name, path)
 
     def _known(self, name: str) -> str | None:
@@ -92,7 +91,13 @@ class Base(Relation):
 
 
 class Rows(Relation):
-    """What a table function yields (UNNEST, FLATTEN, explode, …): every column comes from its arguments."""
+    """What a table function yields (UNNEST, FLATTEN, explode, …): every column comes from its arguments.
+
+    `element` is the name, in lower case, of one element of an array; its fields extend the path of the source column.
+    `is_struct` says that those fields can be named without it (BigQuery). `also` are further names, in lower case, that
+    the columns answer to and that a star does not show. `fields` are the fields of one element, where the statement
+    itself builds the array.
+    """
 
     __slots__ = ("also", "element", "fields", "is_struct", "sources")
 
@@ -108,13 +113,9 @@ class Rows(Relation):
     ) -> None:
         super().__init__([(name, sources) for name in names])
         self.sources = sources
-        # The name that stands for one element of the array, whose fields extend the source column's path.
         self.element = element
-        # Whether fields of the element can be named without it (BigQuery).
         self.is_struct = is_struct
-        # Other names, in lower case, that the columns may have: a star does not show them.
         self.also = also
-        # The fields of one element, where the statement itself makes the array.
         self.fields = fields
 
     def lookup(self, name: str, path: Sequence[str] = ()) -> Sources | None:
@@ -140,15 +141,13 @@ class Rows(Relation):
         return self.sources
 
 
+@dataclass(slots=True, eq=False)
 class Rest:
-    """The columns of an open relation that a star passes on: all but those hidden, some under a new name."""
+    """The unknown columns of an open relation that a star passes on: all but those hidden, some under a new name."""
 
-    __slots__ = ("hidden", "relation", "renamed")
-
-    def __init__(self, relation: Relation, hidden: frozenset[str], renamed: Mapping[str, str]) -> None:
-        self.relation = relation
-        self.hidden = hidden
-        self.renamed = renamed
+    relation: Relation
+    hidden: frozenset[str]
+    renamed: Mapping[str, str]  # the new name, in lower case, and the old one
 
     def lookup(self, name: str, path: Sequence[str] = ()) -> Sources | None:
         name = self.renamed.get(name.lower(), name)
@@ -156,14 +155,17 @@ class Rest:
 
 
 class Derived(Relation):
-    """The result of a query that has a star over open relations: known columns, and the rest."""
+    """The result of a query with a star over open relations: its known columns, and the rest.
+
+    The places of the first `placed` outputs are known: they stand before the first open star.
+    """
 
     __slots__ = ("placed", "rest")
 
     def __init__(self, outputs: Sequence[Output], rest: Sequence[Rest], placed: int = 0) -> None:
         super().__init__(outputs)
         self.rest = rest
-        self.placed = placed  # how many outputs stand before the first open star, so that their place is known
+        self.placed = placed
 
     @property
     def closed(self) -> bool:  # type: ignore[override]
@@ -174,21 +176,20 @@ class Derived(Relation):
         if sources is not None or not self.rest:
             return sources
         found = [item for item in (rest.lookup(name, path) for rest in self.rest) if item is not None]
-        # Two open tables could both have it: then it is somewhere, but nobody can say where.
+        # If two open tables could have the column, nobody can say which of them does.
         return found[0] if len(found) == 1 else NOTHING
 
 
 class Branches(Relation):
-    """A set operation with an open branch: positions are unknown, so names tell which columns meet."""
+    """A set operation with an open branch: positions are unknown, so columns are matched by name."""
 
     __slots__ = ("branches",)
     closed = False
 
     def __init__(self, branches: Sequence[Relation]) -> None:
-        first = branches[0]
         super().__init__()
         self.branches = branches
-        self.outputs = [(name, self.qualified(name)) for name, _ in first.outputs]
+        self.outputs = [(name, self.qualified(name)) for name, _ in branches[0].outputs]
 
     def lookup(self, name: str, path: Sequence[str] = ()) -> Sources | None:
         found = [item for item in (branch.lookup(name, path) for branch in self.branches) if item is not None]
@@ -196,7 +197,7 @@ class Branches(Relation):
 
 
 def stacked(branches: Sequence[Relation], by_name: bool) -> Relation:
-    """UNION, INTERSECT or EXCEPT of these branches: by position, or by name where asked or where a branch is open."""
+    """UNION, INTERSECT or EXCEPT of these branches: by position; by name if asked for or if a branch is open."""
     if not all(branch.closed for branch in branches):
         return Branches(branches)
     if by_name:
@@ -216,16 +217,34 @@ def stacked(branches: Sequence[Relation], by_name: bool) -> Relation:
 
 
 def renamed(relation: Relation, names: Sequence[str]) -> Relation:
-    """The relation under a column list: `AS x (a, b)`. Positions of an open relation are unknown."""
+    """The relation under a column list: `AS x (a, b)`. The positions of an open relation's columns are unknown."""
     if not names:
         return relation
     if isinstance(relation, Rows):
         return Rows(names, relation.sources)
     if not relation.closed:
-        first_rest = relation.rest if isinstance(relation, Derived) else ()
-        known = relation.outputs if not first_rest else ()
-        return Relation(
-            [(name, known[i][1] if i < len(known) else NOTHING) for i, name in enumerate(names)],
-        )
+        known = [] if isinstance(relation, Derived) else relation.outputs
+        return Relation([(name, known[i][1] if i < len(known) else NOTHING) for i, name in enumerate(names)])
     tail = relation.outputs[len(names) :]
     return Relation([(name, out[1]) for name, out in zip(names, relation.outputs, strict=False)] + list(tail))
+
+
+@dataclass(slots=True, eq=False)
+class Temporary:
+    """What a temporary table holds: the real tables and columns it was filled from in this session."""
+
+    reads: tuple[TableName, ...]
+    relation: Relation
+
+    def merged(self, other: Temporary) -> Temporary:
+        """What it holds after an INSERT of the other content: both, column by column."""
+        reads = tuple(dict.fromkeys((*self.reads, *other.reads)))
+        if not (self.relation.closed and other.relation.closed):
+            branches = [
+                relation for relation in (self.relation, other.relation) if relation.outputs or not relation.closed
+            ]
+            return Temporary(reads, Branches(branches) if branches else self.relation)
+        outputs = [(name, sources | other.relation.qualified(name)) for name, sources in self.relation.outputs]
+        known = {name.lower() for name, _ in outputs}
+        outputs += [output for output in other.relation.outputs if output[0].lower() not in known]
+        return Temporary(reads, Relation(outputs))

@@ -1,7 +1,7 @@
-"""Statements in words that sqlglot stumbles over, told again in words that it parses, with the same lineage.
+"""Statements in words that sqlglot stumbles over, in other words that it parses and that have the same lineage.
 
-From the tokens of one `Piece` to the tokens of another. Nothing is looked up: names given as strings become names,
-and clauses that move no data are left out.
+From one `Statement` to another. Nothing is looked up: clauses that move no data are left out. Each rule names the
+vendor's page for its syntax.
 """
 
 from __future__ import annotations
@@ -11,96 +11,187 @@ from collections.abc import Sequence
 
 from sqlglot.tokenizer_core import Token, TokenType
 
-from mcpush.sql.forms import closed, name_at
-from mcpush.sql.script import Piece
-
-# Stands where a name is computed at run time (a variable, a concatenation): no real name holds this character.
-COMPUTED = "\0"
-
-_STRINGS = (TokenType.STRING, TokenType.RAW_STRING, TokenType.NATIONAL_STRING)
-# Calls that stand for the table they name. Databricks: IDENTIFIER clause, table_changes; BigQuery: APPENDS, CHANGES.
-# https://docs.databricks.com/aws/en/sql/language-manual/sql-ref-names-identifier-clause
-# https://docs.databricks.com/aws/en/sql/language-manual/functions/table_changes
-# https://cloud.google.com/bigquery/docs/reference/standard-sql/time-series-functions
-_NAMING = frozenset({"IDENTIFIER", "TABLE_CHANGES", "APPENDS", "CHANGES"})
-_NAMING_LENGTHS = frozenset(map(len, _NAMING))
-# What an item of a column list may begin with and not be a column.
-_NO_COLUMN = frozenset(
-    {"CONSTRAINT", "PRIMARY", "UNIQUE", "FOREIGN", "CHECK", "INDEX", "KEY", "LIKE", "EXCLUDE", "PERIOD", "PARTITION"}
-)
-_TEMPORARY = frozenset({"TEMP", "TEMPORARY", "VOLATILE"})
+from mcpush.sql.identifiers import parts_of
+from mcpush.sql.tokens import Statement, TokenWriter
 
 
-def with_names(piece: Piece) -> Piece:
-    """The statement with IDENTIFIER('a.b') as a.b, table_changes('a.b', 5) as a.b; a computed name as COMPUTED."""
-    tokens = piece.tokens
-    kept: list[Token] = []
-    position = 0
-    changed = False
-    while position < len(tokens):
-        named = _named(piece, position) if len(tokens[position].text) in _NAMING_LENGTHS else None
-        if named is None:
-            kept.append(tokens[position])
-            position += 1
-        else:
-            kept.extend(named[0])
-            position = named[1]
-            changed = True
-    return Piece(kept, piece.text, piece.written) if changed else piece
+def rewritten(statement: Statement) -> Statement:
+    """The statement without words that only sqlglot stumbles over; the same one when there are none."""
+    first = statement.word(0)
+    if first == "REPLACE":  # https://dev.mysql.com/doc/refman/8.4/en/replace.html: an INSERT that may replace rows
+        made = TokenWriter(statement.tokens[0])
+        made.write("INSERT")
+        return statement.named([*made.tokens, *statement.tokens[1:]], statement.computed)
+    if first in ("INSERT", "MERGE") and statement.has(1, "WITH", "SCHEMA"):
+        # https://docs.databricks.com/aws/en/delta/update-schema: INSERT/MERGE WITH SCHEMA EVOLUTION INTO t
+        statement = statement.without({1, 2, 3})
+    if first == "INSERT":
+        return statement.without(_insert_clauses(statement))
+    if statement.has(0, "CREATE", "FLOW"):
+        # https://docs.databricks.com/aws/en/ldp/developer/ldp-sql-ref-create-flow: … AS INSERT INTO t BY NAME query
+        begin = statement.find("INSERT")
+        if begin is None:
+            return statement
+        inserted = statement.part(begin)
+        return inserted.without({2} if inserted.word(2) == "ONCE" else ())
+    if first == "COPY":
+        # https://docs.databricks.com/aws/en/sql/language-manual/delta-copy-into: COPY INTO t BY POSITION FROM …
+        at = statement.name_at(statement.skip(1, "INTO"))[1]
+        return statement.without({at, at + 1} if statement.has(at, "BY", "POSITION") else ())
+    if first == "CREATE":
+        return statement.without(_create_words(statement) | _clone_details(statement) | _view_details(statement))
+    if first == "MERGE":
+        statement = _plain_merge(statement)
+    return _without_compound_assignment(statement)
 
 
-def _named(piece: Piece, position: int) -> tuple[list[Token], int] | None:
-    word = piece.word(position)
-    if word not in _NAMING or piece.word(position + 1) != "(":
-        return None
-    end = closed(piece, position + 1)
-    inside = position + 2
-    if word in ("APPENDS", "CHANGES"):
-        if piece.word(inside) != "TABLE":
-            return None  # Snowflake: t CHANGES (INFORMATION => DEFAULT)
-        inside += 1
-    first, last = piece.tokens[position], piece.tokens[end - 1]
-    given = piece.tokens[inside] if inside < end else None
-    alone = inside == end - 2
-    if given is not None and given.token_type in _STRINGS and (alone or word == "TABLE_CHANGES"):
-        return _dotted(_parts(given.text), first, last), end
-    if word == "IDENTIFIER" and _is_concatenation(piece.tokens[inside : end - 1]):
-        return _dotted(_parts("".join(token.text for token in piece.tokens[inside : end - 1 : 2])), first, last), end
-    if word == "IDENTIFIER":
-        return _dotted([(COMPUTED, True)], first, last), end
-    parts, _ = name_at(piece, inside)
-    return (_dotted(parts, first, last), end) if parts else None
+# -- CREATE ------------------------------------------------------------------------------------------------------
 
 
-def _is_concatenation(tokens: Sequence[Token]) -> bool:
-    """Strings with || between them, and nothing that only a run would tell."""
-    return (
-        len(tokens) % 2 == 1
-        and all(token.token_type in _STRINGS for token in tokens[::2])
-        and all(token.token_type is TokenType.DPIPE for token in tokens[1::2])
+def _create_words(statement: Statement) -> set[int]:
+    """Where words stand that only say in which way a table is made."""
+    drop = _pipeline_words(statement)
+    if statement.has(1, "SNAPSHOT", "TABLE"):
+        # https://cloud.google.com/bigquery/docs/table-snapshots-create
+        drop.add(1)
+    return drop
+
+
+def _pipeline_words(statement: Statement) -> set[int]:
+    """https://docs.databricks.com/aws/en/ldp/developer/sql-ref: CREATE OR REFRESH LIVE TABLE a AS … FROM LIVE.b.
+
+    In these statements LIVE is no schema, but stands for the one that the pipeline writes to.
+    """
+    drop: set[int] = set()
+    for position in range(1, 8):
+        word, following = statement.word(position), statement.word(position + 1)
+        if word == "OR" and following == "REFRESH":
+            drop |= {position, position + 1}
+        elif word in ("LIVE", "PRIVATE") and following in ("TABLE", "VIEW", "STREAMING", "MATERIALIZED"):
+            drop.add(position)
+    if not drop:
+        return drop
+    named = [at for at in range(3, len(statement)) if statement.word(at) == "LIVE" and at not in drop]
+    before_dots = [at for at in named if statement.word(at + 1) == "." and statement.word(at - 1) != "."]
+    if before_dots == named:  # else it is the alias of something
+        drop.update(place for at in before_dots for place in (at, at + 1))
+    return drop
+
+
+def _clone_details(statement: Statement) -> set[int]:
+    """https://docs.databricks.com/aws/en/sql/language-manual/delta-clone: DEEP CLONE t VERSION AS OF 3 …"""
+    for position in range(2, len(statement)):
+        if statement.word(position) in ("DEEP", "SHALLOW") and statement.word(position + 1) == "CLONE":
+            return {position, *range(statement.name_at(position + 2)[1], len(statement))}
+    return set()
+
+
+def _view_details(statement: Statement) -> set[int]:
+    """Hive's PARTITIONED ON (…) and PostgreSQL's WITH NO DATA on a view."""
+    if "VIEW" not in statement.words(1, 6):
+        return set()
+    drop: set[int] = set()
+    for position in range(3, 60):
+        if statement.has(position, "PARTITIONED", "ON"):
+            drop.update(range(position, statement.after(position + 2)))
+            break
+    last = len(statement) - 3
+    if statement.has(last, "WITH", "NO", "DATA"):
+        drop.update(range(last, last + 3))
+    return drop
+
+
+# -- INSERT ------------------------------------------------------------------------------------------------------
+
+
+def _insert_clauses(statement: Statement) -> set[int]:
+    """Words between an INSERT's target and its query: T-SQL's hints, Hive's IF NOT EXISTS, Spark's USING format."""
+    drop: set[int] = set()
+    for position in range(1, min(len(statement), 40)):
+        word = statement.word(position)
+        if word in ("SELECT", "VALUES", "FROM") or (word == "WITH" and statement.word(position + 1) != "("):
+            break
+        if word == "WITH":  # https://learn.microsoft.com/en-us/sql/t-sql/queries/hints-transact-sql-table
+            drop.update(range(position, statement.after(position + 1)))
+        elif statement.has(position, "IF", "NOT", "EXISTS"):
+            drop.update(range(position, position + 3))
+        elif word == "USING" and "DIRECTORY" in (statement.word(position - 1), statement.word(position - 2)):
+            # https://spark.apache.org/docs/latest/sql-ref-syntax-dml-insert-overwrite-directory.html
+            drop.update(range(position, _query_start(statement, position)))
+            drop -= _path_option(statement, position)
+        elif statement.has(position, "REPLACE", "ON"):
+            return drop | _replaced_rows(statement, position)
+    return drop
+
+
+def _path_option(statement: Statement, position: int) -> set[int]:
+    """Where the path stands in DIRECTORY USING csv OPTIONS ('path' '/out'); nowhere when it stands before USING."""
+    end = _query_start(statement, position) if statement.word(position - 1) == "DIRECTORY" else position
+    for place in range(position, end):
+        if statement.tokens[place].text.lower() == "path" and statement.is_string(place + 1):
+            return {place + 1}
+    return set()
+
+
+def _replaced_rows(statement: Statement, position: int) -> set[int]:
+    """https://docs.databricks.com/aws/en/sql/language-manual/sql-ref-syntax-dml-insert-into: REPLACE ON … (query) s."""
+    start = _query_start(statement, position)
+    start -= statement.word(start - 1) == "("
+    end = statement.after(start) if statement.word(start) == "(" else len(statement)
+    _, named = statement.name_at(statement.skip(1, "INTO", "TABLE"))
+    return {*range(named, start), *range(end, len(statement))}
+
+
+def _query_start(statement: Statement, position: int) -> int:
+    while position < len(statement) and statement.word(position) not in ("SELECT", "WITH", "FROM", "TABLE"):
+        position += 1
+    return position
+
+
+# -- MERGE and UPDATE --------------------------------------------------------------------------------------------
+
+
+def _plain_merge(statement: Statement) -> Statement:
+    """Redshift's REMOVE DUPLICATES as the clause it stands for; Oracle's WHERE and DELETE WHERE left out.
+
+    https://docs.aws.amazon.com/redshift/latest/dg/r_MERGE.html: duplicates are replaced, so the source's rows stay.
+    https://docs.oracle.com/en/database/oracle/oracle-database/23/sqlrf/MERGE.html
+    """
+    end = len(statement)
+    if statement.has(end - 2, "REMOVE", "DUPLICATES"):
+        made = TokenWriter(statement.tokens[-1])
+        made.write("WHEN NOT MATCHED THEN INSERT *")
+        return statement.told_as([*statement.tokens[:-2], *made.tokens])
+    drop: set[int] = set()
+    when = statement.find("WHEN")
+    while when is not None:
+        following = statement.find("WHEN", start=when + 1)
+        where = statement.find("WHERE", start=when)
+        if where is not None and where < (following or end):
+            start = where - (statement.word(where - 1) == "DELETE")
+            drop.update(range(start, following or end))
+        when = following
+    return statement.without(drop)
+
+
+def _without_compound_assignment(statement: Statement) -> Statement:
+    """T-SQL `SET a += b`: for lineage the same as `SET a = b` with a itself, which moves nothing."""
+    if statement.word(0) not in ("UPDATE", "MERGE", "WITH"):
+        return statement
+    arithmetic = (TokenType.PLUS, TokenType.DASH, TokenType.STAR, TokenType.SLASH)
+    pairs = zip(statement.tokens, statement.tokens[1:], strict=False)
+    return statement.without(
+        [
+            position
+            for position, (token, following) in enumerate(pairs)
+            if token.token_type in arithmetic
+            and following.token_type is TokenType.EQ
+            and following.start == token.end + 1
+        ]
     )
 
 
-def _parts(text: str) -> list[tuple[str, bool]]:
-    """The parts of a name given as a string: db."My Schema".t, c.`s 1`.t."""
-    parts: list[tuple[str, bool]] = []
-    for place, piece in enumerate(text.replace("`", '"').split('"')):
-        if place % 2:
-            parts.append((piece, True))
-        else:
-            parts.extend((part.strip(), False) for part in piece.split(".") if part.strip())
-    return parts
-
-
-def _dotted(parts: Sequence[tuple[str, bool]], first: Token, last: Token) -> list[Token]:
-    made: list[Token] = []
-    for text, quoted in parts:
-        if made:
-            made.append(Token(TokenType.DOT, ".", first.line, first.col, first.start, last.end))
-        kind = TokenType.IDENTIFIER if quoted else TokenType.VAR
-        made.append(Token(kind, text, first.line, first.col, first.start, last.end))
-    return made
-
+# -- CALL --------------------------------------------------------------------------------------------------------
 
 # Procedures of Spark that fill one table from another: their arguments by position, and how the same is said in SQL.
 # https://iceberg.apache.org/docs/latest/spark-procedures/#table-migration
@@ -110,85 +201,86 @@ _PROCEDURES = {
 }
 
 
-def called(piece: Piece) -> Piece | None:
+def called(statement: Statement) -> Statement | None:
     """CALL c.system.add_files(table => 'a', source_table => 'b') as INSERT INTO a SELECT * FROM b; None for others."""
-    name, position = name_at(piece, 1)
+    name, position = statement.name_at(1)
     order = _PROCEDURES.get(name[-1][0].upper()) if len(name) > 1 and name[-2][0].lower() == "system" else None
-    if order is None or piece.word(position) != "(":
+    if order is None or statement.word(position) != "(":
         return None
     given: dict[str, str] = {}
     place = 0
-    for at in range(position + 1, closed(piece, position)):
-        token = piece.tokens[at]
-        if token.token_type in _STRINGS and piece.word(at - 1) == "=>":
-            given.setdefault(piece.word(at - 2).lower(), token.text)
-        elif token.token_type in _STRINGS and place < len(order):
-            given.setdefault(order[place], token.text)
+    for at in range(position + 1, statement.after(position)):
+        if statement.is_string(at) and statement.word(at - 1) == "=>":
+            given.setdefault(statement.word(at - 2).lower(), statement.tokens[at].text)
+        elif statement.is_string(at) and place < len(order):
+            given.setdefault(order[place], statement.tokens[at].text)
             place += 1
     if not {"source_table", "table"} <= given.keys():
         return None
-    made = _Made(piece.tokens[0])
-    made.add((TokenType.INSERT, "INSERT"), (TokenType.INTO, "INTO"))
-    made.keep(_dotted(_parts(given["table"]), made.near, made.near))
-    made.add((TokenType.SELECT, "SELECT"), (TokenType.STAR, "*"), (TokenType.FROM, "FROM"))
-    made.keep(_dotted(_parts(given["source_table"]), made.near, made.near))
-    return Piece(made.tokens, piece.text, piece.source)
+    made = TokenWriter(statement.tokens[0])
+    made.write("INSERT INTO")
+    made.name(parts_of(given["table"]))
+    made.write("SELECT * FROM")
+    made.name(parts_of(given["source_table"]))
+    return statement.told_as(made.tokens)
 
 
-def with_scripts(piece: Piece) -> Piece:
+# -- queries -----------------------------------------------------------------------------------------------------
+
+
+def with_scripts(statement: Statement) -> Statement:
     """Hive's rows through a script, which sqlglot mistakes, as SELECT TRANSFORM (a, b) USING 's' AS (c, d).
 
     https://cwiki.apache.org/confluence/display/Hive/LanguageManual+Transform: MAP and REDUCE are other words for
     SELECT TRANSFORM, and the names after AS need no brackets.
     """
-    if not any(piece.tokens[at].token_type in _STRINGS for at in _usings(piece)):
-        return piece
-    made = _Made(piece.tokens[0])
+    tokens = statement.tokens
+    if not any(token.token_type is TokenType.USING and statement.is_string(at + 1) for at, token in enumerate(tokens)):
+        return statement
+    made = TokenWriter(tokens[0])
     position = 0
-    while position < len(piece.tokens):
-        made.near = piece.tokens[position]
-        using = _script_of(piece, position) if piece.word(position) in ("MAP", "REDUCE") else None
+    while position < len(tokens):
+        made.near = tokens[position]
+        using = _script_of(statement, position) if statement.word(position) in ("MAP", "REDUCE") else None
         if using is not None:
-            made.add((TokenType.SELECT, "SELECT"), (TokenType.VAR, "TRANSFORM"), (TokenType.L_PAREN, "("))
-            made.keep(piece.tokens[position + 1 : using])
-            made.add((TokenType.R_PAREN, ")"))
+            made.write("SELECT TRANSFORM (")
+            made.keep(tokens[position + 1 : using])
+            made.write(")")
             position = using
-        made.keep(piece.tokens[position : position + 1])
+        made.keep(tokens[position : position + 1])
         position += 1
-        if piece.word(position - 1) == "USING" and piece.tokens[position : position + 1]:
-            position = _named_rows(piece, position, made)
-    return Piece(made.tokens, piece.text, piece.source)
+        if statement.word(position - 1) == "USING" and statement.is_string(position):
+            position = _named_rows(statement, position, made)
+    return statement.told_as(made.tokens)
 
 
-def _usings(piece: Piece) -> list[int]:
-    """The places after USING."""
-    last = len(piece.tokens) - 1
-    return [at + 1 for at, token in enumerate(piece.tokens) if token.token_type is TokenType.USING and at < last]
+def _script_of(statement: Statement, start: int) -> int | None:
+    """The position of the USING 'script' that belongs to the MAP or REDUCE at `start`."""
+    using = statement.find("USING", start=start + 1)
+    return using if using is not None and statement.is_string(using + 1) else None
 
 
-def _named_rows(piece: Piece, script: int, made: _Made) -> int:
-    """Adds 'script' AS (a, b) for the 'script' AS a, b at that place; returns the place after it."""
+def _named_rows(statement: Statement, script: int, made: TokenWriter) -> int:
+    """Adds 'script' AS (a, b) for the 'script' AS a, b at that position; returns the position after it."""
     if (
-        piece.tokens[script].token_type not in _STRINGS
-        or piece.word(script + 1) != "AS"
-        or piece.word(script + 2) in ("(", "SELECT", "WITH", "FROM")  # CREATE TABLE … USING 'format' AS SELECT …
+        statement.word(script + 1) != "AS"
+        or statement.word(script + 2) in ("(", "SELECT", "WITH", "FROM")  # CREATE TABLE … USING 'format' AS SELECT …
     ):
         return script
-    made.keep(piece.tokens[script : script + 2])
-    made.add((TokenType.L_PAREN, "("))
+    made.keep(statement.tokens[script : script + 2])
     position = script + 2
-    while position < len(piece.tokens):
-        made.add((TokenType.VAR, piece.tokens[position].text))
+    names: list[tuple[str, bool]] = []
+    while position < len(statement):
+        names.append((statement.tokens[position].text, False))
         position += 1
-        if piece.word(position) != ",":
+        if statement.word(position) != ",":
             break
-        made.add((TokenType.COMMA, ","))
         position += 1
-    made.add((TokenType.R_PAREN, ")"))
+    made.names(names)
     return position
 
 
-def plain_words(piece: Piece) -> Piece | None:
+def plain_words(statement: Statement) -> Statement | None:
     """The statement without words of one warehouse that name no table and no column; None when there are none.
 
     Spark's window(ts, …) as a function of any name: https://spark.apache.org/docs/latest/api/sql/#window
@@ -196,171 +288,42 @@ def plain_words(piece: Piece) -> Piece | None:
     WATERMARK: https://docs.databricks.com/aws/en/sql/language-manual/sql-ref-syntax-qry-select-watermark
     FOR SYSTEM_VERSION AS OF 5: https://iceberg.apache.org/docs/latest/hive/#timetravel
     """
-    made = _Made(piece.tokens[0])
+    made = TokenWriter(statement.tokens[0])
     position = 0
-    while position < len(piece.tokens):
-        made.near = token = piece.tokens[position]
-        word, following = piece.word(position), piece.word(position + 1)
+    while position < len(statement):
+        made.near = token = statement.tokens[position]
+        word, following = statement.word(position), statement.word(position + 1)
         if token.token_type is TokenType.WINDOW and following in ("(", "."):
-            made.add((TokenType.VAR, token.text))
+            made.add(TokenType.VAR, token.text)
             position += 1
-        elif word == "MODEL" and piece.word(position - 1) == "(" and following not in (",", ")", "."):
-            made.add((TokenType.NULL, "NULL"))
-            position = name_at(piece, position + 1)[1]
-        elif word == "TABLE" and piece.word(position - 1) in ("(", ",") and name_at(piece, position + 1)[0]:
-            made.add((TokenType.L_PAREN, "("), (TokenType.SELECT, "SELECT"), (TokenType.STAR, "*"))
-            made.add((TokenType.FROM, "FROM"))
-            end = name_at(piece, position + 1)[1]
-            made.keep(piece.tokens[position + 1 : end])
-            made.add((TokenType.R_PAREN, ")"))
+        elif word == "MODEL" and statement.word(position - 1) == "(" and following not in (",", ")", "."):
+            made.write("NULL")
+            position = statement.name_at(position + 1)[1]
+        elif word == "TABLE" and statement.word(position - 1) in ("(", ",") and statement.name_at(position + 1)[0]:
+            end = statement.name_at(position + 1)[1]
+            made.write("( SELECT * FROM")
+            made.keep(statement.tokens[position + 1 : end])
+            made.write(")")
             position = end
-        elif word == "WATERMARK" and _after_delay(piece, position) > position:
-            position = _after_delay(piece, position)
+        elif word == "WATERMARK" and _after_delay(statement, position) > position:
+            position = _after_delay(statement, position)
         elif word == "FOR" and following == "SYSTEM_VERSION":
             position += 5
         else:
             made.keep([token])
             position += 1
-    same = len(made.tokens) == len(piece.tokens) and all(map(operator.is_, made.tokens, piece.tokens))
-    return None if same else Piece(made.tokens, piece.text, piece.source)
+    same = len(made.tokens) == len(statement) and all(map(operator.is_, made.tokens, statement.tokens))
+    return None if same else statement.told_as(made.tokens)
 
 
-def _after_delay(piece: Piece, start: int) -> int:
-    """The place after WATERMARK x DELAY OF INTERVAL 10 MINUTES; `start` when it is something else."""
+def _after_delay(statement: Statement, start: int) -> int:
+    """The position after WATERMARK x DELAY OF INTERVAL 10 MINUTES; `start` when it is something else."""
     for position in range(start, start + 12):
-        if (piece.word(position), piece.word(position + 1)) == ("DELAY", "OF"):
+        if statement.has(position, "DELAY", "OF"):
             end = position + 4
-            return end + (piece.word(end).rstrip("S") in ("SECOND", "MINUTE", "HOUR", "DAY", "WEEK", "MONTH", "YEAR"))
+            units = ("SECOND", "MINUTE", "HOUR", "DAY", "WEEK", "MONTH", "YEAR")
+            return end + (statement.word(end).rstrip("S") in units)
     return start
-
-
-def _script_of(piece: Piece, start: int) -> int | None:
-    """The place of the USING 'script' that belongs to the MAP or REDUCE at `start`."""
-    depth = 0
-    for position in range(start + 1, len(piece.tokens) - 1):
-        kind = piece.tokens[position].token_type
-        depth += (kind is TokenType.L_PAREN) - (kind is TokenType.R_PAREN)
-        if depth < 0:
-            return None
-        if depth == 0 and kind is TokenType.USING:
-            return position if piece.tokens[position + 1].token_type in _STRINGS else None
-    return None
-
-
-def plain_create(piece: Piece) -> Piece | None:
-    """CREATE TABLE or VIEW with its name, the names of its columns and its query (or the table it copies), only.
-
-    Every warehouse has clauses of its own between them (distribution, schedules, expectations, constraints), and
-    new ones each year. None when there is no query, no copy and no file named.
-    """
-    if piece.word(0) != "CREATE":
-        return None
-    kind = next((at for at in range(1, min(len(piece.tokens), 9)) if piece.word(at) in ("TABLE", "VIEW")), None)
-    if kind is None:
-        return None
-    start = kind + 1
-    while piece.word(start) in ("IF", "NOT", "EXISTS"):
-        start += 1
-    name, after = name_at(piece, start)
-    if not name:
-        return None
-    said = [piece.word(at) for at in range(1, kind)]
-    made = _Made(piece.tokens[0])
-    made.add((TokenType.CREATE, "CREATE"))
-    if "EXTERNAL" in said and "AS" not in map(piece.word, range(after, len(piece.tokens))):
-        return _outside(piece, made, (start, after))
-    if _TEMPORARY & set(said):
-        made.add((TokenType.TEMPORARY, "TEMPORARY"))
-    made.keep(piece.tokens[kind : kind + 1])
-    made.keep(piece.tokens[start:after])
-    columns = _column_names(piece, after) if piece.word(after) == "(" else []
-    resumed = _resumed(piece, after)
-    if resumed is None:
-        return None
-    if piece.word(resumed) != "AS":  # CLONE or COPY
-        made.keep(piece.tokens[resumed : name_at(piece, resumed + 1)[1]])
-    elif "RECURSIVE" in said:
-        made.recursive(columns, name[-1], piece.tokens[resumed + 1 :])
-    else:
-        made.bracketed(columns)
-        made.keep(piece.tokens[resumed:])
-    return Piece(made.tokens, piece.text, piece.source)
-
-
-class _Made:
-    """Tokens put together, those that nobody wrote at the place of `near`."""
-
-    def __init__(self, near: Token) -> None:
-        self.near = near
-        self.tokens: list[Token] = []
-
-    def add(self, *words: tuple[TokenType, str]) -> None:
-        near = self.near
-        self.tokens.extend(Token(kind, text, near.line, near.col, near.start, near.end) for kind, text in words)
-
-    def keep(self, tokens: Sequence[Token]) -> None:
-        self.tokens.extend(tokens)
-
-    def bracketed(self, columns: Sequence[tuple[TokenType, str]]) -> None:
-        for place, column in enumerate(columns):
-            self.add((TokenType.COMMA, ",") if place else (TokenType.L_PAREN, "("), column)
-        if columns:
-            self.add((TokenType.R_PAREN, ")"))
-
-    def recursive(
-        self, columns: Sequence[tuple[TokenType, str]], name: tuple[str, bool], query: Sequence[Token]
-    ) -> None:
-        """A recursive view is a view of a recursive CTE of its own name."""
-        own = (TokenType.IDENTIFIER if name[1] else TokenType.VAR, name[0])
-        self.add((TokenType.ALIAS, "AS"), (TokenType.WITH, "WITH"), (TokenType.RECURSIVE, "RECURSIVE"), own)
-        self.bracketed(columns)
-        self.add((TokenType.ALIAS, "AS"), (TokenType.L_PAREN, "("))
-        self.keep(query)
-        self.add((TokenType.R_PAREN, ")"), (TokenType.SELECT, "SELECT"), (TokenType.STAR, "*"))
-        self.add((TokenType.FROM, "FROM"), own)
-
-
-def _resumed(piece: Piece, start: int) -> int | None:
-    """The place of AS before a query, or of CLONE or COPY before a table, outside brackets."""
-    depth = 0
-    for position in range(start, len(piece.tokens) - 1):
-        kind = piece.tokens[position].token_type
-        depth += (kind is TokenType.L_PAREN) - (kind is TokenType.R_PAREN)
-        word, following = piece.word(position), piece.word(position + 1)
-        if depth:
-            continue
-        if word == "AS" and following in ("SELECT", "WITH", "FROM", "("):
-            return position
-        if word == "CLONE" or (word == "COPY" and following != "GRANTS"):
-            return position
-    return None
-
-
-def _column_names(piece: Piece, start: int) -> list[tuple[TokenType, str]]:
-    """The first word of each item of the column list that opens at `start`."""
-    names: list[tuple[TokenType, str]] = []
-    depth = 0
-    for position in range(start, closed(piece, start) - 1):
-        token = piece.tokens[position]
-        depth += (token.token_type is TokenType.L_PAREN) - (token.token_type is TokenType.R_PAREN)
-        depth += (token.token_type is TokenType.LT) - (token.token_type is TokenType.GT)
-        begins = position == start or (depth == 1 and token.token_type is TokenType.COMMA)
-        if begins and piece.word(position + 1) not in _NO_COLUMN:
-            first = piece.tokens[position + 1]
-            quoted = first.token_type is TokenType.IDENTIFIER
-            names.append((TokenType.IDENTIFIER if quoted else TokenType.VAR, first.text))
-    return names
-
-
-def _outside(piece: Piece, made: _Made, name: tuple[int, int]) -> Piece | None:
-    """https://cloud.google.com/bigquery/docs/reference/standard-sql/data-definition-language: files by OPTIONS."""
-    for position in range(name[1], len(piece.tokens) - 1):
-        if piece.word(position) == "OPTIONS" and piece.word(position + 1) == "(":
-            made.add((TokenType.VAR, "EXTERNAL"), (TokenType.TABLE, "TABLE"))
-            made.keep(piece.tokens[name[0] : name[1]])
-            made.keep(piece.tokens[position : closed(piece, position + 1)])
-            return Piece(made.tokens, piece.text, piece.source)
-    return None
 
 
 # Pipe operators that change some columns of a star, and the word that says so in a SELECT.
@@ -368,91 +331,64 @@ def _outside(piece: Piece, made: _Made, name: tuple[int, int]) -> Piece | None:
 _PIPE_STARS = {"SET": "REPLACE", "DROP": "EXCEPT", "RENAME": "RENAME"}
 
 
-def with_pipe_stars(piece: Piece) -> Piece:
+def with_pipe_stars(statement: Statement) -> Statement:
     """`|> DROP a` as `|> SELECT * EXCEPT (a)`, `|> SET a = x` as `* REPLACE (x AS a)`, and RENAME."""
-    if not any(token.token_type is TokenType.PIPE_GT for token in piece.tokens):
-        return piece
-    made = _Made(piece.tokens[0])
+    if not any(token.token_type is TokenType.PIPE_GT for token in statement.tokens):
+        return statement
+    made = TokenWriter(statement.tokens[0])
     position = 0
-    while position < len(piece.tokens):
-        made.keep(piece.tokens[position : position + 1])
-        operator = piece.word(position + 1)
+    while position < len(statement):
+        made.keep(statement.tokens[position : position + 1])
         position += 1
-        if piece.tokens[position - 1].token_type is not TokenType.PIPE_GT or operator not in _PIPE_STARS:
+        word = statement.word(position)
+        if statement.kind(position - 1) is not TokenType.PIPE_GT or word not in _PIPE_STARS:
             continue
-        made.near = piece.tokens[position]
-        kind = TokenType.EXCEPT if operator == "DROP" else TokenType.VAR
-        kind = TokenType.REPLACE if operator == "SET" else kind
-        made.add((TokenType.SELECT, "SELECT"), (TokenType.STAR, "*"), (kind, _PIPE_STARS[operator]))
-        made.add((TokenType.L_PAREN, "("))
-        for place, item in enumerate(_pipe_items(piece, position + 1)):
-            made.add(*[(TokenType.COMMA, ",")] * bool(place))
-            if operator == "SET" and len(item) > 2 and item[1].token_type is TokenType.EQ:
-                made.keep(item[2:])
-                made.add((TokenType.ALIAS, "AS"))
-                made.keep(item[:1])
-            else:
-                made.keep(item)
-            position += len(item) + 1
-        made.add((TokenType.R_PAREN, ")"))
-    return Piece(made.tokens, piece.text, piece.source)
+        made.near = statement.tokens[position]
+        made.write(f"SELECT * {_PIPE_STARS[word]} (")
+        end = statement.end_of_part(position + 1, TokenType.PIPE_GT)
+        for begin, stop in statement.items(position + 1, end):
+            made.write("," if begin > position + 1 else "")
+            _add_pipe_item(made, statement.tokens[begin:stop], is_assignment=word == "SET")
+        made.write(")")
+        position = end
+    return statement.told_as(made.tokens)
 
 
-def _pipe_items(piece: Piece, start: int) -> list[Sequence[Token]]:
-    """The items between commas up to the next pipe, a bracket that closes more than it opened, or the end."""
-    items: list[Sequence[Token]] = []
-    depth = 0
-    begin = start
-    for position in range(start, len(piece.tokens) + 1):
-        kind = piece.tokens[position].token_type if position < len(piece.tokens) else TokenType.PIPE_GT
-        depth += (kind in (TokenType.L_PAREN, TokenType.L_BRACKET)) - (kind in (TokenType.R_PAREN, TokenType.R_BRACKET))
-        ends = depth < 0 or (depth == 0 and kind is TokenType.PIPE_GT) or position == len(piece.tokens)
-        if ends or (depth == 0 and kind is TokenType.COMMA):
-            items.append(piece.tokens[begin:position])
-            begin = position + 1
-        if ends:
-            break
-    return items
-
-
-def without_subscripts(piece: Piece) -> Piece:
-    """`FROM t AS a, a.items[0].parts AS x` as `FROM t AS a, a.items.parts AS x`: the column read is the same.
-
-    https://docs.aws.amazon.com/redshift/latest/dg/query-super.html
-    """
-    if not any(token.token_type is TokenType.L_BRACKET for token in piece.tokens):
-        return piece
-    kept: list[Token] = []
-    in_from = [False]  # for each open bracket, whether a FROM clause goes on in it
-    on_path = False
-    position = 0
-    while position < len(piece.tokens):
-        token = piece.tokens[position]
-        kind, word = token.token_type, piece.word(position)
-        if on_path and kind is TokenType.L_BRACKET:
-            position = _bracket_end(piece, position)
-            continue
-        if kind is TokenType.L_PAREN:
-            in_from.append(False)
-        elif kind is TokenType.R_PAREN and len(in_from) > 1:
-            in_from.pop()
-        in_from[-1] = word not in _AFTER_FROM and (in_from[-1] or word == "FROM")
-        begins = word in ("FROM", "JOIN") or (kind is TokenType.COMMA and in_from[-1])
-        on_path = begins or (on_path and kind in (TokenType.DOT, TokenType.VAR, TokenType.IDENTIFIER))
-        kept.append(token)
-        position += 1
-    return Piece(kept, piece.text, piece.source) if len(kept) < len(piece.tokens) else piece
+def _add_pipe_item(made: TokenWriter, item: Sequence[Token], is_assignment: bool) -> None:
+    if is_assignment and len(item) > 2 and item[1].token_type is TokenType.EQ:
+        made.keep(item[2:])
+        made.write("AS")
+        made.keep(item[:1])
+    else:
+        made.keep(item)
 
 
 _AFTER_FROM = frozenset({"SELECT", "WHERE", "GROUP", "HAVING", "QUALIFY", "ORDER", "LIMIT", "UNION", "SET", "WHEN"})
 
 
-def _bracket_end(piece: Piece, start: int) -> int:
-    """The place after the square bracket that closes the one at `start`."""
-    depth = 0
-    for position in range(start, len(piece.tokens)):
-        kind = piece.tokens[position].token_type
-        depth += (kind is TokenType.L_BRACKET) - (kind is TokenType.R_BRACKET)
-        if depth <= 0:
-            return position + 1
-    return len(piece.tokens)
+def without_subscripts(statement: Statement) -> Statement:
+    """`FROM t AS a, a.items[0].parts AS x` as `FROM t AS a, a.items.parts AS x`: the column read is the same.
+
+    https://docs.aws.amazon.com/redshift/latest/dg/query-super.html
+    """
+    if not any(token.token_type is TokenType.L_BRACKET for token in statement.tokens):
+        return statement
+    kept: list[Token] = []
+    in_from: set[int] = set()  # the brackets in which a FROM clause goes on
+    on_path = False
+    position = 0
+    while position < len(statement):
+        token, bracket = statement.tokens[position], statement.around[position]
+        kind, word = token.token_type, statement.word(position)
+        if on_path and kind is TokenType.L_BRACKET:
+            position = statement.after(position)
+            continue
+        if word == "FROM":
+            in_from.add(bracket)
+        elif word in _AFTER_FROM:
+            in_from.discard(bracket)
+        begins = word in ("FROM", "JOIN") or (kind is TokenType.COMMA and bracket in in_from)
+        on_path = begins or (on_path and kind in (TokenType.DOT, TokenType.VAR, TokenType.IDENTIFIER))
+        kept.append(token)
+        position += 1
+    return statement.told_as(kept) if len(kept) < len(statement) else statement

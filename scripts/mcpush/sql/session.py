@@ -7,72 +7,58 @@ expressions: what sqlglot does not parse is read from its tokens.
 
 from __future__ import annotations
 
-import logging
-import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from sqlglot import exp
 from sqlglot.dialects.dialect import Dialect
-from sqlglot.dialects.redshift import Redshift
-from sqlglot.dialects.snowflake import Snowflake
-from sqlglot.errors import SqlglotError, TokenError
+from sqlglot.errors import TokenError
 from sqlglot.tokenizer_core import Token, TokenType
 
 from mcpush.sql import unparsed
-from mcpush.sql.forms import Form, Parts, name_at, read_form, rewritten
-from mcpush.sql.names import EXTERNAL, Defaults, Namer, Schema, TableName, dialect_of
-from mcpush.sql.query import Temporary, TooCostly
-from mcpush.sql.relations import Relation
-from mcpush.sql.rewrite import (
-    COMPUTED,
-    called,
-    plain_create,
-    plain_words,
-    with_names,
-    with_pipe_stars,
-    with_scripts,
-    without_subscripts,
+from mcpush.sql.dialects import dialect_of, traits_of
+from mcpush.sql.forms import Form, read_form
+from mcpush.sql.identifiers import with_names
+from mcpush.sql.names import Defaults, Namer, Schema, TableName
+from mcpush.sql.parsing import (
+    MAX_NESTING,
+    PARSER_ERRORS,
+    Parsed,
+    needs_deep_stack,
+    on_deep_stack,
+    parse,
+    parse_tokens,
 )
+from mcpush.sql.relations import Relation, Temporary
+from mcpush.sql.rewrite import called, rewritten, with_pipe_stars, with_scripts, without_subscripts
+from mcpush.sql.scope import TooCostly
 from mcpush.sql.script import (
     SILENT,
     STARTERS,
-    Piece,
     block_parts,
     flow_parts,
     is_use,
-    line_starts,
-    nesting,
-    pieces,
     reads_flow,
     search_path,
+    split,
+    statements,
     unwrapped,
     uses,
 )
 from mcpush.sql.statements import PARTIAL, Effect, StatementLineage, StatementReader
+from mcpush.sql.tokens import Parts, Statement, TokenWriter
+from mcpush.sql.verbs import HANDLERS
 
 # Longer texts are generated data (INSERT … VALUES with a million rows), not lineage: only their table names are read.
 MAX_PARSED_CHARACTERS = 2_000_000
 MAX_PARSED_TOKENS = 200_000
 # Of a text that is not parsed, this much is searched for table names.
 MAX_NAMED_CHARACTERS = 500_000
-# sqlglot recurses in C for every bracket. Up to SHALLOW the stack of any thread will do; up to MAX_NESTING a thread
-# with DEEP_STACK bytes does (measured: below 8 KB a level); beyond, only the tokens are read.
-SHALLOW = 100
-MAX_NESTING = 25_000
-DEEP_STACK = 512 * 1024 * 1024
-# Tokens without brackets can nest too (NOT NOT NOT …): this many need no more stack than SHALLOW brackets.
-SHALLOW_TOKENS = 2_000
 EXAMPLE_CHARACTERS = 200
-
-# Statements in words of one dialect reach logs of another (federated engines, mislabelled logs). When the session's
-# own grammar fails, these are tried, and the result is marked as less certain.
-OTHER_GRAMMARS = ("databricks", "snowflake", "bigquery", "postgres", "tsql", "mysql", "teradata", "oracle")
-MAX_RETRIED_CHARACTERS = 50_000
-
-# sqlglot warns on the root logger's stream of every statement it does not know. Those are counted here as skips.
-logging.getLogger("sqlglot").setLevel(logging.ERROR)
+# Words of a search path that are not schemas with tables of the user's.
+# https://docs.aws.amazon.com/redshift/latest/dg/r_search_path.html
+OUTSIDE_OF_PATHS = ("default", "pg_catalog", "pg_temp")
 
 
 @dataclass(frozen=True)
@@ -112,15 +98,15 @@ def extract(
     process. Raises ValueError for an unknown dialect; for nothing else.
     """
     work = _Script(dialect_of(dialect), defaults, schema, temporaries or {}, time_limit)
-    work.read(sql.removeprefix("\ufeff"), truncated)
+    work.read(sql, truncated)
     return Extraction(tuple(work.lineages), tuple(work.skips), tuple(work.effects), work.defaults)
 
 
 def defaults_after(sql: str, dialect: str, defaults: Defaults) -> Defaults:
     """The session's defaults after a text, of which only USE and its relatives are read."""
     work = _Script(dialect_of(dialect), defaults, None, {}, None)
-    for piece in uses(sql, work.dialect):
-        work.use(piece)
+    for statement in uses(sql, work.dialect):
+        work.use(statement)
     return work.defaults
 
 
@@ -136,6 +122,7 @@ class _Script:
         time_limit: float | None,
     ) -> None:
         self.dialect = dialect
+        self.traits = traits_of(dialect)
         self.schema = schema
         self.defaults = defaults
         self.temporaries = dict(temporaries)
@@ -147,6 +134,7 @@ class _Script:
         self._parser = dialect.parser()
 
     def read(self, sql: str, truncated: bool) -> None:
+        """Reads a text; adds what it does to `lineages`, `effects` and `skips`."""
         sql = sql.removeprefix("\ufeff")  # the mark that Windows editors put before the first statement
         if truncated or len(sql) > MAX_PARSED_CHARACTERS:
             self._skip("truncated statement" if truncated else "statement too long", sql)
@@ -158,174 +146,112 @@ class _Script:
             self._skip("cannot be split into words: cut off, or not SQL", sql)
             self._read_names(sql, is_cut=True)
             return
-        for position, piece in enumerate(found):
+        for statement in found:
             if self.deadline is not None and time.monotonic() > self.deadline:
-                self._skip("over the time limit", piece.source)
+                self._skip("over the time limit", statement.source)
                 break
-            self._read_piece(piece, alone=len(found) == 1 and position == 0)
+            self._read_statement(statement)
 
     # -- one statement ---------------------------------------------------------------------------------------
 
-    def _read_piece(self, piece: Piece, alone: bool = False) -> None:
-        if is_use(piece):
-            self.use(piece)
+    def _read_statement(self, statement: Statement) -> None:
+        if is_use(statement):
+            self.use(statement)
             return
-        if piece.word(0) in ("EXECUTE", "EXEC"):
-            self._skip("the statement is computed at run time", piece.source)
+        if statement.word(0) in ("EXECUTE", "EXEC"):
+            self._skip("the statement is computed at run time", statement.source)
             return
-        if piece.word(0) == "CALL":
-            moved = called(piece)
+        if statement.word(0) == "CALL":
+            moved = called(statement)
             if moved is None:
                 return
-            piece = moved
-        if isinstance(self.dialect, Snowflake):
-            self._enter_created(piece)
-        reason = _beyond_reading(piece)
+            statement = moved
+        if self.traits.enters_created:
+            self._enter_created(statement)
+        reason = _beyond_reading(statement)
         if reason is not None:
-            self._skip(reason, piece.source)
+            self._skip(reason, statement.source)
             return
-        piece = with_names(piece)
-        form = read_form(piece)
+        statement = with_names(statement)
+        form = read_form(statement)
         if form is not None:
-            self._form(form)
-            return
-        if _only_values(piece):
-            self._insert_values(piece)
-            return
-        if len(piece.tokens) > MAX_PARSED_TOKENS:
-            self._unread("statement too long", piece)
-            return
-        depth = nesting(piece.tokens)
-        if depth > MAX_NESTING:
-            self._unread("nested too deep", piece)
-        elif depth > SHALLOW or len(piece.tokens) > SHALLOW_TOKENS:
-            _on_deep_stack(lambda: self._parse_and_read(piece))
+            self._form(form, statement)
+        elif _only_values(statement):
+            self._insert_values(statement)
+        elif len(statement) > MAX_PARSED_TOKENS:
+            self._unread("statement too long", statement)
+        elif statement.nesting > MAX_NESTING:
+            self._unread("nested too deep", statement)
+        elif needs_deep_stack(statement):
+            on_deep_stack(lambda: self._parse_and_read(statement))
         else:
-            self._parse_and_read(piece)
+            self._parse_and_read(statement)
 
-    def _statements(self, sql: str) -> Iterator[Piece]:
-        for piece in pieces(sql, self.dialect):
-            for part in flow_parts(piece) if isinstance(self.dialect, Snowflake) else [piece]:
-                if part is not piece and reads_flow(part):
+    def _statements(self, sql: str) -> Iterator[Statement]:
+        for statement in statements(sql, self.dialect):
+            for part in flow_parts(statement) if self.traits.flow_operator else [statement]:
+                if part is not statement and reads_flow(part):
                     self._skip("the result of a statement goes into another", part.source)
                 else:
                     yield part
 
-    def _parse_and_read(self, piece: Piece) -> None:
+    def _parse_and_read(self, statement: Statement) -> None:
         try:
-            told = with_pipe_stars(with_scripts(rewritten(piece)))
-            if isinstance(self.dialect, Redshift):
+            told = with_pipe_stars(with_scripts(rewritten(statement)))
+            if self.traits.array_subscripts_in_from:
                 told = without_subscripts(told)
-            trees, certain = self._parse(told)
-            for tree in trees:
-                self._read_tree(tree, piece, certain)
-            if not trees:
-                self._read_parts(piece)
+            parsed = parse(told, self.dialect, self._parser)
+            for tree in parsed.trees:
+                self._read_tree(tree, statement, parsed)
+            if not parsed.trees:
+                self._read_parts(statement)
         except TooCostly as error:
-            self._unread(str(error), piece)
+            self._unread(str(error), statement)
         except RecursionError:
-            self._unread("nested too deep", piece)
-        except (SqlglotError, AttributeError, KeyError, IndexError, TypeError, ValueError):
+            self._unread("nested too deep", statement)
+        except PARSER_ERRORS:
             # A tree of a shape nobody has met: the statement is lost, the script is not.
-            self._unread("understood by the parser only", piece)
+            self._unread("understood by the parser only", statement)
 
-    def _read_parts(self, piece: Piece) -> None:
-        parts = block_parts(piece)
+    def _read_parts(self, statement: Statement) -> None:
+        parts = block_parts(statement)
         if not parts:
-            self._unread("cannot be parsed", piece)
+            self._unread("cannot be parsed", statement)
             return
         for part in parts:
             for inner in unwrapped(part, self.dialect):
-                self._read_piece(inner)
+                self._read_statement(inner)
 
-    def _parse(self, piece: Piece) -> tuple[list[exp.Expr], bool]:
-        tree = self._parsed_by(self._parser, piece.tokens, piece.text)
-        if tree is not None and not isinstance(tree, exp.Command):
-            return [tree], True
-        simple = plain_words(piece)
-        for plain in (plain_create(piece), simple, plain_create(simple) if simple is not None else None):
-            if plain is None:
-                continue
-            told = self._parsed_by(self._parser, plain.tokens, plain.text)
-            if told is not None and not isinstance(told, exp.Command):
-                return [told], True
-        starts = line_starts(piece)
-        if starts:
-            several = self._parse_lines(piece, starts)
-            if several:
-                return several, True
-        if piece.word(0) in STARTERS and len(piece.source) <= MAX_RETRIED_CHARACTERS:
-            other = self._parse_elsewhere(piece)
-            if other is not None:
-                return [other], False
-        return ([tree], True) if tree is not None else ([], False)
-
-    def _parse_lines(self, piece: Piece, starts: Sequence[int]) -> list[exp.Expr]:
-        """Statements one below the other without semicolons, if that reads every one of them."""
-        trees: list[exp.Expr] = []
-        bounds = [0, *starts, len(piece.tokens)]
-        begin = 0
-        for end in bounds[1:]:
-            tree = self._parsed_by(self._parser, piece.tokens[begin:end], piece.text)
-            if tree is None or isinstance(tree, exp.Command):
-                continue
-            trees.append(tree)
-            begin = end
-        return trees if begin == len(piece.tokens) else []
-
-    def _parse_elsewhere(self, piece: Piece) -> exp.Expr | None:
-        source = piece.source
-        for name in OTHER_GRAMMARS:
-            dialect = dialect_of(name)
-            if type(dialect) is type(self.dialect):
-                continue
-            try:
-                tokens = dialect.tokenize(source)
-            except TokenError:
-                continue
-            tree = self._parsed_by(dialect.parser(), with_names(Piece(tokens, source)).tokens, source)
-            if tree is not None and not isinstance(tree, exp.Command):
-                return tree
-        return None
-
-    @staticmethod
-    def _parsed_by(parser: object, tokens: Sequence[Token], text: str) -> exp.Expr | None:
-        try:
-            trees = [tree for tree in parser.parse(list(tokens), text) if tree is not None]  # type: ignore[attr-defined]
-        except (SqlglotError, AttributeError, KeyError, IndexError, TypeError, ValueError):
-            return None
-        return trees[0] if len(trees) == 1 else None
-
-    def _read_tree(self, tree: exp.Expr, piece: Piece, certain: bool) -> None:
+    def _read_tree(self, tree: exp.Expr, statement: Statement, parsed: Parsed) -> None:
         if isinstance(tree, (exp.Condition, exp.Alias)) and not isinstance(tree, exp.Query):
-            self._skip("not a statement", piece.source)
+            self._skip("not a statement", statement.source)
             return
-        reader = StatementReader(self._namer, self.temporaries, self.deadline)
+        reader = StatementReader(self._namer, self.temporaries, HANDLERS, self.deadline)
         reader.read(tree)
         if reader.unread is not None:
-            self._unread(reader.unread, piece)
+            self._unread(reader.unread, statement)
             return
         lineages = reader.lineages
-        if not certain:
+        if not parsed.certain:
             lineages = [replace(lineage, certainty=PARTIAL) for lineage in lineages if lineage.sources]
-        self._keep(lineages, piece)
+        self._keep(lineages, statement, parsed.computed)
         for effect in reader.effects:
-            if effect.table.name != COMPUTED:
+            if effect.table.name != parsed.computed:
                 self._apply(effect)
 
-    def _keep(self, lineages: Iterable[StatementLineage], piece: Piece) -> None:
+    def _keep(self, lineages: Iterable[StatementLineage], statement: Statement, computed: str | None) -> None:
         """Adds lineage without what has no name before run time, which is counted."""
         for lineage in lineages:
-            known = _without_computed(lineage)
+            known = _without_computed(lineage, computed) if computed is not None else lineage
             if known is not lineage:
-                self._skip("a name is computed at run time", piece.source)
+                self._skip("a name is computed at run time", statement.source)
             if known is not None:
                 self.lineages.append(known)
 
-    def _insert_values(self, piece: Piece) -> None:
+    def _insert_values(self, statement: Statement) -> None:
         """INSERT … VALUES reads no table, however long it is."""
-        target, _ = unparsed.table_names(Piece(piece.tokens[:40], piece.text), is_cut=False)
-        if target:
+        target, _ = unparsed.table_names(statement.part(0, 40), is_cut=False)
+        if target and target[-1][0] != statement.computed:
             self.lineages.append(StatementLineage(self._namer.table(target), (), (), "insert", moves_data=False))
 
     # -- the session -----------------------------------------------------------------------------------------
@@ -334,58 +260,63 @@ class _Script:
         self.effects.append(effect)
         self.temporaries = dict(applied(self.temporaries, effect))
 
-    def use(self, piece: Piece) -> None:
+    def use(self, statement: Statement) -> None:
         """Applies USE …, SET CATALOG …, SET search_path TO … or SET @@dataset_id = …."""
-        path = search_path(piece)
+        path = search_path(statement)
         if path is not None:
             self._use_path(path)
             return
-        if piece.word(1) == "@":
-            self._enter(_dataset_set(piece, self.defaults))
+        if statement.word(1) == "@":
+            self._enter(_dataset_set(statement, self.defaults))
             return
-        piece = with_names(piece)
-        first = piece.tokens[0]
-        use = Token(TokenType.USE, "USE", first.line, first.col, first.start, first.end)
-        tree = self._parsed_by(self._parser, [use, *piece.tokens[1:]], piece.text)
+        statement = with_names(statement)
+        written = TokenWriter(statement.tokens[0])
+        written.write("USE")
+        written.keep(statement.tokens[1:])
+        tree = parse_tokens(self._parser, written.tokens, statement.text)
         changed = used(tree, self._namer, self.defaults) if isinstance(tree, exp.Use) else None
         if changed is not None:
-            self._enter(changed)
+            self._enter(_without_stand_in(changed, statement.computed))
 
     def _use_path(self, path: Sequence[Token]) -> None:
-        """One schema completes names; of several it would be a guess which of them has a table."""
-        schemas = [token for token in path if token.text.lower() not in ("$user", "default")]
-        schema = None
-        if len(schemas) == 1 and "," not in schemas[0].text:
-            schema = self._namer.fold(schemas[0].text, schemas[0].token_type is TokenType.IDENTIFIER)
-        self._enter(Defaults(self.defaults.database, schema))
+        """Applies a search path; one that is a list in a single string stays unknown."""
+        schemas: list[str] = []
+        for token in path:
+            if token.text.lower() == "$user":
+                schemas += [self.defaults.user_schema] if self.defaults.user_schema else []
+            elif token.text.lower() not in OUTSIDE_OF_PATHS:
+                is_quoted = token.token_type in (TokenType.IDENTIFIER, TokenType.STRING)
+                schemas.append(self._namer.fold(token.text, is_quoted))
+        if any("," in schema for schema in schemas):
+            schemas = []
+        self._enter(self.defaults.in_schemas(*schemas))
 
-    def _enter_created(self, piece: Piece) -> None:
-        """CREATE DATABASE and CREATE SCHEMA go on in what they made, in Snowflake alone.
-
-        https://docs.snowflake.com/en/sql-reference/sql/create-schema#general-usage-notes
-        """
-        at = 1
-        while piece.word(at) in ("OR", "REPLACE", "TRANSIENT"):
-            at += 1
-        kind = piece.word(at)
-        if piece.word(0) != "CREATE" or kind not in ("DATABASE", "SCHEMA") or piece.word(at + 1) in ("IF", "ROLE"):
+    def _enter_created(self, statement: Statement) -> None:
+        """CREATE DATABASE and CREATE SCHEMA go on in what they made."""
+        at = statement.skip(1, "OR", "REPLACE", "TRANSIENT")
+        kind = statement.word(at)
+        if (
+            statement.word(0) != "CREATE"
+            or kind not in ("DATABASE", "SCHEMA")
+            or statement.word(at + 1) in ("IF", "ROLE")
+        ):
             return  # of one that may be there already the page does not say it
-        names = [self._namer.fold(*part) for part in name_at(piece, at + 1)[0]]
+        names = [self._namer.fold(*part) for part in statement.name_at(at + 1)[0]]
         if names and kind == "DATABASE":
-            self._enter(Defaults(names[0], None))
+            self._enter(self.defaults.in_database(names[0]).in_schemas())
         elif names:
-            self._enter(Defaults(names[-2] if len(names) > 1 else self.defaults.database, names[-1]))
+            database = names[-2] if len(names) > 1 else self.defaults.database
+            self._enter(self.defaults.in_database(database).in_schemas(names[-1]))
 
     def _enter(self, defaults: Defaults) -> None:
         made = self._namer.made
-        # A name computed at run time is no name.
-        self.defaults = Defaults(*(None if name == COMPUTED else name for name in (defaults.database, defaults.schema)))
+        self.defaults = defaults
         self._namer = Namer(self.dialect, self.defaults, self.schema)
         self._namer.made = made
 
     # -- what sqlglot does not parse -------------------------------------------------------------------------
 
-    def _form(self, form: Form) -> None:
+    def _form(self, form: Form, statement: Statement) -> None:
         target = self._form_name(form.target, form.target_is_path)
         if target is None:
             return
@@ -395,15 +326,15 @@ class _Script:
             inner.deadline = self.deadline
             inner.read(form.query, truncated=False)
             self.skips.extend(inner.skips)
-            for lineage in inner.lineages:
-                self.lineages.append(replace(lineage, target=target, kind=form.kind))
+            moved = [replace(lineage, target=target, kind=form.kind) for lineage in inner.lineages]
+            self._keep(moved, statement, statement.computed)
             return
         for parts in (form.source, *form.more):
             source = self._form_name(parts, False)
             if source is not None:
                 held = self.temporaries.get(source)
                 sources.extend(held.reads if held is not None else (source,))
-        self.lineages.append(StatementLineage(target, tuple(sources), (), form.kind))
+        self._keep([StatementLineage(target, tuple(sources), (), form.kind)], statement, statement.computed)
 
     def _form_name(self, parts: Parts, is_path: bool) -> TableName | None:
         if not parts:
@@ -413,18 +344,18 @@ class _Script:
             return self._namer.external(text)
         return self._namer.table(parts)
 
-    def _unread(self, reason: str, piece: Piece) -> None:
-        self._skip(reason, piece.source)
-        if piece.word(0) in STARTERS:
-            self._add_names(piece, is_cut=False)
+    def _unread(self, reason: str, statement: Statement) -> None:
+        self._skip(reason, statement.source)
+        if statement.word(0) in STARTERS:
+            self._add_names(statement, is_cut=False)
 
     def _read_names(self, sql: str, is_cut: bool) -> None:
-        for candidate in _cut_pieces(sql, self.dialect):
+        for candidate in split(unparsed.tokens_of(sql, self.dialect), sql):
             if candidate.word(0) in STARTERS:
                 self._add_names(with_names(candidate), is_cut)
 
-    def _add_names(self, piece: Piece, is_cut: bool) -> None:
-        target, sources = unparsed.table_names(piece, is_cut)
+    def _add_names(self, statement: Statement, is_cut: bool) -> None:
+        target, sources = unparsed.table_names(statement, is_cut)
         names = [self._namer.table(parts) for parts in sources]
         reads: dict[TableName, None] = {}
         for name in names:
@@ -433,22 +364,23 @@ class _Script:
                 reads.setdefault(read)
         if target or reads:
             into = self._namer.table(target) if target else None
-            if into is not None and into.name != COMPUTED and unparsed.is_temporary(piece):
+            if into is not None and into.name != statement.computed and unparsed.is_temporary(statement):
                 self._apply(Effect("create", into, Temporary(tuple(reads), Relation())))
             temporary = into in self.temporaries if into is not None else False
-            self._keep([StatementLineage(into, tuple(reads), (), "unparsed", PARTIAL, temporary)], piece)
+            found = StatementLineage(into, tuple(reads), (), "unparsed", PARTIAL, temporary)
+            self._keep([found], statement, statement.computed)
 
     def _skip(self, reason: str, text: str) -> None:
         self.skips.append(Skip(reason, " ".join(text[: EXAMPLE_CHARACTERS * 2].split())[:EXAMPLE_CHARACTERS]))
 
 
-def _without_computed(lineage: StatementLineage) -> StatementLineage | None:
+def _without_computed(lineage: StatementLineage, computed: str) -> StatementLineage | None:
     """The same lineage when all its names are known, else without the computed ones; None when nothing is left."""
-    sources = tuple(source for source in lineage.sources if source.name != COMPUTED)
+    sources = tuple(source for source in lineage.sources if source.name != computed)
     columns = tuple(
-        edge for edge in lineage.columns if COMPUTED not in (edge.source.name, edge.source_column, edge.target_column)
+        edge for edge in lineage.columns if computed not in (edge.source.name, edge.source_column, edge.target_column)
     )
-    if lineage.target is not None and lineage.target.name == COMPUTED:
+    if lineage.target is not None and lineage.target.name == computed:
         return replace(lineage, target=None, sources=sources, columns=(), temporary=False) if sources else None
     if len(sources) == len(lineage.sources) and len(columns) == len(lineage.columns):
         return lineage
@@ -481,97 +413,51 @@ def used(tree: exp.Expr, namer: Namer, defaults: Defaults) -> Defaults | None:
     if not all(names):
         return None
     if len(names) > 1:
-        return Defaults(names[-2], names[-1])
-    dialect = type(namer.dialect).__name__
+        return defaults.in_database(names[-2]).in_schemas(names[-1])
     if kind == "CATALOG":
-        return Defaults(names[0], defaults.schema)
-    # In Spark's words a database is a schema; in Hive and MySQL there is no level above it.
-    if kind == "SCHEMA" or dialect in ("Databricks", "Spark", "Spark2", "Hive", "MySQL", "ClickHouse"):
-        return Defaults(defaults.database, names[0])
-    return Defaults(names[0], defaults.schema)
+        return defaults.in_database(names[0])
+    if kind == "SCHEMA" or namer.traits.use_names_schema:
+        return defaults.in_schemas(names[0])
+    return defaults.in_database(names[0])
 
 
-def _dataset_set(piece: Piece, defaults: Defaults) -> Defaults:
+def _without_stand_in(defaults: Defaults, computed: str | None) -> Defaults:
+    """The same defaults; a name that is computed at run time is unknown."""
+    if computed is not None and defaults.database == computed:
+        defaults = defaults.in_database(None)
+    return defaults.in_schemas() if computed is not None and defaults.schema == computed else defaults
+
+
+def _dataset_set(statement: Statement, defaults: Defaults) -> Defaults:
     """BigQuery's SET @@dataset_id = 'd' and SET @@dataset_project_id = 'p'."""
-    last = piece.tokens[-1]
-    name = last.text if len(piece.tokens) == 6 and last.token_type is TokenType.STRING else COMPUTED
-    is_dataset = piece.word(3) == "DATASET_ID"
-    return Defaults(defaults.database, name) if is_dataset else Defaults(name, defaults.schema)
+    name = statement.tokens[-1].text if len(statement) == 6 and statement.kind(5) is TokenType.STRING else None
+    if statement.word(3) == "DATASET_PROJECT_ID":
+        return defaults.in_database(name)
+    return defaults.in_schemas(name) if name is not None else defaults.in_schemas()
 
 
-def _beyond_reading(piece: Piece) -> str | None:
+def _beyond_reading(statement: Statement) -> str | None:
     """Why a statement that may move data is not read at all; None for all others."""
-    first = piece.word(0)
+    first = statement.word(0)
     if first in SILENT:  # those come only when their result flows on: SHOW … ->> INSERT …
         return "the result of a command goes into a statement"
     if first == "CREATE":
-        for position in range(1, min(len(piece.tokens), 8)):
-            word = piece.word(position)
+        for position, word in enumerate(statement.words(1, 8), start=1):
             if word in ("PROCEDURE", "PROC"):  # those in SQL came as the statements of their bodies
                 return "a procedure in another language holds SQL"
             if word in ("SCHEMA", "DATABASE"):
-                clones = any(piece.word(at) == "CLONE" for at in range(position + 2, len(piece.tokens)))
+                clones = "CLONE" in statement.words(position + 2)
                 return "a whole schema or database is cloned" if clones else None
             if word in ("TABLE", "VIEW"):
                 break
     return None
 
 
-def _cut_pieces(sql: str, dialect: Dialect) -> Iterable[Piece]:
-    tokens = unparsed.tokens_of(sql, dialect)
-    begin = 0
-    for position, token in enumerate(tokens):
-        if token.text == ";":
-            yield Piece(tokens[begin:position], sql)
-            begin = position + 1
-    yield Piece(tokens[begin:], sql)
-
-
-def _only_values(piece: Piece) -> bool:
+def _only_values(statement: Statement) -> bool:
     """Whether an INSERT lists its rows: no word in it could read a table."""
-    if piece.word(0) != "INSERT" or len(piece.tokens) < 4:
+    if statement.word(0) != "INSERT" or len(statement) < 4:
         return False
-    words = {token.text.upper() for token in piece.tokens[:12]}
-    if "VALUES" not in words:
+    if not any(token.text.upper() == "VALUES" for token in statement.tokens[:12]):
         return False
     reading = {TokenType.SELECT, TokenType.FROM, TokenType.WITH, TokenType.INTO}
-    return sum(token.token_type in reading for token in piece.tokens) <= 1
-
-
-_deep_stack_lock = threading.Lock()
-
-
-def _on_deep_stack(work: object) -> None:
-    """Runs `work` in a thread whose stack is large enough for MAX_NESTING levels of recursion in C."""
-    failure: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            work()  # type: ignore[operator]
-        except BaseException as error:
-            failure.append(error)
-
-    with _deep_stack_lock:  # the size is a setting of the process, for the threads started next
-        before = threading.stack_size(DEEP_STACK)
-        try:
-            thread = threading.Thread(target=run, name="sql-lineage", daemon=True)
-            thread.start()
-        finally:
-            threading.stack_size(before)
-    thread.join()
-    if failure:
-        raise failure[0]
-
-
-__all__ = [
-    "EXTERNAL",
-    "Defaults",
-    "Extraction",
-    "Schema",
-    "Skip",
-    "StatementLineage",
-    "TableName",
-    "applied",
-    "extract",
-    "used",
-]
+    return sum(token.token_type in reading for token in statement.tokens) <= 1

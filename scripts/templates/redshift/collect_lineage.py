@@ -26,21 +26,29 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import partial
 from itertools import chain
+from typing import NamedTuple
 
 from catalog import Database, Key, Listing, backed_view, databases, is_system_schema, readable, view_texts
 from connection import Warehouse, connect, explain, quote
 from mcpush.collect.collector import Collector, Options, run_collect
 from mcpush.collect.filters import Filters
-from mcpush.lineage.graph import EXACT, Asset, Destination, external, gathered, listed, through_absent
-from mcpush.lineage.query_log import LineageLog
-from mcpush.lineage.texts import Named, add_schema_argument, read_log, schema_of
-from mcpush.records import Json, TimeRange
+from mcpush.interrupts import stop_if_asked
+from mcpush.lineage.graph import (
+    EXACT,
+    LineageTarget,
+    bypass_missing_tables,
+    external_asset,
+    listed,
+    merge_by_target,
+    missing_tables,
+)
+from mcpush.lineage.query_log import FullName, LoggedStatement, statement_lineage
+from mcpush.lineage.schema_manifest import add_schema_argument, schema_of
+from mcpush.records import Asset, LineageRecord, TimeRange
 from mcpush.sql import Defaults, Schema, TableName
 from query_history import CHANGES_STATEMENT, LATENCY, RETENTION, logged_queries
-from sqlglot import TokenType
-from sqlglot.dialects.redshift import Redshift
-from sqlglot.errors import TokenError
 
 # The example of https://docs.aws.amazon.com/redshift/latest/dg/r_DROP_TABLE.html, for all views at once. Late-binding
 # views depend on nothing here; materialised ones on the table that holds their rows. Their texts tell.
@@ -73,10 +81,15 @@ GONE = "destination that the catalog no longer has (renamed, dropped, temporary)
 NO_FULL_NAME = "name without a schema, which no table or several tables of that database have"
 # https://docs.aws.amazon.com/redshift/latest/dg/cm_chap_system-tables.html: they are found without a schema.
 SYSTEM_VIEWS = ("pg_", "stl_", "stv_", "svl_", "svv_", "svcs_", "sys_")
-# Words of a search path that are no schema with tables of the customer's.
-OUTSIDE_OF_PATHS = ("default", "pg_catalog", "pg_temp")
-# Stands between the schemas of a search path, which goes through the LineageLog as if it were one schema.
-NEXT = "\0"
+
+
+class DependencyRow(NamedTuple):
+    """A row of DEPENDENCIES_SQL."""
+
+    view_schema: str
+    view_name: str
+    source_schema: str
+    source_name: str
 
 
 # --- names ---------------------------------------------------------------------------------------------
@@ -105,73 +118,78 @@ class Names:
             (asset.database, asset.name), ()
         )
 
-    def path(self, database: str, user: str, schemas: list[str]) -> str | None:
-        """A search path as ``complete`` takes it for the schema of a name; None for an empty one.
+    def user_schema(self, database: str, user: str) -> str | None:
+        """The schema that ``$user`` in a search path stands for: that of the user's name, if there is one.
 
-        ``$user`` is the schema of the user's name, if there is one.
         https://docs.aws.amazon.com/redshift/latest/dg/r_search_path.html
         """
-        there = [schema for schema in schemas if schema != "$user"]
-        if "$user" in schemas and (database, user) in self._schemas:
-            there.insert(schemas.index("$user"), user)
-        return NEXT.join(there) or None
+        return user if (database, user) in self._schemas else None
 
-    def complete(self, reference: Json, options: Options) -> Named | None:
-        """The asset a reference names; None, and counted, when its schema stays unknown.
+    def complete(self, options: Options, table: TableName) -> FullName | None:
+        """The asset that a name in a statement stands for; None, and counted, when its schema stays unknown.
 
-        Of several schemas in a search path it is the first that has the table; what none of them has was made in the
-        first, and is gone. Without a path: a statement that succeeded did find its table. Where only one of that name
-        is in the database, it was most likely that one; but a temporary table that was made before what is read here
-        may have had the same name. Where there are several, nothing can tell.
+        A statement that succeeded did find its table. Where only one of that name is in the database, it was most
+        likely that one; but a temporary table that was made before what is read here may have had the same name. Where
+        there are several, nothing can tell.
         """
-        kind, database, schema, name = (reference[part] for part in ("type", "database", "schema", "name"))
-        if kind == "EXTERNAL":
-            return Named(external(name))
-        is_sure, is_whole = bool(schema), bool(schema) and NEXT not in schema
-        if database and not is_whole:
-            schema, is_sure = self._schema_of(database, name, schema)
-        found = self.schema.find((database, schema, name)) if database and schema else None
-        if found:  # spelled as the catalog does: RENAME TO takes the schema of a statement, in its case
-            database, schema, name = found[0].parts
-            kind = kind if is_whole else found[0].kind
-        if not is_sure and name.startswith(SYSTEM_VIEWS):
+        if table.is_external:
+            return FullName(external_asset(table.name))
+        is_sure = bool(table.schema) and not table.is_guess
+        schema = table.schema or self._only_schema_of(table)
+        found = self.schema.find((table.database, schema, table.name)) if table.database and schema else None
+        if not is_sure and table.name.startswith(SYSTEM_VIEWS):
             return None  # no asset, and no loss
-        if not (database and schema):
-            options.skip(NO_FULL_NAME, f"{database or '?'}.?.{name}")
+        if not (table.database and schema):
+            options.skip(NO_FULL_NAME, f"{table.database or '?'}.?.{table.name}")
             return None
-        return Named(Asset(kind, database, schema, name), is_sure)
+        if found is None:
+            return FullName(Asset(table.kind, table.database, schema, table.name), is_sure)
+        # Spelled as the catalog does: RENAME TO takes the schema of a statement, in its case.
+        database, schema, name = found[0].parts
+        return FullName(Asset(table.kind if is_sure else found[0].kind, database, schema, name), is_sure)
 
-    def _schema_of(self, database: str, name: str, path: str | None) -> tuple[str | None, bool]:
-        """The schema that a name without one stands for, and whether that is sure."""
-        schemas = self._schemas_of.get((database, name), set())
-        if path is None:
-            return (next(iter(schemas)) if len(schemas) == 1 else None), False
-        in_order = path.split(NEXT)
-        return next(((schema, True) for schema in in_order if schema in schemas), (in_order[0], False))
+    def _only_schema_of(self, table: TableName) -> str | None:
+        schemas = self._schemas_of.get((table.database or "", table.name), set())
+        return next(iter(schemas)) if len(schemas) == 1 else None
 
 
 # --- views, from the catalog -----------------------------------------------------------------------------
 
 
-def views_of(database: Database, names: Names, options: Options) -> Iterator[Destination]:
+def views_of(database: Database, names: Names, options: Options) -> Iterator[LineageTarget]:
     """What each view of the database reads: tables as PG_DEPEND knows them, columns as its definition tells."""
-    views: dict[Key, Destination] = {}
-    for view_schema, view, schema, name in readable(database, options, NO_DEPENDENCIES, DEPENDENCIES_SQL) or []:
-        known = names.schema.find((database.name, schema, name))
-        if known and not is_system_schema(schema) and backed_view(name) != view:
-            asset = Asset("VIEW", database.name, view_schema, view)
-            destination = views.setdefault((view_schema, view), Destination(asset, "pg_depend", EXACT))
-            destination.add(Asset(known[0].kind, database.name, schema, name))
-    with LineageLog("redshift", schema=names.schema, origin="view_definition") as log:
-        for key, text in view_texts(database, options).items():
-            log.add(definition(key, text), defaults=Defaults(database.name, None))
-        for parsed in read_log(log, names.complete, options):
-            exact = views.get((parsed.asset.schema, parsed.asset.name))
-            if exact is None:  # late-binding and materialised views
-                yield parsed
-            else:
-                _take_columns(exact, parsed)
+    views = dependencies_of(database, names, options)
+    texts = (
+        LoggedStatement(definition(key, text), defaults=Defaults(database.name))
+        for key, text in view_texts(database, options).items()
+    )
+    for parsed in statement_lineage(
+        texts,
+        "redshift",
+        partial(names.complete, options),
+        options.skip,
+        schema=names.schema,
+        origin="view_definition",
+    ):
+        exact = views.get((parsed.asset.schema, parsed.asset.name))
+        if exact is None:  # late-binding and materialised views
+            yield parsed
+        else:
+            _take_columns(exact, parsed)
     yield from views.values()
+
+
+def dependencies_of(database: Database, names: Names, options: Options) -> dict[Key, LineageTarget]:
+    """Views by schema and name, with the tables that PG_DEPEND says they read."""
+    views: dict[Key, LineageTarget] = {}
+    rows = readable(database, options, NO_DEPENDENCIES, DEPENDENCIES_SQL) or []
+    for row in map(DependencyRow._make, rows):
+        known = names.schema.find((database.name, row.source_schema, row.source_name))
+        if known and not is_system_schema(row.source_schema) and backed_view(row.source_name) != row.view_name:
+            view = Asset("VIEW", database.name, row.view_schema, row.view_name)
+            target = views.setdefault((view.schema, view.name), LineageTarget(view, "pg_depend", EXACT))
+            target.add(Asset(known[0].kind, database.name, row.source_schema, row.source_name))
+    return views
 
 
 def definition(key: Key, text: str) -> str:
@@ -181,7 +199,7 @@ def definition(key: Key, text: str) -> str:
     return " ".join(("CREATE VIEW", f"{quote(key[0])}.{quote(key[1])}", "AS", text))
 
 
-def _take_columns(exact: Destination, parsed: Destination) -> None:
+def _take_columns(exact: LineageTarget, parsed: LineageTarget) -> None:
     """Column mappings of the definition whose table the catalog confirms."""
     for name, pairs in parsed.columns.items():
         for key, column in pairs:
@@ -192,62 +210,39 @@ def _take_columns(exact: Destination, parsed: Destination) -> None:
 # --- statements, from the history ----------------------------------------------------------------------
 
 
-def statements(warehouse: Warehouse, names: Names, options: Options) -> Iterator[Destination]:
-    """Destinations of the statements of the window, temporary tables resolved within their session.
+def statements(warehouse: Warehouse, names: Names, options: Options) -> Iterator[LineageTarget]:
+    """What the statements of the window write, temporary tables resolved within their session.
 
     Those of the time before it that is read along, to know the sessions by, are among them. A session's id is that of
     its process, which others get later: only with the user and the database it tells sessions apart.
     """
+    logged = logged_statements(warehouse, names, options)
+    complete = partial(names.complete, options)
+    return statement_lineage(logged, "redshift", complete, options.skip, schema=names.schema)
+
+
+def logged_statements(warehouse: Warehouse, names: Names, options: Options) -> Iterator[LoggedStatement]:
     window = TimeRange(options.since - OVERLAP, options.until)
-    paths: dict[str, str | None] = {}
-    with LineageLog("redshift", schema=names.schema) as log:
-        for query in logged_queries(warehouse.main, window, options, CHANGES_STATEMENT):
-            row = query.row
-            database, session = row.database_name or "", f"{row.session_id} {row.user_id} {row.database_name}"
-            path = search_path(query.text)
-            if path is not None:
-                paths[session] = names.path(database, row.user_name or "", path)
-                continue
-            log.add(
-                query.text,
-                session=session,
-                defaults=Defaults(database or None, paths.get(session)),
-                at=row.start_time,
-                truncated=not query.is_whole,
-            )
-        yield from read_log(log, names.complete, options)
-
-
-def search_path(text: str) -> list[str] | None:
-    """The schemas of SET search_path in their order, none for the default; None when the statement is another one.
-
-    https://docs.aws.amazon.com/redshift/latest/dg/r_search_path.html
-    """
-    if "search_path" not in text.lower():
-        return None
-    try:
-        tokens = Redshift().tokenize(text)
-    except TokenError:
-        return None
-    quoted = (TokenType.IDENTIFIER, TokenType.STRING)
-    words = [token.text if token.token_type in quoted else token.text.lower() for token in tokens]
-    if words[:2] in (["set", "session"], ["set", "local"]):
-        del words[1]
-    if words[:2] == ["reset", "search_path"]:
-        return []
-    if len(words) < 4 or words[:2] != ["set", "search_path"] or words[2] not in ("to", "="):
-        return None
-    return [word for word in words[3:] if word not in (",", ";") and word.lower() not in OUTSIDE_OF_PATHS]
+    for query in logged_queries(warehouse.main, window, options, CHANGES_STATEMENT):
+        row = query.row
+        user_schema = names.user_schema(row.database_name or "", row.user_name or "")
+        yield LoggedStatement(
+            query.text,
+            session=f"{row.session_id} {row.user_id} {row.database_name}",
+            defaults=Defaults(row.database_name or None, user_schema=user_schema),
+            at=row.start_time,
+            is_truncated=not query.is_whole,
+        )
 
 
 # --- all of it -------------------------------------------------------------------------------------------
 
 
-def collect(warehouse: Warehouse, options: Options) -> Iterator[Json]:
-    """One record for each destination that has a source and that the filters let through, by name."""
-    names = Names(schema_of(options))
+def collect(warehouse: Warehouse, options: Options) -> Iterator[LineageRecord]:
+    """One record for each target that has a source and that the filters let through, by name."""
+    names = Names(schema_of(options.arguments))
     entered = _list_names(warehouse, names, options)
-    views = gathered(
+    views = merge_by_target(
         chain.from_iterable(
             views_of(database, names, options)
             for database in databases(warehouse, options, entered)
@@ -256,14 +251,15 @@ def collect(warehouse: Warehouse, options: Options) -> Iterator[Json]:
     )
     for view in views.values():  # PG_VIEWS shows also those that the user may not read
         names.add(*view.asset.key, view.asset.type)
-    moved, gone = through_absent(gathered(statements(warehouse, names, options)), names.exists)
-    for asset in gone:
+    written = merge_by_target(statements(warehouse, names, options))
+    for asset in missing_tables(written.values(), names.exists):
         if options.filters.allows(*asset.key):
             options.skip(GONE, str(asset))
-    found = gathered(chain(views.values(), moved.values()))
-    for key in sorted(found):
-        if options.filters.allows(*key):
-            yield found[key].record()
+    edges = merge_by_target(chain(views.values(), bypass_missing_tables(written, names.exists)))
+    for target in sorted(edges.values(), key=lambda target: target.asset.key):
+        stop_if_asked()
+        if options.filters.allows(*target.asset.key):
+            yield target.record()
 
 
 def _list_names(warehouse: Warehouse, names: Names, options: Options) -> set[str]:
@@ -289,7 +285,7 @@ def _unfiltered(options: Options) -> Options:
 
 
 def targets(warehouse: Warehouse, options: Options) -> Iterator[str]:
-    """Full name of each destination and how much leads to it, as ``--list`` prints them."""
+    """Full name of each target and how much leads to it, as ``--list`` prints them."""
     return map(listed, collect(warehouse, options))
 
 

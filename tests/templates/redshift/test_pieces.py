@@ -1,4 +1,4 @@
-"""The small rules the Redshift collectors go by, each by itself: texts from pieces, types, patterns, paths."""
+"""The small rules the Redshift collectors go by, each by itself: texts from pieces, types, patterns."""
 
 from __future__ import annotations
 
@@ -26,7 +26,6 @@ OWN = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "mcpush")
 class Modules:
     history: ModuleType
     metadata: ModuleType
-    lineage: ModuleType
     connection: ModuleType
 
 
@@ -36,7 +35,7 @@ def modules() -> Iterator[Modules]:
     aside = {name: sys.modules.pop(name) for name in list(sys.modules) if name in OWN}
     sys.path.insert(0, str(FOLDER))
     try:
-        names = ("query_history", "collect_metadata", "collect_lineage", "connection")
+        names = ("query_history", "collect_metadata", "connection")
         found = Modules(*(importlib.import_module(name) for name in names))
         assert Path(str(found.history.__file__)).parent == FOLDER
         yield found
@@ -152,22 +151,3 @@ def test_an_unknown_error_of_the_driver_has_a_remedy(modules: Modules) -> None:
     explained = modules.connection.explain(DataError("something is odd"))
     assert (explained.exit_code, bool(explained.remedy)) == (4, True)
     assert modules.connection.explain(KeyError("ours")) is None
-
-
-@pytest.mark.parametrize(
-    ("text", "path"),
-    [
-        ("SET search_path TO sales", ["sales"]),
-        ("set search_path = 'sales', \"Odd Name\";", ["sales", "Odd Name"]),
-        ("SET SESSION search_path TO '$user', public", ["$user", "public"]),
-        ("/* " + "x" * 300 + ' */ SET search_path TO Sales, PG_TEMP, "Odd"', ["sales", "Odd"]),
-        ("RESET search_path", []),
-        ("SET search_path TO DEFAULT", []),
-        ("SELECT 'search_path' FROM t", None),
-        ("SET query_group TO 'search_path'", None),
-        ("SET search_path TO 'unfinished", None),
-        ("INSERT INTO a SELECT b FROM c", None),
-    ],
-)
-def test_search_paths(modules: Modules, text: str, path: list[str] | None) -> None:
-    assert modules.lineage.search_path(text) == path

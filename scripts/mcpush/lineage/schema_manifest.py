@@ -1,0 +1,31 @@
+"""The catalog for reading SQL, from a metadata manifest: the columns that SELECT * stands for."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from mcpush import manifest
+from mcpush.sql.names import Schema
+
+
+def add_schema_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--schema-manifest",
+        type=Path,
+        metavar="FILE",
+        help="metadata manifest of the same warehouse: the columns that SELECT * stands for when text is read",
+    )
+
+
+def schema_of(arguments: argparse.Namespace) -> Schema:
+    """The catalog in the manifest that ``--schema-manifest`` names; an empty one without it.
+
+    Raises ``manifest.ManifestError`` when the file is not a complete manifest.
+    """
+    path: Path | None = arguments.schema_manifest
+    return schema_from_manifest(path) if path else Schema()
+
+
+def schema_from_manifest(path: Path) -> Schema:
+    return Schema.from_records(manifest.read(path, flow="metadata"))
