@@ -115,7 +115,7 @@ def main() -> None:
             log.add(text, session="1", defaults=Defaults("dev", "public"), at=at)
         found = {(source.name, each.asset.name) for each in log.targets() for source in each.sources.values()}
     assert found == {(f"s{number}", f"t{number}") for number in range(20)}, found
-    print(Path(mcpush.sql.__file__).parent)
+    print(Path(mcpush.sql.__file__).parents[1])
 
 if __name__ == "__main__":
     main()
