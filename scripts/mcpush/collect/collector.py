@@ -23,7 +23,7 @@ from mcpush.lock import only_run
 from mcpush.manifest import Header, Writer
 from mcpush.pending import PushStatus, pending_manifest
 from mcpush.program import add_manifest, make_parser, run
-from mcpush.records import Json, LineageRecord, TimeRange, iso_utc
+from mcpush.records import LineageRecord, TimeRange, iso_utc
 from mcpush.redaction import redact
 from mcpush.summary import CollectSummary, Summary
 
