@@ -12,7 +12,6 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random_exponential
 from tenacity.nap import sleep_using_event
@@ -23,14 +22,12 @@ from mcpush.errors import ConfigurationError, UnavailableError
 from mcpush.interrupts import stop_if_asked
 from mcpush.pending import Accepted, journal_path, read_journal
 from mcpush.push.batches import Backlog, Batch, cut
+from mcpush.push.gateway import Gateway, open_gateway
 from mcpush.push.journal import Journal
 from mcpush.push.pusher import Pusher, Receipt, RejectedError, RetriableError
 from mcpush.push.result import Delivery, Rejected, write_result
 from mcpush.records import RECORDS, iso_utc
 from mcpush.redaction import redact
-
-if TYPE_CHECKING:
-    from mcpush.push.gateway import Gateway
 
 FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 1.0, 60.0
 REJECTIONS_WITHOUT_ACCEPTANCE = 5  # so many records, each alone, and nothing was accepted: it is not the records
@@ -59,7 +56,7 @@ def deliver(delivery: Delivery, pusher: Pusher, on_records: Callable[[int], None
 
 def _measure(delivery: Delivery, pusher: Pusher, on_records: Callable[[int], None]) -> None:
     """Build and size every batch, send none."""
-    gateway = pusher.open(dry_run=True)
+    gateway = open_gateway(pusher.send, dry_run=True)
     delivery.destination = gateway.name
     manifest = delivery.manifest
     batches = cut(manifest, iter([(0, manifest.records)]), pusher.batch_records)
@@ -71,7 +68,7 @@ def _push(delivery: Delivery, pusher: Pusher, on_records: Callable[[int], None])
     found = read_journal(journal_path(manifest.path))
     if found is not None and found.header.digest == manifest.digest:
         delivery.recall(found.accepted)  # known also when the gateway cannot be opened
-    gateway = pusher.open(dry_run=False)
+    gateway = open_gateway(pusher.send, dry_run=False)
     delivery.destination = gateway.name
     with Journal(manifest, gateway.name, found) as journal:
         delivery.recall(journal.accepted_before)

@@ -5,12 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mcpush.records import Json
-
-if TYPE_CHECKING:
-    from mcpush.push.gateway import Gateway
 
 # While it is imported, pycarlo warns of defaults in its own schema: nothing a reader of the log could act on. Push
 # scripts import this module before pycarlo.
@@ -33,12 +30,6 @@ class Pusher:
     description: str
     build: Callable[[Any], Any]
     send: Send
-
-    def open(self, dry_run: bool) -> Gateway:
-        """Check the variables and return the gateway. On a dry run it measures only and needs no key."""
-        from mcpush.push.gateway import open_gateway  # imports pycarlo, which only pushing needs
-
-        return open_gateway(self.send, dry_run)
 
 
 @dataclass(frozen=True)

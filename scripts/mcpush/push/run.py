@@ -23,6 +23,7 @@ from mcpush.manifest import Manifest, ManifestError, verify
 from mcpush.pending import PushStatus, pending_manifest
 from mcpush.program import add_manifest, make_parser, positive, run
 from mcpush.push.delivery import deliver
+from mcpush.push.gateway import open_gateway
 from mcpush.push.pusher import Pusher
 from mcpush.push.result import Delivery, DeliveryOptions
 from mcpush.summary import Summary
@@ -59,7 +60,7 @@ def run_collect_and_push(collector: Collector, pusher: Pusher, argv: Sequence[st
         with only_run(arguments.manifest):
             if arguments.dry_run:
                 return _rehearse(collector, pusher, arguments, summary)
-            pusher.open(False)  # what the push needs is known missing now, not after the warehouse was asked
+            open_gateway(pusher.send, dry_run=False)  # a missing variable is reported before the warehouse is asked
             if state:
                 state.require_writable()
             earlier = _finish_earlier_run(pusher, arguments, state, summary)

@@ -145,13 +145,11 @@ TRAITS: Mapping[str, Traits] = {
         struct_dots=True,
         time_windows=True,
     ),
-    "Doris": Traits(
-        use_names_schema=True
-    ),  # https://doris.apache.org/docs/sql-manual/sql-statements/session/context/USE
+    # https://doris.apache.org/docs/sql-manual/sql-statements/session/context/USE
+    "Doris": Traits(use_names_schema=True),
     "DuckDB": Traits(lateral_aliases=True, struct_dots=True),
-    "Dune": Traits(
-        lateral_aliases=True, struct_dots=True
-    ),  # Dune runs Trino: https://docs.dune.com/query-engine/overview
+    # Dune runs Trino: https://docs.dune.com/query-engine/overview
+    "Dune": Traits(lateral_aliases=True, struct_dots=True),
     "Fabric": Traits(implicit_recursion=True),
     "Hive": Traits(use_names_schema=True, location_is_own=True, struct_dots=True),
     "MySQL": Traits(use_names_schema=True),
@@ -159,7 +157,8 @@ TRAITS: Mapping[str, Traits] = {
     "Postgres": Traits(row_by_alias=True),
     "Presto": Traits(lateral_aliases=True, struct_dots=True),
     "Redshift": Traits(lateral_aliases=True, struct_dots=True, bare_arrays=True, array_subscripts_in_from=True),
-    "SingleStore": Traits(use_names_schema=True),  # https://docs.singlestore.com/cloud/reference/sql-reference/
+    # https://docs.singlestore.com/cloud/reference/sql-reference/
+    "SingleStore": Traits(use_names_schema=True),
     "Snowflake": Traits(
         schema_left_out="PUBLIC",
         enters_created=True,
@@ -177,9 +176,8 @@ TRAITS: Mapping[str, Traits] = {
     ),
     # Spark 2: window() is there since 2.0, aliases that later items may use came with 3.4, Iceberg's branches with 3.
     "Spark2": Traits(use_names_schema=True, location_is_own=True, struct_dots=True, time_windows=True),
-    "StarRocks": Traits(
-        use_names_schema=True
-    ),  # https://docs.starrocks.io/docs/sql-reference/sql-statements/Database/USE/
+    # https://docs.starrocks.io/docs/sql-reference/sql-statements/Database/USE/
+    "StarRocks": Traits(use_names_schema=True),
     "Teradata": Traits(lateral_aliases=True, implicit_recursion=True),
     "Trino": Traits(lateral_aliases=True, struct_dots=True),
     "TSQL": Traits(implicit_recursion=True),
