@@ -22,7 +22,7 @@ from mcpush.files import only_run
 from mcpush.manifest import Header, Writer
 from mcpush.program import add_manifest, make_parser, run, stop_if_asked
 from mcpush.push.journal import Standing, left_manifest, standing
-from mcpush.records import Json, TimeRange, iso_utc
+from mcpush.records import Json, Record, TimeRange, iso_utc
 from mcpush.redaction import redact
 
 NOTHING_INCLUDED = "filter that matched nothing (--include)"
@@ -70,8 +70,8 @@ class Options:
 class Collector:
     """A collect script in data.
 
-    ``connect`` opens the warehouse; ``collect`` yields manifest records; ``targets`` yields the lines that
-    ``--list`` prints; ``explain`` turns a driver's error into one of ours (None: not the driver's).
+    ``connect`` opens the warehouse; ``collect`` yields records of the flow's type (records.py); ``targets`` yields the
+    lines that ``--list`` prints; ``explain`` turns a driver's error into one of ours (None: not the driver's).
     ``latency`` is how far the system views lag: windows end that long ago. ``retention`` is how long they
     keep rows. Both None for metadata.
     """
@@ -80,7 +80,7 @@ class Collector:
     warehouse: str
     resource: str
     connect: Callable[[], AbstractContextManager[Any]]
-    collect: Callable[[Any, Options], Iterator[Json]]
+    collect: Callable[[Any, Options], Iterator[Record]]
     targets: Callable[[Any, Options], Iterator[str]]
     explain: Callable[[BaseException], PushIngestionError | None]
     description: str
@@ -225,7 +225,7 @@ def collect_into(manifest: Path, collector: Collector, options: Options, summary
         stop_if_asked()
         for record in collector.collect(connection, options):
             stop_if_asked()
-            writer.write(record)
+            writer.write(record.to_json())
             progress.advance()
         if options.filters.include and not writer.records:
             options.skip(NOTHING_INCLUDED, f"{' '.join(options.filters.include)} (all of a database: 'SHOP.*')")
