@@ -39,7 +39,7 @@ CREATE VIEW large AS SELECT id FROM orders WHERE "größe" = 'L';
 
 def test_the_collector_shown_runs_and_what_it_collects_arrives(tmp_path: Path, sandbox: SandboxProcess) -> None:
     folder = copy_folder("snowflake", tmp_path / "my-push")
-    of_snowflake = ("connection", "signing_in", "error_table", "catalog", "query_history")
+    of_snowflake = ("connection", "signing_in", "sign_in_methods", "error_table", "catalog", "query_history")
     for path in [*folder.glob("collect_*.py"), *(folder / f"{name}.py" for name in of_snowflake)]:
         if path.name != "collect_and_push_metadata.py":
             path.unlink()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mcpush.collect.driver_errors import DriverError, ErrorCase, ErrorTable, Scope, explain, has_scope
+from mcpush.collect.driver_errors import DriverError, ErrorCase, ErrorTable, Scope, explained, has_scope
 from mcpush.errors import ConfigurationError, PushIngestionError, RefusedError, UnavailableError
 
 TABLE = ErrorTable(
@@ -23,7 +23,7 @@ def found(code: int | str | None = None, text: str = "it failed", error: Excepti
 
 
 def told(*arguments: object) -> tuple[type[PushIngestionError], str, str]:
-    error = explain(found(*arguments))  # type: ignore[arg-type]
+    error = explained(found(*arguments))  # type: ignore[arg-type]
     assert error is not None
     return type(error), str(error), error.remedy
 
@@ -48,5 +48,5 @@ def test_the_scope_says_how_much_is_lost() -> None:
 
 
 def test_an_error_that_is_not_the_drivers_is_neither_explained_nor_skipped() -> None:
-    assert explain(None) is None
+    assert explained(None) is None
     assert not has_scope(None, *Scope)

@@ -180,8 +180,9 @@ class SplitDatabase(Generic[T]):
         yield from self._ranges(schema, last)
 
     def _ranges(self, schema: str, after: str | None) -> Iterator[T]:
-        """The items behind a name, in ranges that are halved until they can be read."""
-        waiting = [_behind(self.names(schema), after)]
+        """The items behind a name (None: of all, which were too much), in ranges halved until they can be read."""
+        names = self.names(schema)
+        waiting = _halves(names) if after is None else [_behind(names, after)]
         while waiting:
             names = waiting.pop()
             if not names:
@@ -198,12 +199,17 @@ class SplitDatabase(Generic[T]):
                 if rest and len(names) == 1:
                     self._skip(f"{schema}.{names[0]}", error)
                     continue
-                half = (len(rest) + 1) // 2
-                waiting += [rest[half:], rest[:half]]
+                waiting += _halves(rest)
 
 
 def _behind(names: Sequence[str], last: str | None) -> Sequence[str]:
     return names if last is None else names[bisect_right(names, last) :]
+
+
+def _halves(names: Sequence[str]) -> list[Sequence[str]]:
+    """The second and the first half: the last in the list is read first."""
+    half = (len(names) + 1) // 2
+    return [names[half:], names[:half]]
 
 
 def pages(wanted: Iterable[T], name: Callable[[T], str], names: Sequence[str], size: int) -> Iterator[list[T]]:

@@ -4,7 +4,7 @@ A template folder lists its driver's errors in ``ErrorTable``s and reads each er
 
     SERVER = ErrorTable("Redshift", (ErrorCase(RefusedError, "Grant …", codes=("42501",), scope=Scope.OBJECT), …))
 
-``explain`` then gives the error that ends the run, and ``Scope`` says how much is lost when the run continues.
+``explained`` then gives the error that ends the run, and ``Scope`` says how much is lost when the run continues.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class DriverError:
         return next((case for case in self.table.cases if case.applies(self)), self.table.other)
 
 
-def explain(found: DriverError | None) -> PushIngestionError | None:
+def explained(found: DriverError | None) -> PushIngestionError | None:
     """The error that ends the run, with its remedy; None for an error that is not the driver's."""
     if found is None:
         return None

@@ -11,7 +11,8 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from connection import Session, Warehouse, is_closed, is_statements_own, message
+from connection import Session, Warehouse, is_closed, is_statements_own
+from error_table import message
 from mcpush.collect.catalog import Key, Reading, each_readable, read_or_fallback, read_or_skip
 from mcpush.collect.collector import Options
 from mcpush.collect.rows import R

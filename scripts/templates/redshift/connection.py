@@ -22,26 +22,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import redshift_connector
-from error_table import message, read_error
-from mcpush.collect.driver_errors import Scope, has_scope
-from mcpush.collect.driver_errors import explain as explained
+from error_table import read_error
+from mcpush.collect.driver_errors import Scope, explained, has_scope
 from mcpush.collect.rows import R, Rows, named_rows
 from mcpush.console import log
 from mcpush.errors import ConfigurationError, PushIngestionError
 from mcpush.interrupts import interruptible, stop_if_asked
 from mcpush.version import RELEASE
 from signing_in import TIMEOUT_VARIABLE, arguments_from_environment
-
-__all__ = [
-    "Session",
-    "Warehouse",
-    "connect",
-    "explain",
-    "is_closed",
-    "is_statements_own",
-    "message",
-    "quote",
-]
 
 PRODUCT = "push-ingestion"
 DEFAULT_DATABASE = "dev"  # the one every new cluster and namespace has

@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import NamedTuple
 
 from catalog import Database
-from connection import is_statements_own, message, quote
+from connection import is_statements_own, quote
+from error_table import message
 from mcpush.collect.catalog import read_or_skip
 from mcpush.collect.collector import Options
 from mcpush.collect.rows import Rows

@@ -22,6 +22,7 @@ from connection import Session
 from mcpush.collect.checkpoint import Slicing, in_slices
 from mcpush.collect.collector import Options
 from mcpush.records import TimeRange
+from query_pieces import assembled, may_be_cut
 
 # Text comes in pieces of 4,000 characters, which keep their blanks at the end: they may stand between two words. A
 # query is in the window in which it ended; one that still runs will be in a later one. User 1 is Redshift itself. Both
@@ -117,7 +118,6 @@ PAGE_ROWS = 4_000  # as HISTORY_SQL says
 SLICING = Slicing(
     first=timedelta(hours=1), shortest=timedelta(minutes=1), few_rows=PAGE_ROWS // 2, many_rows=PAGE_ROWS * 4
 )
-PIECE = 4_000  # characters of text in a row of SYS_QUERY_TEXT
 # ADAPT: how long a query may run and still have its text beyond 4,000 characters. Of one that ran longer the history's
 # text is taken, and counted where that may not be all.
 LONGEST_RUN = timedelta(days=1)
@@ -209,7 +209,7 @@ def logged_queries(
 def _is_whole(pieces: list[HistoryRow]) -> bool:
     """Whether all pieces are there, or the history's own text is short enough to be all of it."""
     if pieces[0].sequence is None:
-        return not _may_be_cut(pieces[0].text or "")
+        return not may_be_cut(pieces[0].text or "")
     return [row.sequence for row in pieces] == list(range(len(pieces)))
 
 
@@ -235,43 +235,3 @@ def _pages(session: Session, part: TimeRange, sql: str) -> Iterator[HistoryRow]:
             yield row
         if count < PAGE_ROWS:
             return
-
-
-def assembled(pieces: list[str]) -> str:
-    """The statement as it was sent.
-
-    Only the blanks behind its end are cut off: CHAR fills the last piece up with them, and what stands at the end of
-    another one is the statement's own, and is given back should it be lost. Then backslash, new line and carriage
-    return, which the log writes as two characters each, are read; that cannot be done before, as the two may stand in
-    two pieces.
-    """
-    whole = [piece if len(piece.encode("utf-8", errors="replace")) >= PIECE else piece.ljust(PIECE) for piece in pieces]
-    return unescaped("".join(whole).rstrip(" "))
-
-
-def _may_be_cut(text: str) -> bool:
-    """Whether the history's own text may be longer than what it keeps: a letter of several bytes may fill its end."""
-    text = text.rstrip(" ")
-    return len(text) >= PIECE or (not text.isascii() and len(text.encode("utf-8", errors="replace")) >= PIECE - 3)
-
-
-ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "\\": "\\"}
-
-
-def unescaped(text: str) -> str:
-    """The text with its two-character signs read, from the left."""
-    if "\\" not in text:
-        return text
-    parts = text.split("\\")
-    out, position = [parts[0]], 1
-    while position < len(parts):
-        part = parts[position]
-        if part:
-            out.append(ESCAPES.get(part[0], "\\" + part[0]) + part[1:])
-        elif position + 1 < len(parts):  # two backslashes are one, and what follows them is plain
-            out.append("\\" + parts[position + 1])
-            position += 1
-        else:
-            out.append("\\")
-        position += 1
-    return "".join(out)

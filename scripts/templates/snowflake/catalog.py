@@ -1,13 +1,14 @@
-"""Which databases there are, and how each is read: as a whole, by schema, by ranges of names."""
+"""Which databases there are, how each is read (as a whole, by schema, by ranges of names), and what SHOW says."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import NamedTuple, TypeVar
 
 from connection import SHOW_ROW_CAP, is_too_much, is_unreadable, literal, quote, rows
 from error_table import MISSING_GRANTS
-from mcpush.collect.catalog import Key, Part, SplitDatabase, each_readable
+from mcpush.collect.catalog import Key, Part, SplitDatabase, each_readable, read_or_skip
 from mcpush.collect.collector import Options
 from mcpush.collect.rows import R, Rows
 from mcpush.errors import RefusedError
@@ -47,6 +48,9 @@ SYSTEM_DATABASE = "SNOWFLAKE"  # https://docs.snowflake.com/en/sql-reference/sno
 SAMPLE_DATABASE = "SNOWFLAKE_SAMPLE_DATA"  # https://docs.snowflake.com/en/user-guide/sample-data
 SHARED_DATABASE = "shared database (use --include-shared)"
 
+NO_SHOW = "details not readable (SHOW)"
+CAPPED_SHOW = f"details beyond the {SHOW_ROW_CAP} rows that SHOW answers"
+
 T = TypeVar("T")
 
 
@@ -70,6 +74,15 @@ class SchemaRow(NamedTuple):
 
 class NameRow(NamedTuple):
     table_name: str
+
+
+class ShownRow(NamedTuple):
+    """What only SHOW says of a dynamic table or a materialised view."""
+
+    schema_name: str
+    name: str
+    text: str | None = None
+    refreshed_on: datetime | None = None
 
 
 def databases(connection: SnowflakeConnection, options: Options) -> Iterator[str]:
@@ -132,3 +145,19 @@ def each_table(
         return RefusedError(f"none of {len(refusals)} databases can be read, the first: {refusals[0]}", MISSING_GRANTS)
 
     return each_readable(options, databases(connection, options), items, is_unreadable, refusal)
+
+
+def shown_objects(connection: SnowflakeConnection, options: Options, sql: str, database: str) -> dict[Key, ShownRow]:
+    """What a SHOW command with ``{database}`` says of the objects it lists. It does not sort them: all are held."""
+    sql = sql.format(database=quote(database))
+
+    def read() -> dict[Key, ShownRow]:
+        return {(row.schema_name, row.name): row for row in rows(connection, ShownRow, sql)}
+
+    def is_skippable(error: BaseException) -> bool:
+        return is_unreadable(error) or is_too_much(error)
+
+    found = read_or_skip(options, NO_SHOW, read, is_skippable, lambda error: f"{sql}: {error}") or {}
+    if len(found) >= SHOW_ROW_CAP:
+        options.skip(CAPPED_SHOW, sql)
+    return found

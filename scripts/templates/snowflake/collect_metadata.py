@@ -30,8 +30,8 @@ from functools import cached_property
 from operator import attrgetter
 from typing import Any, NamedTuple
 
-from catalog import each_table, in_part
-from connection import SHOW_ROW_CAP, connect, explain, is_too_much, is_unreadable, quote, rows
+from catalog import ShownRow, each_table, in_part, shown_objects
+from connection import connect, explain, is_unreadable, rows
 from mcpush.collect.catalog import NO_COLUMNS, NO_VIEW_TEXT, Key, Part, SortedRows, listed_table, read_or_skip
 from mcpush.collect.collector import Collector, Options, run_collect
 from mcpush.collect.rows import R
@@ -119,8 +119,6 @@ DYNAMIC_TABLES_SQL = "SHOW DYNAMIC TABLES IN DATABASE {database}"
 MATERIALIZED_VIEWS_SQL = "SHOW MATERIALIZED VIEWS IN DATABASE {database}"
 
 NO_TAGS = "tags not readable (SNOWFLAKE.ACCOUNT_USAGE.TAG_REFERENCES)"
-NO_SHOW = "details not readable (SHOW)"
-CAPPED_SHOW = f"details beyond the {SHOW_ROW_CAP} rows that SHOW answers"
 
 # --- rows -----------------------------------------------------------------------------------------------
 
@@ -173,15 +171,6 @@ class TagRow(NamedTuple):
     table_name: str
     tag_name: str
     tag_value: str | None
-
-
-class ShownRow(NamedTuple):
-    """What only SHOW says of a dynamic table or a materialised view."""
-
-    schema_name: str
-    name: str
-    text: str | None = None
-    refreshed_on: datetime | None = None
 
 
 KEY: Callable[[Any], Key] = attrgetter("schema_name", "table_name")
@@ -265,26 +254,11 @@ class DatabaseReader:
 
     @cached_property
     def _dynamic_tables(self) -> dict[Key, ShownRow]:
-        return self._shown(DYNAMIC_TABLES_SQL)
+        return shown_objects(self._connection, self._options, DYNAMIC_TABLES_SQL, self._name)
 
     @cached_property
     def _materialized_views(self) -> dict[Key, ShownRow]:
-        return self._shown(MATERIALIZED_VIEWS_SQL)
-
-    def _shown(self, sql: str) -> dict[Key, ShownRow]:
-        """Asked for when the first object needs it: most databases have none. SHOW does not sort, so all is held."""
-        sql = sql.format(database=quote(self._name))
-
-        def read() -> dict[Key, ShownRow]:
-            return {(row.schema_name, row.name): row for row in rows(self._connection, ShownRow, sql)}
-
-        def is_skippable(error: BaseException) -> bool:
-            return is_unreadable(error) or is_too_much(error)
-
-        found = read_or_skip(self._options, NO_SHOW, read, is_skippable, lambda error: f"{sql}: {error}") or {}
-        if len(found) >= SHOW_ROW_CAP:
-            self._options.skip(CAPPED_SHOW, sql)
-        return found
+        return shown_objects(self._connection, self._options, MATERIALIZED_VIEWS_SQL, self._name)
 
     def _record(
         self, table: TableRow, columns: list[ColumnRow], view_text: str | None, tags: list[TagRow]
@@ -316,9 +290,8 @@ class DatabaseReader:
 
     def _without_guesses(self, table: TableRow, kind: str) -> TableRow:
         """With only what is documented to be volume and freshness: a view's LAST_ALTERED is its last DDL."""
-        if kind == "view":
-            return table._replace(row_count=None, byte_count=None, last_altered=None)
-        if kind == "external table":  # nothing is kept of what lies outside; a refresh reads its list of files again
+        # Nothing is kept of what an external table holds; a refresh reads its list of files again.
+        if kind in ("view", "external table"):
             return table._replace(row_count=None, byte_count=None, last_altered=None)
         if kind == "materialized view":
             shown = self._materialized_views.get(KEY(table))

@@ -20,14 +20,14 @@ from typing import Any
 
 import snowflake.connector
 from error_table import WRONG_LOCALLY, read_error
-from mcpush.collect.driver_errors import Scope, has_scope
-from mcpush.collect.driver_errors import explain as explained
+from mcpush.collect.driver_errors import Scope, explained, has_scope
 from mcpush.collect.rows import R, Rows, named_rows
 from mcpush.console import log
 from mcpush.errors import ConfigurationError, PushIngestionError
 from mcpush.interrupts import interruptible, stop_if_asked
 from mcpush.version import RELEASE
-from signing_in import DRIVER_MAJOR, arguments_from_environment
+from sign_in_methods import DRIVER_MAJOR
+from signing_in import arguments_from_environment
 from snowflake.connector import SnowflakeConnection
 from snowflake.connector.cursor import SnowflakeCursor
 

@@ -28,6 +28,7 @@ OWN = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "mcpush")
 @dataclass(frozen=True)
 class Modules:
     history: ModuleType
+    pieces: ModuleType
     metadata: ModuleType
     freshness: ModuleType
     lineage: ModuleType
@@ -41,7 +42,15 @@ def modules() -> Iterator[Modules]:
     aside = {name: sys.modules.pop(name) for name in list(sys.modules) if name in OWN}
     sys.path.insert(0, str(FOLDER))
     try:
-        names = ("query_history", "collect_metadata", "freshness", "collect_lineage", "connection", "signing_in")
+        names = (
+            "query_history",
+            "query_pieces",
+            "collect_metadata",
+            "freshness",
+            "collect_lineage",
+            "connection",
+            "signing_in",
+        )
         found = Modules(*(importlib.import_module(name) for name in names))
         assert Path(str(found.history.__file__)).parent == FOLDER
         yield found
@@ -60,7 +69,7 @@ UNITS = st.text(st.sampled_from(list("ab \\\n\r'\"né日")), min_size=1, max_siz
 @given(UNITS.map(lambda unit: unit * (3 * CHUNK // len(unit))))
 def test_a_statement_comes_back_as_it_was_sent(modules: Modules, text: str) -> None:
     kept = [piece.ljust(CHUNK) for piece in pieces(text)]  # as CHAR gives them back
-    assert modules.history.assembled(kept) == text.rstrip(" ")
+    assert modules.pieces.assembled(kept) == text.rstrip(" ")
 
 
 @pytest.mark.parametrize(
@@ -75,17 +84,17 @@ def test_a_statement_comes_back_as_it_was_sent(modules: Modules, text: str) -> N
     ],
 )
 def test_signs_are_read_from_the_left(modules: Modules, logged: str, sent: str) -> None:
-    assert modules.history.unescaped(logged) == sent
+    assert modules.pieces.unescaped(logged) == sent
 
 
 def test_a_full_piece_with_letters_of_two_bytes_gets_no_blanks(modules: Modules) -> None:
     first = "é" * (CHUNK // 2)
-    assert modules.history.assembled([first, "rest"]) == first + "rest"
+    assert modules.pieces.assembled([first, "rest"]) == first + "rest"
 
 
 def test_blanks_that_a_piece_lost_on_its_way_are_given_back(modules: Modules) -> None:
     text = f"{'x' * (CHUNK - 3)}   y"
-    assert modules.history.assembled([piece.rstrip(" ") for piece in pieces(text)]) == text
+    assert modules.pieces.assembled([piece.rstrip(" ") for piece in pieces(text)]) == text
 
 
 @pytest.mark.parametrize(
