@@ -39,11 +39,12 @@ def named_rows(kind: type[R], columns: Iterable[str], rows: Iterable[Sequence[An
 def _maker(kind: type[R], names: list[str]) -> Callable[[Sequence[Any]], R]:
     if tuple(names) == kind._fields:
         return kind._make
-    places = {field: names.index(field) for field in kind._fields if field in names}
-    construct: Callable[..., R] = kind
+    places = [names.index(field) if field in names else None for field in kind._fields]
+    defaults = [kind._field_defaults.get(field) for field in kind._fields]
 
     def make(row: Sequence[Any]) -> R:
-        return construct(**{field: row[place] for field, place in places.items()})
+        found = zip(places, defaults, strict=True)
+        return kind._make(default if place is None else row[place] for place, default in found)
 
     return make
 

@@ -27,7 +27,7 @@ from mcpush.collect.driver_errors import Scope, explained, has_scope
 from mcpush.collect.rows import R, Rows, named_rows
 from mcpush.console import log
 from mcpush.errors import ConfigurationError, PushIngestionError
-from mcpush.interrupts import interruptible, stop_if_asked
+from mcpush.interrupts import interruptible
 from mcpush.version import RELEASE
 from signing_in import TIMEOUT_VARIABLE, arguments_from_environment
 
@@ -73,9 +73,7 @@ def _fetched(cursor: Any) -> Iterator[Any]:
             batch = cursor.fetchmany(FETCH_ROWS)
         if not batch:
             return
-        for row in batch:
-            stop_if_asked()
-            yield row
+        yield from batch
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from mcpush.collect.driver_errors import Scope, explained, has_scope
 from mcpush.collect.rows import R, Rows, named_rows
 from mcpush.console import log
 from mcpush.errors import ConfigurationError, PushIngestionError
-from mcpush.interrupts import interruptible, stop_if_asked
+from mcpush.interrupts import interruptible
 from mcpush.version import RELEASE
 from sign_in_methods import DRIVER_MAJOR
 from signing_in import arguments_from_environment
@@ -156,9 +156,7 @@ def _fetched(cursor: SnowflakeCursor) -> Iterator[tuple[Any, ...]]:
                 batch = cursor.fetchmany(FETCH_ROWS)
             if not batch:
                 return
-            for row in batch:
-                stop_if_asked()
-                yield row
+            yield from batch
     finally:
         cursor.close()
 
