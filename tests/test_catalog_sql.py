@@ -1,7 +1,8 @@
 """Every SQL statement in the templates names only views and columns that the vendor documents.
 
-The statements are the module constants ending in ``_SQL`` of each template folder; the documented views are in
-``tests/warehouses/<warehouse>/catalog.toml`` with the address of the page. No server is needed.
+The statements are the module constants ending in ``_SQL`` of each template folder; the documented views are in its
+``catalog.toml`` with the address of the page. A statement with ``{condition}`` has a variant for each constant of its
+folder that ends in ``_CONDITION``. No server is needed.
 """
 
 from __future__ import annotations
@@ -43,12 +44,25 @@ class Statement:
         return f"{self.path.parent.name}/{self.path.name}:{self.name}"
 
 
-def constants(path: Path) -> Iterator[tuple[str, str]]:
-    """Names and texts of the module constants whose name ends in ``_SQL``."""
+def constants(path: Path, ending: str = "_SQL") -> Iterator[tuple[str, str]]:
+    """Names and texts of the module constants whose name ends so."""
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         target = node.targets[0] if isinstance(node, ast.Assign) else None
-        if isinstance(node, ast.Assign) and isinstance(target, ast.Name) and target.id.endswith("_SQL"):
+        if isinstance(node, ast.Assign) and isinstance(target, ast.Name) and target.id.endswith(ending):
             yield target.id, ast.literal_eval(node.value)
+
+
+def variants(path: Path) -> Iterator[tuple[str, str]]:
+    """Names and texts of the statements in a module, one for each condition where they take one."""
+    folder = sorted(path.parent.glob("*.py"))
+    conditions = [found for each in folder for found in constants(each, "_CONDITION")]
+    for name, text in constants(path):
+        if "{condition}" not in text:
+            yield name, text
+            continue
+        assert conditions, f"{path.name}: {name} takes a condition, and its folder has none"
+        for condition, part in conditions:
+            yield f"{name}[{condition}]", text.replace("{condition}", part)
 
 
 def filled(text: str) -> str:
@@ -65,12 +79,12 @@ STATEMENTS = [
     Statement(path, name, filled(text))
     for path in template_files()
     if path.parent.name in DIALECTS
-    for name, text in constants(path)
+    for name, text in variants(path)
 ]
 
 
 def documented(warehouse: str) -> dict[str, Any]:
-    path = ROOT / "tests/warehouses" / warehouse / "catalog.toml"
+    path = ROOT / "scripts/templates" / warehouse / "catalog.toml"
     found: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     return found
 

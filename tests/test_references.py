@@ -39,7 +39,8 @@ CREATE VIEW large AS SELECT id FROM orders WHERE "größe" = 'L';
 
 def test_the_collector_shown_runs_and_what_it_collects_arrives(tmp_path: Path, sandbox: SandboxProcess) -> None:
     folder = copy_folder("snowflake", tmp_path / "my-push")
-    for path in [*folder.glob("collect_*.py"), folder / "connection.py", folder / "query_history.py"]:
+    of_snowflake = ("connection", "signing_in", "sign_in_methods", "error_table", "catalog", "query_history")
+    for path in [*folder.glob("collect_*.py"), *(folder / f"{name}.py" for name in of_snowflake)]:
         if path.name != "collect_and_push_metadata.py":
             path.unlink()
     text = (ROOT / "references/writing-a-collector.md").read_text(encoding="utf-8")
@@ -53,7 +54,7 @@ def test_the_collector_shown_runs_and_what_it_collects_arrives(tmp_path: Path, s
     }
     documented = summary_keys()
     listed = run_script(folder, "collect_metadata.py", "--list", env=env, cwd=tmp_path).check(0)
-    assert listed.stdout.splitlines() == ["shop.main.large", "shop.main.orders"]
+    assert listed.stdout.splitlines() == ["shop.main.large (view)", "shop.main.orders (table)"]
     run = run_script(folder, "collect_and_push_metadata.py", env=env, cwd=tmp_path).check(0)
     assert run.summary["skipped"] == {"column without a type": 1}
     (invocation,) = run.summary["invocation_ids"]

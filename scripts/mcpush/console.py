@@ -22,11 +22,6 @@ SECONDS_BETWEEN_NOTES = 30.0
 log = logging.getLogger("mcpush")
 
 
-def say(text: str) -> None:
-    """What calls this is being changed to ``log``."""
-    log.info("%s", text)
-
-
 def shown(text: str) -> str:
     """The text as people may see it: without secrets."""
     return redact(text)

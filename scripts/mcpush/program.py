@@ -20,8 +20,7 @@ import psutil
 
 from mcpush.console import let_go, log, print_summary, start_logging
 from mcpush.errors import DONE, INTERRUPTED, PARTLY, UNEXPECTED, ConfigurationError, PushIngestionError
-from mcpush.interrupts import handle_signals, ignore_signals
-from mcpush.interrupts import stop_if_asked as stop_if_asked
+from mcpush.interrupts import handle_signals, ignore_signals, stop_if_asked
 from mcpush.records import parse_utc
 from mcpush.redaction import environment_changed
 from mcpush.summary import ErrorSummary, Summary

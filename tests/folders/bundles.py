@@ -221,9 +221,11 @@ def files_of(folder: Path) -> dict[str, bytes]:
 
 
 def offered(scripts: Path, warehouse: str) -> dict[str, bytes]:
-    """What a complete folder holds but for its record: the template's files, and the library's."""
+    """What a complete folder holds but for its record: the template's files without catalog.toml, and the library's."""
     library = {f"mcpush/{name}": content for name, content in files_of(scripts / "mcpush").items()}
-    return files_of(scripts / "templates" / warehouse) | library
+    template = files_of(scripts / "templates" / warehouse)
+    del template["catalog.toml"]
+    return template | library
 
 
 def sha256(content: bytes) -> str:

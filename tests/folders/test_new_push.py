@@ -104,6 +104,14 @@ def test_a_folder_is_complete_and_equal_to_the_bundle(warehouse: str, bundle: Pa
 
 
 @pytest.mark.parametrize("warehouse", WAREHOUSES)
+def test_the_list_of_documented_views_stays_in_the_bundle(warehouse: str, bundle: Path, target: Path) -> None:
+    """The scripts do not read it: it is for whoever changes their SQL, and for tests."""
+    assert (bundle / "templates" / warehouse / "catalog.toml").is_file()
+    new_push(bundle, warehouse, target).check(0)
+    assert list(target.rglob("*.toml")) == []
+
+
+@pytest.mark.parametrize("warehouse", WAREHOUSES)
 def test_the_record_has_the_release_the_flows_and_every_digest(warehouse: str, bundle: Path, target: Path) -> None:
     new_push(bundle, warehouse, target).check(0)
     assert record_of(target) == {

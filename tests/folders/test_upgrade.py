@@ -479,9 +479,14 @@ def by_hand(bundle: Path, tmp_path: Path) -> Path:
     return folder
 
 
+def catalog_of(scripts: Path) -> dict[str, bytes]:
+    """The list of documented views, which a copy by hand brings along and an upgrade leaves alone."""
+    return {"catalog.toml": (scripts / "templates" / WAREHOUSE / "catalog.toml").read_bytes()}
+
+
 def test_copied_by_hand_and_the_same_it_only_gets_its_record(bundle: Path, by_hand: Path) -> None:
     assert upgrade(bundle, by_hand).lines == ["nothing to change: every file is the bundle's"]
-    check_is(by_hand, offered(bundle, WAREHOUSE))
+    check_is(by_hand, offered(bundle, WAREHOUSE) | catalog_of(bundle))
     check_record(bundle, by_hand)
 
 
@@ -495,12 +500,12 @@ def test_copied_by_hand_what_differs_counts_as_edited(newer: Path, template: Pat
     assert said_of(run, "README.md") == "kept README.md (edited here; the bundle's version is README.md.new)"
     kept = {"connection.py": mine, "README.md": old}
     new = {"connection.py.new": (template / "connection.py").read_bytes(), "README.md.new": theirs}
-    check_is(by_hand, offered(newer, WAREHOUSE) | kept | new | own)
+    check_is(by_hand, offered(newer, WAREHOUSE) | catalog_of(newer) | kept | new | own)
     check_record(newer, by_hand)
     for name in new:
         (by_hand / name).unlink()
     upgrade(newer, by_hand)
-    check_is(by_hand, offered(newer, WAREHOUSE) | kept | own)
+    check_is(by_hand, offered(newer, WAREHOUSE) | catalog_of(newer) | kept | own)
 
 
 def test_copied_by_hand_a_library_that_differs_counts_as_edited(newer: Path, by_hand: Path) -> None:
@@ -511,7 +516,7 @@ def test_a_single_copy_gets_the_library(bundle: Path, by_hand: Path) -> None:
     shutil.rmtree(by_hand / "mcpush")
     assert run_script(by_hand, SCRIPT, "--version", env={}).exit_code == 2
     upgrade(bundle, by_hand)
-    check_is(by_hand, offered(bundle, WAREHOUSE))
+    check_is(by_hand, offered(bundle, WAREHOUSE) | catalog_of(bundle))
     run_script(by_hand, SCRIPT, "--version", env={}).check(0)
 
 

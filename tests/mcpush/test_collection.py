@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -18,11 +18,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mcpush.collect.collector import Collector, Options, run_collect
-from mcpush.collect.filters import Filters
+from mcpush.collect.filters import DATABASE, DATABASE_AND_SCHEMA, Filters, KnownOfQueries, warn_of_narrow_filters
 from mcpush.errors import PushIngestionError, UnavailableError
 from mcpush.manifest import read, verify
 from mcpush.program import _free_memory
-from mcpush.records import Json, parse_utc
+from mcpush.records import QueryLogRecord, Record, TableRecord, parse_utc
 
 from tests.script_process import LONGEST_RUN_SECONDS, TEMPLATES, clean_environment
 
@@ -100,20 +100,53 @@ def test_a_database_is_never_passed_over_that_holds_something_wanted(
         assert filters.may_hold(name[0])
 
 
-def collector(latency: timedelta | None, rows: list[Json], **more: Any) -> Collector:
-    """A fixture: a collector whose warehouse is a list. It yields the rows and counts one as skipped."""
+@pytest.mark.parametrize(
+    ("of_queries", "option", "pattern", "says"),
+    [
+        (DATABASE, "include", "dev.sales.*", "chooses whole databases: of a query only its database is known"),
+        (DATABASE, "exclude", "dev.sales", "excludes no query: of a query only its database is known"),
+        (DATABASE, "include", "dev", None),
+        (DATABASE, "include", "dev.*", None),
+        (DATABASE, "exclude", "dev.*.*", None),
+        (DATABASE_AND_SCHEMA, "include", "A.B.C*", "chooses no query: of a query only database and schema are known"),
+        (DATABASE_AND_SCHEMA, "exclude", "A.B.x.y", "excludes no query: of a query only database and schema are known"),
+        (DATABASE_AND_SCHEMA, "include", "A.B.*.*", "chooses no query: of a query only database and schema are known"),
+        (DATABASE_AND_SCHEMA, "include", "A.B.*", None),
+        (DATABASE_AND_SCHEMA, "include", "A.B", None),
+        (DATABASE_AND_SCHEMA, "include", "A.B.", None),
+    ],
+)
+def test_filters_that_name_more_than_a_query_log_knows_are_said(
+    of_queries: KnownOfQueries, option: str, pattern: str, says: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    filters = Filters([pattern], []) if option == "include" else Filters([], [pattern])
+    warn_of_narrow_filters(filters, of_queries)
+    assert [record.getMessage() for record in caplog.records] == (
+        [f"warning: --{option} {pattern} {says}"] if says else []
+    )
 
-    def collect(connection: list[Json], options: Options) -> Iterator[Json]:
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
+
+
+def collector(latency: timedelta | None, names: Iterable[str], **more: Any) -> Collector:
+    """A fixture: a collector whose warehouse is a list of names of tables or queries. It counts one as skipped."""
+
+    def collect(connection: Iterable[str], options: Options) -> Iterator[Record]:
         options.skip("no grant", "SHOP.SECRET")
-        yield from connection
+        for name in connection:
+            if latency is None:
+                yield TableRecord("TABLE", None, "A", "B", name)
+            else:
+                yield QueryLogRecord(name, NOON, NOON, "SELECT 1")
 
     return Collector(
         flow="metadata" if latency is None else "query_logs",
         warehouse="fixture",
         resource="snowflake",
-        connect=lambda: nullcontext(rows),
+        connect=lambda: nullcontext(names),
         collect=collect,
-        targets=lambda connection, options: (row["name"] for row in connection),
+        targets=lambda connection, options: (f"A.B.{name}" for name in connection),
         explain=lambda error: UnavailableError(str(error)) if isinstance(error, OSError) else None,
         description="A fixture.",
         latency=latency,
@@ -133,12 +166,12 @@ def window_of(summary: dict[str, Any]) -> tuple[datetime, datetime]:
 
 def test_the_summary_and_the_trailer_say_what_was_skipped(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     path = tmp_path / "m.jsonl"
-    code, summary, stderr = run(capsys, collector(None, [{"name": "a"}]), "--manifest", str(path))
+    code, summary, stderr = run(capsys, collector(None, ["a"]), "--manifest", str(path))
     assert (code, summary["status"], summary["records"]) == (0, "complete", 1)
     assert summary["skipped"] == verify(path).skipped == {"no grant": 1}
     assert verify(path).skipped_examples == {"no grant": "SHOP.SECRET"}
     assert "no grant" in stderr
-    assert list(read(path, "metadata")) == [{"name": "a"}]
+    assert list(read(path, "metadata")) == [{"type": "TABLE", "database": "A", "schema": "B", "name": "a"}]
 
 
 def test_a_window_ends_before_what_the_views_may_lack(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -173,16 +206,16 @@ def test_a_failed_run_leaves_state_and_manifest_as_they_were(
 ) -> None:
     state, path = tmp_path / "state.json", tmp_path / "m.jsonl"
     arguments = ["--manifest", str(path), "--state", str(state)]
-    run(capsys, collector(LATENCY, [{"name": "a"}]), *arguments)
+    run(capsys, collector(LATENCY, ["a"]), *arguments)
     path.rename(tmp_path / "pushed.jsonl")
     assert run(capsys, collector(LATENCY, []), *arguments)[0] == 0  # an older manifest, with nothing to push
     before = state.read_bytes(), path.read_bytes()
 
-    def rows() -> Iterator[Json]:
-        yield {"name": "b"}
+    def names() -> Iterator[str]:
+        yield "b"
         raise ConnectionResetError("gone")
 
-    code, summary, stderr = run(capsys, collector(LATENCY, rows()), *arguments)  # type: ignore[arg-type]
+    code, summary, stderr = run(capsys, collector(LATENCY, names()), *arguments)
     assert (code, summary["status"], summary["error"]["message"]) == (4, "failed", "gone")
     assert "error: gone" in stderr
     assert (state.read_bytes(), path.read_bytes()) == before
@@ -249,14 +282,14 @@ def test_a_filter_that_matches_nothing_is_said(capsys: pytest.CaptureFixture[str
 def test_with_a_state_what_was_not_pushed_is_spared(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     path = tmp_path / "m.jsonl"
     arguments = ["--manifest", str(path), "--state", str(tmp_path / "state.json")]
-    assert run(capsys, collector(LATENCY, [{"name": "a"}]), *arguments)[0] == 0
+    assert run(capsys, collector(LATENCY, ["a"]), *arguments)[0] == 0
     before = path.read_bytes()
-    code, summary, _ = run(capsys, collector(LATENCY, [{"name": "b"}]), *arguments)
+    code, summary, _ = run(capsys, collector(LATENCY, ["b"]), *arguments)
     assert code == 2
     assert "push_query_logs.py" in summary["error"]["remedy"]
     assert path.read_bytes() == before
     path.rename(tmp_path / "moved.jsonl")
-    assert run(capsys, collector(LATENCY, [{"name": "b"}]), *arguments)[0] == 0
+    assert run(capsys, collector(LATENCY, ["b"]), *arguments)[0] == 0
 
 
 def test_a_containers_limit_counts_without_the_cache_it_can_drop(tmp_path: Path) -> None:
@@ -319,7 +352,7 @@ def test_a_window_older_than_the_views_keep_is_said(capsys: pytest.CaptureFixtur
 
 
 def test_list_prints_names_and_writes_nothing(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    made = collector(None, [{"name": "A.B.C"}, {"name": "A.B.D"}])
+    made = collector(None, ["C", "D"])
     code, printed, stderr = run(capsys, made, "--list", "--manifest", str(tmp_path / "m"))
     assert (code, printed["stdout"]) == (0, "A.B.C\nA.B.D\n")
     assert "2 would be collected" in stderr
@@ -331,11 +364,11 @@ def test_an_unexpected_error_shows_where_but_no_secret(
 ) -> None:
     monkeypatch.setenv("SOME_PASSWORD", 'hunter2"\\x')
 
-    def rows() -> Iterator[Json]:
-        yield {"name": "a"}
+    def names() -> Iterator[str]:
+        yield "a"
         raise RuntimeError(f"broken near {os.environ['SOME_PASSWORD']}")
 
-    made = collector(None, rows())  # type: ignore[arg-type]
+    made = collector(None, names())
     code, summary, stderr = run(capsys, made, "--manifest", str(tmp_path / "m"))
     assert code == 1
     assert summary["status"] == "failed"
@@ -375,9 +408,9 @@ def test_little_memory_is_a_warning(
 def test_own_arguments_reach_the_collector(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     seen: list[argparse.Namespace] = []
 
-    def collect(connection: Any, options: Options) -> Iterator[Json]:
+    def collect(connection: Any, options: Options) -> Iterator[Record]:
         seen.append(options.arguments)
-        yield {"name": "a"}
+        yield TableRecord("TABLE", None, "A", "B", "a")
 
     made = collector(None, [], arguments=lambda parser: parser.add_argument("--include-shared", action="store_true"))
     made = Collector(**{**made.__dict__, "collect": collect})
@@ -400,6 +433,7 @@ import os, signal, sys
 from contextlib import nullcontext
 from mcpush.collect.collector import Collector, run_collect
 from mcpush.interrupts import interruptible
+from mcpush.records import TableRecord
 
 def collect(connection, options):
     try:
@@ -409,7 +443,7 @@ def collect(connection, options):
     except BaseException as error:
         {caught}
     for number in range(1_000_000):
-        yield {{"number": number}}
+        yield TableRecord("TABLE", None, "A", "B", str(number))
 
 sys.exit(run_collect(Collector("metadata", "snowflake", "snowflake", lambda: nullcontext(), collect,
                                collect, lambda error: None, "Fixture.")))

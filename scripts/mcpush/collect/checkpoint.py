@@ -1,7 +1,7 @@
-"""Windows of time for lineage and query logs, and the state file that makes an hourly job's windows meet.
+"""Time ranges for lineage and query logs: the one a run reads, the checkpoint between runs, slices for long statements.
 
-A window ends before what the system views may still lack. The state remembers where the last complete run ended; it
-only ever moves forward, and only by a window that meets it.
+A run's range ends before what the system views may still lack. The checkpoint file (``--state``) holds where the last
+complete run ended; it only moves forward, and only by a range that meets it.
 """
 
 from __future__ import annotations
@@ -9,17 +9,21 @@ from __future__ import annotations
 import argparse
 import json
 import os
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TypeVar
 
-from mcpush.console import say
+from mcpush.console import log
 from mcpush.errors import ConfigurationError
 from mcpush.files import replace_file
+from mcpush.interrupts import stop_if_asked
 from mcpush.program import moment, positive
 from mcpush.records import TimeRange, iso_utc, parse_utc
 
 DEFAULT_LOOKBACK_HOURS = 24.0
+T = TypeVar("T")
 CLOCK_TOLERANCE = timedelta(days=1)  # a state that is further ahead was written by a clock that was wrong
 
 
@@ -92,12 +96,14 @@ class State:
         if self._take(window, remembered) or window is None or remembered is None:
             return
         if window.start > remembered:
-            say(
-                f"warning: the state stays at {iso_utc(remembered)}: nothing was collected from there "
-                f"to {iso_utc(window.start)}; run once without --since to close the gap"
+            log.warning(
+                "warning: the state stays at %s: nothing was collected from there to %s; "
+                "run once without --since to close the gap",
+                iso_utc(remembered),
+                iso_utc(window.start),
             )
         elif window.end < remembered:
-            say(f"the state stays at {iso_utc(remembered)}: this window ended before it")
+            log.info("the state stays at %s: this window ended before it", iso_utc(remembered))
 
     def advance_quietly(self, window: TimeRange | None) -> None:
         """Like ``advance``, for the window of an earlier run, which may well be far behind."""
@@ -131,7 +137,7 @@ def choose_window(
     latest = (now - latency).replace(microsecond=0)
     end = arguments.until or latest
     if end > latest:
-        say(f"the window ends at {iso_utc(latest)}, not later: the system views lag by {latency}")
+        log.info("the window ends at %s, not later: the system views lag by %s", iso_utc(latest), latency)
         end = latest
     remembered = state.read() if state else None
     if remembered and not arguments.since:
@@ -144,7 +150,7 @@ def choose_window(
             f"Rows are sure to be there up to {latency} ago: choose an earlier --since.",
         )
     if retention and window.start < now - retention:
-        say(f"warning: the system views keep {retention.days} days; the window starts before that")
+        log.warning("warning: the system views keep %d days; the window starts before that", retention.days)
     return window
 
 
@@ -156,7 +162,9 @@ def _from_remembered(remembered: datetime, end: datetime, now: datetime) -> Time
             "Was a clock wrong? Move the state file away and give --since once: the run then writes it anew.",
         )
     if remembered > now:
-        say(f"warning: the state says {iso_utc(remembered)}, which is still to come: nothing is collected until then")
+        log.warning(
+            "warning: the state says %s, which is still to come: nothing is collected until then", iso_utc(remembered)
+        )
     return TimeRange(remembered, max(remembered, end))
 
 
@@ -165,3 +173,62 @@ def _back(end: datetime, hours: float | None) -> datetime:
         return end - timedelta(hours=hours or DEFAULT_LOOKBACK_HOURS)
     except OverflowError:
         raise ConfigurationError(f"--lookback-hours {hours:g} is before any calendar", "Give fewer hours.") from None
+
+
+# --- slices ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Slicing:
+    """How a time range is cut into the slices that one statement reads each.
+
+    ``first`` is the length of the first slice (None: the whole range). After a slice of fewer than ``few_rows`` the
+    next is twice as long, after one of more than ``many_rows`` half as long, but not below ``shortest``.
+    """
+
+    first: timedelta | None = None
+    shortest: timedelta = timedelta(minutes=1)
+    few_rows: int | None = None
+    many_rows: int | None = None
+
+    def half(self, length: timedelta) -> timedelta:
+        return max(length / 2, self.shortest)
+
+    def after(self, length: timedelta, rows: int) -> timedelta:
+        """The length of the slice that follows one of this length and so many rows."""
+        if self.few_rows is not None and rows < self.few_rows:
+            return length * 2
+        if self.many_rows is not None and rows > self.many_rows:
+            return self.half(length)
+        return length
+
+
+def in_slices(
+    window: TimeRange,
+    read: Callable[[TimeRange], Iterable[T]],
+    slicing: Slicing,
+    is_too_much: Callable[[BaseException], bool] = lambda error: False,
+) -> Iterator[T]:
+    """The rows of the window, slice by slice, in the order of time.
+
+    A slice that fails with ``is_too_much`` (a statement timed out, an answer was refused as too large) before its
+    first row is read again at half its length. Rows stream, so one that fails later cannot be read again without
+    repeating rows: its error ends the run, as does that of a slice of the shortest length.
+    """
+    start, length = window.start, slicing.first or window.end - window.start
+    while start < window.end:
+        stop_if_asked()
+        part = TimeRange(start, min(start + length, window.end))
+        rows = 0
+        try:
+            for row in read(part):
+                rows += 1
+                yield row
+        except Exception as error:
+            length = part.end - part.start
+            if rows or length <= slicing.shortest or not is_too_much(error):
+                raise
+            length = slicing.half(length)
+            log.info("too much from %s to %s for one query, trying half of it", iso_utc(part.start), iso_utc(part.end))
+            continue
+        start, length = part.end, slicing.after(length, rows)

@@ -8,29 +8,27 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any
 
 from mcpush.collect.checkpoint import State, add_window_arguments, choose_window
 from mcpush.collect.filters import Filters
 from mcpush.console import Progress, log
 from mcpush.errors import DONE, ConfigurationError, PushIngestionError
-from mcpush.interrupts import interruptible
+from mcpush.interrupts import stop_if_asked
 from mcpush.lock import only_run
 from mcpush.manifest import Header, Writer
 from mcpush.pending import PushStatus, pending_manifest
 from mcpush.program import add_manifest, make_parser, run
-from mcpush.records import LineageRecord, TimeRange, iso_utc
+from mcpush.records import Record, TimeRange, iso_utc
 from mcpush.redaction import redact
 from mcpush.summary import CollectSummary, Summary
 
 NOTHING_INCLUDED = "filter that matched nothing (--include)"
 LONGEST_EXAMPLE = 300  # characters of an example kept for a skip reason
-
-Item = TypeVar("Item")
 
 
 # --- what a collect script declares -------------------------------------------------------------------
@@ -74,8 +72,8 @@ class Options:
 class Collector:
     """A collect script in data.
 
-    ``connect`` opens the warehouse; ``collect`` yields manifest records; ``targets`` yields the lines that
-    ``--list`` prints; ``explain`` turns a driver's error into one of ours (None: not the driver's).
+    ``connect`` opens the warehouse; ``collect`` yields records of the flow's type (records.py); ``targets`` yields the
+    lines that ``--list`` prints; ``explain`` turns a driver's error into one of ours (None: not the driver's).
     ``latency`` is how far the system views lag: windows end that long ago. ``retention`` is how long they
     keep rows. Both None for metadata.
     """
@@ -84,7 +82,7 @@ class Collector:
     warehouse: str
     resource: str
     connect: Callable[[], AbstractContextManager[Any]]
-    collect: Callable[[Any, Options], Iterator[Any]]
+    collect: Callable[[Any, Options], Iterator[Record]]
     targets: Callable[[Any, Options], Iterator[str]]
     explain: Callable[[BaseException], PushIngestionError | None]
     description: str
@@ -185,8 +183,9 @@ def list_targets(collector: Collector, options: Options) -> int:
     if options.window:
         log.info("window: %s to %s", iso_utc(options.since), iso_utc(options.until))
     count = 0
-    with _connected(collector) as connection:
-        for target in _interruptible(collector.targets(connection, options)):
+    with collector.connect() as connection:
+        for target in collector.targets(connection, options):
+            stop_if_asked()
             _print(target)
             count += 1
     _print("", end="")
@@ -226,12 +225,13 @@ def collect_into(manifest: Path, collector: Collector, options: Options, summary
     )
     summary.collected = collected
     with (
-        _connected(collector) as connection,
+        collector.connect() as connection,
         Writer(manifest, header) as writer,
         Progress("collecting") as progress,
     ):
-        for record in _interruptible(collector.collect(connection, options)):
-            writer.write(record.to_json() if isinstance(record, LineageRecord) else record)
+        for record in collector.collect(connection, options):
+            stop_if_asked()
+            writer.write(record.to_json())
             progress.advance()
         if options.filters.include and not writer.records:
             options.skip(NOTHING_INCLUDED, f"{' '.join(options.filters.include)} (all of a database: 'SHOP.*')")
@@ -239,25 +239,6 @@ def collect_into(manifest: Path, collector: Collector, options: Options, summary
     collected.records = writer.records
     log.info("collected %s records into %s%s", writer.records, manifest, _skipped_text(options.skipped))
     return header
-
-
-@contextmanager
-def _connected(collector: Collector) -> Iterator[Any]:
-    with ExitStack() as stack:
-        with interruptible():
-            connection = stack.enter_context(collector.connect())
-        yield connection
-
-
-def _interruptible(items: Iterator[Item]) -> Iterator[Item]:
-    """The items, each made in a block that a signal may interrupt: connections do not yet guard their own calls."""
-    end = object()
-    while True:
-        with interruptible():
-            item = next(items, end)
-        if item is end:
-            return
-        yield cast("Item", item)
 
 
 def _skipped_text(skipped: dict[str, int]) -> str:

@@ -1,4 +1,4 @@
-"""``--include`` and ``--exclude`` globs on full names."""
+"""``--include`` and ``--exclude`` globs on full names, and what they can say of a query."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from fnmatch import translate
 from re import IGNORECASE, Pattern
 from re import compile as compile_pattern
 from re import split as split_pattern
+from typing import NamedTuple
+
+from mcpush.console import log
 
 
 class Filters:
@@ -46,3 +49,30 @@ class Filters:
 
 def _glob(pattern: str) -> Pattern[str]:
     return compile_pattern(translate(pattern), IGNORECASE)
+
+
+class KnownOfQueries(NamedTuple):
+    """How much a query log says about where a query ran, and so what a filter narrower than that does.
+
+    ``parts`` is how many parts of a name it knows; ``everything`` are the patterns for the rest that select all of it.
+    """
+
+    parts: int
+    everything: tuple[str, ...]
+    included: str
+    excluded: str
+    known: str
+
+
+DATABASE = KnownOfQueries(1, ("*", "*.*"), "chooses whole databases", "excludes no query", "its database is")
+DATABASE_AND_SCHEMA = KnownOfQueries(2, ("*",), "chooses no query", "excludes no query", "database and schema are")
+
+
+def warn_of_narrow_filters(filters: Filters, of_queries: KnownOfQueries) -> None:
+    """Warn about patterns that name more than a query log knows of a query."""
+    options = (("--include", filters.include, of_queries.included), ("--exclude", filters.exclude, of_queries.excluded))
+    for option, patterns, effect in options:
+        for pattern in patterns:
+            rest = ".".join(pattern.split(".")[of_queries.parts :])
+            if rest and rest not in of_queries.everything:
+                log.warning("warning: %s %s %s: of a query only %s known", option, pattern, effect, of_queries.known)

@@ -1,4 +1,4 @@
-"""Texts of logged queries: ``--max-query-text``, and cutting longer ones with a mark."""
+"""Texts of logged queries: ``--max-query-text``, and cutting longer ones with a mark. Words that query logs share."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import argparse
 from mcpush.collect.collector import Options
 from mcpush.program import positive
 
+NO_TEXT = "query without text"  # a skip reason
+NO_DATABASE = "(no database)"  # in --list
 LONGEST_TEXT = 1_000_000  # characters; a request takes 1 MB of gzip, and SQL shrinks to a fifth or less
 
 

@@ -1,19 +1,21 @@
 """What the cluster holds, as far as both the metadata and the lineage collector ask: databases, tables, view texts.
 
-From the system views to plain rows. Needs the grants README.md lists. A database has its own catalog tables (PG_…), so
-each local one is visited with a session of its own; the SVV_ALL_… views answer for all of them.
+From the system views to rows. Needs the grants README.md lists. A database has its own catalog tables (PG_…), so each
+local one is visited with a session of its own; the SVV_ALL_… views answer for all of them.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
-from connection import Session, Warehouse, is_closed, is_statements_own, message
+from connection import Session, Warehouse, is_closed, is_statements_own
+from error_table import message
+from mcpush.collect.catalog import Key, Reading, each_readable, read_or_fallback, read_or_skip
 from mcpush.collect.collector import Options
+from mcpush.collect.rows import R
 from mcpush.errors import RefusedError, UnavailableError
 
 # https://docs.aws.amazon.com/redshift/latest/dg/r_SVV_REDSHIFT_DATABASES.html
@@ -68,11 +70,31 @@ BACKING_TABLE = re.compile(r"mv_tbl__(?P<view>.+)__\d+")
 UNREADABLE_TABLES = "tables of a database not readable (svv_redshift_tables)"
 NO_EXTERNAL_TABLES = "external tables not readable (svv_all_tables)"
 UNREADABLE_VIEWS = "view texts not readable (pg_views)"
-UNREADABLE_DATABASE = "database dropped meanwhile or not authorised"
 GRANT_REMEDY = "Give this user, or its IAM identity, what README.md lists for at least one of the databases."
 
-Key = tuple[str, str]  # schema and name, as the catalog spells them
-TableRow = tuple[str, str, str, "str | None"]
+
+class DatabaseRow(NamedTuple):
+    database_name: str
+    database_type: str
+
+
+class TableRow(NamedTuple):
+    """A table or view. ``table_type`` is empty where it is unknown."""
+
+    schema_name: str
+    table_name: str
+    table_type: str
+    remarks: str | None
+
+    @property
+    def key(self) -> Key:
+        return self.schema_name, self.table_name
+
+
+class ViewTextRow(NamedTuple):
+    schema_name: str
+    view_name: str
+    view_definition: str | None
 
 
 @dataclass(frozen=True)
@@ -82,6 +104,32 @@ class Database:
     name: str
     is_shared: bool
     session: Session
+
+    def rows(self, options: Options, reason: str, kind: type[R], sql: str, /, **values: object) -> list[R] | None:
+        """The rows, or None (counted under the reason) when they cannot be read."""
+        return read_or_skip(
+            options, reason, lambda: list(self.session.rows(kind, sql, **values)), is_statements_own, self.describe
+        )
+
+    def rows_or_local(
+        self,
+        options: Options,
+        whole: tuple[str, str],
+        local: tuple[str, str],
+        kind: type[R],
+        /,
+        **values: object,
+    ) -> tuple[list[R] | None, bool]:
+        """The rows of a statement that covers external schemas, else of one without them, each given as skip reason
+        and SQL; and whether they are the first one's."""
+
+        def reading(reason: str, sql: str) -> Reading[list[R]]:
+            return Reading(reason, lambda: list(self.session.rows(kind, sql, **values)))
+
+        return read_or_fallback(options, reading(*whole), reading(*local), is_statements_own, self.describe)
+
+    def describe(self, error: BaseException) -> str:
+        return f"{self.name}: {message(error)}"
 
 
 def is_system_schema(schema: str) -> bool:
@@ -98,26 +146,26 @@ def backed_view(table: str) -> str | None:
 def databases(warehouse: Warehouse, options: Options, only: Collection[str] | None = None) -> Iterator[Database]:
     """The databases the filters may want (and ``only`` names), one after the other.
 
-    Those that cannot be entered are counted. Raises RefusedError when that is all of them: nothing was collected then,
-    which must not look like an empty cluster.
+    Those that cannot be entered are counted. Raises RefusedError when that is all of them.
     """
-    entered, refusal = 0, ""
-    for name, kind in list(warehouse.main.rows(DATABASES_SQL)):
-        if name in SYSTEM_DATABASES or not options.filters.may_hold(name) or (only is not None and name not in only):
-            continue
-        with ExitStack() as stack:
-            try:
-                session = warehouse.main if kind == SHARED else stack.enter_context(warehouse.within(name))
-            except Exception as error:
-                if not is_closed(error):
-                    raise
-                refusal = f"{name}: {message(error)}"
-                options.skip(UNREADABLE_DATABASE, refusal)
-                continue
-            entered += 1
-            yield Database(name, kind == SHARED, session)
-    if refusal and not entered:
-        raise RefusedError(f"no database that is wanted can be entered; {refusal}", GRANT_REMEDY)
+    kinds = {row.database_name: row.database_type for row in warehouse.main.rows(DatabaseRow, DATABASES_SQL)}
+    wanted = [
+        name
+        for name in kinds
+        if name not in SYSTEM_DATABASES and options.filters.may_hold(name) and (only is None or name in only)
+    ]
+
+    def entered(name: str) -> Iterator[Database]:
+        if kinds[name] == SHARED:
+            yield Database(name, True, warehouse.main)
+            return
+        with warehouse.within(name) as session:
+            yield Database(name, False, session)
+
+    def refusal(refusals: list[str]) -> RefusedError:
+        return RefusedError(f"no database that is wanted can be entered; {refusals[-1]}", GRANT_REMEDY)
+
+    return each_readable(options, wanted, entered, is_closed, refusal, message)
 
 
 class Listing:
@@ -129,17 +177,15 @@ class Listing:
         self.wholly: set[str] = set()
 
     def tables(self, database: Database) -> Iterator[TableRow]:
-        """Schema, name, type and remarks of every table and view, by schema and name."""
-        values = {"database": database.name}
-        rows, is_whole = or_local(
-            database, self._options, (NO_EXTERNAL_TABLES, TABLES_SQL), (UNREADABLE_TABLES, LOCAL_TABLES_SQL), values
-        )
+        """Every table and view, by schema and name."""
+        whole, local = (NO_EXTERNAL_TABLES, TABLES_SQL), (UNREADABLE_TABLES, LOCAL_TABLES_SQL)
+        rows, is_whole = database.rows_or_local(self._options, whole, local, TableRow, database=database.name)
         self._answers.append(rows is not None)
         if is_whole:
             self.wholly.add(database.name)
         for row in rows or []:
-            if not is_system_schema(row[0]):
-                yield row[0], row[1], row[2] or "", row[3]
+            if not is_system_schema(row.schema_name):
+                yield row._replace(table_type=row.table_type or "")
 
     def check(self) -> None:
         """After the last database. Raises UnavailableError when none could say which tables it has."""
@@ -148,40 +194,11 @@ class Listing:
             raise UnavailableError(f"no database says which tables it has; {reason}", f"Run it again. {GRANT_REMEDY}")
 
 
-def or_local(
-    database: Database, options: Options, whole: tuple[str, str], local: tuple[str, str], values: dict[str, Any]
-) -> tuple[list[tuple[Any, ...]] | None, bool]:
-    """The rows of a statement that covers external schemas, else of one without them; each with its skip reason.
-
-    And whether they are the first one's. Both failing counts as the second reason only: the first would say that the
-    local rows are there.
-    """
-    try:
-        return list(database.session.rows(whole[1], **values)), True
-    except Exception as error:
-        if not is_statements_own(error):
-            raise
-        problem = f"{database.name}: {message(error)}"
-    rows = readable(database, options, local[0], local[1], **values)
-    if rows is not None:
-        options.skip(whole[0], problem)
-    return rows, False
-
-
 def view_texts(database: Database, options: Options) -> dict[Key, str]:
     """The definition of each view: a SELECT, or the whole CREATE of a late-binding or materialised one."""
-    rows = readable(database, options, UNREADABLE_VIEWS, VIEWS_SQL) or []
-    return {(schema, name): text.strip() for schema, name, text in rows if text and not is_system_schema(schema)}
-
-
-def readable(
-    place: Database, options: Options, reason: str, sql: str, /, **values: Any
-) -> list[tuple[Any, ...]] | None:
-    """The rows, or None (counted under the reason) when it cannot be read."""
-    try:
-        return list(place.session.rows(sql, **values))
-    except Exception as error:
-        if not is_statements_own(error):
-            raise
-        options.skip(reason, f"{place.name}: {message(error)}")
-        return None
+    rows = database.rows(options, UNREADABLE_VIEWS, ViewTextRow, VIEWS_SQL) or []
+    return {
+        (row.schema_name, row.view_name): row.view_definition.strip()
+        for row in rows
+        if row.view_definition and not is_system_schema(row.schema_name)
+    }

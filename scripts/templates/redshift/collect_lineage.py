@@ -30,8 +30,9 @@ from functools import partial
 from itertools import chain
 from typing import NamedTuple
 
-from catalog import Database, Key, Listing, backed_view, databases, is_system_schema, readable, view_texts
+from catalog import Database, Listing, backed_view, databases, is_system_schema, view_texts
 from connection import Warehouse, connect, explain, quote
+from mcpush.collect.catalog import Key
 from mcpush.collect.collector import Collector, Options, run_collect
 from mcpush.collect.filters import Filters
 from mcpush.interrupts import stop_if_asked
@@ -182,8 +183,7 @@ def views_of(database: Database, names: Names, options: Options) -> Iterator[Lin
 def dependencies_of(database: Database, names: Names, options: Options) -> dict[Key, LineageTarget]:
     """Views by schema and name, with the tables that PG_DEPEND says they read."""
     views: dict[Key, LineageTarget] = {}
-    rows = readable(database, options, NO_DEPENDENCIES, DEPENDENCIES_SQL) or []
-    for row in map(DependencyRow._make, rows):
+    for row in database.rows(options, NO_DEPENDENCIES, DependencyRow, DEPENDENCIES_SQL) or []:
         known = names.schema.find((database.name, row.source_schema, row.source_name))
         if known and not is_system_schema(row.source_schema) and backed_view(row.source_name) != row.view_name:
             view = Asset("VIEW", database.name, row.view_schema, row.view_name)

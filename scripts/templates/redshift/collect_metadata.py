@@ -21,18 +21,19 @@ only documented place of a table's last change takes one schema at a time.
 
 from __future__ import annotations
 
-import re
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Iterator
+from dataclasses import replace
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from catalog import Database, Key, Listing, backed_view, databases, or_local, readable, view_texts
-from connection import Warehouse, connect, explain, is_statements_own, message, quote
+from catalog import Database, Listing, TableRow, databases
+from connection import Warehouse, connect, explain
+from facts import Facts, facts_of, materialized_views
+from freshness import ShownRow, shown_tables
+from mcpush.collect.catalog import NO_COLUMNS, NO_VIEW_TEXT, listed_table, pages
 from mcpush.collect.collector import Collector, Options, run_collect
-from mcpush.records import Json
+from mcpush.records import Column, TableRecord, Tag
 
 # --- SQL ------------------------------------------------------------------------------------------------
 
@@ -73,92 +74,6 @@ WHERE c.database_name = :database
 ORDER BY c.table_name, c.ordinal_position
 """
 
-# https://docs.aws.amazon.com/redshift/latest/dg/PG_GET_LATE_BINDING_VIEW_COLS.html
-LATE_BINDING_COLUMNS_SQL = """
-SELECT
-    c.view_schema AS schema_name,
-    c.view_name AS view_name,
-    c.col_name AS column_name,
-    c.col_type AS column_type
-FROM pg_get_late_binding_view_cols() AS c(
-    view_schema name, view_name name, col_name name, col_type varchar, col_num int
-)
-ORDER BY c.view_schema, c.view_name, c.col_num
-"""
-
-# https://docs.aws.amazon.com/redshift/latest/dg/r_SVV_TABLE_INFO.html
-VOLUME_SQL = """
-SELECT
-    i."schema" AS schema_name,
-    i."table" AS table_name,
-    i.size AS size_in_megabytes,
-    i.tbl_rows AS all_rows,
-    i.estimated_visible_rows AS visible_rows
-FROM svv_table_info AS i
-"""
-
-# https://docs.aws.amazon.com/redshift/latest/dg/r_PG_CLASS_INFO.html
-CREATED_SQL = """
-SELECT
-    n.nspname AS schema_name,
-    c.relname AS table_name,
-    c.relcreationtime AS created
-FROM pg_class_info AS c
-JOIN pg_namespace AS n ON n.oid = c.relnamespace
-WHERE c.relcreationtime IS NOT NULL
-"""
-
-# Whole comments; the remarks of the SVV views end after 256 characters. A column's comment has its number.
-# https://www.postgresql.org/docs/8.0/catalog-pg-description.html
-COMMENTS_SQL = """
-SELECT
-    n.nspname AS schema_name,
-    c.relname AS table_name,
-    a.attname AS column_name,
-    d.description AS description
-FROM pg_description AS d
-JOIN pg_class AS c ON c.oid = d.objoid
-JOIN pg_namespace AS n ON n.oid = c.relnamespace
-LEFT JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = d.objsubid AND d.objsubid > 0
-WHERE d.classoid = CAST('pg_class' AS regclass)
-    AND n.nspname NOT IN ('pg_catalog', 'information_schema')
-"""
-
-# https://docs.aws.amazon.com/redshift/latest/dg/r_SVV_MV_INFO.html
-MATERIALIZED_VIEWS_SQL = """
-SELECT
-    RTRIM(m.schema_name) AS schema_name,
-    RTRIM(m.name) AS view_name
-FROM svv_mv_info AS m
-WHERE m.database_name = :database
-"""
-
-# Refreshes that changed the view's data. One from a stream that brought no record is called successful too.
-# https://docs.aws.amazon.com/redshift/latest/dg/SYS_MV_REFRESH_HISTORY.html
-# https://docs.aws.amazon.com/redshift/latest/dg/r_SVL_MV_REFRESH_STATUS.html (what the status may say)
-REFRESHES_SQL = """
-SELECT
-    RTRIM(r.schema_name) AS schema_name,
-    RTRIM(r.mv_name) AS view_name,
-    MAX(r.end_time) AS refreshed
-FROM sys_mv_refresh_history AS r
-WHERE r.database_name = :database
-    AND (r.status LIKE 'Refresh successfully%' OR r.status LIKE 'Refresh partially%')
-    AND r.status NOT ILIKE '%no new data%'
-    AND r.status NOT ILIKE '%all records%were skipped%'
-GROUP BY RTRIM(r.schema_name), RTRIM(r.mv_name)
-"""
-
-# https://docs.aws.amazon.com/redshift/latest/dg/r_SVV_EXTERNAL_TABLES.html
-EXTERNAL_TABLES_SQL = """
-SELECT
-    e.schemaname AS schema_name,
-    e.tablename AS table_name,
-    e.location AS location
-FROM svv_external_tables AS e
-WHERE e.redshift_database_name = :database
-"""
-
 # https://docs.aws.amazon.com/redshift/latest/dg/r_SVV_DATASHARES.html
 DATASHARES_SQL = """
 SELECT
@@ -176,258 +91,140 @@ FROM svv_user_info AS u
 WHERE u.user_name = CURRENT_USER
 """
 
-# Freshness. https://docs.aws.amazon.com/redshift/latest/dg/r_SHOW_TABLES.html
-SHOW_TABLES_SQL = "SHOW TABLES FROM SCHEMA {database}.{schema}"
-SHOW_SOME_TABLES_SQL = "SHOW TABLES FROM SCHEMA {database}.{schema} LIKE {pattern}"
-
-SHOW_ROW_CAP = 10_000  # more rows are an error (same page)
 TABLES_PER_COLUMN_QUERY = 2_000  # the driver keeps a result in memory whole: of 50 columns a table, some 100 MB
-MEGABYTE = 1024 * 1024  # SVV_TABLE_INFO counts 1-MB blocks
 
-NO_VOLUME = "volume not readable (svv_table_info)"
 UNKNOWN_VOLUME = "volume unknown: not in svv_table_info, and only a superuser can tell an empty table from a hidden one"
-NO_CREATION = "creation times not readable (pg_class_info)"
-NO_COMMENTS = "comments not readable (pg_description)"
-NO_VIEWS = "materialised views not readable (svv_mv_info)"
-NO_REFRESHES = "refreshes not readable (sys_mv_refresh_history)"
-NO_EXTERNAL = "external locations not readable (svv_external_tables)"
-NO_LATE_BINDING = "columns of late-binding views not readable"
-NO_FRESHNESS = "freshness not readable (SHOW TABLES)"
-NO_MODIFIED_TIME = "freshness not offered: SHOW TABLES of this patch level has no last_modified_time"
 UNREADABLE_COLUMNS = "columns not readable (svv_redshift_columns)"
 NO_EXTERNAL_COLUMNS = "columns of external tables, and lengths in types, not readable (svv_all_columns)"
 NO_SHARES = "names of datashares not readable (svv_datashares)"
 NO_USER = "not readable whether this user is a superuser (svv_user_info)"
-NO_COLUMNS = "columns not visible"
-NO_VIEW_TEXT = "view text not visible"
+
+# --- rows -----------------------------------------------------------------------------------------------
 
 
-# --- what a database knows of its tables ----------------------------------------------------------------
+class ColumnRow(NamedTuple):
+    """A row of COLUMNS_SQL or LOCAL_COLUMNS_SQL."""
+
+    table_name: str
+    column_name: str
+    data_type: str
+    character_maximum_length: int | None
+    numeric_precision: int | None
+    numeric_scale: int | None
+    remarks: str | None
 
 
-class Volume(NamedTuple):
-    """A row of SVV_TABLE_INFO. Numbers are None where the cluster has no statistics."""
-
-    megabytes: int | None
-    all_rows: Any
-    visible_rows: Any
-
-    @property
-    def facts(self) -> Json:
-        """Deleted rows stay in tbl_rows until VACUUM: the estimate without them is nearer to what a query counts."""
-        rows = self.visible_rows if self.visible_rows is not None else self.all_rows
-        byte_count = None if self.megabytes is None else int(self.megabytes) * MEGABYTE
-        return {"row_count": None if rows is None else int(rows), "byte_count": byte_count}
+class ShareRow(NamedTuple):
+    database_name: str
+    share_name: str
 
 
-@dataclass
-class Facts:
-    """What is merged into the tables of one database, by schema and name."""
-
-    volumes: dict[Key, Volume] | None  # None: not readable
-    created: dict[Key, datetime]
-    comments: dict[tuple[str, str, str | None], str] = field(default_factory=dict)
-    view_texts: dict[Key, str] = field(default_factory=dict)
-    materialized: set[Key] = field(default_factory=set)
-    refreshed: dict[Key, datetime] = field(default_factory=dict)
-    locations: dict[Key, str] = field(default_factory=dict)
-    late_binding: dict[Key, list[Json]] = field(default_factory=dict)
-
-    def is_backing(self, key: Key) -> bool:
-        """Whether this is the table that holds a materialised view's rows, which is no table of the user's."""
-        return (key[0], backed_view(key[1])) in self.materialized
+class UserRow(NamedTuple):
+    is_superuser: bool
 
 
-def facts_of(database: Database, options: Options) -> Facts:
-    """One query for each kind of fact; those that this user may not read are counted and left out."""
-
-    def rows(reason: str, sql: str, **values: Any) -> list[tuple[Any, ...]] | None:
-        return readable(database, options, reason, sql, **values)
-
-    here = {"database": database.name}
-    materialized = {(schema, name) for schema, name in rows(NO_VIEWS, MATERIALIZED_VIEWS_SQL, **here) or []}
-    refreshed = rows(NO_REFRESHES, REFRESHES_SQL, **here) if materialized else []
-    facts = Facts(None, {}, materialized=materialized)
-    facts.refreshed = {(schema, name): moment for schema, name, moment in refreshed or [] if moment}
-    if database.is_shared:  # its catalog is the producer's: what follows is of the connected database only
-        return facts
-    volumes = rows(NO_VOLUME, VOLUME_SQL)
-    if volumes is not None:
-        facts.volumes = {_owner(schema, table, materialized): Volume(*rest) for schema, table, *rest in volumes}
-    facts.created = {(schema, name): moment for schema, name, moment in rows(NO_CREATION, CREATED_SQL) or []}
-    if not options.only_freshness_and_volume:
-        facts.view_texts = view_texts(database, options)
-        facts.comments = {(s, t, column): text for s, t, column, text in rows(NO_COMMENTS, COMMENTS_SQL) or []}
-        facts.locations = {(s, t): path for s, t, path in rows(NO_EXTERNAL, EXTERNAL_TABLES_SQL, **here) or [] if path}
-        for schema, view, name, kind in rows(NO_LATE_BINDING, LATE_BINDING_COLUMNS_SQL) or []:
-            facts.late_binding.setdefault((schema, view), []).append({"name": name, "type": kind})
-    return facts
-
-
-def _owner(schema: str, table: str, materialized: set[Key]) -> Key:
-    """Whose volume it is: the backing table's is its materialised view's."""
-    view = backed_view(table)
-    return (schema, view) if view and (schema, view) in materialized else (schema, table)
-
-
-# --- freshness ------------------------------------------------------------------------------------------
-
-
-class Shown(NamedTuple):
-    """What SHOW TABLES says of a table."""
-
-    kind: str
-    modified: datetime | None
-
-
-def shown_tables(database: Database, schema: str, names: Sequence[str], options: Options) -> dict[str, Shown]:
-    """Kind and last change of a schema's tables; empty, and counted, where the command is refused."""
-    names_in_sql = {"database": quote(database.name), "schema": quote(schema)}
-    found: dict[str, Shown] = {}
-    for pattern in [None] if len(names) <= SHOW_ROW_CAP else name_patterns(names, SHOW_ROW_CAP):
-        sql = SHOW_TABLES_SQL if pattern is None else SHOW_SOME_TABLES_SQL
-        literal = "" if pattern is None else "'" + pattern.replace("'", "''") + "'"
-        try:
-            rows = list(database.session.named_rows(sql.format(**names_in_sql, pattern=literal)))
-        except Exception as error:
-            if not is_statements_own(error):
-                raise
-            options.skip(NO_FRESHNESS, f"{database.name}.{schema}: {message(error)}")
-            continue
-        if rows and "last_modified_time" not in rows[0]:
-            options.skip(NO_MODIFIED_TIME, f"{database.name}.{schema}")
-        for row in rows:
-            found[row["table_name"]] = Shown(_kind(row), row.get("last_modified_time"))
-    return found
-
-
-def name_patterns(
-    names: Sequence[str], cap: int, prefix: str = "", matched: Sequence[str] | None = None
-) -> Iterator[str]:
-    """LIKE patterns that together match all names, each at most ``cap`` of them where prefixes can tell them apart.
-
-    ``matched`` are the names that the pattern for ``prefix`` matches, of which ``names`` start with it: in a pattern
-    the underscore stands for any character, and so it does here for the others that LIKE reads otherwise.
-    """
-    pattern, here = re.sub(r"[%\\]", "_", prefix), len(prefix)
-    matched = names if matched is None else matched
-    if len(matched) <= cap:
-        yield pattern + "%"
-        return
-    if prefix in names:
-        yield pattern
-    starts: dict[str, list[str]] = {}
-    for name in names:
-        if name != prefix:
-            starts.setdefault(name[: here + 1], []).append(name)
-    for start, group in sorted(starts.items()):
-        is_any = start[here] in "_%\\"
-        also = [name for name in matched if len(name) > here and (is_any or name[here] == start[here])]
-        yield from name_patterns(group, cap, start, also)
-
-
-def _kind(row: dict[str, Any]) -> str:
-    """Redshift's own word in lower case; "regular" goes without saying."""
-    word = str(row.get("table_subtype") or row.get("table_type") or "").strip().lower()
-    return word.removeprefix("regular ")
+def full_type(column: ColumnRow) -> str:
+    """The type as one would declare it: SVV_ALL_COLUMNS carries its parts in columns of their own."""
+    kind, length = column.data_type, column.character_maximum_length
+    if kind in ("numeric", "decimal") and column.numeric_precision is not None:
+        return f"{kind}({column.numeric_precision},{column.numeric_scale or 0})"
+    if kind.startswith(("character", "varchar", "char", "binary varying")) and length and "(" not in kind:
+        return f"{kind}({length})"
+    return kind
 
 
 # --- records --------------------------------------------------------------------------------------------
 
 
-def collect(warehouse: Warehouse, options: Options) -> Iterator[Json]:
+def collect(warehouse: Warehouse, options: Options) -> Iterator[TableRecord]:
     """One record for each table and view that the filters let through."""
     main = Database(warehouse.main.database, False, warehouse.main)
-    is_superuser = any(row[0] for row in readable(main, options, NO_USER, IS_SUPERUSER_SQL) or [])
-    shares = dict(readable(main, options, NO_SHARES, DATASHARES_SQL) or [])
+    is_superuser = any(row.is_superuser for row in main.rows(options, NO_USER, UserRow, IS_SUPERUSER_SQL) or [])
+    shares = {
+        row.database_name: row.share_name for row in main.rows(options, NO_SHARES, ShareRow, DATASHARES_SQL) or []
+    }
     listing = Listing(options)
     for database in databases(warehouse, options):
-        collection = _Collection(database, listing, options, is_superuser, shares.get(database.name))
-        yield from collection.records()
+        reader = DatabaseReader(database, options, facts_of(database, options), is_superuser, shares.get(database.name))
+        yield from reader.records(listing)
     listing.check()
 
 
-class Table(NamedTuple):
-    """A row of TABLES_SQL."""
-
-    schema: str
-    name: str
-    table_type: str
-    remarks: str | None
-
-    @property
-    def key(self) -> Key:
-        return self.schema, self.name
-
-
-class _Collection:
-    """One database's tables and views."""
+class DatabaseReader:
+    """Reads the tables and views of one database."""
 
     def __init__(
-        self, database: Database, listing: Listing, options: Options, is_superuser: bool, share: str | None
+        self, database: Database, options: Options, facts: Facts, is_superuser: bool, share: str | None
     ) -> None:
-        self._database, self._listing, self._options = database, listing, options
+        self._database, self._options, self._facts = database, options, facts
         self._is_superuser, self._share = is_superuser, share
-        self._facts = facts_of(database, options)
-        self._names: dict[str, list[str]] = {}
 
-    def records(self) -> Iterator[Json]:
-        for schema, found in groupby(self._wanted(), key=lambda table: table.schema):
-            names = self._names.pop(schema)
-            shown = shown_tables(self._database, schema, names, self._options)
-            for page in pages(list(found), names, TABLES_PER_COLUMN_QUERY):
-                columns = {} if self._options.only_freshness_and_volume else self._columns(page)
-                for table in page:
-                    yield self._record(table, shown.get(table.name), columns)
-
-    def _wanted(self) -> list[Table]:
-        """What the filters let through, by schema. All names are kept: how a schema is asked about depends on them."""
-        wanted = []
-        for row in self._listing.tables(self._database):
-            table = Table(*row)
-            self._names.setdefault(table.schema, []).append(table.name)
-            allowed = self._options.filters.allows(self._database.name, *table.key)
-            if allowed and not self._facts.is_backing(table.key):
+    def records(self, listing: Listing) -> Iterator[TableRecord]:
+        """By schema. All names of a schema are held: how it is asked about depends on them."""
+        names: dict[str, list[str]] = {}
+        wanted: list[TableRow] = []
+        for table in listing.tables(self._database):
+            names.setdefault(table.schema_name, []).append(table.table_name)
+            if is_wanted(table, self._database, self._facts, self._options):
                 wanted.append(table)
-        return wanted
+        for schema, tables in groupby(wanted, key=lambda table: table.schema_name):
+            yield from self._of_schema(schema, list(tables), names.pop(schema))
 
-    def _columns(self, page: list[Table]) -> dict[Key, list[Json]]:
-        """The fields of a page of one schema's tables."""
-        wanted, schema = {table.name for table in page}, page[0].schema
-        values = {"database": self._database.name, "schema": schema}
-        values |= {"first_table": page[0].name, "last_table": page[-1].name}
-        whole, local = (NO_EXTERNAL_COLUMNS, COLUMNS_SQL), (UNREADABLE_COLUMNS, LOCAL_COLUMNS_SQL)
-        columns: dict[Key, list[Json]] = {}
-        rows, _ = or_local(self._database, self._options, whole, local, values)
-        for table, *rest in rows or []:
-            if table in wanted:
-                columns.setdefault((schema, table), []).append(self._field((schema, table), *rest))
+    def _of_schema(self, schema: str, tables: list[TableRow], names: list[str]) -> Iterator[TableRecord]:
+        shown = shown_tables(self._database, schema, names, self._options)
+        for page in pages(tables, lambda table: table.table_name, names, TABLES_PER_COLUMN_QUERY):
+            columns = {} if self._options.only_freshness_and_volume else self._columns(page)
+            for table in page:
+                yield self._record(table, shown.get(table.table_name), columns)
+
+    def _columns(self, page: list[TableRow]) -> dict[str, list[Column]]:
+        """The columns of a page of one schema's tables, by table."""
+        columns: dict[str, list[Column]] = {table.table_name: [] for table in page}
+        rows, _ = self._database.rows_or_local(
+            self._options,
+            (NO_EXTERNAL_COLUMNS, COLUMNS_SQL),
+            (UNREADABLE_COLUMNS, LOCAL_COLUMNS_SQL),
+            ColumnRow,
+            database=self._database.name,
+            schema=page[0].schema_name,
+            first_table=page[0].table_name,
+            last_table=page[-1].table_name,
+        )
+        for row in rows or []:
+            if row.table_name in columns:
+                comment = self._facts.comments.get((page[0].schema_name, row.table_name, row.column_name))
+                columns[row.table_name].append(Column(row.column_name, full_type(row), comment or row.remarks))
         return columns
 
-    def _field(
-        self, key: Key, name: str, kind: str, length: int | None, precision: int | None, scale: int | None, remarks: str
-    ) -> Json:
-        record = {"name": name, "type": full_type(kind, length, precision, scale)}
-        description = self._facts.comments.get((*key, name)) or remarks
-        return record | {"description": description} if description else record
-
-    def _record(self, table: Table, shown: Shown | None, columns: dict[Key, list[Json]]) -> Json:
+    def _record(self, table: TableRow, shown: ShownRow | None, columns: dict[str, list[Column]]) -> TableRecord:
         kind = self._kind(table, shown)
-        record: Json = {
-            "type": "VIEW" if "view" in kind else "TABLE",
-            "kind": kind,
-            "database": self._database.name,
-            "schema": table.schema,
-            "name": table.name,
-            "created_on": self._facts.created.get(table.key),
-            **self._volume(table, kind),
-            "last_update_time": (shown.modified if shown else None) or self._facts.refreshed.get(table.key),
-        }
-        if not self._options.only_freshness_and_volume:
-            record |= self._description(table, kind, columns)
-        return {name: value for name, value in record.items() if value not in (None, "")}
+        row_count, byte_count = self._volume(table, kind)
+        record = TableRecord(
+            type="VIEW" if "view" in kind else "TABLE",
+            kind=kind,
+            database=self._database.name,
+            schema=table.schema_name,
+            name=table.table_name,
+            created_on=self._facts.created.get(table.key),
+            row_count=row_count,
+            byte_count=byte_count,
+            last_update_time=(shown.last_modified_time if shown else None) or self._facts.refreshed.get(table.key),
+        )
+        if self._options.only_freshness_and_volume:
+            return record
+        fields = columns.get(table.table_name) or self._facts.late_binding.get(table.key, [])
+        if not fields:
+            self._options.skip(NO_COLUMNS, self._full_name(table))
+        text = self._facts.view_texts.get(table.key)
+        if not text and "view" in kind:
+            self._options.skip(NO_VIEW_TEXT, self._full_name(table))
+        description = self._facts.comments.get((*table.key, None)) or table.remarks
+        return replace(record, description=description, view_query=text, fields=fields, tags=list(self._tags(table)))
 
-    def _kind(self, table: Table, shown: Shown | None) -> str:
+    def _full_name(self, table: TableRow) -> str:
+        return ".".join((self._database.name, *table.key))
+
+    def _kind(self, table: TableRow, shown: ShownRow | None) -> str:
         kind = (shown.kind if shown else "") or table.table_type.lower().replace("base ", "")
         if table.key in self._facts.materialized:
             kind = "materialized view"
@@ -435,65 +232,36 @@ class _Collection:
             kind = "datashare view" if "view" in kind else "datashare table"
         return kind
 
-    def _volume(self, table: Table, kind: str) -> Json:
-        """What SVV_TABLE_INFO says. It leaves out empty tables: whoever sees all rows knows that they are empty."""
+    def _volume(self, table: TableRow, kind: str) -> tuple[int | None, int | None]:
+        """Rows and bytes of SVV_TABLE_INFO. It leaves out empty tables: whoever sees all rows knows which are."""
         if self._facts.volumes is None or kind not in ("table", "materialized view"):
-            return {}
-        if table.key in self._facts.volumes:
-            return self._facts.volumes[table.key].facts
+            return None, None
+        if volume := self._facts.volumes.get(table.key):
+            return volume.row_count, volume.byte_count
         if self._is_superuser:
-            return {"row_count": 0, "byte_count": 0}
-        self._options.skip(UNKNOWN_VOLUME, ".".join((self._database.name, *table.key)))
-        return {}
+            return 0, 0
+        self._options.skip(UNKNOWN_VOLUME, self._full_name(table))
+        return None, None
 
-    def _description(self, table: Table, kind: str, columns: dict[Key, list[Json]]) -> Json:
-        full_name = ".".join((self._database.name, *table.key))
-        fields = columns.get(table.key) or self._facts.late_binding.get(table.key)
-        if not fields:
-            self._options.skip(NO_COLUMNS, full_name)
-        text = self._facts.view_texts.get(table.key)
-        if not text and "view" in kind:
-            self._options.skip(NO_VIEW_TEXT, full_name)
-        return {
-            "description": self._facts.comments.get((*table.key, None)) or table.remarks,
-            "view_query": text,
-            "fields": fields,
-            "tags": list(self._tags(table)) or None,
-        }
-
-    def _tags(self, table: Table) -> Iterator[Json]:
+    def _tags(self, table: TableRow) -> Iterator[Tag]:
         if self._database.is_shared:
-            yield {"key": "datashare", "value": self._share} if self._share else {"key": "datashare"}
+            yield Tag("datashare", self._share)
         if location := self._facts.locations.get(table.key):
-            yield {"key": "external_location", "value": location}
+            yield Tag("external_location", location)
 
 
-def full_type(kind: str, length: int | None, precision: int | None, scale: int | None) -> str:
-    """The type as one would declare it: SVV_ALL_COLUMNS carries its parts in columns of their own."""
-    if kind in ("numeric", "decimal") and precision is not None:
-        return f"{kind}({precision},{scale or 0})"
-    if kind.startswith(("character", "varchar", "char", "binary varying")) and length and "(" not in kind:
-        return f"{kind}({length})"
-    return kind
-
-
-def pages(wanted: list[Table], names: Sequence[str], size: int) -> Iterator[list[Table]]:
-    """The wanted tables of one schema in parts whose first and last have at most ``size`` of its ``names`` from one to
-    the other: whatever lies between is asked for along with them. Both are in the catalog's order."""
-    place = {name: number // size for number, name in enumerate(names)}
-    for _, found in groupby(wanted, key=lambda table: place[table.name]):
-        yield list(found)
+def is_wanted(table: TableRow, database: Database, facts: Facts, options: Options) -> bool:
+    return options.filters.allows(database.name, *table.key) and not facts.is_backing(table.key)
 
 
 def targets(warehouse: Warehouse, options: Options) -> Iterator[str]:
     """Full name and type of each table and view, as ``--list`` prints them."""
     listing = Listing(options)
     for database in databases(warehouse, options):
-        found = readable(database, options, NO_VIEWS, MATERIALIZED_VIEWS_SQL, database=database.name) or []
-        facts = Facts(None, {}, materialized={(schema, name) for schema, name in found})
-        for schema, name, kind, _ in listing.tables(database):
-            if options.filters.allows(database.name, schema, name) and not facts.is_backing((schema, name)):
-                yield f"{database.name}.{schema}.{name} ({kind.lower()})"
+        facts = Facts(materialized_views(database, options))
+        for table in listing.tables(database):
+            if is_wanted(table, database, facts, options):
+                yield listed_table(database.name, *table.key, table.table_type.lower())
     listing.check()
 
 

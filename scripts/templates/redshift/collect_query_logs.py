@@ -23,13 +23,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from connection import Warehouse, connect, explain
 from mcpush.collect.collector import Collector, Options, run_collect
-from mcpush.collect.query_text import add_text_limit, limited_text
-from mcpush.console import say
-from mcpush.records import Json, TimeRange
-from query_history import COUNTS_SQL, LATENCY, RETENTION, HistoryRow, LoggedQuery, logged_queries
+from mcpush.collect.filters import DATABASE, warn_of_narrow_filters
+from mcpush.collect.query_text import NO_DATABASE, NO_TEXT, add_text_limit, limited_text
+from mcpush.collect.rows import known
+from mcpush.records import QueryLogRecord, TimeRange
+from query_history import COUNTS_SQL, LATENCY, RETENTION, CountRow, LoggedQuery, logged_queries
 
 # A user's name may be missing in the history; the directory may still know it.
 # https://docs.aws.amazon.com/redshift/latest/dg/r_SVV_USER_INFO.html
@@ -40,7 +42,6 @@ SELECT
 FROM svv_user_info AS u
 """
 
-NO_TEXT = "query without text"
 NO_USER = "user unknown: the name is neither in sys_query_history nor in svv_user_info"
 
 # What goes into ``extra``: our name, and the column of SYS_QUERY_HISTORY. Times are in microseconds, as there.
@@ -68,10 +69,17 @@ EXTRA = {
 SUCCESS = "success"
 
 
-def collect(warehouse: Warehouse, options: Options) -> Iterator[Json]:
+class UserRow(NamedTuple):
+    """A row of USERS_SQL."""
+
+    user_id: int
+    user_name: str
+
+
+def collect(warehouse: Warehouse, options: Options) -> Iterator[QueryLogRecord]:
     """One record for each query that ended in the window; failed and canceled ones with their error."""
-    warn_of_narrow_filters(options)
-    users = dict(warehouse.main.rows(USERS_SQL))
+    warn_of_narrow_filters(options.filters, DATABASE)
+    users = {row.user_id: row.user_name for row in warehouse.main.rows(UserRow, USERS_SQL)}
     for query in logged_queries(warehouse.main, TimeRange(options.since, options.until), options):
         if not options.filters.may_hold(query.row.database_name or ""):
             continue
@@ -81,31 +89,25 @@ def collect(warehouse: Warehouse, options: Options) -> Iterator[Json]:
         yield _record(query, users, options)
 
 
-def _record(query: LoggedQuery, users: dict[int, str], options: Options) -> Json:
+def _record(query: LoggedQuery, users: dict[int, str], options: Options) -> QueryLogRecord:
     row = query.row
     user = row.user_name or users.get(row.user_id)
     if not user:
         options.skip(NO_USER, f"user id {row.user_id}")
     failed = row.status != SUCCESS
-    record: Json = {
-        "query_id": str(row.query_id),
-        "start_time": row.start_time,
-        "end_time": row.end_time,
-        "query_text": _text(query, options),
-        "user": user,
-        "returned_rows": row.returned_rows,
+    return QueryLogRecord(
+        query_id=str(row.query_id),
+        start_time=row.start_time,
+        end_time=row.end_time,
+        query_text=_text(query, options),
+        user=user,
+        returned_rows=row.returned_rows,
         # Redshift keeps a message and no code: the status says whether it failed or was canceled.
-        "error_code": row.status if failed else None,
-        "error_text": (row.error_message or row.status) if failed else None,
-        "extra": _extra(row),
-    }
-    return {name: value for name, value in record.items() if value is not None}
-
-
-def _extra(row: HistoryRow) -> Json:
-    # ADAPT: add further columns of SYS_QUERY_HISTORY here and in query_history.py.
-    values = {name: getattr(row, column) for name, column in EXTRA.items()}
-    return {name: value for name, value in values.items() if value not in (None, "")}
+        error_code=row.status if failed else None,
+        error_text=(row.error_message or row.status) if failed else None,
+        # ADAPT: add further columns of SYS_QUERY_HISTORY in query_history.py, and their names to EXTRA.
+        extra=known({name: getattr(row, column) for name, column in EXTRA.items()}),
+    )
 
 
 def _text(query: LoggedQuery, options: Options) -> str:
@@ -116,22 +118,13 @@ def _text(query: LoggedQuery, options: Options) -> str:
     return f"{text}\n/* incomplete in sys_query_text */"
 
 
-def warn_of_narrow_filters(options: Options) -> None:
-    """The log knows a query's database and no more: say so where a filter wants more than that."""
-    for option, patterns in (("--include", options.filters.include), ("--exclude", options.filters.exclude)):
-        for pattern in patterns:
-            if pattern.partition(".")[2] not in ("", "*", "*.*"):
-                effect = "chooses whole databases" if option == "--include" else "excludes no query"
-                say(f"warning: {option} {pattern} {effect}: of a query only its database is known")
-
-
 def targets(warehouse: Warehouse, options: Options) -> Iterator[str]:
     """Database and number of queries, as ``--list`` prints them: counted in Redshift."""
-    warn_of_narrow_filters(options)
+    warn_of_narrow_filters(options.filters, DATABASE)
     since, until = (moment.replace(tzinfo=None) for moment in (options.since, options.until))
-    for database, queries in warehouse.main.rows(COUNTS_SQL, since=since, until=until):
-        if options.filters.may_hold(database or ""):
-            yield f"{database or '(no database)'} {queries}"
+    for row in warehouse.main.rows(CountRow, COUNTS_SQL, since=since, until=until):
+        if options.filters.may_hold(row.database_name or ""):
+            yield f"{row.database_name or NO_DATABASE} {row.queries}"
 
 
 COLLECTOR = Collector(

@@ -19,8 +19,10 @@ from itertools import groupby
 from typing import NamedTuple
 
 from connection import Session
+from mcpush.collect.checkpoint import Slicing, in_slices
 from mcpush.collect.collector import Options
 from mcpush.records import TimeRange
+from query_pieces import assembled, may_be_cut
 
 # Text comes in pieces of 4,000 characters, which keep their blanks at the end: they may stand between two words. A
 # query is in the window in which it ended; one that still runs will be in a later one. User 1 is Redshift itself. Both
@@ -69,7 +71,7 @@ WHERE h.end_time >= :page_end
         OR (h.query_id = :page_query AND COALESCE(t.sequence, 0) > :page_sequence)
     )
     AND h.user_id > 1
-    AND h.status IN ('success', 'failed', 'canceled')
+    AND {condition}
 ORDER BY h.end_time, h.query_id, COALESCE(t.sequence, 0)
 LIMIT 4000
 """
@@ -77,14 +79,15 @@ LIMIT 4000
 # What moves data, and what a session has to be followed by: temporary tables, its search path. Plain SELECTs are
 # most of a log and move none, but SELECT … INTO does, and no page says what type it has. The history's text ends after
 # 4,000 characters, with blanks that RTRIM takes away: in a long one INTO may stand behind its end.
-CHANGES = """AND h.status = 'success'
+CHANGES_CONDITION = """h.status = 'success'
     AND (
         COALESCE(RTRIM(h.query_type), '') <> 'SELECT'
         OR h.query_text ILIKE '%into%'
         OR OCTET_LENGTH(RTRIM(h.query_text)) >= 3000
     )"""
-ALL_ENDED = "AND h.status IN ('success', 'failed', 'canceled')"
-CHANGES_STATEMENT = HISTORY_SQL.replace(ALL_ENDED, CHANGES)
+ENDED_CONDITION = "h.status IN ('success', 'failed', 'canceled')"
+CHANGES_STATEMENT = HISTORY_SQL.format(condition=CHANGES_CONDITION)
+ENDED_STATEMENT = HISTORY_SQL.format(condition=ENDED_CONDITION)
 
 # https://docs.aws.amazon.com/redshift/latest/dg/SYS_QUERY_HISTORY.html
 COUNTS_SQL = """
@@ -111,8 +114,10 @@ WHERE u.user_name = CURRENT_USER
 """
 
 PAGE_ROWS = 4_000  # as HISTORY_SQL says
-FIRST_SLICE, SHORTEST_SLICE = timedelta(hours=1), timedelta(minutes=1)
-PIECE = 4_000  # characters of text in a row of SYS_QUERY_TEXT
+# Slices short enough that no page sorts more than a few others: quiet hours make longer ones.
+SLICING = Slicing(
+    first=timedelta(hours=1), shortest=timedelta(minutes=1), few_rows=PAGE_ROWS // 2, many_rows=PAGE_ROWS * 4
+)
 # ADAPT: how long a query may run and still have its text beyond 4,000 characters. Of one that ran longer the history's
 # text is taken, and counted where that may not be all.
 LONGEST_RUN = timedelta(days=1)
@@ -159,6 +164,21 @@ class HistoryRow(NamedTuple):
     generic_query_hash: str | None
 
 
+class CountRow(NamedTuple):
+    """A row of COUNTS_SQL."""
+
+    database_name: str | None
+    queries: int
+
+
+class VisibilityRow(NamedTuple):
+    """A row of VISIBILITY_SQL."""
+
+    user_id: int
+    is_superuser: bool
+    syslog_access: str | None
+
+
 @dataclass(frozen=True)
 class LoggedQuery:
     """A query that ended. ``is_whole`` is False when pieces of its text are missing, or may be."""
@@ -169,11 +189,12 @@ class LoggedQuery:
 
 
 def logged_queries(
-    session: Session, window: TimeRange, options: Options, sql: str = HISTORY_SQL
+    session: Session, window: TimeRange, options: Options, sql: str = ENDED_STATEMENT
 ) -> Iterator[LoggedQuery]:
     """The queries that ended in the window. Missing pieces of text, and rows hidden from this user, are counted."""
     only_user = _only_visible_user(session)
-    for _, rows in groupby(_rows(session, window, sql), key=lambda row: row.query_id):
+    found = in_slices(window, lambda part: _pages(session, part, sql), SLICING)
+    for _, rows in groupby(found, key=lambda row: row.query_id):
         pieces = list(rows)
         is_whole = _is_whole(pieces)
         if not is_whole:
@@ -188,86 +209,29 @@ def logged_queries(
 def _is_whole(pieces: list[HistoryRow]) -> bool:
     """Whether all pieces are there, or the history's own text is short enough to be all of it."""
     if pieces[0].sequence is None:
-        return not _may_be_cut(pieces[0].text or "")
+        return not may_be_cut(pieces[0].text or "")
     return [row.sequence for row in pieces] == list(range(len(pieces)))
 
 
 def _only_visible_user(session: Session) -> int | None:
     """The id of the user that asks when it is said to see only its own rows; None when it sees all."""
-    for user_id, is_superuser, syslog_access in session.rows(VISIBILITY_SQL):
-        if not is_superuser and syslog_access != "UNRESTRICTED":
-            return int(user_id)
+    for user in session.rows(VisibilityRow, VISIBILITY_SQL):
+        if not user.is_superuser and user.syslog_access != "UNRESTRICTED":
+            return int(user.user_id)
     return None
 
 
-def _rows(session: Session, window: TimeRange, sql: str) -> Iterator[HistoryRow]:
-    """Slice by slice of the window, so that no page sorts more than a few others: quiet hours make longer slices."""
-    # The SYS views keep UTC without saying so, and so do the values bound here.
-    start, end = window.start.replace(tzinfo=None), window.end.replace(tzinfo=None)
-    length = FIRST_SLICE
-    while start < end:
-        stop = min(start + length, end)
-        count = 0
-        for row in _pages(session, start, stop, sql):
-            count += 1
-            yield row
-        if count < PAGE_ROWS // 2:
-            length *= 2
-        elif count > PAGE_ROWS * 4:
-            length = max(length / 2, SHORTEST_SLICE)
-        start = stop
-
-
-def _pages(session: Session, start: datetime, stop: datetime, sql: str) -> Iterator[HistoryRow]:
+def _pages(session: Session, part: TimeRange, sql: str) -> Iterator[HistoryRow]:
     """The rows that ended in the slice, page by page."""
+    # The SYS views keep UTC without saying so, and so do the values bound here.
+    start, stop = part.start.replace(tzinfo=None), part.end.replace(tzinfo=None)
     end, query, sequence = start, -1, -1
     while True:
         count = 0
         values = {"page_end": end, "until": stop, "page_query": query, "page_sequence": sequence}
-        for row in session.rows(sql, texts_since=start - LONGEST_RUN, **values):
-            found = HistoryRow(*row)
-            end, query, sequence = found.end_time, found.query_id, found.sequence or 0
+        for row in session.rows(HistoryRow, sql, texts_since=start - LONGEST_RUN, **values):
+            end, query, sequence = row.end_time, row.query_id, row.sequence or 0
             count += 1
-            yield found
+            yield row
         if count < PAGE_ROWS:
             return
-
-
-def assembled(pieces: list[str]) -> str:
-    """The statement as it was sent.
-
-    Only the blanks behind its end are cut off: CHAR fills the last piece up with them, and what stands at the end of
-    another one is the statement's own, and is given back should it be lost. Then backslash, new line and carriage
-    return, which the log writes as two characters each, are read; that cannot be done before, as the two may stand in
-    two pieces.
-    """
-    whole = [piece if len(piece.encode("utf-8", errors="replace")) >= PIECE else piece.ljust(PIECE) for piece in pieces]
-    return unescaped("".join(whole).rstrip(" "))
-
-
-def _may_be_cut(text: str) -> bool:
-    """Whether the history's own text may be longer than what it keeps: a letter of several bytes may fill its end."""
-    text = text.rstrip(" ")
-    return len(text) >= PIECE or (not text.isascii() and len(text.encode("utf-8", errors="replace")) >= PIECE - 3)
-
-
-ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "\\": "\\"}
-
-
-def unescaped(text: str) -> str:
-    """The text with its two-character signs read, from the left."""
-    if "\\" not in text:
-        return text
-    parts = text.split("\\")
-    out, position = [parts[0]], 1
-    while position < len(parts):
-        part = parts[position]
-        if part:
-            out.append(ESCAPES.get(part[0], "\\" + part[0]) + part[1:])
-        elif position + 1 < len(parts):  # two backslashes are one, and what follows them is plain
-            out.append("\\" + parts[position + 1])
-            position += 1
-        else:
-            out.append("\\")
-        position += 1
-    return "".join(out)

@@ -43,7 +43,8 @@ from access_history import (
     path_asset,
     skip_temporary_stages,
 )
-from connection import SHOW_ROW_CAP, connect, explain, is_too_much, is_unreadable, show, stream, timestamp
+from connection import SHOW_ROW_CAP, connect, explain, is_too_much, is_unreadable, rows, timestamp
+from mcpush.collect.catalog import read_or_skip
 from mcpush.collect.collector import Collector, Options, run_collect
 from mcpush.console import log
 from mcpush.interrupts import stop_if_asked
@@ -132,6 +133,16 @@ class DependencyRow(NamedTuple):
 # https://docs.snowflake.com/en/sql-reference/sql/show-dynamic-tables
 DYNAMIC_TABLES_SQL = "SHOW DYNAMIC TABLES IN ACCOUNT"
 
+
+class DynamicTableRow(NamedTuple):
+    """What is read of the command's answer. ``text`` is NULL for those that this role may not monitor."""
+
+    database_name: str
+    schema_name: str
+    name: str
+    text: str | None = None
+
+
 # Only statements that can write, with what a session's later ones depend on (USE, temporary tables).
 # https://docs.snowflake.com/en/sql-reference/account-usage/query_history
 STATEMENTS_SQL = """
@@ -155,7 +166,7 @@ class StatementRow(NamedTuple):
     """A row of STATEMENTS_SQL."""
 
     query_id: str
-    text: str | None
+    query_text: str | None
     session_id: int
     database: str | None
     schema: str | None
@@ -200,12 +211,13 @@ class Existing:
 
 def existing(connection: SnowflakeConnection, options: Options) -> Existing:
     """What exists now; counted, and everything taken to exist, where that cannot be read."""
-    try:
-        rows = map(ExistingRow._make, stream(connection, EXISTING_SQL))
-        return Existing({(row.database, row.schema, row.name) for row in rows})
-    except ProgrammingError as error:
-        options.skip(NO_CATALOG, str(error))
-        return Existing(set())
+    keys = read_or_skip(options, NO_CATALOG, lambda: set(rows(connection, ExistingRow, EXISTING_SQL)), is_not_run)
+    return Existing(set(keys or ()))
+
+
+def is_not_run(error: BaseException) -> bool:
+    """Whether Snowflake did not run the statement, for whatever reason."""
+    return isinstance(error, ProgrammingError)
 
 
 class Move(NamedTuple):
@@ -217,13 +229,9 @@ class Move(NamedTuple):
 
 def moves(connection: SnowflakeConnection, options: Options) -> list[Move]:
     """Tables renamed or swapped in the window, in order; counted, and none, where that cannot be read."""
-    try:
-        rows = stream(connection, MOVES_SQL, _window(options))
-    except ProgrammingError as error:
-        options.skip(NO_MOVES, str(error))
-        return []
+    read = partial(rows, connection, MoveRow, MOVES_SQL, _window(options))
     found = []
-    for row in map(MoveRow._make, rows):
+    for row in read_or_skip(options, NO_MOVES, read, is_not_run) or ():
         old, new = (asset_of(row.domain, name, options) for name in (row.old_name, row.new_name))
         if old and new:
             found.append(Move(old, new))
@@ -254,9 +262,9 @@ def as_they_are_now(
 # --- from ACCESS_HISTORY ---------------------------------------------------------------------------------
 
 
-def accessed(rows: Iterable[AccessRow], known: Existing, options: Options) -> Iterator[LineageTarget]:
+def accessed(entries: Iterable[AccessRow], known: Existing, options: Options) -> Iterator[LineageTarget]:
     """Targets with a source, from rows that come sorted by target. A stage may have a table's name."""
-    for (name, _), group in groupby(rows, key=lambda row: (row.target_name, row.target_domain == "STAGE")):
+    for (name, _), group in groupby(entries, key=lambda row: (row.target_name, row.target_domain == "STAGE")):
         first = next(group)
         asset = asset_of(first.target_domain, name, options)
         if asset is None:
@@ -272,7 +280,7 @@ def accessed(rows: Iterable[AccessRow], known: Existing, options: Options) -> It
 
 
 def resolve_streams_and_dropped_views(
-    rows: Iterable[AccessRow], known: Existing, options: Options
+    entries: Iterable[AccessRow], known: Existing, options: Options
 ) -> Iterator[AccessRow]:
     """A target's rows, in which the tables beneath streams and dropped views replace these.
 
@@ -281,7 +289,7 @@ def resolve_streams_and_dropped_views(
     """
     direct: list[AccessRow] = []
     beneath: dict[tuple[str | None, str], list[AccessRow]] = {}
-    for row in rows:
+    for row in entries:
         if row.through_name is None:
             direct.append(row)
         else:
@@ -307,17 +315,17 @@ def is_replaced(domain: str | None, name: str, known: Existing, options: Options
 def open_access_history(connection: SnowflakeConnection, options: Options) -> Iterator[AccessRow] | None:
     """The sorted edges; None, said and counted, where ACCESS_HISTORY cannot be had or has nothing to tell."""
     try:
-        rows = map(AccessRow._make, stream(connection, ACCESS_SQL, _window(options)))
+        found = iter(rows(connection, AccessRow, ACCESS_SQL, _window(options)))
     except Exception as error:
         if not (is_unreadable(error) or getattr(error, "errno", None) == UNSUPPORTED_FEATURE):
             raise
         _fall_back(NO_ACCESS_HISTORY, str(error), options)
         return None
-    first = next(rows, None)
+    first = next(found, None)
     if first is None:  # Standard Edition may show the view without ever filling it
         _fall_back(EMPTY_ACCESS_HISTORY, f"{options.since} to {options.until}", options)
         return None
-    return chain([first], rows)
+    return chain([first], found)
 
 
 def _fall_back(reason: str, example: str, options: Options) -> None:
@@ -330,15 +338,11 @@ def _fall_back(reason: str, example: str, options: Options) -> None:
 
 def dependencies(connection: SnowflakeConnection, kind: str, options: Options) -> Iterator[LineageTarget]:
     """Targets with a source that are views (``kind`` is VIEW) or tables (TABLE: dynamic ones), sorted by name."""
-    try:
-        rows = map(DependencyRow._make, stream(connection, DEPENDENCIES_SQL, (kind,)))
-    except Exception as error:
-        if not is_unreadable(error):
-            raise
-        if NO_DEPENDENCIES not in options.skipped:
-            options.skip(NO_DEPENDENCIES, str(error))
+    if NO_DEPENDENCIES in options.skipped:
         return
-    for key, group in groupby(rows, key=lambda row: (row.target_database, row.target_schema, row.target_name)):
+    read = partial(rows, connection, DependencyRow, DEPENDENCIES_SQL, (kind,))
+    found = read_or_skip(options, NO_DEPENDENCIES, read, is_unreadable) or ()
+    for key, group in groupby(found, key=lambda row: (row.target_database, row.target_schema, row.target_name)):
         target = LineageTarget(Asset(kind, *key), "object_dependencies", EXACT)
         for row in group:
             source_kind = asset_type(row.source_domain) or "TABLE"
@@ -352,14 +356,9 @@ def dependencies(connection: SnowflakeConnection, kind: str, options: Options) -
 
 def dynamic_tables(connection: SnowflakeConnection, schema: Schema, options: Options) -> Iterator[LineageTarget]:
     """Dynamic tables with the tables and columns that their definitions read."""
-    try:
-        rows = show(connection, DYNAMIC_TABLES_SQL)
-    except Exception as error:
-        if not (is_unreadable(error) or is_too_much(error)):
-            raise
-        options.skip(NO_DYNAMIC_TABLES, str(error))
-        return
-    tables = {(row["database_name"], row["schema_name"], row["name"]): row.get("text") for row in rows}
+    read = partial(rows, connection, DynamicTableRow, DYNAMIC_TABLES_SQL)
+    found = read_or_skip(options, NO_DYNAMIC_TABLES, read, lambda error: is_unreadable(error) or is_too_much(error))
+    tables = {(row.database_name, row.schema_name, row.name): row.text for row in found or ()}
     for key in (key for key, text in tables.items() if not text):
         options.skip(NO_DYNAMIC_TEXT, ".".join(key))
     if len(tables) >= SHOW_ROW_CAP:
@@ -377,29 +376,27 @@ def dynamic_tables(connection: SnowflakeConnection, schema: Schema, options: Opt
 
 def statements(connection: SnowflakeConnection, schema: Schema, options: Options) -> Iterator[LineageTarget]:
     """What the statements of the window write, temporary tables resolved within their session."""
-    try:
-        rows = stream(connection, STATEMENTS_SQL, _window(options))
-    except Exception as error:
+
+    def is_skippable(error: BaseException) -> bool:
         # Where nothing at all may be read, an empty manifest would pass for an account without lineage.
-        if not is_unreadable(error) or NO_DEPENDENCIES in options.skipped:
-            raise
-        options.skip(NO_TEXTS, str(error))
-        return
-    logged = logged_statements(map(StatementRow._make, rows), options)
+        return is_unreadable(error) and NO_DEPENDENCIES not in options.skipped
+
+    read = partial(rows, connection, StatementRow, STATEMENTS_SQL, _window(options))
+    logged = logged_statements(read_or_skip(options, NO_TEXTS, read, is_skippable) or (), options)
     yield from statement_lineage(logged, "snowflake", partial(full_name, options), options.skip, schema=schema)
 
 
-def logged_statements(rows: Iterable[StatementRow], options: Options) -> Iterator[LoggedStatement]:
-    for row in rows:
-        if not row.text or is_redacted(row.text):
+def logged_statements(found: Iterable[StatementRow], options: Options) -> Iterator[LoggedStatement]:
+    for row in found:
+        if not row.query_text or is_redacted(row.query_text):
             options.skip(REDACTED_TEXT, row.query_id)
             continue
         yield LoggedStatement(
-            row.text,
+            row.query_text,
             session=str(row.session_id),
             defaults=Defaults(row.database, row.schema),
             at=row.start_time,
-            is_truncated=len(row.text) >= LONGEST_TEXT,
+            is_truncated=len(row.query_text) >= LONGEST_TEXT,
         )
 
 
@@ -426,13 +423,13 @@ def edges(connection: SnowflakeConnection, options: Options) -> Iterator[Lineage
     """Every target that has a source, once, whichever views report it."""
     schema = schema_of(options.arguments)
     known = existing(connection, options)
-    rows = None if options.arguments.from_query_text else open_access_history(connection, options)
+    entries = None if options.arguments.from_query_text else open_access_history(connection, options)
     texts = dynamic_tables(connection, schema, options)
     dynamic = merge_by_target(chain(texts, dependencies(connection, "TABLE", options)))
     known.keys.update(target.asset.key for target in dynamic.values())  # SHOW tells of them at once
-    if rows is not None:
+    if entries is not None:
         # Views are no target of a statement: only what dynamic tables depend on meets what wrote into them.
-        found = merge_into_stream(accessed(rows, known, options), dynamic)
+        found = merge_into_stream(accessed(entries, known, options), dynamic)
         yield from as_they_are_now(found, moves(connection, options), known, options)
         yield from dependencies(connection, "VIEW", options)
     else:

@@ -24,45 +24,23 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime
-from itertools import groupby
+from functools import cached_property
+from operator import attrgetter
 from typing import Any, NamedTuple
 
-from connection import (
-    MISSING_GRANTS,
-    SHOW_ROW_CAP,
-    connect,
-    explain,
-    is_too_much,
-    is_unreadable,
-    literal,
-    quote,
-    show,
-    stream,
-)
+from catalog import ShownRow, each_table, in_part, shown_objects
+from connection import connect, explain, is_unreadable, rows
+from mcpush.collect.catalog import NO_COLUMNS, NO_VIEW_TEXT, Key, Part, SortedRows, listed_table, read_or_skip
 from mcpush.collect.collector import Collector, Options, run_collect
-from mcpush.console import say
-from mcpush.errors import RefusedError
-from mcpush.records import Json
+from mcpush.collect.rows import R
+from mcpush.records import Column, TableRecord, Tag
 from snowflake.connector import SnowflakeConnection
 
 # --- SQL ------------------------------------------------------------------------------------------------
 # HEX_ENCODE in ORDER BY: names are compared byte by byte, whatever collation an account has set, which is the order
-# Python gives strings. That is what lets the results be merged.
-
-# https://docs.snowflake.com/en/sql-reference/sql/show-databases
-DATABASES_SQL = "SHOW DATABASES LIMIT {limit}"
-AFTER_NAME = " FROM {name}"  # the next page
-
-# https://docs.snowflake.com/en/sql-reference/info-schema/schemata
-SCHEMAS_SQL = """
-SELECT
-    SCHEMA_NAME AS schema_name
-FROM {database}.INFORMATION_SCHEMA.SCHEMATA
-WHERE SCHEMA_NAME <> 'INFORMATION_SCHEMA'
-ORDER BY HEX_ENCODE(SCHEMA_NAME)
-"""
+# Python gives strings. That is what lets the results be merged. {condition} is one of catalog.py's.
 
 # https://docs.snowflake.com/en/sql-reference/info-schema/tables
 TABLES_SQL = """
@@ -80,7 +58,7 @@ SELECT
     LAST_ALTERED AS last_altered,
     COMMENT AS description
 FROM {database}.INFORMATION_SCHEMA.TABLES
-WHERE TABLE_SCHEMA <> 'INFORMATION_SCHEMA'
+WHERE {condition}
     AND TABLE_TYPE <> 'TEMPORARY TABLE'
     AND COALESCE(IS_TEMPORARY, 'NO') <> 'YES'
 ORDER BY HEX_ENCODE(TABLE_SCHEMA), HEX_ENCODE(TABLE_NAME)
@@ -101,7 +79,7 @@ SELECT
     DATETIME_PRECISION AS datetime_precision,
     COMMENT AS description
 FROM {database}.INFORMATION_SCHEMA.COLUMNS
-WHERE TABLE_SCHEMA <> 'INFORMATION_SCHEMA'
+WHERE {condition}
 ORDER BY HEX_ENCODE(TABLE_SCHEMA), HEX_ENCODE(TABLE_NAME), ORDINAL_POSITION
 """
 
@@ -112,7 +90,7 @@ SELECT
     TABLE_NAME AS table_name,
     VIEW_DEFINITION AS view_definition
 FROM {database}.INFORMATION_SCHEMA.VIEWS
-WHERE TABLE_SCHEMA <> 'INFORMATION_SCHEMA'
+WHERE {condition}
 ORDER BY HEX_ENCODE(TABLE_SCHEMA), HEX_ENCODE(TABLE_NAME)
 """
 
@@ -140,22 +118,7 @@ DYNAMIC_TABLES_SQL = "SHOW DYNAMIC TABLES IN DATABASE {database}"
 # https://docs.snowflake.com/en/sql-reference/sql/show-materialized-views
 MATERIALIZED_VIEWS_SQL = "SHOW MATERIALIZED VIEWS IN DATABASE {database}"
 
-WHOLE_DATABASE = "TABLE_SCHEMA <> 'INFORMATION_SCHEMA'"
-ONE_SCHEMA = "TABLE_SCHEMA = ?"
-
-SYSTEM_DATABASE = "SNOWFLAKE"  # https://docs.snowflake.com/en/sql-reference/snowflake-db
-SAMPLE_DATABASE = "SNOWFLAKE_SAMPLE_DATA"  # https://docs.snowflake.com/en/user-guide/sample-data
-
-UNREADABLE_DATABASE = "database dropped meanwhile or not authorised"
-SHARED_DATABASE = "shared database (use --include-shared)"
 NO_TAGS = "tags not readable (SNOWFLAKE.ACCOUNT_USAGE.TAG_REFERENCES)"
-NO_COLUMNS = "columns not visible"
-NO_VIEW_TEXT = "view text not visible"
-NO_SHOW = "details not readable (SHOW)"
-CAPPED_SHOW = f"details beyond the {SHOW_ROW_CAP} rows that SHOW answers"
-
-Key = tuple[str, str]  # schema and name, as the catalog spells them
-
 
 # --- rows -----------------------------------------------------------------------------------------------
 
@@ -193,6 +156,26 @@ class ColumnRow(NamedTuple):
     description: str | None
 
 
+class ViewRow(NamedTuple):
+    """A row of VIEWS_SQL."""
+
+    schema_name: str
+    table_name: str
+    view_definition: str | None
+
+
+class TagRow(NamedTuple):
+    """A row of TAGS_SQL."""
+
+    schema_name: str
+    table_name: str
+    tag_name: str
+    tag_value: str | None
+
+
+KEY: Callable[[Any], Key] = attrgetter("schema_name", "table_name")
+
+
 def kind_of(table: TableRow) -> str:
     """Snowflake's own word for what it is, in lower case: ``dynamic table``, ``materialized view`` …"""
     if table.table_type != "BASE TABLE":
@@ -225,325 +208,134 @@ def type_of(column: ColumnRow) -> str:
     return alias if alias.upper().startswith(f"{name}(") else name
 
 
-# --- merging --------------------------------------------------------------------------------------------
-
-
-class Follower:
-    """Rows that start with schema and name, handed out to the table they belong to.
-
-    Both sides are in the byte order of schema and name, so that one group is held at a time.
-    """
-
-    def __init__(self, rows: Iterator[tuple[Any, ...]]) -> None:
-        self._groups = groupby(rows, key=lambda row: (row[0], row[1]))
-        self._key: Key | None = None
-        self._rows: list[tuple[Any, ...]] = []
-        self._advance()
-
-    def _advance(self) -> None:
-        self._key, group = next(self._groups, (None, iter(())))
-        self._rows = list(group)
-
-    def take(self, key: Key) -> list[tuple[Any, ...]]:
-        """The rows of this table, which may be none. Keys have to be asked for in their order."""
-        while self._key is not None and self._key < key:
-            self._advance()
-        return self._rows if self._key == key else []
-
-
-NOTHING = Follower(iter(()))
-
-
-class Shown:
-    """What only a SHOW command tells, asked for when the first object needs it: most databases have none.
-
-    SHOW does not sort, so its answer is kept: text or time by schema and name, at most 10,000 of them.
-    """
-
-    def __init__(self, connection: SnowflakeConnection, sql: str, columns: dict[str, str], options: Options) -> None:
-        self._connection, self._sql, self._columns, self._options = connection, sql, columns, options
-        self._found: dict[Key, Json] | None = None
-
-    def facts(self, key: Key) -> Json:
-        """Keys of the manifest's record with what SHOW knows of this object; empty when it does not say."""
-        if self._found is None:
-            self._found = self._ask()
-        return self._found.get(key, {})
-
-    def _ask(self) -> dict[Key, Json]:
-        try:
-            found = {
-                (row["schema_name"], row["name"]): {
-                    name: row[column] for name, column in self._columns.items() if row.get(column)
-                }
-                for row in show(self._connection, self._sql)
-            }
-        except Exception as error:
-            if not (is_unreadable(error) or is_too_much(error)):
-                raise
-            self._options.skip(NO_SHOW, f"{self._sql}: {error}")
-            return {}
-        if len(found) >= SHOW_ROW_CAP:
-            self._options.skip(CAPPED_SHOW, self._sql)
-        return found
-
-
-# --- databases ------------------------------------------------------------------------------------------
-
-
-def databases(connection: SnowflakeConnection, options: Options) -> Iterator[str]:
-    """Names of the databases to collect from, in order; what is left out for its kind is counted."""
-    for name, row in sorted(_shown_databases(connection).items()):
-        if name == SYSTEM_DATABASE or not options.filters.may_hold(name):
-            continue
-        if _is_shared(row) and not options.arguments.include_shared:
-            options.skip(SHARED_DATABASE, name)
-            continue
-        yield name
-
-
-def _shown_databases(connection: SnowflakeConnection) -> dict[str, Json]:
-    """Every database, by name: asked for page by page, since SHOW answers with at most 10,000."""
-    found: dict[str, Json] = {}
-    sql = page = DATABASES_SQL.format(limit=SHOW_ROW_CAP)
-    while True:
-        before = len(found)
-        rows = list(show(connection, page))
-        found |= {str(row["name"]): row for row in rows}
-        if len(rows) < SHOW_ROW_CAP or len(found) == before:
-            return found
-        page = sql + AFTER_NAME.format(name=literal(str(rows[-1]["name"])))
-
-
-def _is_shared(row: Json) -> bool:
-    """Another account's data, seen through a share or an installed application, and Snowflake's samples."""
-    # ADAPT: name databases here that must never leave the account, whatever --include says (a clone, a sandbox).
-    return (
-        row["name"] == SAMPLE_DATABASE
-        or row.get("kind") in ("IMPORTED DATABASE", "APPLICATION")
-        or bool(row.get("origin"))
-    )
-
-
-def each_readable(
-    connection: SnowflakeConnection,
-    options: Options,
-    work: Callable[[str, str | None], Iterator[Any]],
-) -> Iterator[Any]:
-    """Do the work database by database; where Snowflake finds that too much, schema by schema.
-
-    ``work`` takes the database and a schema (None: all of them). A database that cannot be read is counted, and the
-    others go on. Raises RefusedError when there are databases and none of them can be read.
-    """
-    readable, refusals = 0, []
-    for database in databases(connection, options):
-        try:
-            yield from _by_database(connection, options, database, work)
-            readable += 1
-        except Exception as error:
-            if not is_unreadable(error):
-                raise
-            refusals.append(f"{database}: {error}")
-            options.skip(UNREADABLE_DATABASE, refusals[-1])
-    if refusals and not readable:  # an empty manifest would pass for an account that is empty
-        raise RefusedError(f"none of {len(refusals)} databases can be read, the first: {refusals[0]}", MISSING_GRANTS)
-
-
-def _by_database(
-    connection: SnowflakeConnection,
-    options: Options,
-    database: str,
-    work: Callable[[str, str | None], Iterator[Any]],
-) -> Iterator[Any]:
-    try:
-        yield from work(database, None)
-    except Exception as error:
-        if not is_too_much(error):
-            raise
-        say(f"{database}: too much for one query, going schema by schema")
-        yield from _by_schema(connection, options, database, work)
-
-
-def _by_schema(
-    connection: SnowflakeConnection,
-    options: Options,
-    database: str,
-    work: Callable[[str, str | None], Iterator[Any]],
-) -> Iterator[Any]:
-    for (schema,) in list(stream(connection, SCHEMAS_SQL.format(database=quote(database)))):
-        try:
-            yield from work(database, schema)
-        except Exception as error:
-            if not (is_unreadable(error) or is_too_much(error)):
-                raise
-            options.skip("schema not readable", f"{database}.{schema}: {error}")
-
-
-def of_database(
-    connection: SnowflakeConnection, sql: str, database: str, schema: str | None
-) -> Iterator[tuple[Any, ...]]:
-    """Rows of one of the INFORMATION_SCHEMA statements above, for the database or one schema of it."""
-    sql = sql.format(database=quote(database))
-    if schema is None:
-        return stream(connection, sql)
-    return stream(connection, sql.replace(WHOLE_DATABASE, ONE_SCHEMA), (schema,))
-
-
 # --- records --------------------------------------------------------------------------------------------
 
 
-@dataclass
-class WholeDatabase:
-    """What is asked of a database as a whole."""
+class DatabaseReader:
+    """Reads the tables and views of one database. Holds what is asked of the database as a whole, at most once."""
 
-    tags: Follower
-    dynamic_tables: Shown
-    materialized_views: Shown
+    def __init__(self, connection: SnowflakeConnection, options: Options, name: str) -> None:
+        self._connection, self._options, self._name = connection, options, name
 
+    def records(self, part: Part) -> Iterator[TableRecord]:
+        """The records of a part of the database, merged from statements that all return the same order."""
+        # All statements are started before the first record: a refusal then leaves nothing half done.
+        tables = self.tables(part)
+        columns = self._details(ColumnRow, COLUMNS_SQL, part)
+        texts = self._details(ViewRow, VIEWS_SQL, part)
+        tags = self._tags
+        for table in tables:
+            key = KEY(table)
+            text = next((row.view_definition for row in texts.take(key)), None)
+            yield self._record(table, columns.take(key), text, tags.take(key))
 
-@dataclass
-class Details:
-    """What is merged into the tables of one database, or one schema of it: followers in the same order."""
+    def tables(self, part: Part) -> Iterator[TableRow]:
+        """Starts the statement now; the tables and views that the filters let through."""
+        found = in_part(self._connection, TableRow, TABLES_SQL, self._name, part)
+        return (row for row in found if self._options.filters.allows(self._name, row.schema_name, row.table_name))
 
-    columns: Follower
-    view_texts: Follower
-    whole: WholeDatabase
+    def _details(self, kind: type[R], sql: str, part: Part) -> SortedRows[R]:
+        if self._options.only_freshness_and_volume:
+            return SortedRows((), KEY)
+        return SortedRows(in_part(self._connection, kind, sql, self._name, part), KEY)
 
-
-def collect(connection: SnowflakeConnection, options: Options) -> Iterator[Json]:
-    """One record for each table and view that the filters let through."""
-    collection = _Collection(connection, options)
-    yield from each_readable(connection, options, collection.records)
-
-
-class _Collection:
-    """One run: remembers whether tags turned out to be readable, and what was asked of the whole database at hand."""
-
-    def __init__(self, connection: SnowflakeConnection, options: Options) -> None:
-        self._connection, self._options = connection, options
-        self._tags_readable = not options.only_freshness_and_volume
-        self._database: str | None = None
-        self._whole: WholeDatabase | None = None
-
-    def records(self, database: str, schema: str | None) -> Iterator[Json]:
-        # All queries are started before the first record: a refusal then leaves nothing half done.
-        tables = of_database(self._connection, TABLES_SQL, database, schema)
-        details = self._details(database, schema)
-        for row in tables:
-            table = TableRow(*row)
-            key = (table.schema_name, table.table_name)
-            if self._options.filters.allows(database, *key):
-                yield self._record(database, table, details)
-
-    def _details(self, database: str, schema: str | None) -> Details:
-        columns = view_texts = NOTHING
-        if not self._options.only_freshness_and_volume:
-            columns = Follower(of_database(self._connection, COLUMNS_SQL, database, schema))
-            view_texts = Follower(of_database(self._connection, VIEWS_SQL, database, schema))
-        return Details(columns, view_texts, self._of_whole(database))
-
-    def _of_whole(self, database: str) -> WholeDatabase:
-        """Asked once, also where tables come schema by schema: schemas have the order of the tags."""
-        if self._whole is None or self._database != database:
-            self._database = database
-            self._whole = WholeDatabase(
-                tags=Follower(self._tags(database)),
-                dynamic_tables=self._shown(DYNAMIC_TABLES_SQL, database, view_query="text"),
-                materialized_views=self._shown(
-                    MATERIALIZED_VIEWS_SQL, database, view_query="text", last_update_time="refreshed_on"
-                ),
+    @cached_property
+    def _tags(self) -> SortedRows[TagRow]:
+        """Of the whole database, also where tables come schema by schema: schemas have the order of the tags."""
+        found = None
+        if not self._options.only_freshness_and_volume and NO_TAGS not in self._options.skipped:
+            found = read_or_skip(
+                self._options,
+                NO_TAGS,
+                lambda: rows(self._connection, TagRow, TAGS_SQL, (self._name,)),
+                is_unreadable,
             )
-        return self._whole
+        return SortedRows(found or (), KEY)
 
-    def _shown(self, sql: str, database: str, **columns: str) -> Shown:
-        return Shown(self._connection, sql.format(database=quote(database)), columns, self._options)
+    @cached_property
+    def _dynamic_tables(self) -> dict[Key, ShownRow]:
+        return shown_objects(self._connection, self._options, DYNAMIC_TABLES_SQL, self._name)
 
-    def _tags(self, database: str) -> Iterator[tuple[Any, ...]]:
-        if not self._tags_readable:
-            return iter(())
-        try:
-            return stream(self._connection, TAGS_SQL, (database,))
-        except Exception as error:
-            if not is_unreadable(error):
-                raise
-            self._tags_readable = False
-            self._options.skip(NO_TAGS, str(error))
-            return iter(())
+    @cached_property
+    def _materialized_views(self) -> dict[Key, ShownRow]:
+        return shown_objects(self._connection, self._options, MATERIALIZED_VIEWS_SQL, self._name)
 
-    def _record(self, database: str, table: TableRow, details: Details) -> Json:
+    def _record(
+        self, table: TableRow, columns: list[ColumnRow], view_text: str | None, tags: list[TagRow]
+    ) -> TableRecord:
         kind = kind_of(table)
-        record: Json = {
-            "type": "VIEW" if kind.endswith("view") else "TABLE",
-            "kind": kind,
-            "database": database,
-            "schema": table.schema_name,
-            "name": table.table_name,
-            "created_on": table.created,
-            **self._volume_and_freshness(table, kind, details),
-        }
-        if not self._options.only_freshness_and_volume:
-            record |= self._description(database, table, kind, details)
-        return {name: value for name, value in record.items() if value not in (None, "")}
+        table = self._without_guesses(table, kind)
+        record = TableRecord(
+            type="VIEW" if kind.endswith("view") else "TABLE",
+            kind=kind,
+            database=self._name,
+            schema=table.schema_name,
+            name=table.table_name,
+            created_on=table.created,
+            row_count=table.row_count,
+            byte_count=table.byte_count,
+            last_update_time=table.last_altered,
+        )
+        if self._options.only_freshness_and_volume:
+            return record
+        if not columns:
+            self._options.skip(NO_COLUMNS, f"{self._name}.{table.schema_name}.{table.table_name}")
+        return replace(
+            record,
+            description=table.description,
+            view_query=self._view_query(table, kind, view_text),
+            fields=[Column(row.column_name, type_of(row), row.description) for row in columns],
+            tags=[Tag(row.tag_name, row.tag_value) for row in tags],
+        )
 
-    def _volume_and_freshness(self, table: TableRow, kind: str, details: Details) -> Json:
-        """Only what is documented to be that: a view's LAST_ALTERED is its last DDL, not news in its data."""
-        if kind == "view":
-            return {}
-        if kind == "external table":  # nothing is kept of what lies outside; a refresh reads its list of files anew
-            return {}
-        facts = {"row_count": table.row_count, "byte_count": table.byte_count}
+    def _without_guesses(self, table: TableRow, kind: str) -> TableRow:
+        """With only what is documented to be volume and freshness: a view's LAST_ALTERED is its last DDL."""
+        # Nothing is kept of what an external table holds; a refresh reads its list of files again.
+        if kind in ("view", "external table"):
+            return table._replace(row_count=None, byte_count=None, last_altered=None)
         if kind == "materialized view":
-            shown = details.whole.materialized_views.facts((table.schema_name, table.table_name))
-            return {**facts, "last_update_time": shown.get("last_update_time")}
-        return {**facts, "last_update_time": table.last_altered}
+            shown = self._materialized_views.get(KEY(table))
+            return table._replace(last_altered=shown.refreshed_on if shown else None)
+        return table
 
-    def _description(self, database: str, table: TableRow, kind: str, details: Details) -> Json:
-        key = (table.schema_name, table.table_name)
-        fields = [_field(ColumnRow(*row)) for row in details.columns.take(key)]
-        if not fields:
-            self._options.skip(NO_COLUMNS, ".".join((database, *key)))
-        tags = [_tag(name, value) for _, _, name, value in details.whole.tags.take(key)]
-        return {
-            "description": table.description,
-            "view_query": self._view_query(database, key, kind, details),
-            "fields": fields or None,
-            "tags": tags or None,
-        }
-
-    def _view_query(self, database: str, key: Key, kind: str, details: Details) -> str | None:
-        text: str | None = None
+    def _view_query(self, table: TableRow, kind: str, view_text: str | None) -> str | None:
+        key = KEY(table)
         if kind == "view":
-            text = next((row[2] for row in details.view_texts.take(key)), None)
+            text = view_text
         elif kind == "materialized view":
-            text = details.whole.materialized_views.facts(key).get("view_query")
+            text = _text(self._materialized_views.get(key))
         elif kind.startswith("dynamic"):
-            text = details.whole.dynamic_tables.facts(key).get("view_query")
+            text = _text(self._dynamic_tables.get(key))
         else:
             return None
         if not text:
-            self._options.skip(NO_VIEW_TEXT, ".".join((database, *key)))
+            self._options.skip(NO_VIEW_TEXT, ".".join((self._name, *key)))
         return text
 
 
-def _field(column: ColumnRow) -> Json:
-    record = {"name": column.column_name, "type": type_of(column)}
-    return record | {"description": column.description} if column.description else record
+def _text(shown: ShownRow | None) -> str | None:
+    return shown.text if shown else None
 
 
-def _tag(name: str, value: str | None) -> Json:
-    return {"key": name, "value": value} if value else {"key": name}
+def collect(connection: SnowflakeConnection, options: Options) -> Iterator[TableRecord]:
+    """One record for each table and view that the filters let through."""
+    return each_table(
+        connection,
+        options,
+        lambda database: DatabaseReader(connection, options, database).records,
+        key=attrgetter("schema", "name"),
+    )
 
 
 def targets(connection: SnowflakeConnection, options: Options) -> Iterator[str]:
     """Full name and kind of each table and view, as ``--list`` prints them."""
 
-    def names(database: str, schema: str | None) -> Iterator[str]:
-        for row in of_database(connection, TABLES_SQL, database, schema):
-            table = TableRow(*row)
-            if options.filters.allows(database, table.schema_name, table.table_name):
-                yield f"{database}.{table.schema_name}.{table.table_name} ({kind_of(table)})"
+    def reader(database: str) -> Callable[[Part], Iterator[tuple[str, TableRow]]]:
+        tables = DatabaseReader(connection, options, database).tables
+        return lambda part: ((database, table) for table in tables(part))
 
-    yield from each_readable(connection, options, names)
+    for database, table in each_table(connection, options, reader, key=lambda found: KEY(found[1])):
+        yield listed_table(database, table.schema_name, table.table_name, kind_of(table))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -27,11 +27,12 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from typing import NamedTuple
 
-from connection import connect, explain, stream, timestamp
+from connection import connect, explain, rows, timestamp
 from mcpush.collect.collector import Collector, Options, run_collect
-from mcpush.collect.query_text import add_text_limit, limited_text
-from mcpush.console import say
-from mcpush.records import Json, iso_utc
+from mcpush.collect.filters import DATABASE_AND_SCHEMA, warn_of_narrow_filters
+from mcpush.collect.query_text import NO_DATABASE, NO_TEXT, add_text_limit, limited_text
+from mcpush.collect.rows import known
+from mcpush.records import QueryLogRecord, iso_utc
 from query_history import LONGEST_TEXT, REDACTED_TEXT, is_redacted
 from snowflake.connector import SnowflakeConnection
 
@@ -97,8 +98,6 @@ RETENTION = timedelta(days=365)  # page of the view
 # The most STATEMENT_TIMEOUT_IN_SECONDS can be: https://docs.snowflake.com/en/sql-reference/parameters
 LONGEST_STATEMENT = timedelta(seconds=604_800)
 
-NO_TEXT = "query without text"
-
 
 class QueryRow(NamedTuple):
     """A row of QUERIES_SQL. What follows ``rows_returned`` goes into ``extra`` under the same names."""
@@ -136,14 +135,22 @@ class QueryRow(NamedTuple):
     credits_used_cloud_services: float | None
 
 
-EXTRA = range(QueryRow._fields.index("database"), len(QueryRow._fields))
+EXTRA = QueryRow._fields[QueryRow._fields.index("database") :]
 
 
-def collect(connection: SnowflakeConnection, options: Options) -> Iterator[Json]:
+class CountRow(NamedTuple):
+    """A row of COUNTS_SQL."""
+
+    hour: datetime
+    database: str | None
+    schema: str | None
+    queries: int
+
+
+def collect(connection: SnowflakeConnection, options: Options) -> Iterator[QueryLogRecord]:
     """One record for each query that ended in the window; failed ones with ``error_code`` and ``error_text``."""
-    warn_of_narrow_filters(options)
-    for values in stream(connection, QUERIES_SQL, _window(options)):
-        row = QueryRow(*values)
+    warn_of_narrow_filters(options.filters, DATABASE_AND_SCHEMA)
+    for row in rows(connection, QueryRow, QUERIES_SQL, _window(options)):
         # ADAPT: leave out what nobody should see, by user, warehouse or tag (these scripts' own: push-ingestion …).
         if not options.filters.allows_schema(row.database, row.schema):
             continue
@@ -155,19 +162,18 @@ def collect(connection: SnowflakeConnection, options: Options) -> Iterator[Json]
         yield _record(row, limited_text(row.query_text, row.query_id, options, LONGEST_TEXT))
 
 
-def _record(row: QueryRow, text: str) -> Json:
-    record: Json = {
-        "query_id": row.query_id,
-        "start_time": row.start_time,
-        "end_time": row.end_time,
-        "query_text": text,
-        "user": row.user_name,
-        "returned_rows": row.rows_returned,
-        "error_code": None if row.error_code is None else str(row.error_code),
-        "error_text": row.error_text,
-        "extra": {row._fields[place]: row[place] for place in EXTRA if row[place] not in (None, "")},
-    }
-    return {name: value for name, value in record.items() if value is not None}
+def _record(row: QueryRow, text: str) -> QueryLogRecord:
+    return QueryLogRecord(
+        query_id=row.query_id,
+        start_time=row.start_time,
+        end_time=row.end_time,
+        query_text=text,
+        user=row.user_name,
+        returned_rows=row.rows_returned,
+        error_code=None if row.error_code is None else str(row.error_code),
+        error_text=row.error_text,
+        extra=known(dict(zip(EXTRA, row[-len(EXTRA) :], strict=True))),
+    )
 
 
 def _window(options: Options) -> tuple[str, str, str]:
@@ -175,26 +181,16 @@ def _window(options: Options) -> tuple[str, str, str]:
     return timestamp(options.since), timestamp(options.until), timestamp(options.since - LONGEST_STATEMENT)
 
 
-def warn_of_narrow_filters(options: Options) -> None:
-    """The log knows where a query ran, not what it read: say so where a filter names tables."""
-    for option, patterns in (("--include", options.filters.include), ("--exclude", options.filters.exclude)):
-        for pattern in patterns:
-            _, _, name = [*pattern.split(".", 2), "", ""][:3]
-            if name not in ("", "*"):
-                effect = "chooses" if option == "--include" else "excludes"
-                say(f"warning: {option} {pattern} {effect} no query: of a query only database and schema are known")
-
-
 def targets(connection: SnowflakeConnection, options: Options) -> Iterator[str]:
     """Hour, database and number of queries, as ``--list`` prints them: one query, counted in Snowflake."""
-    warn_of_narrow_filters(options)
-    rows = (
-        (iso_utc(hour), database, queries)
-        for hour, database, schema, queries in stream(connection, COUNTS_SQL, _window(options))
-        if options.filters.allows_schema(database, schema)
+    warn_of_narrow_filters(options.filters, DATABASE_AND_SCHEMA)
+    wanted = (
+        row
+        for row in rows(connection, CountRow, COUNTS_SQL, _window(options))
+        if options.filters.allows_schema(row.database, row.schema)
     )
-    for (hour, database), group in groupby(rows, key=lambda row: row[:2]):
-        yield f"{hour} {database or '(no database)'} {sum(row[2] for row in group)}"
+    for (hour, database), group in groupby(wanted, key=lambda row: (row.hour, row.database)):
+        yield f"{iso_utc(hour)} {database or NO_DATABASE} {sum(row.queries for row in group)}"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

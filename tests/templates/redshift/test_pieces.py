@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import re
 import sys
 from collections.abc import Iterator
@@ -11,9 +12,11 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import redshift_connector
+from botocore.exceptions import ClientError  # type: ignore[import-untyped]
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from redshift_connector.error import DataError, ProgrammingError
+from redshift_connector.error import DataError, InterfaceError, ProgrammingError
 
 from tests.script_process import TEMPLATES
 from tests.warehouses.redshift.truth import CHUNK, pieces
@@ -25,8 +28,11 @@ OWN = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "mcpush")
 @dataclass(frozen=True)
 class Modules:
     history: ModuleType
+    pieces: ModuleType
     metadata: ModuleType
+    freshness: ModuleType
     connection: ModuleType
+    signing_in: ModuleType
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +41,14 @@ def modules() -> Iterator[Modules]:
     aside = {name: sys.modules.pop(name) for name in list(sys.modules) if name in OWN}
     sys.path.insert(0, str(FOLDER))
     try:
-        names = ("query_history", "collect_metadata", "connection")
+        names = (
+            "query_history",
+            "query_pieces",
+            "collect_metadata",
+            "freshness",
+            "connection",
+            "signing_in",
+        )
         found = Modules(*(importlib.import_module(name) for name in names))
         assert Path(str(found.history.__file__)).parent == FOLDER
         yield found
@@ -54,7 +67,7 @@ UNITS = st.text(st.sampled_from(list("ab \\\n\r'\"né日")), min_size=1, max_siz
 @given(UNITS.map(lambda unit: unit * (3 * CHUNK // len(unit))))
 def test_a_statement_comes_back_as_it_was_sent(modules: Modules, text: str) -> None:
     kept = [piece.ljust(CHUNK) for piece in pieces(text)]  # as CHAR gives them back
-    assert modules.history.assembled(kept) == text.rstrip(" ")
+    assert modules.pieces.assembled(kept) == text.rstrip(" ")
 
 
 @pytest.mark.parametrize(
@@ -69,17 +82,17 @@ def test_a_statement_comes_back_as_it_was_sent(modules: Modules, text: str) -> N
     ],
 )
 def test_signs_are_read_from_the_left(modules: Modules, logged: str, sent: str) -> None:
-    assert modules.history.unescaped(logged) == sent
+    assert modules.pieces.unescaped(logged) == sent
 
 
 def test_a_full_piece_with_letters_of_two_bytes_gets_no_blanks(modules: Modules) -> None:
     first = "é" * (CHUNK // 2)
-    assert modules.history.assembled([first, "rest"]) == first + "rest"
+    assert modules.pieces.assembled([first, "rest"]) == first + "rest"
 
 
 def test_blanks_that_a_piece_lost_on_its_way_are_given_back(modules: Modules) -> None:
     text = f"{'x' * (CHUNK - 3)}   y"
-    assert modules.history.assembled([piece.rstrip(" ") for piece in pieces(text)]) == text
+    assert modules.pieces.assembled([piece.rstrip(" ") for piece in pieces(text)]) == text
 
 
 @pytest.mark.parametrize(
@@ -104,7 +117,8 @@ def test_a_text_of_the_history_alone_may_be_cut_where_it_is_full(modules: Module
     ],
 )
 def test_types_are_put_together(modules: Modules, parts: tuple[object, ...], declared: str) -> None:
-    assert modules.metadata.full_type(*parts) == declared
+    row = modules.metadata.ColumnRow("t", "c", *parts, None)
+    assert modules.metadata.full_type(row) == declared
 
 
 def like(pattern: str, names: list[str]) -> list[str]:
@@ -116,7 +130,7 @@ def like(pattern: str, names: list[str]) -> list[str]:
 @pytest.mark.parametrize("starts", [("sales_", "stage_", "x"), ("t_", "ta", "t%", "t\\"), ("a_b_", "a_bc", "aab_")])
 def test_patterns_cover_every_name_in_small_parts(modules: Modules, starts: tuple[str, ...]) -> None:
     names = [f"{start}{number}" for start in starts for number in range(300)] + ["s", "sa"]
-    patterns = list(modules.metadata.name_patterns(names, 120))
+    patterns = list(modules.freshness.name_patterns(names, 120))
     assert len(patterns) > 3
     assert all(0 < len(like(pattern, names)) <= 120 for pattern in patterns)
     assert {name for pattern in patterns for name in like(pattern, names)} == set(names)
@@ -124,18 +138,10 @@ def test_patterns_cover_every_name_in_small_parts(modules: Modules, starts: tupl
 
 @given(st.lists(st.text(st.sampled_from("a_%\\"), min_size=1, max_size=5), unique=True), st.integers(1, 5))
 def test_patterns_cover_every_name_whatever_it_is_made_of(modules: Modules, names: list[str], cap: int) -> None:
-    patterns = list(modules.metadata.name_patterns(names, cap))
+    patterns = list(modules.freshness.name_patterns(names, cap))
     assert not any("\\" in pattern or "%" in pattern[:-1] for pattern in patterns)
     assert {name for pattern in patterns for name in like(pattern, names)} == set(names)
     assert all(len(like(pattern, names)) <= cap for pattern in patterns if pattern.endswith("%"))
-
-
-def test_pages_span_few_tables_even_where_few_are_wanted(modules: Modules) -> None:
-    names = [f"t{number:02d}" for number in range(20)]
-    wanted = [modules.metadata.Table("s", names[place], "TABLE", None) for place in (0, 1, 7, 8, 19)]
-    found = [[table.name for table in page] for page in modules.metadata.pages(wanted, names, 8)]
-    assert found == [["t00", "t01", "t07"], ["t08"], ["t19"]]
-    assert list(modules.metadata.pages([], names, 8)) == []
 
 
 @pytest.mark.parametrize("code", ["XX000", "42703", "0A000", "42883", "25P02", "55000", "99999"])
@@ -151,3 +157,42 @@ def test_an_unknown_error_of_the_driver_has_a_remedy(modules: Modules) -> None:
     explained = modules.connection.explain(DataError("something is odd"))
     assert (explained.exit_code, bool(explained.remedy)) == (4, True)
     assert modules.connection.explain(KeyError("ours")) is None
+
+
+@pytest.mark.parametrize(
+    ("error", "is_closed", "is_statements_own"),
+    [
+        (ProgrammingError({"C": "42501", "M": "permission denied"}), True, True),
+        (ProgrammingError({"C": "3D000", "M": "no such database"}), True, True),
+        (ProgrammingError({"C": "42P01", "M": "no such table"}), True, True),
+        (ProgrammingError({"C": "55000", "M": "not accepting connections"}), True, True),
+        (ProgrammingError({"C": "57014", "M": "canceled"}), False, True),
+        (ProgrammingError({"C": "42703", "M": "no such column"}), False, True),
+        (ProgrammingError({"C": "XX000", "M": "External Catalog Error"}), False, True),
+        (ProgrammingError({"C": "57P01", "M": "terminating connection"}), False, False),
+        (ProgrammingError({"C": "08006", "M": "connection lost"}), False, False),
+        (InterfaceError("communication error"), False, False),
+        (
+            InterfaceError(ClientError({"Error": {"Code": "AccessDeniedException"}}, "GetClusterCredentials")),
+            True,
+            True,
+        ),
+        (InterfaceError(ClientError({"Error": {"Code": "ExpiredToken"}}, "GetClusterCredentials")), False, False),
+        (KeyError("ours"), False, False),
+    ],
+    ids=lambda value: None if isinstance(value, bool) else str(value)[:60],
+)
+def test_how_much_an_error_costs(modules: Modules, error: Exception, is_closed: bool, is_statements_own: bool) -> None:
+    assert modules.connection.is_closed(error) is is_closed
+    assert modules.connection.is_statements_own(error) is is_statements_own
+
+
+def test_every_option_of_the_driver_has_a_variable_that_reads_its_type(modules: Modules) -> None:
+    """A driver that has gained an option fails here: give it a line in OPTIONS."""
+    readers = {"bool": modules.signing_in.truth, "int": int, "List[str]": modules.signing_in.words}
+    wanted = {
+        name: next((reader for kind, reader in readers.items() if kind in str(parameter.annotation)), str)
+        for name, parameter in inspect.signature(redshift_connector.connect).parameters.items()
+    }
+    assert len(wanted) > 60
+    assert wanted == modules.signing_in.OPTIONS

@@ -157,6 +157,22 @@ def test_a_database_too_large_for_one_answer_is_read_schema_by_schema(templates:
     assert by_name(parts) == by_name(whole)
 
 
+def test_a_schema_too_large_for_one_answer_is_read_by_ranges_of_names(templates: Templates) -> None:
+    scale.many_tables(templates.server, tables=120, columns=4, schemas=2)
+    whole = templates.collect("metadata")
+    before = len(templates.server.statements())
+    templates.server.break_with(Fault("too_much_data", rows=65))  # a schema has 60 names, and 240 columns
+    parts = templates.collect("metadata")
+    assert parts.records == whole.records
+    assert parts.skipped == {}
+    asked = [text for text in templates.server.statements()[before:] if "INFORMATION_SCHEMA.COLUMNS" in text]
+    assert len(asked) == 2 * (1 + 2 + 4)  # of each schema all, and ranges of 30 and 15
+    templates.server.break_with(Fault("too_much_data", rows=50))  # not even the names
+    nothing = templates.collect("metadata")
+    assert nothing.records == []
+    assert nothing.skipped == {"schema not readable": 2}
+
+
 def test_what_is_asked_of_a_whole_database_is_asked_once_however_it_is_read(templates: Templates) -> None:
     names = [(schema, name, "BASE TABLE") for schema in "ABC" for name in ("T1", "T2", "T3")]
     add_database(templates, "D", names)

@@ -17,7 +17,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib  # type: ignore[import-not-found,unused-ignore]
 
-CATALOG = Path(__file__).with_name("catalog.toml")
+CATALOG = Path(__file__).resolve().parents[3] / "scripts/templates/redshift/catalog.toml"
 
 # Types PostgreSQL has dropped, or names otherwise.
 RENAMED_TYPES = {"abstime": "timestamp", "char": '"char"'}

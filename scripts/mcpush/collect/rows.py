@@ -1,0 +1,54 @@
+"""Rows with named fields: what a statement returns, as a NamedTuple that has one field for each column."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from mcpush.records import Json
+
+R = TypeVar("R", bound=NamedTuple)
+
+
+@dataclass(frozen=True)
+class Rows(Generic[R]):
+    """The rows of a result, to be read once. ``columns`` are the names that the result has, in lower case."""
+
+    columns: Sequence[str]
+    rows: Iterator[R]
+
+    def __iter__(self) -> Iterator[R]:
+        return self.rows
+
+
+def named_rows(kind: type[R], columns: Iterable[str], rows: Iterable[Sequence[Any]]) -> Rows[R]:
+    """Rows of the NamedTuple ``kind``, each field filled from the column of its name, in any order and case.
+
+    Fields and columns have to be the same. But a ``kind`` whose fields have defaults picks from a result that grows, as
+    that of SHOW does: it ignores further columns, and a field with a default needs no column. Raises ValueError.
+    """
+    names = [str(column).lower() for column in columns]
+    missing = [field for field in kind._fields if field not in names and field not in kind._field_defaults]
+    unknown = [] if kind._field_defaults else [name for name in names if name not in kind._fields]
+    if missing or unknown:
+        raise ValueError(f"{kind.__name__} has no column for {missing}, and no field for {unknown} of the statement")
+    return Rows(names, map(_maker(kind, names), rows))
+
+
+def _maker(kind: type[R], names: list[str]) -> Callable[[Sequence[Any]], R]:
+    if tuple(names) == kind._fields:
+        return kind._make
+    places = [names.index(field) if field in names else None for field in kind._fields]
+    defaults = [kind._field_defaults.get(field) for field in kind._fields]
+
+    def make(row: Sequence[Any]) -> R:
+        found = zip(places, defaults, strict=True)
+        return kind._make(default if place is None else row[place] for place, default in found)
+
+    return make
+
+
+def known(values: Mapping[str, Any]) -> Json:
+    """The values without those that are None or an empty text, as ``extra`` of a query log holds them."""
+    return {name: value for name, value in values.items() if value not in (None, "")}

@@ -1,0 +1,94 @@
+"""When tables changed last, and what they are: from SHOW TABLES, which takes one schema at a time."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from catalog import Database
+from connection import is_statements_own, quote
+from error_table import message
+from mcpush.collect.catalog import read_or_skip
+from mcpush.collect.collector import Options
+from mcpush.collect.rows import Rows
+
+# https://docs.aws.amazon.com/redshift/latest/dg/r_SHOW_TABLES.html
+SHOW_TABLES_SQL = "SHOW TABLES FROM SCHEMA {database}.{schema}"
+SHOW_SOME_TABLES_SQL = "SHOW TABLES FROM SCHEMA {database}.{schema} LIKE {pattern}"
+
+SHOW_ROW_CAP = 10_000  # more rows are an error (same page)
+NO_FRESHNESS = "freshness not readable (SHOW TABLES)"
+NO_MODIFIED_TIME = "freshness not offered: SHOW TABLES of this patch level has no last_modified_time"
+
+
+class ShownRow(NamedTuple):
+    """A row of SHOW TABLES, which gains columns over time."""
+
+    table_name: str
+    table_type: str | None = None
+    table_subtype: str | None = None
+    last_modified_time: datetime | None = None
+
+    @property
+    def kind(self) -> str:
+        """Redshift's own word in lower case; "regular" goes without saying."""
+        return (self.table_subtype or self.table_type or "").strip().lower().removeprefix("regular ")
+
+
+def shown_tables(database: Database, schema: str, names: Sequence[str], options: Options) -> dict[str, ShownRow]:
+    """The tables of a schema by name; empty, and counted, where the command is refused."""
+    place = f"{database.name}.{schema}"
+    found: dict[str, ShownRow] = {}
+    for sql in _statements(database.name, schema, names):
+
+        def read(sql: str = sql) -> tuple[Rows[ShownRow], list[ShownRow]]:
+            result = database.session.rows(ShownRow, sql)
+            return result, list(result)
+
+        answer = read_or_skip(
+            options, NO_FRESHNESS, read, is_statements_own, lambda error: f"{place}: {message(error)}"
+        )
+        if answer is None:
+            continue
+        result, rows = answer
+        if rows and "last_modified_time" not in result.columns:
+            options.skip(NO_MODIFIED_TIME, place)
+        found |= {row.table_name: row for row in rows}
+    return found
+
+
+def _statements(database: str, schema: str, names: Sequence[str]) -> Iterator[str]:
+    """One for the schema, or one for each group of its names where they are too many for one answer."""
+    quoted = {"database": quote(database), "schema": quote(schema)}
+    if len(names) <= SHOW_ROW_CAP:
+        yield SHOW_TABLES_SQL.format(**quoted)
+        return
+    for pattern in name_patterns(names, SHOW_ROW_CAP):
+        yield SHOW_SOME_TABLES_SQL.format(**quoted, pattern="'" + pattern.replace("'", "''") + "'")
+
+
+def name_patterns(
+    names: Sequence[str], cap: int, prefix: str = "", matched: Sequence[str] | None = None
+) -> Iterator[str]:
+    """LIKE patterns that together match all names, each at most ``cap`` of them where prefixes can tell them apart.
+
+    ``matched`` are the names that the pattern for ``prefix`` matches, of which ``names`` start with it: in a pattern
+    the underscore stands for any character, and so it does here for the others that LIKE reads otherwise.
+    """
+    pattern, here = re.sub(r"[%\\]", "_", prefix), len(prefix)
+    matched = names if matched is None else matched
+    if len(matched) <= cap:
+        yield pattern + "%"
+        return
+    if prefix in names:
+        yield pattern
+    starts: dict[str, list[str]] = {}
+    for name in names:
+        if name != prefix:
+            starts.setdefault(name[: here + 1], []).append(name)
+    for start, group in sorted(starts.items()):
+        is_any = start[here] in "_%\\"
+        also = [name for name in matched if len(name) > here and (is_any or name[here] == start[here])]
+        yield from name_patterns(group, cap, start, also)

@@ -1,0 +1,112 @@
+"""What the errors of Snowflake's driver mean for a run, and what to do about each."""
+
+from __future__ import annotations
+
+from mcpush.collect.driver_errors import DriverError, ErrorCase, ErrorTable, Scope
+from mcpush.errors import ConfigurationError, PushIngestionError, RefusedError, UnavailableError
+from snowflake.connector.errors import Error, InterfaceError, InternalError, OperationalError
+
+WRONG_LOCALLY = "Correct the key file, its passphrase or the profile (see README.md)."
+CHECK_ADDRESS = "Check SNOWFLAKE_ACCOUNT; a network policy may refuse this machine's address."
+TRY_AGAIN = "Check the network and status.snowflake.com, then run the same command again."
+MISSING_GRANTS = "Grant what README.md lists to the role, or correct SNOWFLAKE_ROLE."
+ASK = "Run the same command again; if it stays, ask with the number and the query id (QUERY_HISTORY has the statement)."
+
+VENDORED = "snowflake.connector.vendored."  # version 4 lets through what its copy of requests says of the network
+NETWORK = "network"  # stands for the number of such an error, which has none
+
+
+def _too_much(words: str) -> ErrorCase:
+    """INFORMATION_SCHEMA and SHOW refuse to answer at too great a length; the pages give no numbers.
+
+    https://docs.snowflake.com/en/sql-reference/info-schema
+    """
+    return ErrorCase(PushIngestionError, ASK, words=(words,), scope=Scope.TOO_MUCH)
+
+
+def _sign_in(number: int, remedy: str) -> ErrorCase:
+    return ErrorCase(RefusedError, remedy, codes=(number,))
+
+
+def _cut_short(number: int, remedy: str) -> ErrorCase:
+    """What ends a statement that is right in itself. No page lists the numbers; the remedies say the words."""
+    return ErrorCase(UnavailableError, remedy, codes=(number,), scope=Scope.STATEMENT)
+
+
+ERRORS = ErrorTable(
+    "Snowflake",
+    cases=(
+        _too_much("too much data"),
+        _too_much("exceeded the max number of rows"),
+        ErrorCase(UnavailableError, TRY_AGAIN, codes=(NETWORK,)),
+        # The session ended (idle, closed by an administrator, token run out): signing in again helps.
+        ErrorCase(
+            UnavailableError,
+            "The session ended meanwhile: run the same command again.",
+            codes=(390_111, 390_112, 390_113, 390_114, 390_115),
+        ),
+        _sign_in(
+            390_100, "Check user and password; password-only sign-in may be switched off: use a key pair or a token."
+        ),
+        _sign_in(390_102, "The user is disabled or locked: ask an administrator (DESCRIBE USER)."),
+        _sign_in(
+            390_144,
+            "The key does not belong to the user, or the clock is wrong: compare RSA_PUBLIC_KEY_FP in DESCRIBE USER.",
+        ),
+        _sign_in(390_189, "Grant the role to the user, or correct SNOWFLAKE_ROLE."),
+        _sign_in(390_201, "Grant USAGE on the object to the role, or correct the variable."),
+        _sign_in(390_303, "The OAuth token is not valid for this account: get a new one."),
+        _sign_in(390_318, "The OAuth token has expired: get a new one."),
+        _sign_in(390_422, "A network policy refuses this machine's address: ask an administrator."),
+        ErrorCase(RefusedError, "Check credentials, role and network policy.", codes=range(390_000, 396_000)),
+        ErrorCase(
+            ConfigurationError, "Set SNOWFLAKE_WAREHOUSE and grant USAGE on it to the role.", codes=(606,)
+        ),  # no active warehouse
+        _cut_short(603, "Snowflake failed within: run the same command again; its support takes the query id."),
+        _cut_short(604, "The statement was cancelled: run the same command again, or ask who cancels statements."),
+        _cut_short(
+            608, "The warehouse is suspended: resume it, or let it resume by itself (AUTO_RESUME), and run again."
+        ),
+        _cut_short(
+            630,
+            "The statement took too long: raise STATEMENT_TIMEOUT_IN_SECONDS (in connection.py and of the warehouse), "
+            "use a larger warehouse or a shorter window.",
+        ),
+        # "cannot be resumed because resource monitor … has exceeded its quota"
+        ErrorCase(
+            RefusedError,
+            "Raise the resource monitor's quota, wait for its next period, or use another warehouse.",
+            codes=(90_073,),
+        ),
+        # 2003, 2043: missing, or the role may not see it: Snowflake does not tell which. 3001: not granted. 3030:
+        # "Shared database is no longer available for use", since its provider took it back.
+        # https://docs.snowflake.com/en/user-guide/security-access-control-overview
+        ErrorCase(RefusedError, MISSING_GRANTS, codes=(2003, 2043, 3001, 3030), scope=Scope.OBJECT),
+        # The two generations of the driver say it only in words: no such account, or the address is not let in.
+        ErrorCase(RefusedError, CHECK_ADDRESS, words=("HTTP 403", "status: 403", "HTTP 404", "status: 404")),
+        # Version 4: 290000 and the HTTP status of an answer that is no answer.
+        ErrorCase(UnavailableError, TRY_AGAIN, codes=range(290_000, 291_000)),
+        # The driver gave up before asking anyone: no account, user, password, or a value that it does not take;
+        # 250001 also stands for a key that it cannot use.
+        ErrorCase(ConfigurationError, WRONG_LOCALLY, words=("configuration error",)),
+        ErrorCase(
+            ConfigurationError,
+            WRONG_LOCALLY,
+            codes=(250_001, 251_001, 251_005, 251_006, 251_007),
+            without=("http", "could not connect"),
+        ),
+        ErrorCase(UnavailableError, TRY_AGAIN, types=(OperationalError, InterfaceError, InternalError)),
+        ErrorCase(UnavailableError, TRY_AGAIN, words=("http request",)),
+    ),
+    other=ErrorCase(PushIngestionError, ASK, scope=Scope.STATEMENT),
+)
+
+
+def read_error(error: BaseException) -> DriverError | None:
+    """The driver's error with its number; None for another."""
+    text = str(error).strip()
+    if type(error).__module__.startswith(VENDORED):
+        return DriverError(ERRORS, error, NETWORK, text)
+    if not isinstance(error, Error):
+        return None
+    return DriverError(ERRORS, error, error.errno if isinstance(error.errno, int) else None, text)

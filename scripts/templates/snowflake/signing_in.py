@@ -1,0 +1,184 @@
+"""How to sign in to Snowflake: from environment variables, or a profile of the driver, to the driver's arguments.
+
+README.md lists the variables. A profile of the driver's own ``connections.toml`` takes every method of the driver that
+the variables do not offer.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mcpush.errors import ConfigurationError
+from mcpush.redaction import register_secret
+from sign_in_methods import (
+    ACCOUNT_VARIABLES,
+    AUTHENTICATOR_VARIABLE,
+    METHODS,
+    PROFILE_VARIABLE,
+    SECRET_ARGUMENTS,
+    SESSION_VARIABLES,
+    TOKEN,
+    TOKEN_FILE_VARIABLE,
+    Method,
+)
+from snowflake.connector.config_manager import CONFIG_MANAGER
+from snowflake.connector.errors import Error
+
+
+def _set(names: Sequence[str] | dict[str, str]) -> list[str]:
+    return [name for name in names if os.environ.get(name)]
+
+
+def _credential_variables() -> list[str]:
+    """Every variable that carries a credential, in the order of METHODS, without repeats."""
+    names = [name for method in METHODS for name in [*method.required, *method.optional]]
+    return list(dict.fromkeys([*names, TOKEN_FILE_VARIABLE]))
+
+
+def arguments_from_environment() -> tuple[str, dict[str, Any]]:
+    """What the variables ask for: a sentence about the method, and the driver's arguments."""
+    if _set([PROFILE_VARIABLE]) or not _set([*ACCOUNT_VARIABLES, *_credential_variables()]):
+        about, arguments = _profile_arguments()
+    else:
+        about, arguments = _variable_arguments()
+    arguments |= {SESSION_VARIABLES[name]: os.environ[name] for name in _set(SESSION_VARIABLES)}
+    return about, arguments
+
+
+def _profile_arguments() -> tuple[str, dict[str, Any]]:
+    """A profile of connections.toml; the folder is the driver's: SNOWFLAKE_HOME, ~/.snowflake or the system's."""
+    too_many = _set([*ACCOUNT_VARIABLES, *_credential_variables(), AUTHENTICATOR_VARIABLE])
+    if too_many:
+        raise ConfigurationError(
+            f"{PROFILE_VARIABLE} names a profile, and {', '.join(too_many)} would say something else",
+            f"Unset {PROFILE_VARIABLE} to use the variables, or the variables to use the profile.",
+        )
+    try:
+        name = str(CONFIG_MANAGER["default_connection_name"])
+        profiles: dict[str, Any] = dict(CONFIG_MANAGER["connections"] or {})  # type: ignore[arg-type]
+    except Error as error:
+        raise ConfigurationError(
+            f"the driver cannot read its connections.toml: {error}",
+            "It must be TOML, in the folder SNOWFLAKE_HOME names or ~/.snowflake, readable by its owner only.",
+        ) from None
+    if name not in profiles:
+        raise ConfigurationError(
+            f"there is no profile {name!r} in connections.toml"
+            + (f"; there are {', '.join(sorted(profiles))}" if profiles else ""),
+            f"Set SNOWFLAKE_ACCOUNT, SNOWFLAKE_USER and a credential, or {PROFILE_VARIABLE} (see README.md).",
+        )
+    _register_secrets(profiles[name])
+    return f"profile {name!r}", {"connection_name": name}
+
+
+def _register_secrets(arguments: dict[str, Any]) -> None:
+    """Have them masked in everything printed, short ones (a passcode has six digits) as well."""
+    for name in SECRET_ARGUMENTS:
+        register_secret(str(arguments.get(name) or ""))
+
+
+def _variable_arguments() -> tuple[str, dict[str, Any]]:
+    method = _method()
+    _check_credentials(method)
+    needed = ["SNOWFLAKE_ACCOUNT", *(["SNOWFLAKE_USER"] if method.needs_user else []), *method.required]
+    values = {name: os.environ[name] for name in _set([*ACCOUNT_VARIABLES, *method.required, *method.optional])}
+    if TOKEN.keys() & {*method.required, *method.optional} and _set([TOKEN_FILE_VARIABLE]):
+        values["SNOWFLAKE_TOKEN"] = _token_from_file()
+    missing = [name for name in needed if not values.get(name)]
+    if missing:
+        raise ConfigurationError(
+            f"signing in with {method.name} needs {', '.join(missing)}", "Set what is missing; README.md lists all."
+        )
+    if key_file := values.get("SNOWFLAKE_PRIVATE_KEY_FILE"):
+        values["SNOWFLAKE_PRIVATE_KEY_FILE"] = _checked_key_file(key_file)
+    names = {**ACCOUNT_VARIABLES, **method.required, **method.optional}
+    arguments: dict[str, Any] = {names[name]: value for name, value in values.items()}
+    _register_secrets(arguments)
+    if "port" in arguments:
+        arguments["port"] = _port(arguments["port"])
+    authenticator = os.environ.get(AUTHENTICATOR_VARIABLE) or method.authenticator
+    return f"{method.name} for account {arguments['account']}", arguments | {"authenticator": authenticator}
+
+
+def _method() -> Method:
+    """The method that SNOWFLAKE_AUTHENTICATOR names, or the only one whose variables are set."""
+    named = os.environ.get(AUTHENTICATOR_VARIABLE, "")
+    if named:
+        return _named_method(named)
+    if _set([*TOKEN, TOKEN_FILE_VARIABLE]) and not _set(["SNOWFLAKE_WORKLOAD_IDENTITY_PROVIDER"]):
+        raise ConfigurationError(
+            "a token is set, and it does not tell of which kind it is",
+            f"Set {AUTHENTICATOR_VARIABLE} to OAUTH or to PROGRAMMATIC_ACCESS_TOKEN.",
+        )
+    possible = [method for method in METHODS if not method.only_when_named and _set(method.required)]
+    if not possible:
+        raise ConfigurationError(
+            "no credential is set for Snowflake",
+            "Set SNOWFLAKE_PRIVATE_KEY_FILE, SNOWFLAKE_TOKEN or SNOWFLAKE_PASSWORD, or name a profile with "
+            f"{PROFILE_VARIABLE} (see README.md).",
+        )
+    return possible[0]
+
+
+def _named_method(named: str) -> Method:
+    if named.lower().startswith("https://"):  # Okta's own address: the password goes there
+        return METHODS[-1]
+    for method in METHODS:
+        if method.authenticator == named.upper():
+            return method
+    raise ConfigurationError(
+        f"{AUTHENTICATOR_VARIABLE} is {named!r}, which these scripts do not know",
+        f"Use one of {', '.join(method.authenticator for method in METHODS)}, or a profile, which takes them all.",
+    )
+
+
+def _check_credentials(method: Method) -> None:
+    """Refuse credentials of another method: which one counts would be a guess."""
+    own = {*method.required, *method.optional}
+    if TOKEN.keys() & own:
+        own.add(TOKEN_FILE_VARIABLE)
+    others = [name for name in _set(_credential_variables()) if name not in own]
+    if others:
+        raise ConfigurationError(
+            f"{', '.join(others)} cannot be used together with {', '.join(_set(sorted(own))) or method.name}",
+            f"Unset one of them, or set {AUTHENTICATOR_VARIABLE} and only what belongs to it.",
+        )
+
+
+def _token_from_file() -> str:
+    if _set([*TOKEN]):
+        raise ConfigurationError(f"SNOWFLAKE_TOKEN and {TOKEN_FILE_VARIABLE} both give a token", "Unset one of them.")
+    path = Path(os.environ[TOKEN_FILE_VARIABLE]).expanduser()
+    try:
+        token = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(
+            f"cannot read the token in {path}: {error}", f"Correct {TOKEN_FILE_VARIABLE}."
+        ) from None
+    register_secret(token)
+    return token
+
+
+def _checked_key_file(path: str) -> str:
+    """The path with ``~`` written out, once the file is found to be a private key that can be opened."""
+    path = str(Path(path).expanduser())
+    try:
+        start = Path(path).read_bytes()[:64]
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot read the private key in {path}: {error.strerror}", "Correct SNOWFLAKE_PRIVATE_KEY_FILE."
+        ) from None
+    if b"PUBLIC KEY" in start:
+        raise ConfigurationError(f"{path} holds the public key", "Sign in with the private one, rsa_key.p8.")
+    if b"ENCRYPTED" in start and not _set(["SNOWFLAKE_PRIVATE_KEY_PASSPHRASE"]):
+        raise ConfigurationError(f"the private key in {path} is encrypted", "Set SNOWFLAKE_PRIVATE_KEY_PASSPHRASE.")
+    return path
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal():
+        raise ConfigurationError(f"SNOWFLAKE_PORT is {text!r}, not a number")
+    return int(text)

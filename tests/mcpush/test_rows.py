@@ -1,0 +1,45 @@
+"""Rows have named fields, filled by the names of the result's columns."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import pytest
+from mcpush.collect.rows import known, named_rows
+
+
+class TableRow(NamedTuple):
+    schema_name: str
+    table_name: str
+    row_count: int | None
+
+
+class ShownRow(NamedTuple):
+    name: str
+    text: str | None = None
+
+
+def test_fields_are_filled_by_name_in_any_order_and_case() -> None:
+    expected = [TableRow("S", "T", 3)]
+    assert list(named_rows(TableRow, ["SCHEMA_NAME", "TABLE_NAME", "ROW_COUNT"], [("S", "T", 3)])) == expected
+    assert list(named_rows(TableRow, ["row_count", "schema_name", "table_name"], [[3, "S", "T"]])) == expected
+
+
+def test_a_column_that_is_missing_or_has_no_field_is_said() -> None:
+    with pytest.raises(ValueError, match=r"TableRow has no column for \['row_count'\]"):
+        named_rows(TableRow, ["schema_name", "table_name"], [])
+    with pytest.raises(ValueError, match=r"no field for \['owner'\]"):
+        named_rows(TableRow, ["schema_name", "table_name", "row_count", "owner"], [])
+    with pytest.raises(ValueError, match=r"ShownRow has no column for \['name'\]"):
+        named_rows(ShownRow, ["text"], [])
+
+
+def test_of_a_result_that_grows_a_row_picks_its_columns() -> None:
+    found = named_rows(ShownRow, ["created_on", "name"], [("now", "T")])
+    assert found.columns == ["created_on", "name"]
+    assert list(found) == [ShownRow("T", None)]
+    assert list(named_rows(ShownRow, ["name", "text"], [("T", "SELECT 1")])) == [ShownRow("T", "SELECT 1")]
+
+
+def test_what_is_known_is_neither_none_nor_empty() -> None:
+    assert known({"a": None, "b": "", "c": 0, "d": False, "e": "x"}) == {"c": 0, "d": False, "e": "x"}
