@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from mcpush.records import Json
-
-# While it is imported, pycarlo warns of defaults in its own schema: nothing a reader of the log could act on. Push
-# scripts import this module before pycarlo.
-logging.getLogger("pycarlo.lib.types").setLevel(logging.ERROR)
 
 # One canonical pycarlo call: service, resource UUID, resource type (log type for query logs) and events, to the answer.
 Send = Callable[[Any, str, str, list[Any]], "Json | None"]
