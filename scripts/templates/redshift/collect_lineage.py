@@ -225,11 +225,11 @@ def logged_statements(warehouse: Warehouse, names: Names, options: Options) -> I
     window = TimeRange(options.since - OVERLAP, options.until)
     for query in logged_queries(warehouse.main, window, options, CHANGES_STATEMENT):
         row = query.row
-        user_schema = names.user_schema(row.database_name or "", row.user_name or "")
+        user_schema = names.user_schema(row.database or "", row.user_name or "")
         yield LoggedStatement(
             query.text,
-            session=f"{row.session_id} {row.user_id} {row.database_name}",
-            defaults=Defaults(row.database_name or None, user_schema=user_schema),
+            session=f"{row.session_id} {row.user_id} {row.database}",
+            defaults=Defaults(row.database or None, user_schema=user_schema),
             at=row.start_time,
             is_truncated=not query.is_whole,
         )

@@ -31,7 +31,7 @@ from mcpush.collect.filters import DATABASE, warn_of_narrow_filters
 from mcpush.collect.query_text import NO_DATABASE, NO_TEXT, add_text_limit, limited_text
 from mcpush.collect.rows import known
 from mcpush.records import QueryLogRecord, TimeRange
-from query_history import COUNTS_SQL, LATENCY, RETENTION, CountRow, LoggedQuery, logged_queries
+from query_history import COUNTS_SQL, LATENCY, RETENTION, CountRow, HistoryRow, LoggedQuery, logged_queries
 
 # A user's name may be missing in the history; the directory may still know it.
 # https://docs.aws.amazon.com/redshift/latest/dg/r_SVV_USER_INFO.html
@@ -44,28 +44,7 @@ FROM svv_user_info AS u
 
 NO_USER = "user unknown: the name is neither in sys_query_history nor in svv_user_info"
 
-# What goes into ``extra``: our name, and the column of SYS_QUERY_HISTORY. Times are in microseconds, as there.
-EXTRA = {
-    "database": "database_name",
-    "query_type": "query_type",
-    "status": "status",
-    "queue": "service_class_name",
-    "query_priority": "query_priority",
-    "compute_type": "compute_type",
-    "query_label": "query_label",
-    "user_id": "user_id",
-    "session_id": "session_id",
-    "transaction_id": "transaction_id",
-    "elapsed_time_us": "elapsed_time",
-    "queue_time_us": "queue_time",
-    "execution_time_us": "execution_time",
-    "compile_time_us": "compile_time",
-    "planning_time_us": "planning_time",
-    "lock_wait_time_us": "lock_wait_time",
-    "returned_bytes": "returned_bytes",
-    "result_cache_hit": "result_cache_hit",
-    "generic_query_hash": "generic_query_hash",
-}
+EXTRA = HistoryRow._fields[HistoryRow._fields.index("database") :]
 SUCCESS = "success"
 
 
@@ -81,7 +60,7 @@ def collect(warehouse: Warehouse, options: Options) -> Iterator[QueryLogRecord]:
     warn_of_narrow_filters(options.filters, DATABASE)
     users = {row.user_id: row.user_name for row in warehouse.main.rows(UserRow, USERS_SQL)}
     for query in logged_queries(warehouse.main, TimeRange(options.since, options.until), options):
-        if not options.filters.may_hold(query.row.database_name or ""):
+        if not options.filters.may_hold(query.row.database or ""):
             continue
         if not query.text.strip():
             options.skip(NO_TEXT, str(query.row.query_id))
@@ -105,8 +84,8 @@ def _record(query: LoggedQuery, users: dict[int, str], options: Options) -> Quer
         # Redshift keeps a message and no code: the status says whether it failed or was canceled.
         error_code=row.status if failed else None,
         error_text=(row.error_message or row.status) if failed else None,
-        # ADAPT: add further columns of SYS_QUERY_HISTORY in query_history.py, and their names to EXTRA.
-        extra=known({name: getattr(row, column) for name, column in EXTRA.items()}),
+        # ADAPT: further columns of SYS_QUERY_HISTORY that are added at the end of HISTORY_SQL and HistoryRow come here.
+        extra=known(dict(zip(EXTRA, row[-len(EXTRA) :], strict=True))),
     )
 
 

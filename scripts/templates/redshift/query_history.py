@@ -36,27 +36,27 @@ SELECT
     t.sequence AS sequence,
     COALESCE(t.text, h.query_text) AS text,
     h.start_time AS start_time,
-    RTRIM(h.status) AS status,
-    RTRIM(h.query_type) AS query_type,
-    RTRIM(h.database_name) AS database_name,
-    h.user_id AS user_id,
     RTRIM(h.username) AS user_name,
-    h.session_id AS session_id,
-    h.transaction_id AS transaction_id,
-    RTRIM(h.query_label) AS query_label,
     RTRIM(h.error_message) AS error_message,
     h.returned_rows AS returned_rows,
-    h.returned_bytes AS returned_bytes,
-    h.elapsed_time AS elapsed_time,
-    h.queue_time AS queue_time,
-    h.execution_time AS execution_time,
-    h.compile_time AS compile_time,
-    h.planning_time AS planning_time,
-    h.lock_wait_time AS lock_wait_time,
-    h.result_cache_hit AS result_cache_hit,
-    RTRIM(h.service_class_name) AS service_class_name,
+    RTRIM(h.database_name) AS database,
+    RTRIM(h.query_type) AS query_type,
+    RTRIM(h.status) AS status,
+    RTRIM(h.service_class_name) AS queue,
     RTRIM(h.query_priority) AS query_priority,
     h.compute_type AS compute_type,
+    RTRIM(h.query_label) AS query_label,
+    h.user_id AS user_id,
+    h.session_id AS session_id,
+    h.transaction_id AS transaction_id,
+    h.elapsed_time AS elapsed_time_us,
+    h.queue_time AS queue_time_us,
+    h.execution_time AS execution_time_us,
+    h.compile_time AS compile_time_us,
+    h.planning_time AS planning_time_us,
+    h.lock_wait_time AS lock_wait_time_us,
+    h.returned_bytes AS returned_bytes,
+    h.result_cache_hit AS result_cache_hit,
     RTRIM(h.generic_query_hash) AS generic_query_hash
 FROM sys_query_history AS h
 LEFT JOIN sys_query_text AS t
@@ -132,7 +132,8 @@ INCOMPLETE_TEXT = "query text incomplete: pieces are missing in sys_query_text"
 class HistoryRow(NamedTuple):
     """A row of HISTORY_SQL. Times of day are UTC; durations are microseconds.
 
-    Without a ``sequence`` the text is the history's own, which ends after 4,000 characters.
+    Without a ``sequence`` the text is the history's own, which ends after 4,000 characters. The fields from
+    ``database`` on go into ``extra`` of a query log under the same names.
     """
 
     end_time: datetime
@@ -140,27 +141,27 @@ class HistoryRow(NamedTuple):
     sequence: int | None
     text: str | None
     start_time: datetime
-    status: str
-    query_type: str | None
-    database_name: str | None
-    user_id: int
     user_name: str | None
-    session_id: int | None
-    transaction_id: int | None
-    query_label: str | None
     error_message: str | None
     returned_rows: int | None
-    returned_bytes: int | None
-    elapsed_time: int | None
-    queue_time: int | None
-    execution_time: int | None
-    compile_time: int | None
-    planning_time: int | None
-    lock_wait_time: int | None
-    result_cache_hit: bool | None
-    service_class_name: str | None
+    database: str | None
+    query_type: str | None
+    status: str
+    queue: str | None
     query_priority: str | None
     compute_type: str | None
+    query_label: str | None
+    user_id: int
+    session_id: int | None
+    transaction_id: int | None
+    elapsed_time_us: int | None
+    queue_time_us: int | None
+    execution_time_us: int | None
+    compile_time_us: int | None
+    planning_time_us: int | None
+    lock_wait_time_us: int | None
+    returned_bytes: int | None
+    result_cache_hit: bool | None
     generic_query_hash: str | None
 
 
