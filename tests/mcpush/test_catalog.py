@@ -159,6 +159,14 @@ def test_a_schema_that_is_too_much_is_read_by_ranges_of_names() -> None:
     assert [part.values for part in database.parts[:3]] == [[], ["A"], ["A", "t0", "t3"]]
 
 
+@pytest.mark.parametrize("tables_in_schema", [1, 2, 3, 4, 7])
+def test_ranges_go_down_to_single_tables(tables_in_schema: int) -> None:
+    tables = {("A", f"t{number}"): 1 for number in range(tables_in_schema)} | {("B", "t"): 1}
+    database, options = FakeDatabase(tables, limit=1), new_options()
+    assert list(database.collect(options)) == sorted(tables)
+    assert options.skipped == {}
+
+
 def test_a_table_that_is_too_much_by_itself_is_counted_and_the_rest_is_read() -> None:
     tables = {("A", "huge"): 99, ("A", "small"): 1, ("B", "small"): 1}
     options = new_options()

@@ -23,6 +23,7 @@ from mcpush.errors import PushIngestionError, UnavailableError
 from mcpush.manifest import read, verify
 from mcpush.program import _free_memory
 from mcpush.records import QueryLogRecord, Record, TableRecord, parse_utc
+from mcpush.redaction import environment_changed
 
 from tests.script_process import LONGEST_RUN_SECONDS, TEMPLATES, clean_environment
 
@@ -84,8 +85,14 @@ def test_a_schema_is_meant_by_its_name_and_by_all_that_it_holds(
 def test_databases_that_cannot_hold_anything_wanted_are_not_asked() -> None:
     wanted = Filters(["SHOP.PUBLIC.*", "MART_*"], ["RAW.*"])
     assert [wanted.may_hold(name) for name in ("SHOP", "shop", "MART_1", "OTHER")] == [True, True, True, False]
-    excluded = Filters([], ["RAW.*", "T*"])
-    assert [excluded.may_hold(name) for name in ("RAW", "RAW2", "TMP", "SHOP")] == [False, True, False, True]
+    excluded = Filters([], ["RAW.*", "T*", "SHO?", "SHOP."])
+    assert [excluded.may_hold(name) for name in ("RAW", "RAW2", "TMP", "SHO", "SHOP")] == [
+        False,
+        True,
+        False,
+        True,
+        True,
+    ]
 
 
 PARTS = st.text("Ab.*?[x", min_size=1, max_size=4)
@@ -172,6 +179,21 @@ def test_the_summary_and_the_trailer_say_what_was_skipped(capsys: pytest.Capture
     assert verify(path).skipped_examples == {"no grant": "SHOP.SECRET"}
     assert "no grant" in stderr
     assert list(read(path, "metadata")) == [{"type": "TABLE", "database": "A", "schema": "B", "name": "a"}]
+
+
+def test_an_example_of_what_was_skipped_is_masked_and_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("A_PASSWORD", "s3cret-of-the-test")
+    environment_changed()
+    options = Options(Filters(), argparse.Namespace())
+    options.skip("no grant", "s3cret-of-the-test" + 1000 * "x")
+    assert options.skipped_examples == {"no grant": "***" + 297 * "x"}
+
+
+def test_an_empty_warehouse_is_no_filter_that_matched_nothing(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    code, summary, _ = run(capsys, collector(None, []), "--manifest", str(tmp_path / "m.jsonl"))
+    assert (code, summary["records"], summary["skipped"]) == (0, 0, {"no grant": 1})
 
 
 def test_a_window_ends_before_what_the_views_may_lack(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -148,6 +148,17 @@ def test_a_call_that_may_be_interrupted_ends_at_once(tmp_path: Path) -> None:
         assert "Traceback" not in done.stderr
 
 
+def test_a_call_is_not_begun_after_a_signal(tmp_path: Path) -> None:
+    work = """
+    os.kill(os.getpid(), signal.SIGTERM)
+    with interruptible():
+        print("call began", file=sys.stderr)
+    """
+    done = run_code(DRIVER.format(ending=75, caught="raise", work=work.strip()), tmp_path)
+    assert done.returncode == 130, done.stderr
+    assert "call began" not in done.stderr
+
+
 def test_a_call_in_another_thread_is_not_interrupted_and_a_wait_ends(tmp_path: Path) -> None:
     work = """
     def wait():

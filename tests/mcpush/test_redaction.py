@@ -50,6 +50,18 @@ def test_the_longest_secret_goes_first_and_forms_of_it_too(monkeypatch: pytest.M
     assert redact("'p%40ss/word' p@ss/word p%40ss, but proxy:3128") == "'***' *** ***, but proxy:3128"
 
 
+def test_names_of_variables_count_in_any_case(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("https_proxy", "http://me:s3cret-of-the-proxy@proxy:3128")
+    monkeypatch.setenv("my_token", "t0ken-of-the-test")
+    assert redact("s3cret-of-the-proxy t0ken-of-the-test") == "*** ***"
+
+
+@pytest.mark.parametrize("secret", ['it\'s "long" enough', "with an escape \x1b of its own"])
+def test_a_secret_is_masked_as_messages_quote_it(monkeypatch: pytest.MonkeyPatch, secret: str) -> None:
+    monkeypatch.setenv("A_PASSWORD", secret)
+    assert redact(f"{secret} / {secret!r} / {json.dumps(secret)}") == "*** / '***' / \"***\""
+
+
 def test_a_secret_that_is_registered_late_is_masked_from_then_on() -> None:
     assert redact("from-a-file") == "from-a-file"
     register_secret(" from-a-file\n")
