@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import pytest
-from mcpush.collect.rows import known, named_rows
+from mcpush.collect.rows import fetched, known, named_rows
 
 
 class TableRow(NamedTuple):
@@ -39,6 +39,27 @@ def test_of_a_result_that_grows_a_row_picks_its_columns() -> None:
     assert found.columns == ["created_on", "name"]
     assert list(found) == [ShownRow("T", None)]
     assert list(named_rows(ShownRow, ["name", "text"], [("T", "SELECT 1")])) == [ShownRow("T", "SELECT 1")]
+
+
+class FakeCursor:
+    """A cursor of numbers that notes how many are asked for."""
+
+    def __init__(self, rows: int) -> None:
+        self._left, self.asked = [(number,) for number in range(rows)], list[int]()
+
+    def fetchmany(self, size: int, /) -> list[tuple[int]]:
+        self.asked.append(size)
+        found, self._left = self._left[:size], self._left[size:]
+        return found
+
+
+def test_rows_are_fetched_as_they_are_read() -> None:
+    cursor = FakeCursor(5)
+    rows = fetched(cursor, 2)
+    assert [next(rows), next(rows)] == [(0,), (1,)]
+    assert cursor.asked == [2]
+    assert list(rows) == [(2,), (3,), (4,)]
+    assert cursor.asked == [2, 2, 2, 2]
 
 
 def test_what_is_known_is_neither_none_nor_empty() -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
+from mcpush.interrupts import interruptible
 from mcpush.records import Json
 
 R = TypeVar("R", bound=NamedTuple)
@@ -20,6 +21,22 @@ class Rows(Generic[R]):
 
     def __iter__(self) -> Iterator[R]:
         return self.rows
+
+
+class Cursor(Protocol):
+    """What reading rows needs of a DB-API cursor."""
+
+    def fetchmany(self, size: int, /) -> Sequence[Sequence[Any]]: ...
+
+
+def fetched(cursor: Cursor, size: int) -> Iterator[Sequence[Any]]:
+    """The rows of a cursor, asked for ``size`` at a time. A signal interrupts the driver's call only."""
+    while True:
+        with interruptible():
+            batch = cursor.fetchmany(size)
+        if not batch:
+            return
+        yield from batch
 
 
 def named_rows(kind: type[R], columns: Iterable[str], rows: Iterable[Sequence[Any]]) -> Rows[R]:

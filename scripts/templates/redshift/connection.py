@@ -24,7 +24,7 @@ from typing import Any
 import redshift_connector
 from error_table import read_error
 from mcpush.collect.driver_errors import Scope, explained, has_scope
-from mcpush.collect.rows import R, Rows, named_rows
+from mcpush.collect.rows import R, Rows, fetched, named_rows
 from mcpush.console import log
 from mcpush.errors import ConfigurationError, PushIngestionError
 from mcpush.interrupts import interruptible
@@ -53,7 +53,7 @@ class Session:
     def rows(self, kind: type[R], sql: str, **values: object) -> Rows[R]:
         """Run the statement now, hand out its rows as ``kind``; ``:name`` in the SQL takes the values."""
         cursor = self._execute(sql, values)
-        return named_rows(kind, [column[0] for column in cursor.description or []], _fetched(cursor))
+        return named_rows(kind, [column[0] for column in cursor.description or []], fetched(cursor, FETCH_ROWS))
 
     def run(self, sql: str) -> None:
         """Run a statement that returns no rows."""
@@ -65,15 +65,6 @@ class Session:
         with interruptible():
             cursor.execute(sql, values) if values else cursor.execute(sql)
         return cursor
-
-
-def _fetched(cursor: Any) -> Iterator[Any]:
-    while True:
-        with interruptible():
-            batch = cursor.fetchmany(FETCH_ROWS)
-        if not batch:
-            return
-        yield from batch
 
 
 @dataclass(frozen=True)

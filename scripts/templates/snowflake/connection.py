@@ -22,7 +22,7 @@ from typing import Any
 import snowflake.connector
 from error_table import WRONG_LOCALLY, read_error
 from mcpush.collect.driver_errors import Scope, explained, has_scope
-from mcpush.collect.rows import R, Rows, named_rows
+from mcpush.collect.rows import R, Rows, fetched, named_rows
 from mcpush.console import log
 from mcpush.errors import ConfigurationError, PushIngestionError
 from mcpush.interrupts import interruptible
@@ -141,14 +141,9 @@ def _columns(cursor: SnowflakeCursor) -> list[str]:
     return [column[0] for column in cursor.description or []]
 
 
-def _fetched(cursor: SnowflakeCursor) -> Iterator[tuple[Any, ...]]:
+def _fetched(cursor: SnowflakeCursor) -> Iterator[Sequence[Any]]:
     try:
-        while True:
-            with interruptible():
-                batch = cursor.fetchmany(FETCH_ROWS)
-            if not batch:
-                return
-            yield from batch
+        yield from fetched(cursor, FETCH_ROWS)
     finally:
         cursor.close()
 
