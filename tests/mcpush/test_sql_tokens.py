@@ -118,7 +118,7 @@ def test_other_statements_keep_what_was_written() -> None:
     assert found.part(1, 4).source == "a, b"
     assert found.without({2, 3}).words() == ["SELECT", "A", "FROM", "T"]
     assert found.without(()) is found
-    assert found.told_as(found.tokens[:1]).source == "SELECT a, b FROM t"
+    assert found.with_tokens(found.tokens[:1]).source == "SELECT a, b FROM t"
     assert Statement((), "").source == ""
 
 

@@ -38,6 +38,7 @@ Place = tuple[N, str | None]  # a column, or with None the whole table
 
 
 def least_certain(*certainties: str) -> str:
+    """The least certain of CERTAINTIES."""
     return max(certainties, key=CERTAINTIES.index)
 
 

@@ -206,10 +206,10 @@ class LineageLog:
             for source in self._copied.get(key, set()) & self._targets.keys():
                 target.copy_columns(self._targets[source])
         by_name = dict(sorted(self._targets.items(), key=lambda item: str(item[1].asset)))
-        for found in graph.bypass_missing_tables(by_name, self._is_lasting, drop_unknown=True):
+        for found in graph.bypass_missing_tables(by_name, self._is_permanent, drop_unknown=True):
             yield found.ordered()
 
-    def _is_lasting(self, table: TableName) -> bool:
+    def _is_permanent(self, table: TableName) -> bool:
         if table in self._loose or table.is_of_session:
             return False
         return self._is_temporary is None or not self._is_temporary(table)

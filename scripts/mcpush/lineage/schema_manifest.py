@@ -10,6 +10,7 @@ from mcpush.sql.names import Schema
 
 
 def add_schema_argument(parser: argparse.ArgumentParser) -> None:
+    """Add ``--schema-manifest``, which ``schema_of`` reads."""
     parser.add_argument(
         "--schema-manifest",
         type=Path,
@@ -28,4 +29,5 @@ def schema_of(arguments: argparse.Namespace) -> Schema:
 
 
 def schema_from_manifest(path: Path) -> Schema:
+    """The tables of a metadata manifest with their columns. Raises ``manifest.ManifestError``."""
     return Schema.from_records(manifest.read(path, flow="metadata"))

@@ -102,7 +102,6 @@ class Pool:
     def __init__(self, dialect: str, schema: Schema | None, size: int, time_limit: float) -> None:
         self.size = max(1, size)
         self.time_limit = time_limit
-        self.restarts = 0
         self._settings = packed(Settings(dialect, schema, time_limit))
         self._answers: queue.Queue[tuple[_Worker, Answer]] = queue.Queue()
         self._workers: list[_Worker] = []
@@ -181,7 +180,6 @@ class Pool:
     def _replace(self, worker: _Worker, reason: str) -> None:
         self._workers.remove(worker)
         worker.stop()
-        self.restarts += 1
         if not worker.ready and reason != "over the time limit":
             raise RuntimeError(f"a process to read SQL in did not start: {sys.executable}")
         if worker.jobs:

@@ -49,7 +49,7 @@ def plain_create(statement: Statement) -> Statement | None:
     else:
         made.names(columns)
         made.keep(statement.tokens[source:])
-    return statement.told_as(made.tokens)
+    return statement.with_tokens(made.tokens)
 
 
 def _add_recursive(
@@ -96,5 +96,5 @@ def _stored_outside(statement: Statement, start: int, after: int) -> Statement |
             made.write("CREATE EXTERNAL TABLE")
             made.keep(statement.tokens[start:after])
             made.keep(statement.tokens[position : statement.after(position + 1)])
-            return statement.told_as(made.tokens)
+            return statement.with_tokens(made.tokens)
     return None

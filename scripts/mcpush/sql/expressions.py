@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase
 
 from sqlglot import exp
 
+from mcpush.sql.identifiers import parts_of
 from mcpush.sql.names import EXTERNAL
 from mcpush.sql.relations import NOTHING, Base, Derived, Output, Relation, Rest, Rows, Sources, stacked
 from mcpush.sql.scope import Reader, Scope
@@ -163,7 +164,7 @@ def table_parts(node: exp.Expr) -> tuple[tuple[str, bool], ...]:
     this = node.this
     if isinstance(this, exp.DynamicIdentifier):
         text = this.this
-        return _literal_parts(text.name) if isinstance(text, exp.Literal) else ()
+        return parts_of(text.name) if isinstance(text, exp.Literal) else ()
     if isinstance(this, (exp.Var, exp.Literal)):
         return ((this.name, True),)
     parts = node.parts if isinstance(node, exp.Table) else [this]
@@ -173,17 +174,6 @@ def table_parts(node: exp.Expr) -> tuple[tuple[str, bool], ...]:
     if len(names) == 2 and node.args.get("catalog") is not None:
         return (names[0], ("", False), names[1])  # db..t
     return names
-
-
-def _literal_parts(text: str) -> tuple[tuple[str, bool], ...]:
-    """The parts of a name given as a string: IDENTIFIER('db."My Schema".t')."""
-    parts: list[tuple[str, bool]] = []
-    for position, piece in enumerate(text.split('"')):
-        if position % 2:
-            parts.append((piece, True))
-        else:
-            parts.extend((part.strip(), False) for part in piece.split(".") if part.strip())
-    return tuple(parts)
 
 
 def named_table(reader: Reader, column: exp.Column, scope: Scope) -> Relation:

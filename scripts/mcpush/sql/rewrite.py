@@ -161,7 +161,7 @@ def _plain_merge(statement: Statement) -> Statement:
     if statement.has(end - 2, "REMOVE", "DUPLICATES"):
         made = TokenWriter(statement.tokens[-1])
         made.write("WHEN NOT MATCHED THEN INSERT *")
-        return statement.told_as([*statement.tokens[:-2], *made.tokens])
+        return statement.with_tokens([*statement.tokens[:-2], *made.tokens])
     drop: set[int] = set()
     when = statement.find("WHEN")
     while when is not None:
@@ -222,7 +222,7 @@ def called(statement: Statement) -> Statement | None:
     made.name(parts_of(given["table"]))
     made.write("SELECT * FROM")
     made.name(parts_of(given["source_table"]))
-    return statement.told_as(made.tokens)
+    return statement.with_tokens(made.tokens)
 
 
 # -- queries -----------------------------------------------------------------------------------------------------
@@ -251,7 +251,7 @@ def with_scripts(statement: Statement) -> Statement:
         position += 1
         if statement.word(position - 1) == "USING" and statement.is_string(position):
             position = _named_rows(statement, position, made)
-    return statement.told_as(made.tokens)
+    return statement.with_tokens(made.tokens)
 
 
 def _script_of(statement: Statement, start: int) -> int | None:
@@ -313,7 +313,7 @@ def plain_words(statement: Statement) -> Statement | None:
             made.keep([token])
             position += 1
     same = len(made.tokens) == len(statement) and all(map(operator.is_, made.tokens, statement.tokens))
-    return None if same else statement.told_as(made.tokens)
+    return None if same else statement.with_tokens(made.tokens)
 
 
 def _after_delay(statement: Statement, start: int) -> int:
@@ -351,7 +351,7 @@ def with_pipe_stars(statement: Statement) -> Statement:
             _add_pipe_item(made, statement.tokens[begin:stop], is_assignment=word == "SET")
         made.write(")")
         position = end
-    return statement.told_as(made.tokens)
+    return statement.with_tokens(made.tokens)
 
 
 def _add_pipe_item(made: TokenWriter, item: Sequence[Token], is_assignment: bool) -> None:
@@ -391,4 +391,4 @@ def without_subscripts(statement: Statement) -> Statement:
         on_path = begins or (on_path and kind in (TokenType.DOT, TokenType.VAR, TokenType.IDENTIFIER))
         kept.append(token)
         position += 1
-    return statement.told_as(kept) if len(kept) < len(statement) else statement
+    return statement.with_tokens(kept) if len(kept) < len(statement) else statement

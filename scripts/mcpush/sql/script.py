@@ -142,7 +142,7 @@ def _without_variables(statement: Statement, anywhere: bool) -> Statement:
     end = into + 1 + (statement.word(into + 1) == "STRICT")
     while statement.word(end + 1) in (".", ","):
         end += 2
-    return statement.told_as([*statement.tokens[:into], *statement.tokens[end + 1 :]])
+    return statement.with_tokens([*statement.tokens[:into], *statement.tokens[end + 1 :]])
 
 
 def is_use(statement: Statement) -> bool:

@@ -203,8 +203,8 @@ class Statement:
         """This statement with names in place of the calls that give them."""
         return Statement(tokens, self.text, self._written, computed)
 
-    def told_as(self, tokens: Sequence[Token]) -> Statement:
-        """This statement in other tokens."""
+    def with_tokens(self, tokens: Sequence[Token]) -> Statement:
+        """This statement rewritten in other tokens; its source stays as it was written."""
         return Statement(tokens, self.text, self.source, self.computed)
 
 
