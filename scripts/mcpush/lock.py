@@ -12,6 +12,7 @@ from mcpush.errors import ConfigurationError, UnavailableError
 
 
 def lock_path(manifest: Path) -> Path:
+    """The file that is locked while a run works on the manifest."""
     return manifest.with_name(f".{manifest.name}.lock")
 
 

@@ -74,6 +74,7 @@ class Header:
 
     @classmethod
     def from_json(cls, line: Json) -> Header:
+        """Raises KeyError, TypeError, ValueError, AttributeError or OverflowError for what is no header."""
         window = line.get("window")
         flow = line["manifest"]
         return cls(
@@ -202,6 +203,7 @@ class Writer:
             self._partial.unlink(missing_ok=True)
 
     def write(self, record: Json) -> None:
+        """Write one record. Raises ConfigurationError, having removed the file, when the disk does not take it."""
         self._line(record)
         self.records += 1
 

@@ -34,6 +34,7 @@ AMPLE_FREE_MEMORY = 2 * 2**30  # bytes: lineage from a long window with many sta
 
 
 def moment(text: str) -> datetime:
+    """An argument that is a time, in UTC where it names no zone. Raises ArgumentTypeError."""
     try:
         return parse_utc(text)
     except (ValueError, OverflowError):
@@ -43,6 +44,8 @@ def moment(text: str) -> datetime:
 
 
 def positive(kind: type[float] | type[int]) -> Callable[[str], Any]:
+    """A converter for arguments that are finite numbers above 0. It raises ArgumentTypeError."""
+
     def convert(text: str) -> Any:
         try:
             value = kind(text)
@@ -56,6 +59,7 @@ def positive(kind: type[float] | type[int]) -> Callable[[str], Any]:
 
 
 def make_parser(description: str, script: str, example: str) -> argparse.ArgumentParser:
+    """A parser with what every script has: the example and the exit codes in its help, and ``--version``."""
     parser = argparse.ArgumentParser(
         prog=script,
         description=description,

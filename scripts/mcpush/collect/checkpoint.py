@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,7 +16,7 @@ from typing import TypeVar
 
 from mcpush.console import log
 from mcpush.errors import ConfigurationError
-from mcpush.files import replace_file
+from mcpush.files import partial_path, replace_file
 from mcpush.interrupts import stop_if_asked
 from mcpush.program import moment, positive
 from mcpush.records import TimeRange, iso_utc, parse_utc
@@ -74,7 +73,7 @@ class State:
 
     def require_writable(self) -> None:
         """Raises ConfigurationError now, and not when the work is done."""
-        partial = self.path.with_name(f".{self.path.name}.{os.getpid()}.partial")
+        partial = partial_path(self.path)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             partial.touch()
@@ -192,6 +191,7 @@ class Slicing:
     many_rows: int | None = None
 
     def half(self, length: timedelta) -> timedelta:
+        """Half the length, but not less than the shortest."""
         return max(length / 2, self.shortest)
 
     def after(self, length: timedelta, rows: int) -> timedelta:

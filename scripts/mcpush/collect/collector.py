@@ -56,10 +56,12 @@ class Options:
 
     @property
     def since(self) -> datetime:
+        """The start of the window, included. Raises ConfigurationError in a flow without one."""
         return self._window().start
 
     @property
     def until(self) -> datetime:
+        """The end of the window, excluded. Raises ConfigurationError in a flow without one."""
         return self._window().end
 
     def _window(self) -> TimeRange:
@@ -161,12 +163,14 @@ def _spare_what_was_not_pushed(manifest: Path, flow: str) -> None:
 
 
 def state_of(arguments: argparse.Namespace, collector: Collector) -> State | None:
+    """The checkpoint file that ``--state`` names; None without one, and for metadata."""
     if collector.latency is None or arguments.state is None:
         return None
     return State(arguments.state, collector.warehouse, collector.flow)
 
 
 def make_options(arguments: argparse.Namespace, collector: Collector, state: State | None) -> Options:
+    """What the arguments and the checkpoint ask for. Raises ConfigurationError for a window that cannot be."""
     window = None
     if collector.latency is not None:
         now = datetime.now(timezone.utc)
@@ -180,6 +184,7 @@ def make_options(arguments: argparse.Namespace, collector: Collector, state: Sta
 
 
 def list_targets(collector: Collector, options: Options) -> int:
+    """Print on stdout what would be collected, one name a line. Returns the exit code."""
     if options.window:
         log.info("window: %s to %s", iso_utc(options.since), iso_utc(options.until))
     count = 0

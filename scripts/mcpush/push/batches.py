@@ -78,6 +78,7 @@ class Backlog:
         self._parts: deque[Batch] = deque()
 
     def put_back(self, rejected: Batch, spread: bool) -> None:
+        """Split a rejected batch of two or more records, and keep its parts to be sent."""
         middle, rest = rejected.split()
         if spread:
             self._parts.extend(rest)
