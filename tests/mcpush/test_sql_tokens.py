@@ -49,6 +49,7 @@ def test_a_search_inside_a_bracket_ends_with_it() -> None:
         ("CASE WHEN a THEN to END to x", "to", 2),
         ("f(CASE WHEN a THEN (b) END, w.end) to x", "to", 1),
         ("f(case) to x", "to", 1),  # a CASE that never ends lasts no longer than the bracket around it
+        ("f(a END, to) to x", "to", 2),  # an END without a CASE closes no bracket
         (") to x", "to", 1),  # a bracket that nobody opened closes nothing
     ],
 )
