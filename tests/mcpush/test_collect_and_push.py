@@ -70,6 +70,20 @@ def test_what_was_collected_and_not_pushed_goes_first(quiet_sandbox: SandboxProc
     assert arrived(quiet_sandbox, run) == job.minutes(1)
 
 
+def test_a_record_of_an_earlier_run_that_is_rejected_makes_the_run_partly_done(job: Job) -> None:
+    job.run("collect").check()
+    job.manifest.write_bytes(job.manifest.read_bytes().replace(b'"query_text":"SELECT 1"', b'"query_text":5', 1))
+    run = job.run("collect_and_push", after_hours=1).check(1)
+    assert (run.summary["resumed"]["records_rejected"], run.summary["records_rejected"]) == (1, 0)
+    assert run.summary["status"] == "partial"
+
+
+def test_keys_may_end_with_a_line_end(job: Job) -> None:
+    """As they do in files that secret stores mount."""
+    job.env |= {name: job.env[name] + "\n" for name in ("MCD_INGEST_ID", "MCD_INGEST_TOKEN", "MCD_RESOURCE_UUID")}
+    job.run("collect_and_push").check()
+
+
 def test_after_an_outage_all_ids_are_in_summary_and_result(quiet_sandbox: SandboxProcess, job: Job) -> None:
     quiet_sandbox.fault(QUERY_LOGS, calls=list(range(3, 1_000)), status=503)
     broken = job.run("collect_and_push", "--max-retry-seconds", "1", "--workers", "1").check(4)
