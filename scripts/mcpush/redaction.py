@@ -86,7 +86,7 @@ def _masked_values(value: Any, secrets: re.Pattern[str]) -> Any:
 def _forms() -> set[str]:
     """Each secret as it is, and as messages quote it."""
     registered = frozenset(_registered)  # a copy: another thread may register one meanwhile
-    secrets = registered | {value.strip() for value in registered}
+    secrets = {*registered, *(value.strip() for value in registered)}
     for name, value in os.environ.items():
         shortest = SHORTEST_GUESSED if _is_telling(name) else SHORTEST_REGISTERED
         secrets |= {each for each in _guessed(name, value) if len(each.strip()) >= shortest}
