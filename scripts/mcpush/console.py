@@ -70,15 +70,15 @@ _stderr = _Stderr()
 def start_logging() -> None:
     """Send the log lines of the scripts, and those of drivers that their loggers let pass, to stderr, masked.
 
-    Handlers that a library brought for stderr are removed: they would write the same lines unmasked.
+    Handlers that others brought for stderr are removed: they would write the same lines unmasked.
     """
     if sys.stderr is None:  # closed by whoever started this
         sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - for as long as the process lives
     logging.raiseExceptions = False  # what a handler cannot write would be printed with its arguments, unmasked
     log.setLevel(logging.INFO)
     logging.root.addHandler(_stderr)
-    loggers = [each for each in logging.root.manager.loggerDict.values() if isinstance(each, logging.Logger)]
-    for logger in loggers:
+    named = [each for each in logging.root.manager.loggerDict.values() if isinstance(each, logging.Logger)]
+    for logger in (logging.root, *named):
         for handler in [each for each in logger.handlers if type(each) is logging.StreamHandler]:
             logger.removeHandler(handler)
 

@@ -6,11 +6,13 @@
     with interruptible():
         cursor.execute(sql)
 
-A thread takes over from the handler, which must not take a lock: the code that it interrupts may hold it.
+Threads take over from the handler, which must not take a lock: the code that it interrupts may hold it. One announces
+the end; another, which waits for nothing that the first one does, sees to it that it comes.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import threading
@@ -19,18 +21,21 @@ from contextlib import contextmanager
 from queue import SimpleQueue
 from types import FrameType
 
-from mcpush.console import log
 from mcpush.errors import INTERRUPTED, Terminated
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 LONGEST_ENDING_SECONDS = 75.0  # after a signal; a request has 30 s to connect and 30 s to be answered
 LONGEST_ANNOUNCING_SECONDS = 5.0
 
+log = logging.getLogger("mcpush")  # that of console.py, which would bring packages: manifest.py needs none
+
 stopping = threading.Event()  # for waits: stopping.wait(seconds)
 _was_asked = False
 _may_interrupt = False
 _arrived: SimpleQueue[int] = SimpleQueue()  # its put is reentrant, unlike the lock of an event
 _announced = threading.Event()
+_is_overdue = threading.Event()
+_overdue_announced = threading.Event()
 
 
 def stop_if_asked() -> None:
@@ -62,8 +67,9 @@ def handle_signals() -> None:
     """From here on SIGTERM and SIGINT stop the run in order. Call it in the main thread."""
     for each in SIGNALS:
         signal.signal(each, _handle)
-    if not _watcher.is_alive():
-        _watcher.start()
+    for thread in _threads:
+        if not thread.is_alive():
+            thread.start()
 
 
 def ignore_signals() -> None:
@@ -84,15 +90,24 @@ def _handle(signum: int, frame: FrameType | None) -> None:
             raise Terminated
 
 
-def _watch() -> None:
+def _announce() -> None:
+    """Says what happens, which takes for ever where stderr is a pipe that nobody empties."""
     _arrived.get()
     stopping.set()
     log.info("stopping: what is under way is brought to an end")
     _announced.set()
-    threading.Event().wait(LONGEST_ENDING_SECONDS)
-    # What is under way hangs: what was accepted is in the journal, and half a manifest is removed by the next run.
+    _is_overdue.wait()
     log.error("still not ended after %g s: ending now", LONGEST_ENDING_SECONDS)
+    _overdue_announced.set()
+
+
+def _end_in_time() -> None:
+    """What hangs is ended: what was accepted is in the journal, and half a manifest is removed by the next run."""
+    stopping.wait()
+    threading.Event().wait(LONGEST_ENDING_SECONDS)
+    _is_overdue.set()
+    _overdue_announced.wait(LONGEST_ANNOUNCING_SECONDS)
     os._exit(INTERRUPTED)
 
 
-_watcher = threading.Thread(target=_watch, name="signals", daemon=True)
+_threads = [threading.Thread(target=each, name="signals", daemon=True) for each in (_announce, _end_in_time)]

@@ -32,6 +32,7 @@ from typing import Any, BinaryIO, cast
 
 from mcpush.errors import ConfigurationError
 from mcpush.files import open_new, partial_path, to_disk
+from mcpush.interrupts import stop_if_asked
 from mcpush.records import Json, TimeRange, iso_utc, parse_utc
 
 FORMAT_VERSION = 1
@@ -230,7 +231,9 @@ def _reading(path: Path) -> BinaryIO:
 def _lines(path: Path) -> Iterator[bytes]:
     try:
         with _reading(path) as file:
-            yield from file
+            for line in file:
+                stop_if_asked()
+                yield line
     except FileNotFoundError:
         raise ManifestError(
             f"there is no manifest at {path}",

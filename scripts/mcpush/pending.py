@@ -146,20 +146,19 @@ def read_journal(path: Path) -> JournalContent | None:
     Raises ConfigurationError when there is a journal that cannot be read.
     """
     try:
-        header, *lines = path.read_bytes().split(b"\n")[:-1] or [
-            b""
-        ]  # after the last line end: nothing, or a torn line
+        lines = path.read_bytes().split(b"\n")[:-1]  # after the last line end: nothing, or a torn line
     except FileNotFoundError:
         return None
     except OSError as error:
         raise unusable_journal(path, "read", error) from error
-    try:
-        content = JournalContent(JournalHeader.from_json(json.loads(header)))
-    except DAMAGED:
-        if header:
-            _warn_of_damage(path, 1)
+    if not lines:
         return None
-    for number, line in enumerate(lines, start=2):
+    try:
+        content = JournalContent(JournalHeader.from_json(json.loads(lines[0])))
+    except DAMAGED:
+        _warn_of_damage(path, 1)
+        return None
+    for number, line in enumerate(lines[1:], start=2):
         try:
             content.add(json.loads(line))
         except DAMAGED:

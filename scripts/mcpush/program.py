@@ -22,7 +22,6 @@ from mcpush.console import let_go, log, print_summary, start_logging
 from mcpush.errors import DONE, INTERRUPTED, PARTLY, UNEXPECTED, ConfigurationError, PushIngestionError
 from mcpush.interrupts import handle_signals, ignore_signals, stop_if_asked
 from mcpush.records import parse_utc
-from mcpush.redaction import environment_changed
 from mcpush.summary import ErrorSummary, Summary
 from mcpush.version import RELEASE
 
@@ -132,7 +131,6 @@ def run(
 ) -> int:
     """Run the work; whatever happens, end with an exit code, a sentence for people and the summary."""
     started = time.monotonic()
-    environment_changed()  # a script may set variables of its own before it comes here
     start_logging()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names of all alphabets, whatever the terminal's

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
-import threading
+from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
 
@@ -20,40 +20,22 @@ SHORTEST_REGISTERED = 4
 MASK = "***"
 
 _registered: set[str] = set()
-_pattern: re.Pattern[str] | None = None  # all forms of all secrets; None: to be made at the next use
-_lock = threading.Lock()
 
 
 def register_secret(value: str | None) -> None:
     """Remember a secret that does not come from an environment variable."""
-    global _pattern
     if value and len(value.strip()) >= SHORTEST_REGISTERED:
-        with _lock:
-            _registered.add(value)
-            _pattern = None
-
-
-def environment_changed() -> None:
-    """Look for secrets in the environment again at the next use: scanning it for each text would be slow."""
-    global _pattern
-    with _lock:
-        _pattern = None
+        _registered.add(value)
 
 
 def redact(text: str) -> str:
     """The text with every known secret replaced by ``***``."""
-    return _secrets().sub(MASK, text)
+    return _masked(text, _secrets())
 
 
 def redact_values(value: Any) -> Any:
     """A JSON value with every text in it redacted. Keys and numbers stay: they are ours."""
-    if isinstance(value, str):
-        return redact(value)
-    if isinstance(value, dict):
-        return {key: redact_values(each) for key, each in value.items()}
-    if isinstance(value, list):
-        return [redact_values(each) for each in value]
-    return value
+    return _masked_values(value, _secrets())
 
 
 def secret_variables() -> set[str]:
@@ -69,18 +51,42 @@ def secret_variables() -> set[str]:
 
 
 def _secrets() -> re.Pattern[str]:
-    """One pattern for all secrets. Longest first: one secret may be the beginning of another."""
-    global _pattern
-    with _lock:
-        if _pattern is None:
-            forms = sorted(_forms(), key=len, reverse=True)
-            _pattern = re.compile("|".join(map(re.escape, forms)) or r"(?!)")  # without secrets it matches nothing
-        return _pattern
+    """One pattern for the secrets of this moment. Looking through the environment is slow: once for a whole value."""
+    return _pattern(frozenset(_forms()))
+
+
+@lru_cache(maxsize=1)
+def _pattern(forms: frozenset[str]) -> re.Pattern[str]:
+    """Longest first: one secret may be the beginning of another."""
+    alternatives = map(re.escape, sorted(forms, key=len, reverse=True))
+    return re.compile("|".join(alternatives) or r"(?!)")  # without secrets it matches nothing
+
+
+def _masked(text: str, secrets: re.Pattern[str]) -> str:
+    """The text with one mask for each secret, or for several that overlap."""
+    pieces: list[str] = []
+    end = position = 0
+    while found := secrets.search(text, position):
+        if found.start() >= end:
+            pieces += [text[end : found.start()], MASK]
+        end, position = max(end, found.end()), found.start() + 1
+    return "".join(pieces) + text[end:]
+
+
+def _masked_values(value: Any, secrets: re.Pattern[str]) -> Any:
+    if isinstance(value, str):
+        return _masked(value, secrets)
+    if isinstance(value, dict):
+        return {key: _masked_values(each, secrets) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_masked_values(each, secrets) for each in value]
+    return value
 
 
 def _forms() -> set[str]:
     """Each secret as it is, and as messages quote it."""
-    secrets = _registered | {value.strip() for value in _registered}
+    registered = frozenset(_registered)  # a copy: another thread may register one meanwhile
+    secrets = {*registered, *(value.strip() for value in registered)}
     for name, value in os.environ.items():
         shortest = SHORTEST_GUESSED if _is_telling(name) else SHORTEST_REGISTERED
         secrets |= {each for each in _guessed(name, value) if len(each.strip()) >= shortest}

@@ -26,7 +26,7 @@ class CollectSummary:
 
 @dataclass
 class PushSummary:
-    """What became of a manifest. ``invocation_ids`` has one for each accepted batch, in the order of the manifest."""
+    """What became of a manifest. ``invocation_ids`` has one for each accepted batch, in the order of acceptance."""
 
     manifest: str
     destination: str

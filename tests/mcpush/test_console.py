@@ -82,11 +82,12 @@ def test_lines_of_drivers_are_masked_also_their_tracebacks() -> None:
     assert "is not shown" not in done.stderr
 
 
-def test_a_handler_of_a_library_writes_nothing_unmasked() -> None:
-    """As pycarlo has one for each of its modules, which MCD_VERBOSE_ERRORS lets speak."""
-    done = run_code("""
+@pytest.mark.parametrize("name", ["a.library", ""])
+def test_a_handler_of_a_library_writes_nothing_unmasked(name: str) -> None:
+    """As pycarlo has in each module, which MCD_VERBOSE_ERRORS lets speak; others give the root logger one."""
+    done = run_code(f"""
 import logging, sys
-library = logging.getLogger("a.library")
+library = logging.getLogger({name!r})
 library.addHandler(logging.StreamHandler())
 library.setLevel(logging.DEBUG)
 from mcpush.program import run

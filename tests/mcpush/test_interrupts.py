@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import select
 import subprocess
 import sys
 import time
@@ -189,6 +192,69 @@ def test_what_does_not_stop_is_ended(tmp_path: Path) -> None:
     assert done.returncode == 130, done.stderr
     assert "still not ended after 0.5 s: ending now" in done.stderr
     assert "call took" not in done.stderr
+
+
+def test_what_hangs_is_ended_also_if_nobody_reads_stderr(tmp_path: Path) -> None:
+    """Log lines wait for the reader for ever, and the thread that writes them too."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writing, b"x" * select.PIPE_BUF)
+    os.set_blocking(writing, True)
+    code = DRIVER.format(ending=0.5, caught="raise", work="with interruptible(): call()")
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=clean_environment({"PYTHONPATH": str(TEMPLATES / "snowflake")}),
+        stderr=writing,
+        timeout=LONGEST_RUN_SECONDS,
+        check=False,
+    )
+    os.close(reading)
+    os.close(writing)
+    assert done.returncode == 130
+
+
+def test_the_reading_of_a_manifest_is_stopped(tmp_path: Path) -> None:
+    """One of gigabytes takes minutes."""
+    path = manifest(tmp_path)
+    work = f"""
+    from pathlib import Path
+    from mcpush.manifest import verify
+    os.kill(os.getpid(), signal.SIGTERM)
+    verify(Path({str(path)!r}))
+    """
+    done = run_code(DRIVER.format(ending=75, caught="raise", work=work.strip()), tmp_path)
+    assert done.returncode == 130, done.stderr
+    assert "work went on" not in done.stderr
+
+
+# A collector that ends early once a signal came, as one does whose threads look at the event.
+COLLECT = """
+import os, signal, sys
+from contextlib import nullcontext
+from mcpush.collect.collector import Collector, run_collect
+from mcpush.interrupts import stopping
+from mcpush.records import TableRecord
+
+def collect(connection, options):
+    yield TableRecord("TABLE", None, "D", "S", "T")
+    os.kill(os.getpid(), signal.SIGTERM)
+    stopping.wait(30)
+
+collector = Collector(
+    "metadata", "snowflake", "snowflake", nullcontext, collect, lambda connection, options: iter(()),
+    lambda error: None, "A fixture.",
+)
+sys.exit(run_collect(collector, ["--manifest", "m.jsonl"]))
+"""
+
+
+def test_a_manifest_that_a_signal_may_have_cut_short_is_not_finished(tmp_path: Path) -> None:
+    done = run_code(COLLECT, tmp_path)
+    assert done.returncode == 130, done.stderr
+    assert "records" not in json.loads(done.stdout)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("begun", [b"", b'{"journal": 1, "dig'])

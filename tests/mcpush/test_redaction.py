@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, MutableMapping
+from collections.abc import MutableMapping
 from typing import Any
 
 import pytest
-from mcpush.redaction import environment_changed, redact, redact_values, register_secret, secret_variables
+from mcpush.redaction import redact, redact_values, register_secret, secret_variables
 
 
 @pytest.fixture(autouse=True)
-def _each_test_has_an_environment_of_its_own(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _no_secret_is_registered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mcpush.redaction._registered", set())
-    environment_changed()
-    yield
-    environment_changed()
 
 
 def test_values_of_telling_variables_and_registered_secrets_are_masked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,6 +65,25 @@ def test_a_secret_that_is_registered_late_is_masked_from_then_on() -> None:
     register_secret("abc")
     register_secret(None)
     assert redact("from-a-file abc") == "*** abc"
+
+
+def test_a_secret_that_comes_into_the_environment_late_is_masked_from_then_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a connection module may load it from a secret store, long after the run began."""
+    assert redact("from-a-store") == "from-a-store"
+    monkeypatch.setenv("WAREHOUSE_PASSWORD", "from-a-store")
+    assert redact("from-a-store") == "***"
+    assert redact_values({"message": ["from-a-store"]}) == {"message": ["***"]}
+    monkeypatch.delenv("WAREHOUSE_PASSWORD")
+    assert redact("from-a-store") == "from-a-store"
+
+
+def test_of_secrets_that_overlap_nothing_stays() -> None:
+    for secret in ("abcd", "cdefghi", "hijk", "mnop"):
+        register_secret(secret)
+    assert redact("<abcdefghijk>") == "<***>"
+    assert redact("<cdefghi, abcdabcd, mnopmnop, abcde>") == "<***, ******, ******, ***e>"
+    register_secret("aaaa")
+    assert redact("aaaaaa aaa") == "*** aaa"
 
 
 class CountingEnvironment(dict[str, str]):

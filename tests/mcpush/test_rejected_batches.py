@@ -22,6 +22,7 @@ from tests.script_process import Run
 
 RECORDS, BATCH = 10_000, 50
 BATCHES = RECORDS // BATCH
+PLACES = (25, 5, 36, 17, 48)  # of the records that are tried alone while nothing was accepted, each in its batch
 Span = tuple[int, int]  # the first and the last record of a request
 
 
@@ -134,6 +135,17 @@ def test_good_neighbours_of_bad_records_arrive(
     assert len(server.requests) <= BATCHES + len(bad) * 3 * math.ceil(math.log2(BATCH))
 
 
+@pytest.mark.parametrize(("distance", "first"), [(2, 1), (2, 0), (5, 0), (10, 5), (25, 0), (50, 25), (3, 1)])
+def test_bad_records_at_regular_distances_are_not_taken_for_all(
+    server: Server, manifest_path: Path, distance: int, first: int
+) -> None:
+    records = 6 * BATCH
+    server.bad = frozenset(range(first, records, distance))
+    write(manifest_path, "metadata", [table(f"T{number}") for number in range(records)])
+    run = push("metadata", manifest_path, server.env).check(1)
+    check_only_bad_ones_are_lost(server, run, records)
+
+
 @pytest.mark.parametrize("good", [set(), {RECORDS - 1}], ids=["all", "all but one"])
 def test_when_nothing_is_accepted_the_run_ends_and_gives_nothing_up(
     server: Server, tables: bytes, manifest_path: Path, good: set[int]
@@ -141,8 +153,8 @@ def test_when_nothing_is_accepted_the_run_ends_and_gives_nothing_up(
     server.bad = frozenset(set(range(RECORDS)) - good)
     run = push_tables(tables, manifest_path, server).check(2)
     assert "nothing was accepted: 5 batches and 5 single records are rejected" in run.summary["error"]["message"]
-    starts = [number * BATCH for number in range(5)]
-    pairs = [((start, start + BATCH - 1), (start + BATCH // 2, start + BATCH // 2)) for start in starts]
+    tried = [(number * BATCH, number * BATCH + place) for number, place in enumerate(PLACES)]
+    pairs = [((start, start + BATCH - 1), (alone, alone)) for start, alone in tried]
     assert server.requests == [span for pair in pairs for span in pair]
     assert len(journal_lines(manifest_path)) == 1, "only the header"
     assert run.summary["records_rejected"] == 0
@@ -172,7 +184,7 @@ def test_a_few_bad_records_alone_are_given_up(server: Server, manifest_path: Pat
 
 
 def test_the_only_good_record_is_found_where_it_is_tried(server: Server, manifest_path: Path) -> None:
-    good = 2 * BATCH + BATCH // 2  # the middle of the third batch
+    good = 2 * BATCH + PLACES[2]
     server.bad = frozenset(set(range(200)) - {good})
     write(manifest_path, "metadata", [table(f"T{number}") for number in range(200)])
     run = push("metadata", manifest_path, server.env).check(1)

@@ -238,6 +238,7 @@ def collect_into(manifest: Path, collector: Collector, options: Options, summary
             stop_if_asked()
             writer.write(record.to_json())
             progress.advance()
+        stop_if_asked()  # a collector may have ended early because of it
         if options.filters.include and not writer.records:
             options.skip(NOTHING_INCLUDED, f"{' '.join(options.filters.include)} (all of a database: 'SHOP.*')")
         writer.finish(options.skipped, options.skipped_examples)

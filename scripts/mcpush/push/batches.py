@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections import deque
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from mcpush.pending import Span
 from mcpush.records import Json
 
 MAX_BODY_BYTES = 900_000  # of gzip; the gateway refuses more than 1 MB, and may count its own compression
+GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
 SMALL_LINE_BYTES = 4096  # shorter lines are counted as they are: compressing each alone would gain little
 
 
@@ -30,13 +32,13 @@ class Batch:
     def is_single(self) -> bool:
         return len(self.records) == 1
 
-    def split(self) -> tuple[Batch, list[Batch]]:
-        """The record in the middle, alone, and what is before and after it, if anything."""
-        place = len(self.records) // 2
+    def split(self, share: float) -> tuple[Batch, list[Batch]]:
+        """The record at this share of the length, alone, and what is before and after it, if anything."""
+        place = int(len(self.records) * share)
         before = Batch(self.first, self.records[:place])
-        middle = Batch(self.first + place, self.records[place : place + 1])
+        alone = Batch(self.first + place, self.records[place : place + 1])
         after = Batch(self.first + place + 1, self.records[place + 1 :])
-        return middle, [part for part in (before, after) if part.records]
+        return alone, [part for part in (before, after) if part.records]
 
 
 def cut(manifest: Manifest, spans: Iterator[Span], most: int) -> Iterator[Batch]:
@@ -69,22 +71,28 @@ class Backlog:
     """What is left to send: batches cut from the manifest, and the parts of those that were rejected.
 
     A rejected batch comes back as its middle record, then what is before and after it. One bad record of n so
-    costs O(log n) requests. Usually these parts come before the next batch. With ``spread`` only the middle record
-    does, so that requests reach all over the manifest until something is accepted.
+    costs O(log n) requests. Usually these parts come before the next batch. With ``spread`` only the record alone
+    does, so that requests reach all over the manifest until something is accepted; and it is at another place of each
+    batch, since bad records may stand at regular distances, such as every second one.
     """
 
     def __init__(self, batches: Iterator[Batch]) -> None:
         self._batches = batches
         self._parts: deque[Batch] = deque()
+        self._spread = 0  # how many batches were split with ``spread``
 
     def put_back(self, rejected: Batch, spread: bool) -> None:
         """Split a rejected batch of two or more records, and keep its parts to be sent."""
-        middle, rest = rejected.split()
+        share = 0.5
+        if spread:
+            share = (0.5 + self._spread * GOLDEN_RATIO) % 1  # at no regular distance
+            self._spread += 1
+        alone, rest = rejected.split(share)
         if spread:
             self._parts.extend(rest)
         else:
             self._parts.extendleft(reversed(rest))
-        self._parts.appendleft(middle)
+        self._parts.appendleft(alone)
 
     def take(self, spread: bool) -> Batch | None:
         """The next batch, or None when nothing is left but what is under way."""
