@@ -29,6 +29,8 @@ def _query(reader: StatementReader, node: exp.Expr) -> None:
         reader.emit(None, "select", relation.outputs)
         return
     temporary = bool(into.args.get("temporary")) or target.name.startswith("#") if into is not None else False
+    if temporary:
+        target = reader.as_temporary(into.this, target)
     reader.emit(target, "select into", relation.outputs, temporary=temporary, content=relation, action="create")
 
 
