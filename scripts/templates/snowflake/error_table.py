@@ -72,8 +72,8 @@ ERRORS = ErrorTable(
         # "Shared database is no longer available for use", since its provider took it back.
         # https://docs.snowflake.com/en/user-guide/security-access-control-overview
         ErrorCase(RefusedError, MISSING_GRANTS, codes=(2003, 2043, 3001, 3030), scope=Scope.OBJECT),
-        # INFORMATION_SCHEMA and SHOW refuse to answer at too great a length; the pages give no numbers. Behind the numbers
-        # above, since a name in their messages may have these words.
+        # INFORMATION_SCHEMA and SHOW refuse to answer at too great a length; the pages give no numbers. This case comes
+        # after those with numbers, as a name in their messages may have these words.
         # https://docs.snowflake.com/en/sql-reference/info-schema
         ErrorCase(
             PushIngestionError,
