@@ -166,7 +166,7 @@ DEV = Defaults("dev")
     ("text", "session"),
     [
         ("SET search_path TO sales", DEV.in_schemas("sales")),
-        ("set search_path = 'sales', \"Odd Name\";", DEV.in_schemas("sales", "odd name")),
+        ("set search_path = 'sales', \"Odd Name\";", DEV.in_schemas("sales", "Odd Name")),
         ("SET SESSION search_path TO '$user', public", DEV.in_schemas("public")),
         ("/* " + "x" * 300 + " */ SET search_path TO Sales, PG_TEMP, Odd", DEV.in_schemas("sales", "odd")),
         ("SET search_path TO 'a, b'", DEV),

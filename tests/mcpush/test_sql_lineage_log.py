@@ -402,6 +402,34 @@ def test_a_search_path_lasts_until_it_is_reset_and_a_guess_makes_an_edge_less_ce
     }
 
 
+@pytest.mark.parametrize("path", ["staging, sales", "sales, staging"])
+@pytest.mark.parametrize(
+    "made",
+    [
+        ["CREATE TEMP TABLE orders AS SELECT id FROM staging.orders"],
+        ["CREATE TEMP TABLE orders (LIKE sales.orders)", "INSERT INTO orders SELECT id FROM staging.orders"],
+        ["SELECT id INTO TEMP orders FROM staging.orders"],
+    ],
+)
+def test_a_temporary_table_is_in_no_schema_of_the_search_path(path: str, made: list[str]) -> None:
+    """It hides tables of its name from names without a schema, and only from those, until it is dropped."""
+    schema = Schema()
+    for place in ("staging", "sales"):
+        schema.add(TableName("dev", place, "orders"), ["id"])
+    with LineageLog("redshift", workers=0, schema=schema) as log:
+        for text in (
+            f"SET search_path TO {path}",
+            *made,
+            "INSERT INTO sales.orders SELECT id FROM orders",
+            "DROP TABLE orders",
+            "INSERT INTO sales.copied SELECT id FROM orders",
+        ):
+            log.add(text, session="1", defaults=Defaults("dev"), at=START)
+        found = {str(target.asset): [str(source) for source in target.sources.values()] for target in log.targets()}
+    first = path.partition(",")[0]
+    assert found == {"dev.sales.orders": ["dev.staging.orders"], "dev.sales.copied": [f"dev.{first}.orders"]}
+
+
 def test_statements_that_set_other_search_paths_by_a_literal_are_no_repeats() -> None:
     found = read(
         [(name, f"SET search_path TO '{name}'; INSERT INTO x.{name} SELECT v FROM t") for name in ("a", "b")]

@@ -297,6 +297,8 @@ class LineageLog:
         )
         namer = Namer(dialect_of(self.dialect), key[1], self.schema)
         tables |= {namer.created_as(table) for table in tables if table.is_of_session}
+        if namer.defaults.search_path:
+            tables |= {namer.temporary((table.name, True)) for table in tables}
         result = _Result(found, tables | {effect.table for effect in found.effects})
         self._results[key] = result
         sessions = []

@@ -35,6 +35,8 @@ def _create(reader: StatementReader, node: exp.Expr) -> None:
     if target is None:
         return
     made = _creation(node, kind, target)
+    if made.temporary:
+        made = replace(made, target=reader.as_temporary(node.this, made.target))
     body = node.args.get("expression")
     clone = node.args.get("clone")
     like = made.properties.get(exp.LikeProperty)

@@ -7,7 +7,7 @@ catalog's case; any other name is folded the way the dialect folds it. Needs sql
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -165,6 +165,7 @@ class Namer:
         self.schema = schema
         self.traits = traits_of(dialect)
         self.made: dict[TableName, tuple[str, ...]] = {}  # columns of tables this script has created
+        self.temporaries: Container[TableName] = ()  # those of the session so far
         self._memo: dict[tuple[tuple[str, bool], ...], TableName] = {}
 
     def fold(self, text: str, quoted: bool = False) -> str:
@@ -172,6 +173,8 @@ class Namer:
 
     def table(self, parts: tuple[tuple[str, bool], ...]) -> TableName:
         """The table whose name was written in these parts, each with whether it was quoted."""
+        if len(parts) == 1 and self.defaults.search_path and (own := self.temporary(parts[0])) in self.temporaries:
+            return own
         known = self._memo.get(parts)
         if known is None:
             known = self._memo[parts] = self._table(parts)
@@ -180,6 +183,16 @@ class Namer:
     def created_as(self, table: TableName) -> TableName:
         """The name a temporary table was created by, for one given with the schema of such tables."""
         return self.table(((table.name, True),)) if table.is_of_session else table
+
+    def temporary(self, part: tuple[str, bool]) -> TableName:
+        """A temporary table that was created on a search path: it is in none of the path's schemas, before them all."""
+        return TableName(self.defaults.database, None, self.fold(*part))
+
+    def created(self, parts: tuple[tuple[str, bool], ...], *, is_temporary: bool) -> TableName:
+        """The table that a CREATE of this name makes."""
+        if is_temporary and len(parts) == 1 and self.defaults.search_path:
+            return self.temporary(parts[0])
+        return self.table(parts)
 
     def external(self, path: str) -> TableName:
         """A file path, URL or stage, as it was written."""

@@ -131,6 +131,7 @@ class _Script:
         self.effects: list[Effect] = []
         self.deadline = time.monotonic() + time_limit if time_limit is not None else None
         self._namer = Namer(dialect, defaults, schema)
+        self._namer.temporaries = self.temporaries
         self._parser = dialect.parser()
 
     def read(self, sql: str, truncated: bool) -> None:
@@ -259,6 +260,7 @@ class _Script:
     def _apply(self, effect: Effect) -> None:
         self.effects.append(effect)
         self.temporaries = dict(applied(self.temporaries, effect))
+        self._namer.temporaries = self.temporaries
 
     def use(self, statement: Statement) -> None:
         """Applies USE …, SET CATALOG …, SET search_path TO … or SET @@dataset_id = …."""
@@ -279,14 +281,17 @@ class _Script:
             self._enter(_without_stand_in(changed, statement.computed))
 
     def _use_path(self, path: Sequence[Token]) -> None:
-        """Applies a search path; one that is a list in a single string stays unknown."""
+        """Applies a search path; one that is a list in a single string stays unknown.
+
+        What is quoted keeps its case: whoever has a schema "Raw" in Redshift asks for names to be taken so.
+        """
         schemas: list[str] = []
         for token in path:
             if token.text.lower() == "$user":
                 schemas += [self.defaults.user_schema] if self.defaults.user_schema else []
             elif token.text.lower() not in OUTSIDE_OF_PATHS:
                 is_quoted = token.token_type in (TokenType.IDENTIFIER, TokenType.STRING)
-                schemas.append(self._namer.fold(token.text, is_quoted))
+                schemas.append(token.text if is_quoted else self._namer.fold(token.text))
         if any("," in schema for schema in schemas):
             schemas = []
         self._enter(self.defaults.in_schemas(*schemas))
@@ -313,6 +318,7 @@ class _Script:
         self.defaults = defaults
         self._namer = Namer(self.dialect, self.defaults, self.schema)
         self._namer.made = made
+        self._namer.temporaries = self.temporaries
 
     # -- what sqlglot does not parse -------------------------------------------------------------------------
 
@@ -363,8 +369,9 @@ class _Script:
             for read in held.reads if held is not None else (name,):
                 reads.setdefault(read)
         if target or reads:
-            into = self._namer.table(target) if target else None
-            if into is not None and into.name != statement.computed and unparsed.is_temporary(statement):
+            is_temporary = unparsed.is_temporary(statement)
+            into = self._namer.created(target, is_temporary=is_temporary) if target else None
+            if into is not None and into.name != statement.computed and is_temporary:
                 self._apply(Effect("create", into, Temporary(tuple(reads), Relation())))
             temporary = into in self.temporaries if into is not None else False
             found = StatementLineage(into, tuple(reads), (), "unparsed", PARTIAL, temporary)

@@ -8,7 +8,7 @@ in forms.py.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlglot import exp
 
@@ -115,6 +115,11 @@ class StatementReader:
         if known is not table:
             self._of_session.add(known)
         return known
+
+    def as_temporary(self, node: exp.Expr, table: TableName) -> TableName:
+        """The table that a target node names, once it is known to be temporary."""
+        parts = table_parts(node)
+        return replace(self.namer.created(parts, is_temporary=True), kind=table.kind) if len(parts) == 1 else table
 
     def emit(
         self,

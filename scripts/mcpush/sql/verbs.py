@@ -24,11 +24,13 @@ def _query(reader: StatementReader, node: exp.Expr) -> None:
         select = select.this
     into = select.args.get("into") if isinstance(select, exp.Select) else None
     target = reader.name_of(into.this) if into is not None else None
-    if target is None:
+    if into is None or target is None:
         _partition_swap(reader, node)
         reader.emit(None, "select", relation.outputs)
         return
-    temporary = bool(into.args.get("temporary")) or target.name.startswith("#") if into is not None else False
+    temporary = bool(into.args.get("temporary")) or target.name.startswith("#")
+    if temporary:
+        target = reader.as_temporary(into.this, target)
     reader.emit(target, "select into", relation.outputs, temporary=temporary, content=relation, action="create")
 
 

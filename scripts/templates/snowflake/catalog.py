@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import NamedTuple, TypeVar
 
-from connection import SHOW_ROW_CAP, is_too_much, is_unreadable, literal, quote, rows
+from connection import SHOW_ROW_CAP, is_too_much, is_unanswered, is_unreadable, literal, quote, rows
 from error_table import MISSING_GRANTS
 from mcpush.collect.catalog import Key, Part, SplitDatabase, each_readable, read_or_skip
 from mcpush.collect.collector import Options
@@ -154,10 +154,7 @@ def shown_objects(connection: SnowflakeConnection, options: Options, sql: str, d
     def read() -> dict[Key, ShownRow]:
         return {(row.schema_name, row.name): row for row in rows(connection, ShownRow, sql)}
 
-    def is_skippable(error: BaseException) -> bool:
-        return is_unreadable(error) or is_too_much(error)
-
-    found = read_or_skip(options, NO_SHOW, read, is_skippable, lambda error: f"{sql}: {error}") or {}
+    found = read_or_skip(options, NO_SHOW, read, is_unanswered, lambda error: f"{sql}: {error}") or {}
     if len(found) >= SHOW_ROW_CAP:
         options.skip(CAPPED_SHOW, sql)
     return found

@@ -43,7 +43,7 @@ from access_history import (
     path_asset,
     skip_temporary_stages,
 )
-from connection import SHOW_ROW_CAP, connect, explain, is_too_much, is_unreadable, rows, timestamp
+from connection import SHOW_ROW_CAP, connect, explain, is_unanswered, is_unreadable, rows, timestamp
 from mcpush.collect.catalog import read_or_skip
 from mcpush.collect.collector import Collector, Options, run_collect
 from mcpush.console import log
@@ -357,7 +357,7 @@ def dependencies(connection: SnowflakeConnection, kind: str, options: Options) -
 def dynamic_tables(connection: SnowflakeConnection, schema: Schema, options: Options) -> Iterator[LineageTarget]:
     """Dynamic tables with the tables and columns that their definitions read."""
     read = partial(rows, connection, DynamicTableRow, DYNAMIC_TABLES_SQL)
-    found = read_or_skip(options, NO_DYNAMIC_TABLES, read, lambda error: is_unreadable(error) or is_too_much(error))
+    found = read_or_skip(options, NO_DYNAMIC_TABLES, read, is_unanswered)
     tables = {(row.database_name, row.schema_name, row.name): row.text for row in found or ()}
     for key in (key for key, text in tables.items() if not text):
         options.skip(NO_DYNAMIC_TEXT, ".".join(key))

@@ -31,7 +31,7 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 
 from catalog import ShownRow, each_table, in_part, shown_objects
-from connection import connect, explain, is_unreadable, rows
+from connection import connect, explain, is_unanswered, rows
 from mcpush.collect.catalog import NO_COLUMNS, NO_VIEW_TEXT, Key, Part, SortedRows, listed_table, read_or_skip
 from mcpush.collect.collector import Collector, Options, run_collect
 from mcpush.collect.rows import R
@@ -248,7 +248,7 @@ class DatabaseReader:
                 self._options,
                 NO_TAGS,
                 lambda: rows(self._connection, TagRow, TAGS_SQL, (self._name,)),
-                is_unreadable,
+                is_unanswered,  # not in smaller parts of the database: their statement would be the same
             )
         return SortedRows(found or (), KEY)
 

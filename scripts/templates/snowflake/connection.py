@@ -164,3 +164,8 @@ def is_unreadable(error: BaseException) -> bool:
 def is_too_much(error: BaseException) -> bool:
     """Whether INFORMATION_SCHEMA refused to answer at such a length (a smaller part it will), or SHOW."""
     return has_scope(read_error(error), Scope.TOO_MUCH)
+
+
+def is_unanswered(error: BaseException) -> bool:
+    """Whether it is either of the two: what cannot be asked for in parts is skipped then."""
+    return is_unreadable(error) or is_too_much(error)

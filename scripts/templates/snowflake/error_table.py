@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mcpush.collect.driver_errors import DriverError, ErrorCase, ErrorTable, Scope
 from mcpush.errors import ConfigurationError, PushIngestionError, RefusedError, UnavailableError
-from snowflake.connector.errors import Error, InterfaceError, InternalError, OperationalError
+from snowflake.connector.errors import DatabaseError, Error, InterfaceError, InternalError, OperationalError
 
 WRONG_LOCALLY = "Correct the key file, its passphrase or the profile (see README.md)."
 CHECK_ADDRESS = "Check SNOWFLAKE_ACCOUNT; a network policy may refuse this machine's address."
@@ -14,14 +14,6 @@ ASK = "Run the same command again; if it stays, ask with the number and the quer
 
 VENDORED = "snowflake.connector.vendored."  # version 4 lets through what its copy of requests says of the network
 NETWORK = "network"  # stands for the number of such an error, which has none
-
-
-def _too_much(words: str) -> ErrorCase:
-    """INFORMATION_SCHEMA and SHOW refuse to answer at too great a length; the pages give no numbers.
-
-    https://docs.snowflake.com/en/sql-reference/info-schema
-    """
-    return ErrorCase(PushIngestionError, ASK, words=(words,), scope=Scope.TOO_MUCH)
 
 
 def _sign_in(number: int, remedy: str) -> ErrorCase:
@@ -36,8 +28,6 @@ def _cut_short(number: int, remedy: str) -> ErrorCase:
 ERRORS = ErrorTable(
     "Snowflake",
     cases=(
-        _too_much("too much data"),
-        _too_much("exceeded the max number of rows"),
         ErrorCase(UnavailableError, TRY_AGAIN, codes=(NETWORK,)),
         # The session ended (idle, closed by an administrator, token run out): signing in again helps.
         ErrorCase(
@@ -82,6 +72,16 @@ ERRORS = ErrorTable(
         # "Shared database is no longer available for use", since its provider took it back.
         # https://docs.snowflake.com/en/user-guide/security-access-control-overview
         ErrorCase(RefusedError, MISSING_GRANTS, codes=(2003, 2043, 3001, 3030), scope=Scope.OBJECT),
+        # INFORMATION_SCHEMA and SHOW refuse to answer at too great a length; the pages give no numbers. This case comes
+        # after those with numbers, as a name in their messages may have these words.
+        # https://docs.snowflake.com/en/sql-reference/info-schema
+        ErrorCase(
+            PushIngestionError,
+            ASK,
+            words=("too much data", "exceeded the max number of rows"),
+            types=(DatabaseError,),
+            scope=Scope.TOO_MUCH,
+        ),
         # The two generations of the driver say it only in words: no such account, or the address is not let in.
         ErrorCase(RefusedError, CHECK_ADDRESS, words=("HTTP 403", "status: 403", "HTTP 404", "status: 404")),
         # Version 4: 290000 and the HTTP status of an answer that is no answer.

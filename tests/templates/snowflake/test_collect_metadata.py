@@ -200,6 +200,32 @@ def test_what_is_asked_of_a_whole_database_is_asked_once_however_it_is_read(temp
     assert sum("TAG_REFERENCES" in text for text in asked) == 1
 
 
+def test_tags_that_are_too_much_cost_nothing_but_the_tags(templates: Templates) -> None:
+    """Their statement is the same for every part of a database: no smaller part would help."""
+    scale.many_tables(templates.server, tables=40, columns=2, schemas=2)
+    whole = templates.collect("metadata")
+    before = len(templates.server.statements())
+    fault = Fault("error", contains="TAG_REFERENCES", code="090030", message="Query returned too much data.")
+    templates.server.break_with(fault)
+    collected = templates.collect("metadata")
+    assert collected.records == whole.records
+    assert collected.skipped == {"tags not readable (SNOWFLAKE.ACCOUNT_USAGE.TAG_REFERENCES)": 1}
+    asked = templates.server.statements()[before:]
+    assert sum("TAG_REFERENCES" in text for text in asked) == 1
+    assert sum("INFORMATION_SCHEMA.COLUMNS" in text for text in asked) == 1
+
+
+def test_a_name_in_an_error_does_not_tell_what_kind_of_error_it_is(templates: Templates) -> None:
+    add_database(templates, "D", [("A", "T", "BASE TABLE")])
+    add_database(templates, "TOO MUCH DATA", [("A", "T", "BASE TABLE")])
+    message = "Database '\"TOO MUCH DATA\"' does not exist or not authorized."
+    fault = Fault("error", contains='FROM "TOO MUCH DATA".', code="002003", sqlstate="02000", message=message)
+    templates.server.break_with(fault)
+    collected = templates.collect("metadata")
+    assert list(by_name(collected)) == [("D", "A", "T")]
+    assert collected.skipped["database dropped meanwhile or not authorised"] == 1
+
+
 @pytest.mark.parametrize("code", ["002003", "003030"])
 def test_databases_none_of_which_can_be_read_are_a_refusal(shop_templates: Templates, code: str) -> None:
     shop_templates.server.break_with(Fault("error", contains="INFORMATION_SCHEMA.TABLES", code=code, message="gone"))
