@@ -23,7 +23,6 @@ from mcpush.errors import PushIngestionError, UnavailableError
 from mcpush.manifest import read, verify
 from mcpush.program import _free_memory
 from mcpush.records import QueryLogRecord, Record, TableRecord, parse_utc
-from mcpush.redaction import environment_changed
 
 from tests.script_process import LONGEST_RUN_SECONDS, TEMPLATES, clean_environment
 
@@ -183,7 +182,6 @@ def test_the_summary_and_the_trailer_say_what_was_skipped(capsys: pytest.Capture
 
 def test_an_example_of_what_was_skipped_is_masked_and_short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("A_PASSWORD", "s3cret-of-the-test")
-    environment_changed()
     options = Options(Filters(), argparse.Namespace())
     options.skip("no grant", "s3cret-of-the-test" + 1000 * "x")
     assert options.skipped_examples == {"no grant": "***" + 297 * "x"}
