@@ -84,7 +84,6 @@ def _record(query: LoggedQuery, users: dict[int, str], options: Options) -> Quer
         # Redshift keeps a message and no code: the status says whether it failed or was canceled.
         error_code=row.status if failed else None,
         error_text=(row.error_message or row.status) if failed else None,
-        # ADAPT: further columns of SYS_QUERY_HISTORY that are added at the end of HISTORY_SQL and HistoryRow come here.
         extra=known(dict(zip(EXTRA, row[-len(EXTRA) :], strict=True))),
     )
 

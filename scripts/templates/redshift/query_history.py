@@ -27,6 +27,7 @@ from query_pieces import assembled, may_be_cut
 # Text comes in pieces of 4,000 characters, which keep their blanks at the end: they may stand between two words. A
 # query is in the window in which it ended; one that still runs will be in a later one. User 1 is Redshift itself. Both
 # views have the time at which a query started: texts outside the bounds cannot be wanted, and need not be joined.
+# ADAPT: add a column of SYS_QUERY_HISTORY at the end of the list and of HistoryRow: query logs then have it in extra.
 # https://docs.aws.amazon.com/redshift/latest/dg/SYS_QUERY_HISTORY.html
 # https://docs.aws.amazon.com/redshift/latest/dg/SYS_QUERY_TEXT.html
 HISTORY_SQL = """

@@ -285,6 +285,7 @@ class DatabaseReader:
             description=table.description,
             view_query=self._view_query(table, kind, view_text),
             fields=[Column(row.column_name, type_of(row), row.description) for row in columns],
+            # ADAPT: add tags of your own.
             tags=[Tag(row.tag_name, row.tag_value) for row in tags],
         )
 

@@ -37,6 +37,7 @@ from query_history import LONGEST_TEXT, REDACTED_TEXT, is_redacted
 from snowflake.connector import SnowflakeConnection
 
 # https://docs.snowflake.com/en/sql-reference/account-usage/query_history
+# ADAPT: add a column at the end of the list and of QueryRow: it then is in extra.
 # START_TIME prunes the year that the view holds: no statement runs longer than a week.
 QUERIES_SQL = """
 SELECT
