@@ -8,9 +8,10 @@ ValueError that names the field. references/manifest.md says the same in tables.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import KeysView, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import cache
 from typing import Any, NamedTuple
 
 Json = dict[str, Any]  # an object on a line of a manifest, a journal or a summary
@@ -97,15 +98,15 @@ class TableRecord:
 
     def to_json(self) -> Json:
         lists = {
-            "fields": [_without_empty(column._asdict()) for column in self.fields],
-            "tags": [_without_empty(tag._asdict()) for tag in self.tags],
+            "fields": [known(column._asdict()) for column in self.fields] or None,
+            "tags": [known(tag._asdict()) for tag in self.tags] or None,
         }
-        return _without_empty({name: lists.get(name, getattr(self, name)) for name in keys_of(TableRecord)})
+        return known({name: lists.get(name, getattr(self, name)) for name in keys_of(TableRecord)})
 
     @classmethod
     def from_json(cls, value: Any) -> TableRecord:
         """Raises ValueError for what Monte Carlo would refuse."""
-        table = Fields(value, keys_of(cls))
+        table = Fields(value, cls)
         return cls(
             row_count=table.count("row_count"),
             byte_count=table.count("byte_count"),
@@ -117,10 +118,10 @@ class TableRecord:
             description=table.text("description"),
             view_query=table.text("view_query"),
             created_on=table.moment("created_on"),
-            tags=[Tag(tag.name("key"), tag.text("value")) for tag in table.members("tags", keys_of(Tag))],
+            tags=[Tag(tag.name("key"), tag.text("value")) for tag in table.members("tags", Tag)],
             fields=[
                 Column(column.name("name"), column.name("type"), column.text("description"))
-                for column in table.members("fields", keys_of(Column))
+                for column in table.members("fields", Column)
             ],
             kind=table.text("kind"),
         )
@@ -201,18 +202,18 @@ class LineageRecord:
     @classmethod
     def from_json(cls, value: Any) -> LineageRecord:
         """Raises ValueError for what Monte Carlo would refuse."""
-        edge = Fields(value, keys_of(cls))
-        sources = edge.members("sources", keys_of(Asset), fewest=1)
-        columns = edge.members("columns", keys_of(ColumnLineage))
+        edge = Fields(value, cls)
+        sources = edge.members("sources", Asset, fewest=1)
+        columns = edge.members("columns", ColumnLineage)
         return cls(
-            destination=_asset(edge.member("destination", keys_of(Asset))),
+            destination=_asset(edge.member("destination", Asset)),
             sources=[_asset(source) for source in sources],
             columns=[
                 ColumnLineage(
                     name=column.name("name"),
                     sources=[
                         ColumnSource(source.place("source", len(sources)), source.name("name"))
-                        for source in column.members("sources", keys_of(ColumnSource))
+                        for source in column.members("sources", ColumnSource)
                     ],
                 )
                 for column in columns
@@ -260,7 +261,7 @@ class QueryLogRecord:
     @classmethod
     def from_json(cls, value: Any) -> QueryLogRecord:
         """Raises ValueError for what Monte Carlo would refuse."""
-        query = Fields(value, keys_of(cls))
+        query = Fields(value, cls)
         return cls(
             start_time=query.needed_moment("start_time"),
             end_time=query.needed_moment("end_time"),
@@ -287,13 +288,15 @@ RECORDS: dict[str, type[TableRecord] | type[LineageRecord] | type[QueryLogRecord
 }
 
 
-def keys_of(kind: Any) -> Sequence[str]:
-    """The keys of a record, or of an object within one, in their order."""
-    return kind._fields if hasattr(kind, "_fields") else tuple(kind.__dataclass_fields__)
+@cache
+def keys_of(kind: Any) -> KeysView[str]:
+    """The keys of a record, or of an object within one: a set, in their order. ``kind`` is its type."""
+    return dict.fromkeys(kind._fields if hasattr(kind, "_fields") else kind.__dataclass_fields__).keys()
 
 
-def _without_empty(record: Json) -> Json:
-    return {key: value for key, value in record.items() if value not in (None, "", [])}
+def known(values: Mapping[str, Any]) -> Json:
+    """The values without those that are None or an empty text: what is unknown stays out of a manifest."""
+    return {name: value for name, value in values.items() if value not in (None, "")}
 
 
 # --- reading strictly -----------------------------------------------------------------------------------
@@ -302,17 +305,17 @@ def _without_empty(record: Json) -> Json:
 class Fields:
     """One object of a record, read key by key. Null is the same as absent.
 
-    ``keys`` are all it may have; ``path`` is where in the record it stands, for messages. Every method raises
+    It may have the keys of ``kind`` only; ``path`` is where in the record it stands, for messages. Every method raises
     ValueError with a sentence that names the field and its value.
     """
 
-    def __init__(self, value: Any, keys: Sequence[str], path: str = "") -> None:
+    def __init__(self, value: Any, kind: type, path: str = "") -> None:
         if not isinstance(value, dict):
             raise _wrong(path or "the record", value, "an object")
-        if not value.keys() <= set(keys):
-            unknown = ", ".join(sorted(map(repr, value.keys() - set(keys))))
-            known = ", ".join(sorted(keys))
-            raise ValueError(f"{path or 'the record'} has {unknown}, which nothing reads; it may have {known}")
+        if not value.keys() <= keys_of(kind):
+            unknown = ", ".join(sorted(map(repr, value.keys() - keys_of(kind))))
+            allowed = ", ".join(sorted(keys_of(kind)))
+            raise ValueError(f"{path or 'the record'} has {unknown}, which nothing reads; it may have {allowed}")
         self._value, self._path = value, path
 
     def name(self, key: str) -> str:
@@ -372,16 +375,16 @@ class Fields:
             raise _wrong(self._at(key), found, A_MOMENT)
         return found
 
-    def members(self, key: str, keys: Sequence[str], fewest: int = 0) -> list[Fields]:
+    def members(self, key: str, kind: type, fewest: int = 0) -> list[Fields]:
         """The objects of a list."""
         found = self._optional(key, list, "a list") or []
         if len(found) < fewest:
             raise _wrong(self._at(key), found, f"a list of at least {fewest}")
-        return [Fields(each, keys, f"{self._at(key)}[{place}]") for place, each in enumerate(found)]
+        return [Fields(each, kind, f"{self._at(key)}[{place}]") for place, each in enumerate(found)]
 
-    def member(self, key: str, keys: Sequence[str]) -> Fields:
+    def member(self, key: str, kind: type) -> Fields:
         """The one object that must stand there."""
-        return Fields(self._value.get(key), keys, self._at(key))
+        return Fields(self._value.get(key), kind, self._at(key))
 
     def _optional(self, key: str, kind: type | tuple[type, ...], wanted: str) -> Any:
         found = self._value.get(key)

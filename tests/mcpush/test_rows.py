@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import pytest
-from mcpush.collect.rows import fetched, known, named_rows
+from mcpush.collect.rows import fetched, named_rows
+from mcpush.records import known
 
 
 class TableRow(NamedTuple):

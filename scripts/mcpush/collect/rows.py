@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from mcpush.interrupts import interruptible
-from mcpush.records import Json
 
 R = TypeVar("R", bound=NamedTuple)
 
@@ -64,8 +63,3 @@ def _maker(kind: type[R], names: list[str]) -> Callable[[Sequence[Any]], R]:
         return kind._make(default if place is None else row[place] for place, default in found)
 
     return make
-
-
-def known(values: Mapping[str, Any]) -> Json:
-    """The values without those that are None or an empty text, as ``extra`` of a query log holds them."""
-    return {name: value for name, value in values.items() if value not in (None, "")}

@@ -29,8 +29,7 @@ from connection import Warehouse, connect, explain
 from mcpush.collect.collector import Collector, Options, run_collect
 from mcpush.collect.filters import DATABASE, warn_of_narrow_filters
 from mcpush.collect.query_text import NO_DATABASE, NO_TEXT, add_text_limit, limited_text
-from mcpush.collect.rows import known
-from mcpush.records import QueryLogRecord, TimeRange
+from mcpush.records import QueryLogRecord, TimeRange, known
 from query_history import COUNTS_SQL, LATENCY, RETENTION, CountRow, HistoryRow, LoggedQuery, logged_queries
 
 # A user's name may be missing in the history; the directory may still know it.

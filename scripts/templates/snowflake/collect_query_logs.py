@@ -31,8 +31,7 @@ from connection import connect, explain, rows, timestamp
 from mcpush.collect.collector import Collector, Options, run_collect
 from mcpush.collect.filters import DATABASE_AND_SCHEMA, warn_of_narrow_filters
 from mcpush.collect.query_text import NO_DATABASE, NO_TEXT, add_text_limit, limited_text
-from mcpush.collect.rows import known
-from mcpush.records import QueryLogRecord, iso_utc
+from mcpush.records import QueryLogRecord, iso_utc, known
 from query_history import LONGEST_TEXT, REDACTED_TEXT, is_redacted
 from snowflake.connector import SnowflakeConnection
 
