@@ -7,7 +7,7 @@ the driver's errors.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Generic, NamedTuple, TypeVar
@@ -139,21 +139,28 @@ class SplitDatabase(Generic[T]):
 
         A schema that cannot be read, and a table that is too much by itself, are counted.
         """
-        last: Key | None = None
-        try:
-            for item in self.read(Part()):
-                last = self.key(item)
-                yield item
+        last, refusal = yield from self._as_far_as_it_goes(Part())
+        if refusal is None:
             return
-        except Exception as error:
-            if not self.is_too_much(error):
-                raise
         log.info("%s: too much for one query, going schema by schema", self.name)
         for schema in self.schemas():
             if last is None or schema > last[0]:
                 yield from self._readable(schema, self._schema(schema))
             elif schema == last[0]:
                 yield from self._readable(schema, self._ranges(schema, last[1]))
+
+    def _as_far_as_it_goes(self, part: Part) -> Generator[T, None, tuple[Key | None, Exception | None]]:
+        """The items of a part. Returns the last one's key, and the error if the part was too much."""
+        last = None
+        try:
+            for item in self.read(part):
+                last = self.key(item)
+                yield item
+        except Exception as error:
+            if not self.is_too_much(error):
+                raise
+            return last, error
+        return last, None
 
     def _readable(self, schema: str, items: Iterator[T]) -> Iterator[T]:
         try:
@@ -167,17 +174,10 @@ class SplitDatabase(Generic[T]):
         self.options.skip(UNREADABLE_SCHEMA, f"{self.name}.{place}: {error}")
 
     def _schema(self, schema: str) -> Iterator[T]:
-        last = None
-        try:
-            for item in self.read(Part(schema)):
-                last = self.key(item)[1]
-                yield item
-            return
-        except Exception as error:
-            if not self.is_too_much(error):
-                raise
-        log.info("%s.%s: too much for one query, going by ranges of names", self.name, schema)
-        yield from self._ranges(schema, last)
+        last, refusal = yield from self._as_far_as_it_goes(Part(schema))
+        if refusal is not None:
+            log.info("%s.%s: too much for one query, going by ranges of names", self.name, schema)
+            yield from self._ranges(schema, last[1] if last else None)
 
     def _ranges(self, schema: str, after: str | None) -> Iterator[T]:
         """The items behind a name (None: of all, which were too much), in ranges halved until they can be read."""
@@ -187,18 +187,13 @@ class SplitDatabase(Generic[T]):
             names = waiting.pop()
             if not names:
                 continue
-            last = None
-            try:
-                for item in self.read(Part(schema, names[0], names[-1])):
-                    last = self.key(item)[1]
-                    yield item
-            except Exception as error:
-                if not self.is_too_much(error):
-                    raise
-                rest = _behind(names, last)
-                if rest and len(names) == 1:
-                    self._skip(f"{schema}.{names[0]}", error)
-                    continue
+            last, refusal = yield from self._as_far_as_it_goes(Part(schema, names[0], names[-1]))
+            if refusal is None:
+                continue
+            rest = _behind(names, last[1] if last else None)
+            if rest and len(names) == 1:
+                self._skip(f"{schema}.{names[0]}", refusal)
+            else:
                 waiting += _halves(rest)
 
 
