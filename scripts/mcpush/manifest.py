@@ -33,10 +33,10 @@ from typing import Any, BinaryIO, cast
 from mcpush.errors import ConfigurationError
 from mcpush.files import open_new, partial_path, to_disk
 from mcpush.interrupts import stop_if_asked
-from mcpush.records import Json, TimeRange, iso_utc, parse_utc
+from mcpush.records import RECORDS, Json, TimeRange, iso_utc, parse_utc
 
 FORMAT_VERSION = 1
-FLOWS = ("metadata", "lineage", "query_logs")
+FLOWS = tuple(RECORDS)
 COMPRESSION = 6  # of gzip: level 9 takes three times as long for one hundredth less
 
 
