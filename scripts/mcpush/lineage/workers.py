@@ -23,7 +23,7 @@ import mcpush
 from mcpush.interrupts import stop_if_asked
 from mcpush.lineage.worker import Job, Ready, Settings, packed, receive
 from mcpush.sql.names import Schema
-from mcpush.sql.session import EXAMPLE_CHARACTERS, Extraction, Skip
+from mcpush.sql.session import Extraction, Skip
 
 # Statements a worker is given ahead, so that it never waits for the next.
 AHEAD = 16
@@ -107,11 +107,6 @@ class Pool:
         self._workers: list[_Worker] = []
         self._done: deque[tuple[int, Extraction]] = deque()
 
-    @property
-    def busy(self) -> int:
-        """How many jobs have been submitted and not yet answered."""
-        return sum(len(worker.jobs) for worker in self._workers) + len(self._done)
-
     def submit(self, job: Job) -> None:
         """Takes a job; waits while every worker has enough to do."""
         while True:
@@ -184,8 +179,7 @@ class Pool:
             raise RuntimeError(f"a process to read SQL in did not start: {sys.executable}")
         if worker.jobs:
             job = worker.jobs.popleft()
-            example = " ".join(job.text[: EXAMPLE_CHARACTERS * 2].split())[:EXAMPLE_CHARACTERS]
-            self._done.append((job.number, Extraction(skips=(Skip(reason, example),), defaults=job.defaults)))
+            self._done.append((job.number, Extraction(skips=(Skip.of(reason, job.text),), defaults=job.defaults)))
         if worker.jobs:
             successor = self._start()
             for job in worker.jobs:

@@ -68,6 +68,11 @@ class Skip:
     reason: str
     example: str
 
+    @classmethod
+    def of(cls, reason: str, text: str) -> Skip:
+        """The skip of a text: its beginning on one line is the example."""
+        return cls(reason, " ".join(text[: EXAMPLE_CHARACTERS * 2].split())[:EXAMPLE_CHARACTERS])
+
 
 @dataclass(frozen=True)
 class Extraction:
@@ -338,8 +343,7 @@ class _Script:
         for parts in (form.source, *form.more):
             source = self._form_name(parts, False)
             if source is not None:
-                held = self.temporaries.get(source)
-                sources.extend(held.reads if held is not None else (source,))
+                sources.extend(self._reads(source))
         self._keep([StatementLineage(target, tuple(sources), (), form.kind)], statement, statement.computed)
 
     def _form_name(self, parts: Parts, is_path: bool) -> TableName | None:
@@ -349,6 +353,11 @@ class _Script:
         if is_path or (len(parts) == 1 and ("/" in text or text.startswith("@"))):
             return self._namer.external(text)
         return self._namer.table(parts)
+
+    def _reads(self, name: TableName) -> Sequence[TableName]:
+        """The table itself; what it was made from if it is temporary."""
+        held = self.temporaries.get(name)
+        return held.reads if held is not None else (name,)
 
     def _unread(self, reason: str, statement: Statement) -> None:
         self._skip(reason, statement.source)
@@ -363,11 +372,7 @@ class _Script:
     def _add_names(self, statement: Statement, is_cut: bool) -> None:
         target, sources = unparsed.table_names(statement, is_cut)
         names = [self._namer.table(parts) for parts in sources]
-        reads: dict[TableName, None] = {}
-        for name in names:
-            held = self.temporaries.get(name)
-            for read in held.reads if held is not None else (name,):
-                reads.setdefault(read)
+        reads = dict.fromkeys(read for name in names for read in self._reads(name))
         if target or reads:
             is_temporary = unparsed.is_temporary(statement)
             into = self._namer.created(target, is_temporary=is_temporary) if target else None
@@ -378,7 +383,7 @@ class _Script:
             self._keep([found], statement, statement.computed)
 
     def _skip(self, reason: str, text: str) -> None:
-        self.skips.append(Skip(reason, " ".join(text[: EXAMPLE_CHARACTERS * 2].split())[:EXAMPLE_CHARACTERS]))
+        self.skips.append(Skip.of(reason, text))
 
 
 def _without_computed(lineage: StatementLineage, computed: str) -> StatementLineage | None:
