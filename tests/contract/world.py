@@ -1,0 +1,109 @@
+"""The neutral world that every warehouse is filled with: few tables, each there for a reason.
+
+From a harness and a moment to a ``Model``. No two numbers, times or texts in it are equal, so that a value taken from
+the wrong column or row is noticed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from itertools import count
+
+from tests.warehouses.harness import Harness
+from tests.warehouses.model import Column, ColumnType, Model, Path, Query, Table
+
+MIB = 1024 * 1024
+# What a window of any warehouse may end before: no system view lags more.
+LONGEST_LATENCY = timedelta(hours=4)
+ODD_NAME = 'Übergröße\'s "best" of 100%.v2 \\ `x`; --'
+COLUMN_TYPES: tuple[ColumnType, ...] = ("integer", "decimal", "text", "timestamp", "boolean")
+
+
+def world(harness: Harness, now: datetime | None = None) -> Model:
+    """Tables and views in two schemas of each database, names with special characters, and an hour of queries."""
+    now = (now or datetime.now(timezone.utc)).replace(microsecond=0)
+    until = (now - LONGEST_LATENCY).replace(minute=0, second=0)
+    model = Model(now, until - timedelta(hours=1), until, tuple(_tables(harness, now)))
+    return replace(model, queries=tuple(_queries(harness, model)))
+
+
+def odd(harness: Harness, word: str = "") -> str:
+    """The nearest legal name to one with every special character."""
+    return harness.legal_name(f"{word}{ODD_NAME}")
+
+
+def _tables(harness: Harness, now: datetime) -> list[Table]:
+    numbers = count(1)
+    legal = harness.legal_name
+    tables = []
+    for database in harness.databases:
+        # Upper and lower case, and letters of other alphabets, sort differently under every collation.
+        for schema in (legal("sales"), odd(harness, "Schema ")):
+            paths = [(database, schema, legal(name)) for name in ("orders", "Zebra", "_copy", "éclair")]
+            paths.append((database, schema, odd(harness)))
+            plain = [_table(harness, path, now, next(numbers)) for path in paths]
+            tables += plain
+            tables += [_view(harness, legal(f"v_{n}"), table, now, next(numbers)) for n, table in enumerate(plain[-2:])]
+    return tables
+
+
+def _table(harness: Harness, path: Path, now: datetime, number: int) -> Table:
+    names = [harness.legal_name(f"c{number}_{kind}") for kind in COLUMN_TYPES] + [odd(harness, f"c{number} ")]
+    columns = tuple(
+        Column(name, kind, f"comment {number}.{at}" if at % 2 else None)
+        for at, (name, kind) in enumerate(zip(names, (*COLUMN_TYPES, "text"), strict=True))
+    )
+    return Table(
+        path,
+        columns,
+        created=now - timedelta(days=100 + number, seconds=number),
+        comment=f'table {number}: it\'s "quoted", 100 % \\n' if number % 2 else None,
+        rows=1000 + number,
+        size=(2000 + number) * MIB,
+        modified=now - timedelta(days=2, minutes=number, seconds=number % 7 + 1),
+    )
+
+
+def _view(harness: Harness, name: str, source: Table, now: datetime, number: int) -> Table:
+    database, schema, _ = source.path
+    columns = tuple(Column(column.name, column.type) for column in source.columns)
+    created = now - timedelta(days=50 + number, seconds=number)
+    return Table((database, schema, name), columns, created, source=source.path)
+
+
+def _queries(harness: Harness, model: Model) -> list[Query]:
+    tables = [table for table in model.tables if not table.is_view]
+    first, last = tables[0], tables[-1]
+    same_database = [table.path for table in tables if table.path[0] == first.path[0]]
+    queries = []
+    numbers = count(1)
+
+    def add(minute: float, path: Path, user: str, **more: object) -> None:
+        number = next(numbers)
+        start = model.since + timedelta(minutes=minute, seconds=number)
+        rows = None if "error" in more else 300 + number
+        query = Query(number, 70 + number % 3, user, start, 10 + number, path, rows=rows, **more)  # type: ignore[arg-type]
+        queries.append(query)
+
+    add(1, first.path, "ana")
+    add(5, last.path, "Björn O'Neil")
+    # From and into a name with special characters, between schemas; the columns have the source's names.
+    for minute, (source, target) in enumerate(_writes(tables, same_database), 10):
+        add(minute, source, "etl", target=target)
+    add(30, first.path, "etl", target=same_database[2], error='division by zero: it\'s "bad"')
+    add(40, first.path, "ana", error="statement aborted")
+    # Ended at the very start of the window, which is in it, and at its very end, which is not.
+    queries.append(Query(901, 90, "edge", model.since - timedelta(seconds=31), 31, first.path, rows=41))
+    queries.append(Query(902, 91, "edge", model.until - timedelta(seconds=32), 32, first.path, rows=42))
+    queries.append(Query(903, 92, "edge", model.until - timedelta(seconds=34), 33, first.path, rows=43))
+    return queries
+
+
+def _writes(tables: list[Table], paths: list[Path]) -> list[tuple[Path, Path]]:
+    """(source, target): plain into plain, odd into plain, plain into odd in the other schema."""
+    by_schema: dict[str, list[Path]] = {}
+    for path in paths:
+        by_schema.setdefault(path[1], []).append(path)
+    plain, special = by_schema.values()
+    return [(plain[0], plain[1]), (plain[4], plain[2]), (special[0], special[4])]
