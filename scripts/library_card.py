@@ -1,12 +1,13 @@
 """Generates references/library.md: what collect scripts import from the library, with signatures and first sentences.
 
-The card lists the names that at least three quarters of the template folders import from ``mcpush``. It leaves out:
+The card lists the names that both example folders, Snowflake's and Redshift's, import from ``mcpush``. What only one of
+them needs is described in references/writing-a-collector.md. Other folders do not change the card. It leaves out:
 
-- what only push scripts import: they are the same in every folder;
-- what reads SQL texts: it has an example in the Snowflake folder, text_lineage.py;
+- what push scripts import: they are the same in every folder;
+- what reads SQL texts: text_lineage.py in the Snowflake folder shows its use;
 - the record types: references/manifest.md describes their fields.
 
-A class is listed with the documented methods and properties that these folders use. Sources are parsed, never imported.
+A class is listed with the documented methods and properties that both folders use. Sources are parsed, never imported.
 
     python scripts/library_card.py --check    exits 1 if the card differs, or if there is nothing to list
     python scripts/library_card.py --write    writes the card
@@ -18,14 +19,13 @@ import argparse
 import ast
 import re
 import sys
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
 
 from folders import bundle
 
+EXAMPLES = ("snowflake", "redshift")
 CARD = bundle.SCRIPTS.parent / "references" / "library.md"
 HEAD = """# The library's card
 
@@ -34,7 +34,6 @@ Open this when a collect script needs a function of the library, `mcpush`. Gener
 Not here: fields of records (`manifest.md`), and lineage from SQL texts (`text_lineage.py` of Snowflake's folder).
 """
 Definition = ast.ClassDef | ast.FunctionDef | ast.Assign
-T = TypeVar("T")
 Imported = tuple[str, str]  # module and name
 
 
@@ -67,15 +66,12 @@ def own_sources(folder: Path) -> Iterator[str]:
 
 
 def common_usage(templates: Path) -> Usage:
-    """What nearly all template folders use."""
-    each = [usage(own_sources(folder)) for folder in bundle.warehouses(templates)]
-    return Usage(common([found.names for found in each]), common([found.attributes for found in each]))
-
-
-def common(sets: list[set[T]]) -> set[T]:
-    """What is in at least three quarters of the sets."""
-    counts = Counter(item for each in sets for item in each)
-    return {item for item, count in counts.items() if count * 4 >= len(sets) * 3}
+    """What all example folders use; nothing if one of them is missing."""
+    each = [usage(own_sources(templates / name)) for name in EXAMPLES]
+    return Usage(
+        set.intersection(*(found.names for found in each)),
+        set.intersection(*(found.attributes for found in each)),
+    )
 
 
 # --- where it is defined ---------------------------------------------------------------------------------
@@ -260,7 +256,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     used = common_usage(bundle.TEMPLATES)
     if not used.names:
-        print("nothing to list: no template folder imports anything from the library", file=sys.stderr)
+        print("nothing to list: the example folders import nothing from the library", file=sys.stderr)
         return 1
     text = card(bundle.LIBRARY, used)
     if arguments.write:

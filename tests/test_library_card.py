@@ -197,15 +197,16 @@ EXPECTED = """
 
 @pytest.fixture
 def scripts(tmp_path: Path) -> Path:
-    """A bundle with the library above, and four folders that import the same from it."""
+    """A bundle with the library above, the two example folders, which import the same from it, and another one."""
     scripts = tmp_path / "scripts"
     shutil.copytree(SCRIPTS / "folders", scripts / "folders", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(SCRIPTS / "library_card.py", scripts)
     shared = {"push_metadata.py": "from mcpush.push import of_push_scripts_only\n"}
     files = LIBRARY | {f"templates/_shared/{name}": text for name, text in shared.items()}
-    for warehouse in "abcd":
+    for warehouse in ("snowflake", "redshift"):
         files |= {f"templates/{warehouse}/{name}": text for name, text in shared.items()}
         files[f"templates/{warehouse}/collect_metadata.py"] = IMPORTS
+    files["templates/other/collect_metadata.py"] = "from mcpush.collect.reading import SECOND\n"
     for name, text in files.items():
         (scripts / name).parent.mkdir(parents=True, exist_ok=True)
         (scripts / name).write_text(text, encoding="utf-8")
@@ -227,11 +228,10 @@ def test_the_card_has_signatures_and_first_sentences(scripts: Path) -> None:
     assert made_card(scripts) == EXPECTED
 
 
-def test_what_three_quarters_of_the_folders_import_is_listed(scripts: Path) -> None:
+def test_only_what_both_example_folders_import_is_listed(scripts: Path) -> None:
     shortened = IMPORTS.replace(" Column,", "").replace("options.since", "options")
-    (scripts / "templates/a/collect_metadata.py").write_text(shortened, encoding="utf-8")
-    assert made_card(scripts) == EXPECTED
-    (scripts / "templates/b/collect_metadata.py").write_text(shortened, encoding="utf-8")
+    (scripts / "templates/redshift/connection.py").write_text("from mcpush.records import Tag\n", encoding="utf-8")
+    (scripts / "templates/snowflake/collect_metadata.py").write_text(shortened, encoding="utf-8")
     without_column, _, _ = EXPECTED.partition("\n## records")
     assert made_card(scripts) == without_column.replace("  - `.since`: The start\n", "")
 
@@ -265,5 +265,5 @@ def test_a_name_that_the_library_does_not_have_is_an_error(scripts: Path) -> Non
 def test_a_bundle_that_uses_nothing_of_the_library_is_no_bundle(scripts: Path) -> None:
     shutil.rmtree(scripts / "templates")
     run = library_card(scripts, "--check")
-    message = "nothing to list: no template folder imports anything from the library\n"
+    message = "nothing to list: the example folders import nothing from the library\n"
     assert (run.returncode, run.stderr) == (1, message)
