@@ -20,19 +20,19 @@ class PushIngestionError(Exception):
 
 
 class ConfigurationError(PushIngestionError):
-    """Wrong usage, a missing variable, an unusable file. Nothing was attempted."""
+    """Exit code 2: wrong usage, a missing variable, an unusable file. Nothing was attempted."""
 
     exit_code = 2
 
 
 class RefusedError(PushIngestionError):
-    """The other side knows who asks and says no: credentials, role, key scope."""
+    """Exit code 3: credentials, role or key scope are refused."""
 
     exit_code = 3
 
 
 class UnavailableError(PushIngestionError):
-    """The other side does not answer, also after retries. The same command can be run again later."""
+    """Exit code 4: no answer, also after retries. The same command can be run again later."""
 
     exit_code = 4
 

@@ -46,9 +46,9 @@ def stop_if_asked() -> None:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """A signal ends what is done in this block at once, with Terminated. For a driver's call, which may take long.
+    """For a driver's call: a signal ends it at once.
 
-    Terminated also replaces whatever a driver made of it: an error of its own, or nothing.
+    Raises Terminated then, whatever the driver made of the signal: an error of its own, or nothing.
     """
     global _may_interrupt
     if threading.current_thread() is not threading.main_thread():

@@ -62,7 +62,7 @@ TABLE_TYPES = ("TABLE", "VIEW")
 
 
 class Column(NamedTuple):
-    """A column of a table or view: its name, and its full type as the warehouse writes it."""
+    """A column of a table or view. Its name, and its full type as the warehouse writes it."""
 
     name: str
     type: str
@@ -140,7 +140,7 @@ AssetKey = tuple[str, str, str]  # database, schema and name, as the catalog spe
 
 
 class Asset(NamedTuple):
-    """A table, view or place outside the warehouse; ``type`` is one of ASSET_TYPES."""
+    """A table, view or external place; ``type`` is one of ASSET_TYPES."""
 
     type: str
     database: str
@@ -153,7 +153,7 @@ class Asset(NamedTuple):
 
     @property
     def is_external(self) -> bool:
-        """A stage may have the name of the table that it fills."""
+        """Whether it is outside the warehouse. A stage may have the name of the table that it fills."""
         return self.type == "EXTERNAL"
 
     def __str__(self) -> str:
@@ -295,7 +295,7 @@ def keys_of(kind: Any) -> KeysView[str]:
 
 
 def known(values: Mapping[str, Any]) -> Json:
-    """The values without those that are None or an empty text: what is unknown stays out of a manifest."""
+    """The values without None and empty texts. What is unknown stays out of a manifest."""
     return {name: value for name, value in values.items() if value not in (None, "")}
 
 

@@ -23,7 +23,7 @@ _registered: set[str] = set()
 
 
 def register_secret(value: str | None) -> None:
-    """Remember a secret that does not come from an environment variable."""
+    """Mask a secret that is in no environment variable."""
     if value and len(value.strip()) >= SHORTEST_REGISTERED:
         _registered.add(value)
 

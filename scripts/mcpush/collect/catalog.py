@@ -34,7 +34,7 @@ NO_VIEW_TEXT = "view text not visible"
 def read_or_skip(
     options: Options, reason: str, read: Callable[[], T], is_unreadable: IsError, describe: Describe = str
 ) -> T | None:
-    """What ``read`` returns; None, and counted under the reason, when it cannot be read."""
+    """What ``read`` returns; None, and counted under ``reason``, if unreadable."""
     try:
         return read()
     except Exception as error:
@@ -79,10 +79,9 @@ def each_readable(
     refusal: Callable[[list[str]], PushIngestionError],
     message: Describe = str,
 ) -> Iterator[T]:
-    """What ``read`` yields of each database. One that cannot be read is counted, and the others go on.
+    """What ``read`` yields; counts unreadable databases, raises ``refusal(messages)`` if all are.
 
-    Raises ``refusal``, given the message of each database, when there are databases and none can be read: an empty
-    manifest would look like an empty warehouse.
+    An empty manifest would look like an empty warehouse. Without any database nothing is raised.
     """
     readable, refusals = 0, []
     for database in databases:

@@ -49,19 +49,19 @@ class Options:
     skipped_examples: dict[str, str] = field(default_factory=dict)
 
     def skip(self, reason: str, example: str = "", count: int = 1) -> None:
-        """Count what could not be read, by reason, with the first example: nothing passes silently."""
+        """Count what could not be read, by reason. Keeps the first example: nothing passes silently."""
         self.skipped[reason] = self.skipped.get(reason, 0) + count
         if example and reason not in self.skipped_examples:
             self.skipped_examples[reason] = redact(example)[:LONGEST_EXAMPLE]
 
     @property
     def since(self) -> datetime:
-        """The start of the window, included. Raises ConfigurationError in a flow without one."""
+        """Start of the window, included. Raises ConfigurationError in a flow without one."""
         return self._window().start
 
     @property
     def until(self) -> datetime:
-        """The end of the window, excluded. Raises ConfigurationError in a flow without one."""
+        """End of the window, excluded. Raises ConfigurationError in a flow without one."""
         return self._window().end
 
     def _window(self) -> TimeRange:

@@ -28,7 +28,7 @@ class Scope(Enum):
 
 @dataclass(frozen=True)
 class ErrorCase:
-    """One kind of error. It applies to an error that meets all conditions given.
+    """One kind of error; all given conditions must hold.
 
     ``codes`` are error numbers or SQLSTATEs, ``starts`` beginnings of codes that are text; ``words`` are parts of the
     message, one of which it has, and ``without`` parts of which it has none, case ignored; ``types`` are exception
@@ -58,7 +58,7 @@ class ErrorCase:
 
 @dataclass(frozen=True)
 class ErrorTable:
-    """Errors of one source, named at the start of each message. The first case that applies counts."""
+    """Errors of one source; the first case that applies counts. ``source`` starts each message."""
 
     source: str
     cases: tuple[ErrorCase, ...]
@@ -67,7 +67,7 @@ class ErrorTable:
 
 @dataclass(frozen=True)
 class DriverError:
-    """An error as a folder has read it: by which table it is judged, its code (None: it has none), its text."""
+    """An error as a folder has read it. ``table`` is what it is judged by; ``code`` is None if it has none."""
 
     table: ErrorTable
     error: BaseException
@@ -80,7 +80,7 @@ class DriverError:
 
 
 def explained(found: DriverError | None) -> PushIngestionError | None:
-    """The error that ends the run, with its remedy; None for an error that is not the driver's."""
+    """The error that ends the run; None if it is not the driver's."""
     if found is None:
         return None
     case = found.case
@@ -88,5 +88,5 @@ def explained(found: DriverError | None) -> PushIngestionError | None:
 
 
 def has_scope(found: DriverError | None, *scopes: Scope) -> bool:
-    """Whether it is the driver's error, and prevents no more than one of these."""
+    """Whether it is the driver's, with one of these scopes."""
     return found is not None and found.case.scope in scopes

@@ -69,7 +69,7 @@ DATABASE_AND_SCHEMA = KnownOfQueries(2, ("*",), "chooses no query", "excludes no
 
 
 def warn_of_narrow_filters(filters: Filters, of_queries: KnownOfQueries) -> None:
-    """Warn about patterns that name more than a query log knows of a query."""
+    """Warn of patterns that name more than a query log knows: DATABASE, or DATABASE_AND_SCHEMA."""
     options = (("--include", filters.include, of_queries.included), ("--exclude", filters.exclude, of_queries.excluded))
     for option, patterns, effect in options:
         for pattern in patterns:

@@ -13,7 +13,7 @@ LONGEST_TEXT = 1_000_000  # characters; a request takes 1 MB of gzip, and SQL sh
 
 
 def add_text_limit(parser: argparse.ArgumentParser, kept: int | None = None) -> None:
-    """``kept`` is how many characters the warehouse keeps of a text; None when it keeps all."""
+    """Add ``--max-query-text``. ``kept`` is how many characters the warehouse keeps of a text; None if all."""
     default = "default and most, since the warehouse keeps no more" if kept else "default"
     parser.add_argument(
         "--max-query-text",
@@ -25,7 +25,7 @@ def add_text_limit(parser: argparse.ArgumentParser, kept: int | None = None) -> 
 
 
 def limited_text(text: str, query_id: str, options: Options, kept: int | None = None) -> str:
-    """The text; one that is too long is cut, counted, and ends in a mark.
+    """The text, cut and counted if it is too long. A cut text ends in a mark.
 
     A text of exactly the length that the warehouse keeps is taken as cut by it: it does not tell.
     """

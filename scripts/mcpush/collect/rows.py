@@ -13,7 +13,7 @@ R = TypeVar("R", bound=NamedTuple)
 
 @dataclass(frozen=True)
 class Rows(Generic[R]):
-    """The rows of a result, to be read once. ``columns`` are the names that the result has, in lower case."""
+    """Rows of a result, read once. ``columns`` are the names that the result has, in lower case."""
 
     columns: Sequence[str]
     rows: Iterator[R]
@@ -29,7 +29,7 @@ class Cursor(Protocol):
 
 
 def fetched(cursor: Cursor, size: int) -> Iterator[Sequence[Any]]:
-    """The rows of a cursor, asked for ``size`` at a time. A signal interrupts the driver's call only."""
+    """Rows of a cursor, fetched ``size`` at a time. A signal interrupts the driver's call only."""
     while True:
         with interruptible():
             batch = cursor.fetchmany(size)
@@ -39,7 +39,7 @@ def fetched(cursor: Cursor, size: int) -> Iterator[Sequence[Any]]:
 
 
 def named_rows(kind: type[R], columns: Iterable[str], rows: Iterable[Sequence[Any]]) -> Rows[R]:
-    """Rows of the NamedTuple ``kind``, each field filled from the column of its name, in any order and case.
+    """Rows as the NamedTuple ``kind``, each field from the column of its name. Columns have any order and case.
 
     Fields and columns have to be the same. But a ``kind`` whose fields have defaults picks from a result that grows, as
     that of SHOW does: it ignores further columns, and a field with a default needs no column. Raises ValueError.

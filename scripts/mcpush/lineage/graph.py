@@ -144,7 +144,7 @@ class Target(Generic[N]):
         return made
 
     def record(self: Target[Asset]) -> LineageRecord:
-        """The manifest record (references/manifest.md)."""
+        """The manifest's record."""
         places = {key: place for place, key in enumerate(self.sources)}
         return LineageRecord(
             self.asset,
@@ -165,7 +165,7 @@ LineageTarget = Target[Asset]
 
 
 def merge_by_target(found: Iterable[Target[N]]) -> dict[Key, Target[N]]:
-    """Each target once, by its key, with all that was found about it. The first one's origin stays."""
+    """Each target once, with all that was found about it. The first one's origin stays."""
     known: dict[Key, Target[N]] = {}
     for target in found:
         held = known.setdefault(target.asset.key, target)
@@ -191,7 +191,7 @@ def merge_into_stream(found: Iterable[Target[N]], known: dict[Key, Target[N]]) -
 
 
 def missing_tables(targets: Iterable[Target[N]], exists: Callable[[N], bool]) -> list[N]:
-    """The assets that were written into but do not exist. Assets outside the warehouse always exist."""
+    """Assets that were written into but do not exist. Assets outside the warehouse always exist."""
     return [target.asset for target in targets if not (target.asset.is_external or exists(target.asset))]
 
 
@@ -267,5 +267,5 @@ def external_asset(path: str) -> Asset:
 
 
 def listed(record: LineageRecord) -> str:
-    """A record as ``--list`` prints it: the target's full name, and how much leads to it."""
+    """A record as ``--list`` prints it. The target's full name, and how much leads to it."""
     return f"{record.destination} <- {len(record.sources)} sources, {len(record.columns)} columns ({record.origin})"

@@ -26,24 +26,13 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterable, Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from itertools import chain, groupby
 from typing import NamedTuple
 
-from access_history import (
-    ACCESS_SQL,
-    CUT_MARKS,
-    MOVES_SQL,
-    NOT_AN_ASSET,
-    AccessRow,
-    MoveRow,
-    asset_of,
-    asset_type,
-    path_asset,
-    skip_temporary_stages,
-)
-from connection import SHOW_ROW_CAP, connect, explain, is_unanswered, is_unreadable, rows, timestamp
+from access_history import ACCESS_SQL, CUT_MARKS, MOVES_SQL, AccessRow, MoveRow, asset_of, asset_type
+from connection import connect, explain, is_unreadable, rows, timestamp
 from mcpush.collect.catalog import read_or_skip
 from mcpush.collect.collector import Collector, Options, run_collect
 from mcpush.console import log
@@ -58,13 +47,11 @@ from mcpush.lineage.graph import (
     merge_into_stream,
     missing_tables,
 )
-from mcpush.lineage.query_log import FullName, LoggedStatement, statement_lineage
 from mcpush.lineage.schema_manifest import add_schema_argument, schema_of
 from mcpush.records import Asset, AssetKey, LineageRecord
-from mcpush.sql import Defaults, Schema, TableName
-from query_history import LONGEST_TEXT, REDACTED_TEXT, is_redacted
 from snowflake.connector import SnowflakeConnection
 from snowflake.connector.errors import ProgrammingError
+from text_lineage import dynamic_tables, statements
 
 # --- SQL ------------------------------------------------------------------------------------------------
 
@@ -129,50 +116,6 @@ class DependencyRow(NamedTuple):
     source_domain: str
 
 
-# The statement that made each dynamic table. Of refreshes, ACCESS_HISTORY holds only those that a statement asked for.
-# https://docs.snowflake.com/en/sql-reference/sql/show-dynamic-tables
-DYNAMIC_TABLES_SQL = "SHOW DYNAMIC TABLES IN ACCOUNT"
-
-
-class DynamicTableRow(NamedTuple):
-    """What is read of the command's answer. ``text`` is NULL for those that this role may not monitor."""
-
-    database_name: str
-    schema_name: str
-    name: str
-    text: str | None = None
-
-
-# Only statements that can write, with what a session's later ones depend on (USE, temporary tables).
-# https://docs.snowflake.com/en/sql-reference/account-usage/query_history
-STATEMENTS_SQL = """
-SELECT
-    QUERY_ID AS query_id,
-    QUERY_TEXT AS query_text,
-    SESSION_ID AS session_id,
-    DATABASE_NAME AS database,
-    SCHEMA_NAME AS schema,
-    START_TIME AS start_time
-FROM SNOWFLAKE.ACCOUNT_USAGE.QUERY_HISTORY
-WHERE START_TIME >= CAST(? AS TIMESTAMP_LTZ)
-    AND START_TIME < CAST(? AS TIMESTAMP_LTZ)
-    AND UPPER(EXECUTION_STATUS) = 'SUCCESS'
-    AND COALESCE(QUERY_TYPE, 'UNKNOWN') NOT IN ('SELECT', 'SHOW', 'DESCRIBE')
-ORDER BY START_TIME, QUERY_ID
-"""
-
-
-class StatementRow(NamedTuple):
-    """A row of STATEMENTS_SQL."""
-
-    query_id: str
-    query_text: str | None
-    session_id: int
-    database: str | None
-    schema: str | None
-    start_time: datetime
-
-
 LATENCY = timedelta(hours=3)  # pages of ACCESS_HISTORY and OBJECT_DEPENDENCIES
 RETENTION = timedelta(days=365)  # page of ACCESS_HISTORY
 # The views know when a statement started, and show it after it has ended: the window is opened this much earlier, for
@@ -183,11 +126,6 @@ OVERLAP = timedelta(hours=6)
 NO_ACCESS_HISTORY = "ACCESS_HISTORY not readable: lineage read from query text, less certain"
 EMPTY_ACCESS_HISTORY = "ACCESS_HISTORY without a row: lineage read from query text, less certain"
 NO_DEPENDENCIES = "view lineage not readable (SNOWFLAKE.ACCOUNT_USAGE.OBJECT_DEPENDENCIES)"
-NO_DYNAMIC_TABLES = "dynamic tables not readable (SHOW DYNAMIC TABLES)"
-NO_DYNAMIC_TEXT = "text of a dynamic table not visible (MONITOR)"
-OTHER_DYNAMIC_NAME = "text of a dynamic table has another table's name (renamed or cloned)"
-CAPPED_DYNAMIC_TABLES = f"dynamic tables beyond the {SHOW_ROW_CAP} rows that SHOW answers"
-NO_TEXTS = "query text not readable (SNOWFLAKE.ACCOUNT_USAGE.QUERY_HISTORY)"
 NO_MOVES = "renamed and swapped tables cannot be told (OBJECT_MODIFIED_BY_DDL of ACCESS_HISTORY not readable)"
 NO_CATALOG = "tables that are gone cannot be told (SNOWFLAKE.ACCOUNT_USAGE.TABLES not readable)"
 GONE = "destination that the catalog no longer has (renamed, dropped, temporary)"
@@ -351,71 +289,6 @@ def dependencies(connection: SnowflakeConnection, kind: str, options: Options) -
             yield target
 
 
-# --- from texts ------------------------------------------------------------------------------------------
-
-
-def dynamic_tables(connection: SnowflakeConnection, schema: Schema, options: Options) -> Iterator[LineageTarget]:
-    """Dynamic tables with the tables and columns that their definitions read."""
-    read = partial(rows, connection, DynamicTableRow, DYNAMIC_TABLES_SQL)
-    found = read_or_skip(options, NO_DYNAMIC_TABLES, read, is_unanswered)
-    tables = {(row.database_name, row.schema_name, row.name): row.text for row in found or ()}
-    for key in (key for key, text in tables.items() if not text):
-        options.skip(NO_DYNAMIC_TEXT, ".".join(key))
-    if len(tables) >= SHOW_ROW_CAP:
-        options.skip(CAPPED_DYNAMIC_TABLES)
-    texts = (LoggedStatement(text, defaults=Defaults(*key[:2])) for key, text in tables.items() if text)
-    complete = partial(full_name, options)
-    for target in statement_lineage(
-        texts, "snowflake", complete, options.skip, schema=schema, origin="dynamic_table_text"
-    ):
-        if target.asset.key in tables:
-            yield target
-        else:  # renamed or cloned: the text is that of the first table
-            options.skip(OTHER_DYNAMIC_NAME, str(target.asset))
-
-
-def statements(connection: SnowflakeConnection, schema: Schema, options: Options) -> Iterator[LineageTarget]:
-    """What the statements of the window write, temporary tables resolved within their session."""
-
-    def is_skippable(error: BaseException) -> bool:
-        # Where nothing at all may be read, an empty manifest would pass for an account without lineage.
-        return is_unreadable(error) and NO_DEPENDENCIES not in options.skipped
-
-    read = partial(rows, connection, StatementRow, STATEMENTS_SQL, _window(options))
-    logged = logged_statements(read_or_skip(options, NO_TEXTS, read, is_skippable) or (), options)
-    yield from statement_lineage(logged, "snowflake", partial(full_name, options), options.skip, schema=schema)
-
-
-def logged_statements(found: Iterable[StatementRow], options: Options) -> Iterator[LoggedStatement]:
-    for row in found:
-        if not row.query_text or is_redacted(row.query_text):
-            options.skip(REDACTED_TEXT, row.query_id)
-            continue
-        yield LoggedStatement(
-            row.query_text,
-            session=str(row.session_id),
-            defaults=Defaults(row.database, row.schema),
-            at=row.start_time,
-            is_truncated=len(row.query_text) >= LONGEST_TEXT,
-        )
-
-
-def full_name(options: Options, table: TableName) -> FullName | None:
-    """The asset that a name in a statement stands for; None, and counted, when its database or schema is unknown."""
-    if table.is_external and "://" in table.name:
-        path = path_asset(table.name)
-        return FullName(path) if path else None
-    if table.is_external and table.name.startswith("@"):  # @DB.SCHEMA.STAGE/path: ACCESS_HISTORY names the stage
-        parts = [part.upper() for part in table.name[1:].partition("/")[0].split(".")]
-        if len(parts) == 3 and '"' not in table.name:
-            stage = skip_temporary_stages(Asset(table.kind, *parts), options)
-            return FullName(stage) if stage else None
-    if table.database and table.schema:
-        return FullName(Asset(table.kind, table.database, table.schema, table.name))
-    options.skip(NOT_AN_ASSET, f"{table.kind} {table.name}")
-    return None
-
-
 # --- all of it -------------------------------------------------------------------------------------------
 
 
@@ -435,7 +308,10 @@ def edges(connection: SnowflakeConnection, options: Options) -> Iterator[Lineage
     else:
         views = merge_by_target(dependencies(connection, "VIEW", options))
         known.keys.update(target.asset.key for target in views.values())
-        found = chain(statements(connection, schema, options), dynamic.values(), views.values())
+        # Where nothing at all may be read, an empty manifest would pass for an account without lineage.
+        is_required = NO_DEPENDENCIES in options.skipped
+        written = statements(connection, schema, _window(options), options, is_required)
+        found = chain(written, dynamic.values(), views.values())
         # The texts themselves contain renames and swaps.
         yield from as_they_are_now(merge_by_target(found).values(), [], known, options)
 

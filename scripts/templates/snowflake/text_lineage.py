@@ -1,0 +1,135 @@
+"""Lineage from texts: the definitions of dynamic tables, and the statements that QUERY_HISTORY holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from functools import partial
+from typing import NamedTuple
+
+from access_history import NOT_AN_ASSET, path_asset, skip_temporary_stages
+from connection import SHOW_ROW_CAP, is_unanswered, is_unreadable, rows
+from mcpush.collect.catalog import read_or_skip
+from mcpush.collect.collector import Options
+from mcpush.lineage.graph import LineageTarget
+from mcpush.lineage.query_log import FullName, LoggedStatement, statement_lineage
+from mcpush.records import Asset
+from mcpush.sql import Defaults, Schema, TableName
+from query_history import LONGEST_TEXT, REDACTED_TEXT, is_redacted
+from snowflake.connector import SnowflakeConnection
+
+# The statement that made each dynamic table. Of refreshes, ACCESS_HISTORY holds only those that a statement asked for.
+# https://docs.snowflake.com/en/sql-reference/sql/show-dynamic-tables
+DYNAMIC_TABLES_SQL = "SHOW DYNAMIC TABLES IN ACCOUNT"
+
+
+class DynamicTableRow(NamedTuple):
+    """What is read of the command's answer. ``text`` is NULL for those that this role may not monitor."""
+
+    database_name: str
+    schema_name: str
+    name: str
+    text: str | None = None
+
+
+# Only statements that can write, with what a session's later ones depend on (USE, temporary tables).
+# https://docs.snowflake.com/en/sql-reference/account-usage/query_history
+STATEMENTS_SQL = """
+SELECT
+    QUERY_ID AS query_id,
+    QUERY_TEXT AS query_text,
+    SESSION_ID AS session_id,
+    DATABASE_NAME AS database,
+    SCHEMA_NAME AS schema,
+    START_TIME AS start_time
+FROM SNOWFLAKE.ACCOUNT_USAGE.QUERY_HISTORY
+WHERE START_TIME >= CAST(? AS TIMESTAMP_LTZ)
+    AND START_TIME < CAST(? AS TIMESTAMP_LTZ)
+    AND UPPER(EXECUTION_STATUS) = 'SUCCESS'
+    AND COALESCE(QUERY_TYPE, 'UNKNOWN') NOT IN ('SELECT', 'SHOW', 'DESCRIBE')
+ORDER BY START_TIME, QUERY_ID
+"""
+
+
+class StatementRow(NamedTuple):
+    """A row of STATEMENTS_SQL."""
+
+    query_id: str
+    query_text: str | None
+    session_id: int
+    database: str | None
+    schema: str | None
+    start_time: datetime
+
+
+NO_DYNAMIC_TABLES = "dynamic tables not readable (SHOW DYNAMIC TABLES)"
+NO_DYNAMIC_TEXT = "text of a dynamic table not visible (MONITOR)"
+OTHER_DYNAMIC_NAME = "text of a dynamic table has another table's name (renamed or cloned)"
+CAPPED_DYNAMIC_TABLES = f"dynamic tables beyond the {SHOW_ROW_CAP} rows that SHOW answers"
+NO_TEXTS = "query text not readable (SNOWFLAKE.ACCOUNT_USAGE.QUERY_HISTORY)"
+
+
+def dynamic_tables(connection: SnowflakeConnection, schema: Schema, options: Options) -> Iterator[LineageTarget]:
+    """Dynamic tables with the tables and columns that their definitions read."""
+    read = partial(rows, connection, DynamicTableRow, DYNAMIC_TABLES_SQL)
+    found = read_or_skip(options, NO_DYNAMIC_TABLES, read, is_unanswered)
+    tables = {(row.database_name, row.schema_name, row.name): row.text for row in found or ()}
+    for key in (key for key, text in tables.items() if not text):
+        options.skip(NO_DYNAMIC_TEXT, ".".join(key))
+    if len(tables) >= SHOW_ROW_CAP:
+        options.skip(CAPPED_DYNAMIC_TABLES)
+    texts = (LoggedStatement(text, defaults=Defaults(*key[:2])) for key, text in tables.items() if text)
+    complete = partial(full_name, options)
+    for target in statement_lineage(
+        texts, "snowflake", complete, options.skip, schema=schema, origin="dynamic_table_text"
+    ):
+        if target.asset.key in tables:
+            yield target
+        else:  # renamed or cloned: the text is that of the first table
+            options.skip(OTHER_DYNAMIC_NAME, str(target.asset))
+
+
+def statements(
+    connection: SnowflakeConnection, schema: Schema, window: tuple[str, str], options: Options, is_required: bool
+) -> Iterator[LineageTarget]:
+    """What the statements of the window write, temporary tables resolved within their session.
+
+    Where they may not be read, that is counted, or is the end of the run if they are required.
+    """
+
+    def is_skippable(error: BaseException) -> bool:
+        return is_unreadable(error) and not is_required
+
+    read = partial(rows, connection, StatementRow, STATEMENTS_SQL, window)
+    logged = logged_statements(read_or_skip(options, NO_TEXTS, read, is_skippable) or (), options)
+    yield from statement_lineage(logged, "snowflake", partial(full_name, options), options.skip, schema=schema)
+
+
+def logged_statements(found: Iterable[StatementRow], options: Options) -> Iterator[LoggedStatement]:
+    for row in found:
+        if not row.query_text or is_redacted(row.query_text):
+            options.skip(REDACTED_TEXT, row.query_id)
+            continue
+        yield LoggedStatement(
+            row.query_text,
+            session=str(row.session_id),
+            defaults=Defaults(row.database, row.schema),
+            at=row.start_time,
+            is_truncated=len(row.query_text) >= LONGEST_TEXT,
+        )
+
+
+def full_name(options: Options, table: TableName) -> FullName | None:
+    """The asset that a name in a statement stands for; None, and counted, when its database or schema is unknown."""
+    if table.is_external and "://" in table.name:
+        path = path_asset(table.name)
+        return FullName(path) if path else None
+    if table.is_external and table.name.startswith("@"):  # @DB.SCHEMA.STAGE/path: ACCESS_HISTORY names the stage
+        parts = [part.upper() for part in table.name[1:].partition("/")[0].split(".")]
+        if len(parts) == 3 and '"' not in table.name:
+            stage = skip_temporary_stages(Asset(table.kind, *parts), options)
+            return FullName(stage) if stage else None
+    if table.database and table.schema:
+        return FullName(Asset(table.kind, table.database, table.schema, table.name))
+    options.skip(NOT_AN_ASSET, f"{table.kind} {table.name}")
+    return None
