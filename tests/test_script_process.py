@@ -20,7 +20,7 @@ NEEDED = {
     "UV_DEFAULT_INDEX": "https://index/simple",
     "PIP_CERT": "/certificates.pem",
 }
-# Of warehouses with and without a folder, of Monte Carlo, of Python; and names that only resemble those that are needed.
+# Of warehouses with and without a folder, of Monte Carlo, of Python; and names that only resemble what is needed.
 FOREIGN = (
     *("SNOWFLAKE_PASSWORD", "AWS_PROFILE", "GOOGLE_APPLICATION_CREDENTIALS", "DATABRICKS_TOKEN", "TERADATA_HOST"),
     *("MCD_INGEST_TOKEN", "PYTHONPATH", "PYTHONWARNINGS", "PATHOLOGY", "HOMEBREW", "MY_PATH"),
