@@ -7,40 +7,46 @@ PYTHON ?= $(shell for each in python3 python3.14 python3.13 python3.12 python3.1
 	$$each -c '$(NEW_ENOUGH)' 2>/dev/null && echo $$each && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
-SERVERS := snowflake redshift
 PORT ?= 8380
 DATA ?= .sandbox
+# The warehouses are the template folders. What their scripts and tests import, and what their local servers need:
+WAREHOUSES := $(notdir $(patsubst %/,%,$(dir $(wildcard scripts/templates/*/collect_metadata.py))))
+NEEDED := $(wildcard $(WAREHOUSES:%=scripts/templates/%/requirements.txt) $(WAREHOUSES:%=tests/templates/%/requirements.txt))
+SERVERS := $(wildcard $(WAREHOUSES:%=tests/warehouses/%/requirements.txt))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench sandbox lock clean
+.PHONY: help setup demo test check bench mutants sandbox lock clean
 
 help: ## show these targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 setup: $(VENV)/.ready .envs/.ready ## make the environments (done by the other targets when needed)
 
-# The stamp is newer than the pins, so a second run installs nothing.
-$(VENV)/.ready: requirements-dev.txt uv.lock
+# The stamps are newer than the pins, so a second run installs nothing. A folder that is unpacked or moved here may bring
+# files with older times: the folder it comes into is newer then.
+$(VENV)/.ready: requirements-dev.txt uv.lock constraints.txt scripts/templates tests/templates $(NEEDED)
 	@"$(PYTHON)" -c '$(NEW_ENOUGH)' 2>/dev/null || \
 		{ echo "make needs Python 3.11 or newer: name one with make PYTHON=/path/to/python3.11" >&2; exit 2; }
 	@echo "making $(VENV), once; this takes a minute or two" >&2
 	@if command -v uv >/dev/null 2>&1; then \
-		uv sync --frozen --quiet --python "$(PYTHON)"; \
+		uv sync --frozen --inexact --quiet --python "$(PYTHON)" && \
+		uv pip install --quiet --python $(BIN)/python -c requirements-dev.txt -c constraints.txt $(NEEDED:%=-r %); \
 	else \
-		"$(PYTHON)" -m venv $(VENV) && $(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt; \
+		"$(PYTHON)" -m venv $(VENV) && $(BIN)/python -m pip install --quiet --disable-pip-version-check \
+			-c constraints.txt -r requirements-dev.txt $(NEEDED:%=-r %); \
 	fi
 	@touch $@
 
 $(VENV)/.check-ready: $(VENV)/.ready requirements-check.txt
 	@if command -v uv >/dev/null 2>&1; then \
-		uv sync --frozen --quiet --python "$(PYTHON)" --group check; \
+		uv sync --frozen --inexact --quiet --python "$(PYTHON)" --group check; \
 	else \
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-check.txt; \
 	fi
 	@touch $@
 
-.envs/.ready: $(VENV)/.ready $(wildcard tests/warehouses/*/requirements.txt)
-	@$(BIN)/python -m tests.warehouses.environments $(SERVERS) >/dev/null
+.envs/.ready: $(VENV)/.ready tests/warehouses $(SERVERS)
+	@$(BIN)/python -m tests.warehouses.environments >/dev/null
 	@touch $@
 
 demo: setup ## Snowflake to Monte Carlo on this machine: collect, push, read back
@@ -54,16 +60,24 @@ check: $(VENV)/.check-ready ## format, lint, types, identical copies
 	@$(BIN)/python scripts/sync_templates.py --check
 	@$(BIN)/python scripts/check_types.py
 
-bench: setup ## ratios within one run: lineage, delivery, sandbox
+bench: setup $(VENV)/.check-ready ## ratios within one run: lineage, delivery, sandbox; then the mutants
 	@$(BIN)/python -m benchmarks
+	@$(BIN)/python -m tests.mutants
+
+mutants: setup $(VENV)/.check-ready ## small mistakes, one at a time, each with the test that must notice it
+	@$(BIN)/python -m tests.mutants
 
 sandbox: $(VENV)/.ready ## a local Monte Carlo on PORT, its data in DATA
 	@$(BIN)/python scripts/sandbox --port $(PORT) --data $(DATA)
 
-lock: ## after changing pyproject.toml: resolve again and export for pip (needs uv)
+# The same lock from every index: not all of them tell sizes.
+lock: ## after changing dependencies, here or in a folder: resolve again, keep other pins (needs uv)
 	uv lock
+	sed -E -i.before 's/, size = [0-9]+//' uv.lock && rm uv.lock.before
 	uv export --frozen --no-hashes --no-emit-project --no-annotate --no-header --group dev -o requirements-dev.txt --quiet
 	uv export --frozen --no-hashes --no-emit-project --no-annotate --no-header --only-group check -o requirements-check.txt --quiet
+	uv pip compile --universal --python-version 3.10 --no-annotate --custom-compile-command "make lock" --quiet \
+		-c requirements-dev.txt $(NEEDED) -o constraints.txt
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) .envs .demo .sandbox .mypy_cache .ruff_cache .pytest_cache .hypothesis

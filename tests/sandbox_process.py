@@ -9,8 +9,8 @@ Carlo.
         data = sandbox.graphql("query($id: UUID) { getWarehouse(uuid: $id) { name } }", {"id": …})
 
 Keys and warehouses of one's own: pass `settings`, the content of `sandbox.json` (see
-scripts/sandbox/accounts.py). The same directory given to a second SandboxProcess finds what the first one
-stored. Needs `requests`.
+scripts/sandbox/accounts.py). Another copy of the sandbox: pass its folder as `program`. The same directory given to a
+second SandboxProcess finds what the first one stored. Needs `requests`.
 """
 
 from __future__ import annotations
@@ -61,13 +61,15 @@ class SandboxProcess:
     url       http://127.0.0.1:PORT
     endpoint  url + "/graphql", what MCD_API_ENDPOINT wants
     env       MCD_API_ENDPOINT, MCD_INGEST_ID, MCD_INGEST_TOKEN, MCD_ID, MCD_TOKEN, MCD_RESOURCE_UUID (the first
-              warehouse: snowflake) and MCD_RESOURCE_UUID_<TYPE> for SNOWFLAKE, BIGQUERY, DATABRICKS, REDSHIFT,
-              DATA_LAKE
+              warehouse: snowflake) and MCD_RESOURCE_UUID_<TYPE> for each resource type, such as DATA_LAKE
     settings  what sandbox.json holds: account, keys, warehouses
     """
 
-    def __init__(self, data_dir: Path, *, settings: dict[str, Any] | None = None, port: int = 0) -> None:
+    def __init__(
+        self, data_dir: Path, *, settings: dict[str, Any] | None = None, port: int = 0, program: Path = SANDBOX
+    ) -> None:
         self.data_dir = Path(data_dir)
+        self._program = program
         self._given_settings = settings
         self._port = port
         self._process: subprocess.Popen[str] | None = None
@@ -92,7 +94,7 @@ class SandboxProcess:
         self._log.enter_context(shown_on_failure(self.data_dir / "sandbox.log"))
         with (self.data_dir / "sandbox.log").open("a", encoding="utf-8") as log:
             self._process = subprocess.Popen(
-                [sys.executable, str(SANDBOX), "--port", str(self._port), "--data", str(self.data_dir)],
+                [sys.executable, str(self._program), "--port", str(self._port), "--data", str(self.data_dir)],
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,

@@ -16,8 +16,14 @@ from typing import Any
 
 SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
 TEMPLATES = SCRIPTS / "templates"
-# A variable of the machine that runs the tests must not reach a script under test.
-FOREIGN_PREFIXES = ("MCD_", "SNOWFLAKE_", "REDSHIFT_", "AWS_", "PYTHON")
+# The variables of the machine that reach a script under test: what Python, the network and package installers need. A
+# warehouse's or a driver's never do.
+PASSED_ON = re.compile(
+    r"PATH|HOME|USER|LOGNAME|SHELL|TMPDIR|TEMP|TMP|TZ|LANG|LANGUAGE|LC_\w+|LD_LIBRARY_PATH|XDG_(CACHE|DATA)_HOME"
+    r"|(HTTP|HTTPS|ALL|NO)_PROXY|SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE|(PIP|UV|PYENV)_\w+"
+    r"|SYSTEMROOT|SYSTEMDRIVE|WINDIR|COMSPEC|PATHEXT|USERPROFILE|(LOCAL)?APPDATA|PROGRAMDATA",
+    re.IGNORECASE,
+)
 LONGEST_RUN_SECONDS = 1_200  # far more than any run takes: only what hangs is ended
 TIME_OF_A_LINE = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ ", re.MULTILINE)
 
@@ -57,7 +63,7 @@ def reach_local_servers_directly() -> None:
 
 
 def clean_environment(extra: dict[str, str]) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN_PREFIXES)}
+    kept = {name: value for name, value in os.environ.items() if PASSED_ON.fullmatch(name)}
     # What hangs is asked with SIGABRT where it stands, see ``wait_for``.
     return kept | {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONFAULTHANDLER": "1"} | extra
 

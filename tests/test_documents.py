@@ -10,9 +10,10 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from folders import bundle
 
 from tests.sandbox_process import SandboxProcess
-from tests.script_process import clean_environment
+from tests.script_process import TEMPLATES, clean_environment
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = sorted(
@@ -32,7 +33,11 @@ def relative(path: Path) -> str:
 
 
 def test_the_documents_are_found() -> None:
-    assert {"README.md", "SKILL.md", "CHANGELOG.md", "references/manifest.md"} <= {relative(path) for path in DOCUMENTS}
+    found = {relative(path) for path in DOCUMENTS}
+    assert {"README.md", "SKILL.md", "CHANGELOG.md", "CONTRIBUTING.md", "references/manifest.md"} <= found
+    folders = bundle.warehouses()
+    assert folders
+    assert {relative(folder / "README.md") for folder in folders} <= found
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=relative)
@@ -63,7 +68,7 @@ def commands(document: Path) -> list[tuple[Path, set[str]]]:
 
     A path is relative to the repository, a plain name to a template folder.
     """
-    folder = document.parent if "templates" in document.parts else ROOT / "scripts/templates/snowflake"
+    folder = document.parent if document.parent.parent == TEMPLATES else TEMPLATES / "snowflake"
     found = SCRIPT.findall(document.read_text(encoding="utf-8"))
     return [
         ((ROOT if "/" in script else folder) / script, set(OPTION.findall(arguments))) for script, arguments in found

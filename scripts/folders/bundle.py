@@ -5,6 +5,7 @@ Read from the files themselves, so that a new template folder is found without b
 
 from __future__ import annotations
 
+import ast
 import difflib
 import re
 from collections.abc import Iterable
@@ -29,6 +30,26 @@ def warehouses(templates: Path = TEMPLATES) -> list[Path]:
 def flows(folder: Path) -> list[str]:
     """The flows that a folder collects, in the order of FLOWS."""
     return [flow for flow in FLOWS if (folder / f"collect_{flow}.py").is_file()]
+
+
+def resource_type(folder: Path) -> str:
+    """What Monte Carlo calls a warehouse's type: ``resource`` of the COLLECTOR in collect_metadata.py, never imported.
+
+    The resource of a collector of query logs is a log type, which may have another name. Raises ValueError if the
+    file cannot be parsed or does not have one literal text there.
+    """
+    path = folder / "collect_metadata.py"
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+    except SyntaxError as error:
+        raise ValueError(f"{path} cannot be parsed: {error}") from error
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    collectors = [call for call in calls if ast.unparse(call.func) == "Collector"]
+    given = [keyword.value for call in collectors for keyword in call.keywords if keyword.arg == "resource"]
+    texts = [each.value for each in given if isinstance(each, ast.Constant) and isinstance(each.value, str)]
+    if len(texts) != 1:
+        raise ValueError(f"{path} does not give its COLLECTOR one literal text as resource")
+    return texts[0]
 
 
 def template_of(name: str) -> Path:

@@ -1,14 +1,15 @@
 """Who may talk to the sandbox, and about which warehouses.
 
 Reads `sandbox.json` in the data directory, or writes a first one (owner-readable only) with an ingestion
-key, an API key and one warehouse for each resource type; writes `sandbox.env`, the same as variables for a
-shell. A file that is there is used as it is, so that a test can bring its own keys and warehouses:
+key, an API key and one warehouse for each resource type: RESOURCE_TYPES and those of the template folders.
+Writes `sandbox.env`, the same as variables for a shell. A `sandbox.json` that is there is used as it is, so
+that a test can bring its own keys and warehouses:
 
     {"account": uuid,
      "keys": [{"id": …, "token": …, "scope": "Ingestion" | "GraphQL", "warehouses": [uuid, …] | null}, …],
      "warehouses": [{"uuid": …, "name": …, "type": "snowflake"}, …]}
 
-`warehouses: null` on a key means every warehouse. Needs only the standard library.
+`warehouses: null` on a key means every warehouse. Needs only the standard library and `scripts/folders`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import json
 import os
 import secrets
 import shlex
+import sys
 import uuid
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -29,8 +31,10 @@ VARIABLES_FILE = "sandbox.env"
 INGESTION_SCOPE = "Ingestion"
 GRAPHQL_SCOPE = "GraphQL"
 
-# The resource types that have templates; `data-lake` is what Monte Carlo calls Hive and its like.
+# Types that every new sandbox has, whatever folders there are; `data-lake` is what Monte Carlo calls Hive and its like.
+# The first is the one that MCD_RESOURCE_UUID names.
 RESOURCE_TYPES = ("snowflake", "bigquery", "databricks", "redshift", "data-lake")
+SCRIPTS = Path(__file__).resolve().parents[1]
 
 
 class SettingsError(ValueError):
@@ -87,6 +91,23 @@ class Account:
         return next((key for key in self.keys if key.scope == scope), None)
 
 
+def resource_types() -> list[str]:
+    """RESOURCE_TYPES and those of the template folders, each once. Raises SettingsError for a folder that names none.
+
+    Where only the sandbox was copied there are no template folders.
+    """
+    if not (SCRIPTS / "templates").is_dir():
+        return list(RESOURCE_TYPES)
+    sys.path.append(str(SCRIPTS))
+    from folders import bundle
+
+    try:
+        found = [bundle.resource_type(folder) for folder in bundle.warehouses()]
+    except ValueError as problem:
+        raise SettingsError(f"no sandbox.json could be made: {problem}") from problem
+    return list(dict.fromkeys([*RESOURCE_TYPES, *found]))
+
+
 def open_account(directory: Path) -> Account:
     """Return the account kept in `directory`, made there when there is none. Raises SettingsError."""
     path = directory / SETTINGS_FILE
@@ -132,7 +153,7 @@ def _new_account() -> Account:
     return Account(
         uuid=str(uuid.uuid4()),
         keys=(key(INGESTION_SCOPE), key(GRAPHQL_SCOPE)),
-        warehouses=tuple(Warehouse(str(uuid.uuid4()), f"sandbox-{kind}", kind) for kind in RESOURCE_TYPES),
+        warehouses=tuple(Warehouse(str(uuid.uuid4()), f"sandbox-{kind}", kind) for kind in resource_types()),
     )
 
 

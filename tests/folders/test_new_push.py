@@ -21,7 +21,8 @@ import pytest
 from packaging.requirements import Requirement
 
 from tests.folders.bundles import (
-    FLOWS,
+    FLOWS_OF,
+    FOLDER_FLOWS,
     KINDS,
     NEWER,
     RECORD,
@@ -117,7 +118,7 @@ def test_the_record_has_the_release_the_flows_and_every_digest(warehouse: str, b
     assert record_of(target) == {
         "release": release_of(bundle),
         "warehouse": warehouse,
-        "flows": list(FLOWS),
+        "flows": FLOWS_OF[warehouse],
         "files": {name: sha256(content) for name, content in without_record(target).items()},
     }
 
@@ -312,8 +313,7 @@ print(json.dumps({"own": own, "sqlglot": importlib.util.find_spec("sqlglot") is 
 """
 
 
-@pytest.mark.parametrize("flow", FLOWS)
-@pytest.mark.parametrize("warehouse", WAREHOUSES)
+@pytest.mark.parametrize(("warehouse", "flow"), FOLDER_FLOWS)
 def test_a_flow_alone_has_what_it_imports_and_no_more(warehouse: str, flow: str, bundle: Path, tmp_path: Path) -> None:
     folder = tmp_path / "my-push"
     new_push(bundle, warehouse, folder, "--flows", flow).check(0)
@@ -324,7 +324,7 @@ def test_a_flow_alone_has_what_it_imports_and_no_more(warehouse: str, flow: str,
     found = subprocess.run(command, capture_output=True, text=True, check=False, env=clean_environment({}))
     assert found.returncode == 0, found.stderr
     imported = json.loads(found.stdout)
-    assert imported["sqlglot"] == (flow == "lineage")
+    assert imported["sqlglot"] == ('"sqlglot' in (folder / f"collect_{flow}.py").read_text(encoding="utf-8"))
     assert imported["own"] == sorted(path.name for path in folder.glob("*.py") if path.name != "mcpush.py")
     assert record_of(folder)["flows"] == [flow]
     assert record_of(folder)["files"].keys() == without_record(folder).keys()
@@ -334,13 +334,16 @@ def test_a_flow_alone_has_what_it_imports_and_no_more(warehouse: str, flow: str,
 def test_a_flow_alone_differs_in_scripts_and_requirements_only(warehouse: str, bundle: Path, target: Path) -> None:
     new_push(bundle, warehouse, target, "--flows", "metadata").check(0)
     here, whole = without_record(target), offered(bundle, warehouse)
-    assert {name for name in here if here[name] != whole[name]} == {"requirements.txt"}
+    assert [name for name in here if here[name] != whole[name] and name != "requirements.txt"] == []
     left_out = whole.keys() - here.keys()
-    assert {f"{kind}_{flow}.py" for kind in KINDS for flow in ("lineage", "query_logs")} <= left_out
+    others = [flow for flow in FLOWS_OF[warehouse] if flow != "metadata"]
+    assert {f"{kind}_{flow}.py" for kind in KINDS for flow in others} <= left_out
     assert all(name.endswith(".py") and "/" not in name for name in left_out)
-    listed = set(here["requirements.txt"].splitlines())
+    comment, *listed = here["requirements.txt"].splitlines()
     assert {line.split(b"=")[0].split(b">")[0].split(b"[")[0] for line in listed} >= {b"pycarlo", b"tenacity", b"tqdm"}
-    assert listed < set(whole["requirements.txt"].splitlines())
+    scripts = here["collect_metadata.py"] + here["push_metadata.py"]
+    every = whole["requirements.txt"].splitlines()
+    assert [comment, *listed] == [line for line in every if line.startswith(b"#") or b'"%s"' % line in scripts]
 
 
 def test_flows_come_in_any_order_and_spelling(bundle: Path, tmp_path: Path) -> None:

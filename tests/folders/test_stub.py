@@ -8,15 +8,15 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import cycle
 from pathlib import Path
 
 import pytest
 
-from tests.folders.bundles import WAREHOUSES, copied_bundle, files_of, new_push, release_of
+from tests.folders.bundles import FLOWS_OF, KINDS, WAREHOUSES, copied_bundle, files_of, new_push, release_of
 from tests.script_process import SCRIPTS, TEMPLATES, Run, clean_environment, run_script
 
 SCRIPT = "collect_metadata.py"  # the one that starts fastest
-ONE_OF_EACH_KIND = ["collect_metadata.py", "push_lineage.py", "collect_and_push_query_logs.py"]
 MARK = "ran.txt"
 STRANGER = 54_321  # a user id that nobody has
 PLANTED = """
@@ -113,7 +113,8 @@ def test_the_library_defines_no_more_than_the_stub(bundle: Path, tmp_path: Path)
 def test_the_scripts_of_a_single_copy_refuse(warehouse: str, bundle: Path, tmp_path: Path) -> None:
     folder = tmp_path / "my-push"
     shutil.copytree(bundle / "templates" / warehouse, folder)
-    for script in ONE_OF_EACH_KIND:
+    for kind, flow in zip(KINDS, cycle(FLOWS_OF[warehouse]), strict=False):
+        script = f"{kind}_{flow}.py"
         check_refused(run(folder, script, cwd=folder), folder)
 
 

@@ -25,6 +25,9 @@ from datetime import datetime, timedelta, timezone
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
+from uuid import UUID, uuid5
+
+from folders import bundle
 
 from tests.sandbox_process import SandboxProcess
 from tests.script_process import Run, run_script
@@ -45,14 +48,18 @@ NORMALISED = (
     ("*.txt", r"127\.0\.0\.1:[0-9]+", "127.0.0.1:<port>"),  # the sandbox and the warehouse
 )
 
-WAREHOUSES = {"snowflake": "11111111-0000-4000-8000-000000000001", "redshift": "11111111-0000-4000-8000-000000000002"}
+ACCOUNT = "11111111-0000-4000-8000-000000000000"
+# The recordings of these hold these UUIDs. That of any other folder follows from its name.
+OLDEST = {"snowflake": "11111111-0000-4000-8000-000000000001", "redshift": "11111111-0000-4000-8000-000000000002"}
+RESOURCE_TYPES = {folder.name: bundle.resource_type(folder) for folder in bundle.warehouses()}
+UUIDS = {warehouse: OLDEST.get(warehouse) or str(uuid5(UUID(ACCOUNT), warehouse)) for warehouse in RESOURCE_TYPES}
 SETTINGS: dict[str, Any] = {
-    "account": "11111111-0000-4000-8000-000000000000",
+    "account": ACCOUNT,
     "keys": [
         {"id": "ingestion-key", "token": "ingestion-token-of-the-recording", "scope": "Ingestion", "warehouses": None},
         {"id": "api-key", "token": "api-token-of-the-recording", "scope": "GraphQL", "warehouses": None},
     ],
-    "warehouses": [{"uuid": uuid, "name": kind, "type": kind} for kind, uuid in WAREHOUSES.items()],
+    "warehouses": [{"uuid": UUIDS[name], "name": name, "type": kind} for name, kind in RESOURCE_TYPES.items()],
 }
 INGESTION_PATHS = ("/ingest/v1/metadata", "/ingest/v1/lineage", "/ingest/v1/querylogs")
 
@@ -82,7 +89,7 @@ class Place:
 
     @property
     def monte_carlo(self) -> dict[str, str]:
-        return self.sandbox.env | {"MCD_RESOURCE_UUID": self.sandbox.resource(self.warehouse)}
+        return self.sandbox.env | {"MCD_RESOURCE_UUID": UUIDS[self.warehouse]}
 
     @property
     def environment(self) -> dict[str, str]:

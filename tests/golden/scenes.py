@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tests.golden.comparing import HERE, Golden
-from tests.golden.recording import WAREHOUSES, Place, Recording, window
+from tests.golden.recording import OLDEST, RESOURCE_TYPES, Place, Recording, window
 
 FLOWS = ("metadata", "lineage", "query_logs")
 SCRIPTS = tuple(f"{command}_{flow}.py" for flow in FLOWS for command in ("collect", "push", "collect_and_push"))
@@ -101,7 +101,7 @@ def failures(recording: Recording, arguments: Arguments) -> None:
     wrong_key = place.environment | {"MCD_INGEST_TOKEN": "another-token"}
     recording.run("push_metadata.py", "--manifest", "whole.jsonl", env=wrong_key)
     recording.journal_and_result("whole.jsonl")
-    other = next(uuid for kind, uuid in WAREHOUSES.items() if kind != place.warehouse)
+    other = next(uuid for warehouse, uuid in OLDEST.items() if warehouse != place.warehouse)
     recording.run("push_metadata.py", "--manifest", "whole.jsonl", env=place.environment | {"MCD_RESOURCE_UUID": other})
     _interrupted_and_rejected(recording)
 
@@ -133,8 +133,9 @@ def _interrupted_and_rejected(recording: Recording) -> None:
 
 def write_manifest(recording: Recording, name: str, tables: int, wrong: int | None = None) -> None:
     """A metadata manifest of so many tables; the one with the number ``wrong`` has a row count below 0."""
-    kind = recording.place.warehouse
-    header = {"manifest": "metadata", "version": 1, "warehouse": kind, "resource_type": kind}
+    warehouse = recording.place.warehouse
+    kind = RESOURCE_TYPES[warehouse]
+    header = {"manifest": "metadata", "version": 1, "warehouse": warehouse, "resource_type": kind}
     lines: list[dict[str, object]] = [header | {"collected_at": "2025-03-09T18:00:00Z", "window": None, "options": {}}]
     for number in range(tables):
         table = {"type": "TABLE", "database": "SHOP", "schema": "PUBLIC", "name": f"T{number}"}

@@ -1,0 +1,107 @@
+"""The Makefile finds the warehouses by itself, and notices when what they need has changed; all pins agree."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).resolve().parents[1]
+PINS = ("requirements-dev.txt", "constraints.txt")
+STAMPS = (".venv/.ready", ".envs/.ready")
+BEFORE, BUILT, AFTER = 1_000_000_000, 1_100_000_000, 1_200_000_000  # times of change
+FILES = (
+    *("scripts/templates/old/collect_metadata.py", "scripts/templates/old/requirements.txt"),
+    *("tests/templates/old/requirements.txt", "tests/warehouses/old/requirements.txt"),
+    *("scripts/templates/notes/requirements.txt", "tests/warehouses/notes/requirements.txt"),
+    *(*PINS, "uv.lock", *STAMPS),
+)
+
+
+def write(tree: Path, name: str, time: int = BEFORE) -> None:
+    path = tree / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    os.utime(path, (time, time))
+
+
+def is_ready(tree: Path, stamp: str) -> bool:
+    """Whether make would build nothing for it."""
+    command = ["make", "--question", f"PYTHON={os.devnull}", stamp]
+    return subprocess.run(command, cwd=tree, capture_output=True, check=False).returncode == 0
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """The Makefile in a project with one warehouse, both environments made, and a folder that is not a warehouse."""
+    (tmp_path / "Makefile").write_bytes((ROOT / "Makefile").read_bytes())
+    for name in FILES:
+        write(tmp_path, name, BUILT if name in STAMPS else BEFORE)
+    for folder in ("scripts/templates", "tests/templates", "tests/warehouses"):
+        os.utime(tmp_path / folder, (BEFORE, BEFORE))
+    return tmp_path
+
+
+def test_what_is_built_stays(tree: Path) -> None:
+    assert [is_ready(tree, stamp) for stamp in STAMPS] == [True, True]
+    for name in ("scripts/templates/notes/requirements.txt", "tests/warehouses/notes/requirements.txt"):
+        write(tree, name, AFTER)
+    assert [is_ready(tree, stamp) for stamp in STAMPS] == [True, True]
+
+
+def test_a_changed_list_of_packages_is_noticed(tree: Path) -> None:
+    for name in (name for name in FILES if "/old/" in name and name.endswith(".txt")):
+        write(tree, name, AFTER)
+        assert [is_ready(tree, stamp) for stamp in STAMPS] == ["/warehouses/" in name, False], name
+        write(tree, name)
+    for name in (*PINS, "uv.lock"):
+        write(tree, name, AFTER)
+        assert [is_ready(tree, stamp) for stamp in STAMPS] == [False, False], name
+        write(tree, name)
+
+
+def test_a_new_folder_is_noticed_and_installed(tree: Path) -> None:
+    """Its files are older than the environments, as when it was moved here."""
+    for name in ("scripts/templates/new/collect_metadata.py", "scripts/templates/new/requirements.txt"):
+        write(tree, name)
+    for name in ("tests/templates/new/requirements.txt", "tests/warehouses/new/requirements.txt"):
+        write(tree, name)
+    assert [is_ready(tree, stamp) for stamp in STAMPS] == [False, False]
+    command = ["make", "--dry-run", f"PYTHON={os.devnull}", "setup"]
+    shown = subprocess.run(command, cwd=tree, capture_output=True, text=True, check=True).stdout
+    listed = {name for name in FILES if "templates/old/" in name and name.endswith(".txt")}
+    expected = listed | {name.replace("/old/", "/new/") for name in listed}
+    with_uv, with_pip = (set(re.findall(r"-r (\S+/requirements\.txt)", line)) for line in installing(shown))
+    assert with_uv == with_pip == expected
+
+
+def installing(commands: str) -> list[str]:
+    """The two commands that install what the folders list, each on one line."""
+    lines = commands.replace("\\\n", " ").splitlines()
+    (line,) = (line for line in lines if "uv pip install" in line)
+    uv, _, pip = line.partition("else")
+    return [uv, pip]
+
+
+def pinned(name: str) -> dict[str, set[str]]:
+    """The versions that a list allows for each package: one, or one for each range of Pythons."""
+    found: dict[str, set[str]] = {}
+    for line in (ROOT / name).read_text(encoding="utf-8").splitlines():
+        if not line.startswith("#"):
+            requirement = Requirement(line)
+            assert not requirement.extras, f"{name}: pip takes no extras in constraints: {line}"
+            (version,) = (each.version for each in requirement.specifier if each.operator == "==")
+            found.setdefault(requirement.name, set()).add(version)
+    return found
+
+
+def test_both_lists_pin_the_same_versions() -> None:
+    own, of_folders = map(pinned, PINS)
+    both = own.keys() & of_folders.keys()
+    assert "pycarlo" in both
+    # A folder may need a package on some Pythons only.
+    assert [name for name in both if not of_folders[name] <= own[name]] == []
