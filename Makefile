@@ -55,9 +55,10 @@ demo: setup ## Snowflake to Monte Carlo on this machine: collect, push, read bac
 test: setup $(VENV)/.check-ready ## run every template through its real driver into the sandbox
 	@$(BIN)/python -m pytest -q --numprocesses 2 --dist loadgroup
 
-check: $(VENV)/.check-ready ## format, lint, types, identical copies
+check: $(VENV)/.check-ready ## format, lint, types, identical copies, the library's card
 	@$(BIN)/ruff format --check --quiet . && $(BIN)/ruff check --quiet .
 	@$(BIN)/python scripts/sync_templates.py --check
+	@$(BIN)/python scripts/library_card.py --check
 	@$(BIN)/python scripts/check_types.py
 
 bench: setup $(VENV)/.check-ready ## ratios within one run: lineage, delivery, sandbox; then the mutants
