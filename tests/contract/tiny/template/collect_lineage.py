@@ -127,7 +127,7 @@ def targets(warehouse: Warehouse, options: Options) -> Iterator[str]:
 COLLECTOR = Collector(
     flow="lineage",
     warehouse="tiny",
-    resource="data-lake",
+    resource="tiny",
     connect=connect,
     collect=collect,
     targets=targets,

@@ -179,7 +179,7 @@ def targets(warehouse: Warehouse, options: Options) -> Iterator[str]:
 COLLECTOR = Collector(
     flow="metadata",
     warehouse="tiny",
-    resource="data-lake",
+    resource="tiny",
     connect=connect,
     collect=collect,
     targets=targets,
