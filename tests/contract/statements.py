@@ -1,4 +1,4 @@
-"""The SQL of a template folder: its statements, what they read by ``catalog.toml``, and which of them a server was sent.
+"""The SQL of a template folder: its statements, what they read, and which of them a server was sent.
 
 The statements are the module constants ending in ``_SQL``; the documented views, commands and functions are in the
 folder's ``catalog.toml``. A statement with ``{condition}`` has a variant for each constant of its folder that ends in
@@ -136,7 +136,7 @@ def undocumented(statement: Statement, catalog: Mapping[str, Any], dialect: str)
     return problems
 
 
-def _physical_tables(tree: exp.Expression) -> list[exp.Table]:
+def _physical_tables(tree: exp.Expr) -> list[exp.Table]:
     found_in = [(source, scope) for scope in traverse_scope(tree) for _, source in scope.references]
     tables = [source for source, scope in found_in if isinstance(source, exp.Table) and is_table(source, scope)]
     return list({id(table): table for table in tables}.values())
@@ -176,7 +176,7 @@ def is_read(text: str, dialect: str) -> bool:
     return isinstance(tree, READ_ONLY) and not any(tree.find_all(*WRITES))
 
 
-def _parsed(text: str, dialect: str) -> exp.Expression | None:
+def _parsed(text: str, dialect: str) -> exp.Expr | None:
     try:
         return parse_one(text, read=dialect)
     except SqlglotError:
