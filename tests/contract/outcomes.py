@@ -24,6 +24,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))  # when it is run by itself
+
 from tests.contract.statements import constants, mark_of, sort_out
 from tests.contract.subject import Observation, Subject, started
 from tests.script_process import TEMPLATES, reach_local_servers_directly
