@@ -144,7 +144,8 @@ def tables_of(warehouse: Warehouse, database: str, options: Options) -> Iterator
     sizes = warehouse.sorted_rows(options, NO_SIZES, SizeRow, SIZES_SQL, database)
     columns: SortedRows[ColumnRow] = SortedRows((), key=lambda row: row[:2])
     views: SortedRows[ViewRow] = SortedRows((), key=lambda row: row[:2])
-    if not options.only_freshness_and_volume:
+    is_full = not options.only_freshness_and_volume
+    if is_full:
         columns = warehouse.sorted_rows(options, NO_COLUMNS, ColumnRow, COLUMNS_SQL, database)
         views = warehouse.sorted_rows(options, NO_VIEW_TEXT, ViewRow, VIEWS_SQL, database)
     for table in tables:
@@ -162,7 +163,7 @@ def tables_of(warehouse: Warehouse, database: str, options: Options) -> Iterator
             row_count=size.row_count if size else None,
             byte_count=size.byte_count if size else None,
             last_update_time=moment(size.modified_at) if size else None,
-            description=table.comment,
+            description=table.comment if is_full else None,
             view_query=view.definition if view else None,
             fields=[Column(row.column_name, row.data_type, row.comment) for row in columns.take(table.key)],
         )
