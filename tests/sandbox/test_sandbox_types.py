@@ -67,6 +67,7 @@ def test_a_folder_without_a_literal_type_is_named_and_stops_no_sandbox_that_is_t
     scripts: Path, tmp_path: Path
 ) -> None:
     command = [sys.executable, str(scripts / "sandbox"), "--port", "0", "--data", str(tmp_path / "new")]
+    (tmp_path / "new/sandbox.db").mkdir(parents=True)  # nothing waits for one that starts all the same
     for resource in ("RESOURCE", '"a" if THERE else "b"', "("):
         add_template(scripts, "half_written", resource)
         run = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
