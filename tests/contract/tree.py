@@ -68,7 +68,7 @@ def outcomes_of(tree: Path, *arguments: str, base: Path) -> dict[str, set[str]]:
     ``base`` is the folder for its temporary files. Raises AssertionError if pytest itself fails or runs nothing.
     """
     command = [sys.executable, "-m", "pytest", "-q", "-rA", "-p", "no:cacheprovider", "--basetemp", str(base)]
-    done = _run(tree, [*command, *arguments], {})
+    done = _run(tree, [*command, *arguments], {"TZ": "UTC"})  # a mistake with time zones shows where the test sets one
     assert done.returncode in (0, 1), f"pytest ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
     found: dict[str, set[str]] = {}
     for outcome, test, skipped, reason in OUTCOME.findall(done.stdout):
