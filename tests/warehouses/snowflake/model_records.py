@@ -87,7 +87,7 @@ def _asset(model: Model, path: Path) -> Record:
 
 
 def _written(model: Model) -> list[Record]:
-    """Of each table that a statement wrote: sources by name, then their columns by name, written under the same name."""
+    """Of each table that a statement wrote: sources by name, then their columns by name, which keep their names."""
     sources: dict[Path, set[Path]] = {}
     for query in model.queries:
         if query.target and not query.error and model.since - OVERLAP <= query.start < model.until:
