@@ -246,7 +246,8 @@ def test_a_share_that_was_taken_back_is_counted_and_the_rest_goes_on(shop_templa
 
 def test_more_databases_than_show_answers_are_all_found(templates: Templates) -> None:
     """SHOW answers with at most 10,000 rows: the next page starts behind the last name, whatever is in it."""
-    quoted = "'D' || chr(39) || printf('%05d', i)"  # with a quote, as SQL takes it doubled
+    # With a quote and a backslash, which SQL takes doubled.
+    quoted = "'D' || chr(39) || chr(92) || printf('%05d', i)"
     templates.server.sql(
         f"""
         INSERT INTO facts."INFORMATION_SCHEMA.DATABASES" (DATABASE_NAME, TYPE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from datetime import datetime, timedelta, timezone
+from typing import Any
 
 from tests.templates.snowflake.conftest import Templates
 from tests.templates.snowflake.facts import (
@@ -71,7 +72,7 @@ def test_the_list_of_queries_has_a_line_for_each_hour_and_database(templates: Te
             numbers = range(3)  # one in each schema
             for number in numbers:
                 end = until - timedelta(hours=4 - hour, minutes=-number)
-                place = {"DATABASE_NAME": database, "SCHEMA_NAME": database and f"S{number}"}
+                place: dict[str, Any] = {"DATABASE_NAME": database, "SCHEMA_NAME": database and f"S{number}"}
                 add_query(templates, f"{hour}-{database}-{number}", "SELECT 1", end, **place)
             start = (until - timedelta(hours=4 - hour)).strftime("%Y-%m-%dT%H:%M:%SZ")
             wanted.append(f"{start} {database or '(no database)'} {len(numbers)}")
