@@ -70,7 +70,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if skipped:
         terminalreporter.section("contract: what does not apply")
         for report in skipped:
-            terminalreporter.write_line(f"{report.nodeid.partition('::')[2].partition('@')[0]}: {report.longrepr[2]}")
+            test, reason = report.nodeid.partition("::")[2].partition("@")[0], report.longrepr[2]
+            terminalreporter.write_line(f"{test}: {reason.removeprefix('Skipped: ')}")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
