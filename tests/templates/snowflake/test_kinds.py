@@ -34,8 +34,10 @@ def date(day: int) -> str:
 
 def add_each_kind(templates: Templates, database: str) -> None:
     """A database with one object of each kind, named after it, in the schema S."""
-    key: Record = {"TABLE_CATALOG": database, "TABLE_SCHEMA": "S"}
-    tables, columns, tags = [], [], []
+    key = {"TABLE_CATALOG": database, "TABLE_SCHEMA": "S"}
+    tables: list[Record] = []
+    columns: list[Record] = []
+    tags: list[Record] = []
     for number, (name, (kind, flag, domain)) in enumerate(KINDS.items(), 1):
         flags = {each: "YES" if each == flag else "NO" for each in FLAGS}
         sizes = {"ROW_COUNT": number * 10, "BYTES": number * 1000}

@@ -27,7 +27,6 @@ TYPES: dict[ColumnType, str] = {
 }
 # Names of the suite's world that are given kinds which only Snowflake has.
 DYNAMIC_NAME = "éclair"
-DYNAMIC_SOURCE = "orders"
 MATERIALIZED_NAME = "v_1"
 # Columns of QUERY_HISTORY by their names in a record's ``extra``, each with a number of its own.
 COSTS = {
@@ -47,11 +46,15 @@ COSTS = {
 
 
 def dynamic_source(model: Model, table: Table) -> Table | None:
-    """The table that a dynamic one is made from, column by column; None for any other table."""
-    database, schema, name = table.path
-    source = (database, schema, DYNAMIC_SOURCE)
-    known = {each.path: each for each in model.tables if each.path == source} if name == DYNAMIC_NAME else {}
-    return known.get(source)
+    """The table that a dynamic one is made from, column by column; None for any other table.
+
+    It is what the schema's materialised view reads.
+    """
+    if table.path[2] != DYNAMIC_NAME:
+        return None
+    view = (*table.path[:2], MATERIALIZED_NAME)
+    source = next((each.source for each in model.tables if each.path == view), None)
+    return model.table(source) if source else None
 
 
 def kind_of(model: Model, table: Table) -> str:
