@@ -7,6 +7,7 @@ different value for each column of QUERY_HISTORY. ``model_records.py`` derives t
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -28,6 +29,7 @@ TYPES: dict[ColumnType, str] = {
 # Names of the suite's world that are given kinds which only Snowflake has.
 DYNAMIC_NAME = "éclair"
 MATERIALIZED_NAME = "v_1"
+ANY_NUMBER = 987_654_321  # of a query whose text is written once for all that differ in their numbers
 # Columns of QUERY_HISTORY by their names in a record's ``extra``, each with a number of its own.
 COSTS = {
     "compilation_ms": "COMPILATION_TIME",
@@ -145,7 +147,13 @@ def account(model: Model) -> Shop:
     for number, table in enumerate(model.tables, 1):
         shop.relations[table.path] = _relation(model, table, number)
     tables = {table.path: table for table in model.tables}
-    shop.queries = [_query(model, query, tables) for query in model.queries]
+    texts: dict[tuple[Path, Path | None], str] = {}
+    for query in model.queries:
+        key = query.path, query.target
+        if key not in texts:
+            texts[key] = model.text(replace(query, number=ANY_NUMBER), DIALECT)
+        text = texts[key].replace(str(ANY_NUMBER), str(query.number))
+        shop.queries.append(_query(query, tables[query.path], text))
     return shop
 
 
@@ -169,8 +177,7 @@ def _relation(model: Model, table: Table, number: int) -> Relation:
     )
 
 
-def _query(model: Model, query: Query, tables: dict[Path, Table]) -> LoggedQuery:
-    source = tables[query.path]
+def _query(query: Query, source: Table, text: str) -> LoggedQuery:
     flows = tuple(_flow(source, column) for column in source.columns)
     known = extra(query)
     more: dict[str, Any] = {column: known[name] for name, column in COSTS.items()}
@@ -184,7 +191,7 @@ def _query(model: Model, query: Query, tables: dict[Path, Table]) -> LoggedQuery
     }
     return LoggedQuery(
         query_id=query_id(query),
-        text=model.text(query, DIALECT),
+        text=text,
         kind=query_type(query),
         user=query.user,
         role=known["role"],
