@@ -44,9 +44,11 @@ def test_a_table_that_was_renamed_many_times_is_found_under_its_last_name(templa
 def test_temporary_tables_of_two_sessions_with_the_same_names_lead_to_their_own_sources(templates: Templates) -> None:
     """What a session reads from a temporary table depends on what it wrote there before."""
     logged = []
+    for step in range(STEPS):
+        for session in ("ONE", "TWO"):
+            source = f"STEP_{step - 1}" if step else f"SOURCE_{session}"
+            logged.append((f"CREATE TEMPORARY TABLE STEP_{step} AS SELECT A FROM {source}", session))
     for session in ("ONE", "TWO"):
-        logged.append((f"CREATE TEMPORARY TABLE STEP_0 AS SELECT A FROM SOURCE_{session}", session))
-        logged += [(f"CREATE TEMPORARY TABLE STEP_{n} AS SELECT A FROM STEP_{n - 1}", session) for n in range(1, STEPS)]
         logged.append((f"INSERT INTO RESULT_{session} (A) SELECT A FROM STEP_{STEPS - 1}", session))
     for number, (text, session) in random.sample(list(enumerate(logged, 1)), len(logged)):
         add_statement(templates, text, number, SESSION_ID={"ONE": 1, "TWO": 2}[session])

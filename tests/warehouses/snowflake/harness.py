@@ -20,13 +20,7 @@ from tests.warehouses.snowflake.shop_model import spelled
 flows: Sequence[Flow] = ("metadata", "lineage", "query_logs")
 dialect = DIALECT
 databases: Sequence[str] = ("SHOP", 'Märkte "EU".2')
-not_applicable: Mapping[tuple[Flow, str], str] = {
-    (
-        "query_logs",
-        "memory_is_flat_for_queries",
-    ): "the driver reads a result in chunks, and a chunk holds more than 500 "
-    "queries: the folder's own test compares a million with ten thousand"
-}
+not_applicable: Mapping[tuple[Flow, str], str] = {}
 _TESTS = "tests/templates/snowflake/test_collect_metadata.py::"
 run_elsewhere: Mapping[str, str] = {
     "MORE_DATABASES_SQL": f"{_TESTS}test_more_databases_than_show_answers_are_all_found",
