@@ -83,6 +83,23 @@ def test_dynamic_tables_that_show_does_not_list_are_counted_from_the_cap_on(
     assert templates.collect("lineage").skipped == {EMPTY_ACCESS_HISTORY: 1, **skipped}
 
 
+@pytest.mark.parametrize(("count", "pages"), [(SHOW_CAP - 1, 1), (SHOW_CAP, 2), (SHOW_CAP + 1, 2)])
+def test_databases_are_asked_for_until_a_page_is_not_full(templates: Templates, count: int, pages: int) -> None:
+    """Of so many databases, SNOWFLAKE among them, the last has a table."""
+    templates.server.sql(
+        f"""
+        INSERT INTO facts."INFORMATION_SCHEMA.DATABASES" (DATABASE_NAME, TYPE)
+        SELECT 'D' || printf('%05d', i), 'STANDARD' FROM range({count - 2}) AS r(i)
+        """
+    )
+    add_database(templates, "ZULU", [("S", "T", "BASE TABLE")])
+    before = len(templates.server.statements())
+    listed = templates.run("metadata", "--list", "--include", "ZULU.*").check().stdout
+    assert listed == "ZULU.S.T (table)\n"
+    shown = [text for text in templates.server.statements()[before:] if text.startswith("SHOW DATABASES")]
+    assert len(shown) == pages
+
+
 # --- texts ------------------------------------------------------------------------------------------------
 
 
