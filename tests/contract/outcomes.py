@@ -71,8 +71,10 @@ class Outcome:
 
 def observed(subject: Subject, flow: Flow) -> dict[str, dict[Fault, Observation]]:
     """A run for each constant that a whole run sends and each fault, made once."""
-    sent = sort_out(subject.full(flow).statements, subject.template).by_constant
-    texts = {name: text for path in sorted(subject.template.glob("*.py")) for name, text in constants(path)}
+    found = sort_out(subject.full(flow).statements, subject.template)
+    sent = found.by_constant
+    # By the file that it was sent from: two modules of a folder may have constants of the same name.
+    texts = {each.constant: dict(constants(each.path))[each.constant] for each in found.statements}
     return {
         name: {
             fault: _faulty(subject, flow, name, mark_of(name, texts[name], sent), fault, len(sent[name]))

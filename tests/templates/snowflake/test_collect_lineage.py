@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, timedelta, timezone
-from typing import Any
 
 import pytest
 
 from tests.collected import Collected, Record
 from tests.templates.snowflake.conftest import Templates
+from tests.templates.snowflake.facts import add_access, add_change, add_statement, exist, table
 from tests.warehouses.snowflake.shop import DOTTED_NAME
 from tests.warehouses.snowflake.shop_model import Name, Shop
 
@@ -471,102 +471,3 @@ def test_a_table_is_loaded_from_the_stage_of_its_name(templates: Templates) -> N
     found = {record["destination"]["type"]: record for record in templates.collect("lineage").records}
     assert [source["type"] for source in found["TABLE"]["sources"]] == ["EXTERNAL"]
     assert [name_of(source)[2] for source in found["EXTERNAL"]["sources"]] == ["T"]
-
-
-def exist(templates: Templates, *names: str, kind: str = "BASE TABLE") -> None:
-    """Tables that the account's catalog has, and others that it had."""
-    now = [(name.split("."), None) for name in names]
-    once = [
-        (["D", "S", name], "2026-01-01T00:00:00Z") for name in (*(n.split(".")[2] for n in names), "OLD", "DIM_NEW")
-    ]
-    templates.server.insert(
-        "SNOWFLAKE.ACCOUNT_USAGE.TABLES",
-        [
-            {"TABLE_CATALOG": database, "TABLE_SCHEMA": schema, "TABLE_NAME": name, "TABLE_TYPE": kind, "DELETED": at}
-            for (database, schema, name), at in now + once
-        ],
-    )
-
-
-def add_change(templates: Templates, name: str, minutes: int = 0, **properties: str) -> None:
-    """An ALTER TABLE as the guide shows it: https://docs.snowflake.com/en/user-guide/access-history"""
-    change = {
-        "objectDomain": "Table",
-        "objectId": 0,
-        "objectName": name,
-        "operationType": "ALTER",
-        "properties": {key: {"value": value} for key, value in properties.items()},
-    }
-    row = {
-        "QUERY_ID": f"change-{name}",
-        "QUERY_START_TIME": (datetime.now(timezone.utc) - timedelta(hours=4, minutes=-minutes)).isoformat(),
-        "DIRECT_OBJECTS_ACCESSED": "[]",
-        "BASE_OBJECTS_ACCESSED": "[]",
-        "OBJECTS_MODIFIED": "[]",
-        "OBJECT_MODIFIED_BY_DDL": json.dumps(change),
-    }
-    templates.server.insert("SNOWFLAKE.ACCOUNT_USAGE.ACCESS_HISTORY", [row])
-
-
-def table(
-    name: str,
-    domain: str = "Table",
-    columns: dict[str, list[tuple[str, str]]] | None = None,
-    source_domain: str = "Table",
-    base: tuple[str, str] | None = None,
-) -> Record:
-    """An object as ACCESS_HISTORY's JSON shows it; ``columns`` maps its columns to (source, source column)."""
-
-    def source(domain: str, name: str, column: str) -> Record:
-        return {"objectDomain": domain, "objectName": name, "columnName": column}
-
-    return {
-        "objectDomain": domain,
-        "objectName": name,
-        "columns": [
-            {
-                "columnName": column,
-                "directSources": [source(source_domain, *each) for each in sources],
-                "baseSources": [source("Table", *(base or each)) for each in sources],
-            }
-            for column, sources in (columns or {}).items()
-        ],
-    }
-
-
-def add_access(
-    templates: Templates,
-    modified: list[Record],
-    accessed: list[Record],
-    base: list[Record] | None = None,
-    at: datetime | None = None,
-) -> None:
-    row: dict[str, Any] = {
-        "QUERY_ID": "q1",
-        "QUERY_START_TIME": (at or datetime.now(timezone.utc) - timedelta(hours=5)).isoformat(),
-        "DIRECT_OBJECTS_ACCESSED": json.dumps(accessed),
-        "BASE_OBJECTS_ACCESSED": json.dumps(accessed if base is None else base),
-        "OBJECTS_MODIFIED": json.dumps(modified),
-    }
-    templates.server.insert("SNOWFLAKE.ACCOUNT_USAGE.ACCESS_HISTORY", [row])
-
-
-def add_statement(templates: Templates, text: str, number: int) -> None:
-    """A statement of one session, in D.S, a few hours ago; numbers give the order."""
-    start = datetime.now(timezone.utc) - timedelta(hours=5) + timedelta(minutes=number)
-    templates.server.insert(
-        "SNOWFLAKE.ACCOUNT_USAGE.QUERY_HISTORY",
-        [
-            {
-                "QUERY_ID": f"q{number}",
-                "QUERY_TEXT": text,
-                "QUERY_TYPE": "UNKNOWN",
-                "SESSION_ID": 7,
-                "DATABASE_NAME": "D",
-                "SCHEMA_NAME": "S",
-                "EXECUTION_STATUS": "success",
-                "START_TIME": start.isoformat(),
-                "END_TIME": (start + timedelta(seconds=1)).isoformat(),
-            }
-        ],
-    )

@@ -8,6 +8,7 @@ import pytest
 
 from tests.collected import Collected, Record
 from tests.templates.snowflake.conftest import Templates
+from tests.templates.snowflake.facts import add_database
 from tests.warehouses.snowflake import scale
 from tests.warehouses.snowflake.faults import Fault
 from tests.warehouses.snowflake.shop import DOTTED_NAME
@@ -245,7 +246,8 @@ def test_a_share_that_was_taken_back_is_counted_and_the_rest_goes_on(shop_templa
 
 def test_more_databases_than_show_answers_are_all_found(templates: Templates) -> None:
     """SHOW answers with at most 10,000 rows: the next page starts behind the last name, whatever is in it."""
-    quoted = "'D' || chr(39) || printf('%05d', i)"  # with a quote, as SQL takes it doubled
+    # With a quote and a backslash, which SQL takes doubled.
+    quoted = "'D' || chr(39) || chr(92) || printf('%05d', i)"
     templates.server.sql(
         f"""
         INSERT INTO facts."INFORMATION_SCHEMA.DATABASES" (DATABASE_NAME, TYPE)
@@ -339,15 +341,3 @@ def test_ten_thousand_tables_of_twenty_columns_cost_what_ten_do(templates: Templ
             (f"C{column}", f"VARCHAR({10 + column})" if column % 2 else "NUMBER(38,0)") for column in range(20)
         ]
     assert all(len(record["fields"]) == 20 for record in collected.records)
-
-
-def add_database(templates: Templates, database: str, tables: list[tuple[str, str, str]]) -> None:
-    """A database with tables of (schema, name, TABLE_TYPE), of which nothing else is known."""
-    templates.server.insert("INFORMATION_SCHEMA.DATABASES", [{"DATABASE_NAME": database, "TYPE": "STANDARD"}])
-    templates.server.insert(
-        "INFORMATION_SCHEMA.TABLES",
-        [
-            {"TABLE_CATALOG": database, "TABLE_SCHEMA": schema, "TABLE_NAME": name, "TABLE_TYPE": kind}
-            for schema, name, kind in tables
-        ],
-    )

@@ -13,6 +13,7 @@ import pytest
 from tests.collected import Record
 from tests.script_process import started_script, wait_for
 from tests.templates.snowflake.conftest import Templates, connected
+from tests.templates.snowflake.facts import add_query
 from tests.warehouses.snowflake import scale
 from tests.warehouses.snowflake.faults import Fault
 from tests.warehouses.snowflake.launch import embedded_snowflake
@@ -246,18 +247,3 @@ def test_a_million_queries_take_no_more_memory_than_ten_thousand(templates: Temp
                 numbers[int(line[19 : line.index(b'"', 19)])] += 1
     assert numbers == b"\x01" * 1_000_000, "each query once"
     assert much - little < 64 * MEGABYTES
-
-
-def add_query(templates: Templates, query_id: str, text: str, end: datetime, seconds: int = 1) -> None:
-    templates.server.insert(
-        "SNOWFLAKE.ACCOUNT_USAGE.QUERY_HISTORY",
-        [
-            {
-                "QUERY_ID": query_id,
-                "QUERY_TEXT": text,
-                "EXECUTION_STATUS": "success",
-                "START_TIME": (end - timedelta(seconds=seconds)).isoformat(),
-                "END_TIME": end.isoformat(),
-            }
-        ],
-    )

@@ -199,6 +199,19 @@ def test_short_secrets_from_variables_are_masked_too(account: Account, method: s
     assert "***" in run.summary["error"]["message"]
 
 
+def test_a_token_from_a_file_is_masked_too(account: Account, tmp_path: Path) -> None:
+    path = tmp_path / "short"
+    path.write_text("access\n")
+    run = account.run(SNOWFLAKE_TOKEN_FILE_PATH=str(path), SNOWFLAKE_AUTHENTICATOR="oauth").check(3)
+    assert "access" not in run.stdout + run.stderr, "the server's refusal has this word"
+    assert "Invalid OAuth *** token" in run.summary["error"]["message"]
+
+
+def test_a_key_below_the_home_folder_is_found(account: Account) -> None:
+    """As README.md writes it; no shell replaces the tilde in a file of variables."""
+    account.run(SNOWFLAKE_PRIVATE_KEY_FILE=f"~/{account.key.name}", HOME=str(account.key.parent)).check()
+
+
 def test_a_wrong_key_is_refused(account: Account, tmp_path: Path) -> None:
     stranger = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     path = tmp_path / "stranger.p8"

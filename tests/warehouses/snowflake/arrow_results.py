@@ -64,17 +64,19 @@ class Result:
     chunks: list[Chunk] = field(default_factory=list)
 
 
-def write_result(relation: Any, directory: Path, query_id: str) -> Result:
-    """Run ``relation`` and write its rows; chunk files are named ``<query_id>.<number>`` in ``directory``."""
+def write_result(relation: Any, directory: Path, query_id: str, first_rows: int | None = None) -> Result:
+    """Run ``relation`` and write its rows; chunk files are named ``<query_id>.<number>`` in ``directory``.
+
+    ``first_rows`` are sent in the answer itself, if there are more; None: as many as usual.
+    """
     rowtype = [_describe(name, str(kind)) for name, kind in zip(relation.columns, relation.types, strict=True)]
-    batches = (_convert(batch, rowtype) for batch in relation.to_arrow_reader(FIRST_ROWS) if batch.num_rows)
+    reader = relation.to_arrow_reader(FIRST_ROWS)
+    nothing = pa.RecordBatch.from_pylist([], schema=reader.schema)
+    found = (batch for batch in reader if batch.num_rows)
+    batches = (_convert(batch, rowtype) for batch in _divided(found, first_rows))
     first = next(batches, None)
     if first is None:
-        empty = pa.RecordBatch.from_arrays(
-            [pa.array([], type=kind) for kind in relation.limit(0).to_arrow_table().schema.types],
-            names=relation.columns,
-        )
-        first = _convert(empty, rowtype)
+        first = _convert(nothing, rowtype)
     result = Result(rowtype, first.num_rows, base64.b64encode(_stream([first])).decode())
     for number, group in enumerate(_grouped(batches)):
         content = _stream(group)
@@ -85,6 +87,14 @@ def write_result(relation: Any, directory: Path, query_id: str) -> Result:
         result.chunks.append(Chunk(path, rows, len(content), len(compressed)))
         result.total += rows
     return result
+
+
+def _divided(batches: Iterator[Any], first_rows: int | None) -> Iterator[Any]:
+    """The same rows, the first batch with so many rows or fewer; None: the batches as they are."""
+    if first_rows is not None and (batch := next(batches, None)) is not None:
+        yield batch.slice(0, first_rows)
+        yield from (rest for rest in [batch.slice(first_rows)] if rest.num_rows)
+    yield from batches
 
 
 def _grouped(batches: Iterator[Any]) -> Iterator[list[Any]]:

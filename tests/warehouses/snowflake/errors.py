@@ -56,6 +56,11 @@ def object_not_found(name: str) -> StatementError:
     )
 
 
+def insufficient_privileges(name: str) -> StatementError:
+    """Something that is there, and that the role may see but not do."""
+    return StatementError("003001", "42501", f"SQL access control error:\nInsufficient privileges to operate on {name}")
+
+
 def invalid_identifier(detail: str) -> StatementError:
     """A column that does not exist; ``detail`` is the engine's own first line."""
     return StatementError(

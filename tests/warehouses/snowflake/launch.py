@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -122,7 +122,11 @@ class EmbeddedSnowflake:
 
         ``role`` may also be ``user:NAME``. Without objects, nothing is denied.
         """
-        self._post("denials", [{"role": role, "object": name} for name in objects])
+        self.deny_roles({role: objects})
+
+    def deny_roles(self, denied: Mapping[str, Sequence[str]]) -> None:
+        """As :meth:`deny`, with the objects of each role. A SHOW command is denied by its words."""
+        self._post("denials", [{"role": role, "object": name} for role, names in denied.items() for name in names])
 
     def break_with(self, *faults: Fault) -> None:
         """Put these faults in force in the place of all before; without any, the server is whole again."""

@@ -70,6 +70,7 @@ from tests.warehouses.snowflake.statements import (
     engine_time,
     parse_name,
     read,
+    shuffled,
 )
 
 logger = logging.getLogger("testbed")
@@ -285,11 +286,20 @@ class Warehouse:
         [(count,)] = duck.execute(f"SELECT count(*) FROM ({statement.sql})").fetchall()
         if count > cap and behaviour == "error":
             raise errors.SHOW_TOO_LARGE
-        return write_result(duck.sql(f"FROM ({statement.sql}) LIMIT {cap}"), self.directory, query_id)
+        return self._write(duck.sql(f"FROM ({statement.sql}) LIMIT {cap}"), query_id)
+
+    def _write(self, relation: Any, query_id: str) -> Result:
+        """Run ``relation``; of its rows, those beyond what a ``cut`` fault leaves cannot be downloaded."""
+        left = self.faults.rows_left
+        result = write_result(relation, self.directory, query_id, first_rows=left)
+        if left is not None and result.chunks:
+            self.faults.break_chunks(query_id)
+        self.faults.take_rows(result.total)
+        return result
 
     def _select(self, session: Session, statement: Query, params: Any, query_id: str) -> Result:
         cursor = session.engine.cursor()
-        transformed = cursor._transform(statement.expression, params)
+        transformed = shuffled(cursor._transform(statement.expression, params))
         sql = transformed.sql(dialect="duckdb")
         duck = session.engine._duck_conn
         limit = self.faults.information_schema_limit
@@ -297,7 +307,7 @@ class Warehouse:
             [(count,)] = duck.execute(f"SELECT count(*) FROM ({sql})", params).fetchall()
             if count > limit:
                 raise errors.TOO_MUCH_DATA
-        return write_result(duck.sql(sql, params=params), self.directory, query_id)
+        return self._write(duck.sql(sql, params=params), query_id)
 
     def _change(self, session: Session, statement: Change, params: Any) -> Result:
         """DDL and DML as fakesnow does them; the answer is its first row as text."""
@@ -353,7 +363,7 @@ def _refusal(code: str, message: str, data: dict[str, Any] | None = None) -> JSO
 
 
 def _session_gone() -> JSONResponse:
-    return _refusal("390104", "User must login again to access the service.")
+    return _refusal("390111", "Session no longer exists. New login required to access the service.")
 
 
 class Protocol:
@@ -471,6 +481,9 @@ class Protocol:
         if (fault := self.warehouse.faults.due("query", text)) is not None:
             if fault.kind == "slow":
                 await asyncio.sleep(fault.seconds)
+            elif fault.kind == "session":
+                session.closed = True
+                return _session_gone()
             else:
                 return await _broken(fault)
         try:

@@ -40,7 +40,9 @@ def write_shop(server: EmbeddedSnowflake, shop: Shop) -> None:
     server.insert(
         "INFORMATION_SCHEMA.DATABASES", [_database(shop, name) for name in shop.databases if name != "SNOWFLAKE"]
     )
-    server.insert("SHOW DATABASES", [_shown_share(shop, name, origin) for name, origin in ORIGINS.items()])
+    server.insert(
+        "SHOW DATABASES", [_shown_share(shop, *each) for each in ORIGINS.items() if each[0] in shop.databases]
+    )
     server.insert("INFORMATION_SCHEMA.SCHEMATA", _schemata(shop))
     server.insert("INFORMATION_SCHEMA.TABLES", [_table(r) for r in relations])
     server.insert("INFORMATION_SCHEMA.VIEWS", [_view(r) for r in relations if r.kind in ("view", "secure view")])
@@ -202,7 +204,7 @@ def _materialized(relation: Relation) -> dict[str, Any]:
         "source_database_name": base[0],
         "source_schema_name": base[1],
         "source_table_name": base[2],
-        "refreshed_on": _iso(relation.last_altered),
+        "refreshed_on": _iso(relation.refreshed or relation.last_altered),
         "owner": "SYSADMIN",
         "invalid": "false",
         "behind_by": "0s",
@@ -339,6 +341,7 @@ def _query(query: LoggedQuery) -> dict[str, Any]:
         "QUERY_HASH": f"{zlib.crc32(query.text.encode()):08x}",
         "ROLE_TYPE": "ROLE",
         "USER_TYPE": "SERVICE" if query.user.endswith("_SVC") else "PERSON",
+        **query.more,
     }
 
 

@@ -6,6 +6,7 @@ Plain dataclasses; nothing here talks to a server. Names are tuples (database, s
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -59,8 +60,8 @@ class Relation:
     """A table or view of the shop.
 
     ``kind`` is one of: table, transient table, external table, iceberg table, hybrid table, dynamic table, view,
-    secure view, materialized view. ``definition`` is the text that the catalog shows (None for tables). Unknown
-    facts are None.
+    secure view, materialized view. ``definition`` is the text that the catalog shows (None for tables). ``refreshed``
+    is that of a materialized view (None: as ``last_altered``). Unknown facts are None.
     """
 
     name: Name
@@ -75,6 +76,7 @@ class Relation:
     tags: tuple[Tag, ...] = ()
     sources: tuple[Name, ...] = ()
     object_id: int = 0
+    refreshed: datetime | None = None
 
     @property
     def is_view(self) -> bool:
@@ -87,8 +89,8 @@ class Relation:
         return spelled(self.name)
 
     def column_id(self, column: str) -> int:
-        """An identifier that is unique within the account."""
-        return self.object_id * 100 + [c.name for c in self.columns].index(column)
+        """An identifier that is unique within the account, if the table has such a column."""
+        return self.object_id * 100 + next((place for place, c in enumerate(self.columns) if c.name == column), 99)
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ class Write:
 
 @dataclass(frozen=True)
 class LoggedQuery:
-    """One row of QUERY_HISTORY; ``end`` is None while it runs."""
+    """One row of QUERY_HISTORY; ``end`` is None while it runs. ``more`` are values by the view's own column names."""
 
     query_id: str
     text: str
@@ -129,6 +131,7 @@ class LoggedQuery:
     query_tag: str = ""
     write: Write | None = None
     reads: tuple[Name, ...] = ()
+    more: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def rows_returned(self) -> int | None:

@@ -137,6 +137,8 @@ def _show(tokens: list[Token], context: Context) -> Show:
     command = "SHOW " + " ".join(word for word in words[:end] if word != "TERSE")
     if command not in context.catalog.commands:
         raise errors.unsupported(f"{command} is not in catalog.toml")
+    if tuple(command.split()) in context.denied:
+        raise errors.insufficient_privileges(command)
     conditions = []
     limit = ""
     i = end
@@ -162,10 +164,9 @@ def _show(tokens: list[Token], context: Context) -> Show:
         conditions += _current_scope(command, context)
     shown = f'{FACTS}.visible."{command}"'
     where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
-    order = "name" if command in ("SHOW DATABASES",) else "database_name, name"
-    if command not in ("SHOW DATABASES", "SHOW SCHEMAS"):
-        order = "database_name, schema_name, name"
     where = _without_denied(command, where, context)
+    # Only the page of SHOW DATABASES promises an order; a part that starts FROM a name needs one.
+    order = "name" if limit or command == "SHOW DATABASES" else "random()"
     return Show(command, f"SELECT * FROM {shown} {where} ORDER BY {order} {limit}", bool(limit))
 
 
@@ -293,6 +294,11 @@ def _facts(section: str, database: str, table: exp.Table, context: Context) -> E
         if value := table.args.get(modifier):
             subquery.set(modifier, value)
     return subquery
+
+
+def shuffled(query: Expr) -> Expr:
+    """The engine's query with rows in another order each time, as far as its outermost ORDER BY leaves one open."""
+    return query.order_by(exp.Rand(), copy=False) if isinstance(query, exp.Query) else query
 
 
 def _session_value(node: Expr, context: Context) -> Expr:

@@ -245,6 +245,31 @@ def test_show_refuses_more_than_ten_thousand_rows_without_a_limit(snowflake: Emb
     assert len(fetch(snowflake, "SHOW TABLES IN DATABASE WIDE LIMIT 10000")) == 10_000
 
 
+def test_a_session_can_end_while_others_go_on(snowflake: EmbeddedSnowflake) -> None:
+    with connected(snowflake) as first, connected(snowflake) as second:
+        first.execute("SELECT 1").fetchall()
+        snowflake.break_with(Fault("session", contains="SELECT 2", times=1))
+        for text in ("SELECT 2", "SELECT 3"):
+            with pytest.raises(Error) as caught:
+                first.execute(text)
+            assert caught.value.errno == 390111
+        assert second.execute("SELECT 3").fetchall() == [(3,)]
+
+
+def test_a_connection_breaks_within_the_result_that_is_too_many(snowflake: EmbeddedSnowflake) -> None:
+    def numbers(count: int) -> str:
+        return "SELECT n FROM (VALUES " + ", ".join(f"({n})" for n in range(count)) + ") AS v(n)"
+
+    snowflake.break_with(Fault("cut", rows=5))
+    with connected(snowflake) as cursor:
+        assert sorted(cursor.execute(numbers(3)).fetchall()) == [(0,), (1,), (2,)]
+        assert sorted(cursor.execute(numbers(2)).fetchall()) == [(0,), (1,)]
+        with pytest.raises(Error):
+            cursor.execute(numbers(2)).fetchall()
+        snowflake.break_with()
+        assert sorted(cursor.execute(numbers(2)).fetchall()) == [(0,), (1,)]
+
+
 def test_a_server_ends_with_the_process_that_started_it() -> None:
     with embedded_snowflake() as server:
         assert server.process.stdin is not None
@@ -275,6 +300,29 @@ def test_large_results_come_in_chunks_complete_and_in_order(snowflake: EmbeddedS
         while rows := cursor.fetchmany(7_000):
             seen += [row[0] for row in rows]
     assert seen == [f"query-{i}" for i in range(50_000)]
+
+
+def test_rows_have_only_the_order_that_was_asked_for(snowflake: EmbeddedSnowflake) -> None:
+    """Twelve rows come in the same order by chance once in 479 million times."""
+    values = "(VALUES " + ", ".join(f"({n}, {n % 2})" for n in range(12)) + ") AS v(n, half)"
+    names = [{"database_name": "D", "schema_name": "S", "name": f"T{n:02}"} for n in range(12)]
+    snowflake.insert("SHOW DYNAMIC TABLES", names)
+    with connected(snowflake) as cursor:
+
+        def orders(sql: str) -> list[list[Any]]:
+            return [[row[0] for row in cursor.execute(sql).fetchall()] for _ in range(2)]
+
+        assert orders(f"SELECT n FROM {values} ORDER BY n") == [list(range(12))] * 2
+        for sql in (f"SELECT n FROM {values}", f"SELECT n FROM (SELECT n FROM {values} ORDER BY n)"):
+            first, second = orders(sql)
+            assert sorted(first) == sorted(second) == list(range(12))
+            assert first != second
+        first, second = orders(f"SELECT n FROM {values} ORDER BY half DESC")
+        assert [n % 2 for n in first] == [n % 2 for n in second] == [1] * 6 + [0] * 6
+        assert first != second
+        shown = [[row[1] for row in cursor.execute("SHOW DYNAMIC TABLES IN ACCOUNT").fetchall()] for _ in range(2)]
+        assert sorted(shown[0]) == sorted(shown[1]) == [row["name"] for row in names]
+        assert shown[0] != shown[1]
 
 
 def test_times_carry_the_sessions_zone_and_bind_as_instants(snowflake: EmbeddedSnowflake) -> None:

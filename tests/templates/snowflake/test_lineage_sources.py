@@ -1,0 +1,119 @@
+"""Lineage: which statements and definitions count, and as what; whole records compared."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.collected import Record
+from tests.templates.snowflake.conftest import Templates
+from tests.templates.snowflake.facts import add_access, add_change, add_dependency, add_statement, asset, exist, table
+from tests.warehouses.snowflake.faults import Fault
+
+NO_ACCESS_HISTORY = "ACCESS_HISTORY not readable: lineage read from query text, less certain"
+NO_MOVES = "renamed and swapped tables cannot be told (OBJECT_MODIFIED_BY_DDL of ACCESS_HISTORY not readable)"
+
+
+def record(target: Record, *sources: Record, origin: str, certainty: str = "exact") -> Record:
+    """A record without columns."""
+    return {
+        "destination": target,
+        "sources": list(sources),
+        "columns": [],
+        "origin": origin,
+        "certainty": certainty,
+    }
+
+
+def by_name(records: list[Record]) -> list[Record]:
+    return sorted(records, key=lambda each: str(each["destination"]["name"]))
+
+
+@pytest.mark.parametrize("domain", ["VIEW", "MATERIALIZED VIEW"])
+def test_what_a_view_is_made_of_has_its_own_type(templates: Templates, domain: str) -> None:
+    add_access(templates, modified=[table("D.S.W")], accessed=[table("D.S.T")])
+    kinds = {
+        "TABLE": "TABLE",
+        "EXTERNAL TABLE": "TABLE",
+        "DYNAMIC TABLE": "TABLE",
+        "VIEW": "VIEW",
+        "MATERIALIZED VIEW": "VIEW",
+    }
+    for view in ("V1", "V2", "V3"):
+        for kind in kinds:
+            add_dependency(templates, f"D.S.{view}", domain, f"D.S.{view} ON {kind}", kind)
+    collected = templates.collect("lineage")
+    views = [
+        record(
+            asset("VIEW", f"D.S.{view}"),
+            *(asset(kinds[kind], f"D.S.{view} ON {kind}") for kind in sorted(kinds)),
+            origin="object_dependencies",
+        )
+        for view in ("V1", "V2", "V3")
+    ]
+    written = record(asset("TABLE", "D.S.W"), asset("TABLE", "D.S.T"), origin="access_history")
+    assert by_name(collected.records) == [*views, written]
+    assert collected.skipped == {}
+
+
+def test_only_statements_that_succeeded_and_may_write_are_read(templates: Templates) -> None:
+    statuses: dict[str, dict[str, Any]] = {
+        "FAILED": {"EXECUTION_STATUS": "fail"},
+        "INCIDENT": {"EXECUTION_STATUS": "incident"},
+        "SUCCEEDED": {"EXECUTION_STATUS": "SUCCESS"},
+        "UNKNOWN_TYPE": {"QUERY_TYPE": None},
+        "SELECTED": {"QUERY_TYPE": "SELECT"},
+        "SHOWN": {"QUERY_TYPE": "SHOW"},
+    }
+    for number, (name, columns) in enumerate(statuses.items(), 1):
+        add_statement(templates, f"INSERT INTO D.S.{name} SELECT * FROM D.S.T", number, **columns)
+    collected = templates.collect("lineage", "--from-query-text")
+    assert by_name(collected.records) == [
+        record(asset("TABLE", f"D.S.{name}"), asset("TABLE", "D.S.T"), origin="query_text", certainty="parsed")
+        for name in ("SUCCEEDED", "UNKNOWN_TYPE")
+    ]
+    assert collected.skipped == {}
+
+
+def test_an_edition_without_access_history_is_read_from_texts(templates: Templates) -> None:
+    add_statement(templates, "INSERT INTO D.S.W SELECT * FROM D.S.T", 1)
+    message = "Unsupported feature 'ACCESS_HISTORY'."
+    templates.server.break_with(Fault("error", contains="DIRECT_OBJECTS_ACCESSED", code="000002", message=message))
+    collected = templates.collect("lineage")
+    source, target = asset("TABLE", "D.S.T"), asset("TABLE", "D.S.W")
+    assert collected.records == [record(target, source, origin="query_text", certainty="parsed")]
+    assert collected.skipped == {NO_ACCESS_HISTORY: 1}
+
+
+def test_renames_that_cannot_be_read_are_counted_and_names_stay_as_written(templates: Templates) -> None:
+    """An account may lack the column, or have another meaning for it: the rest of the lineage does not need it."""
+    add_access(templates, modified=[table("D.S.OLD")], accessed=[table("D.S.T")])
+    add_change(templates, "D.S.OLD", objectName="D.S.NEW")
+    message = "SQL compilation error: invalid identifier 'HISTORY.OBJECT_MODIFIED_BY_DDL'"
+    templates.server.break_with(Fault("error", contains="OBJECT_MODIFIED_BY_DDL", code="000904", message=message))
+    collected = templates.collect("lineage")
+    source, target = asset("TABLE", "D.S.T"), asset("TABLE", "D.S.OLD")
+    assert collected.records == [record(target, source, origin="access_history")]
+    assert collected.skipped == {NO_MOVES: 1}
+
+
+@pytest.mark.parametrize("options", [(), ("--from-query-text",)])
+def test_what_is_too_new_for_the_catalog_view_is_not_gone(templates: Templates, options: tuple[str, ...]) -> None:
+    """The view lags. SHOW tells of a dynamic table at once, and what is defined on something exists."""
+    exist(templates, "D.S.T", "D.S.W")
+    add_access(templates, modified=[table("D.S.W")], accessed=[table("D.S.T")])
+    add_statement(templates, "INSERT INTO D.S.W SELECT * FROM D.S.T", 1)
+    made = "CREATE DYNAMIC TABLE D.S.NEW TARGET_LAG = '1 hour' WAREHOUSE = W AS SELECT * FROM D.S.T"
+    place = {"database_name": "D", "schema_name": "S"}
+    templates.server.insert("SHOW DYNAMIC TABLES", [{**place, "name": "NEW", "text": made}])
+    add_dependency(templates, "D.S.VIEW", "VIEW", "D.S.T", "TABLE")
+    collected = templates.collect("lineage", *options)
+    source = asset("TABLE", "D.S.T")
+    written = {"origin": "query_text", "certainty": "parsed"} if options else {"origin": "access_history"}
+    assert by_name(collected.records) == [
+        record(asset("TABLE", "D.S.NEW"), source, origin="dynamic_table_text", certainty="parsed"),
+        record(asset("VIEW", "D.S.VIEW"), source, origin="object_dependencies"),
+        record(asset("TABLE", "D.S.W"), source, **written),
+    ]
+    assert collected.skipped == {}
