@@ -83,7 +83,7 @@ BEGIN
     END IF;
     RETURN QUERY SELECT * FROM testbed.show_tables AS t
     WHERE t.database_name = the_database AND t.schema_name = the_schema AND t.table_name LIKE the_pattern
-    ORDER BY t.table_name LIMIT the_limit;
+    ORDER BY random() LIMIT the_limit;
 END $$;
 GRANT USAGE ON SCHEMA testbed TO PUBLIC;
 """
