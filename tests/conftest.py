@@ -14,9 +14,10 @@ from hypothesis import HealthCheck, settings
 from tests import server_logs
 from tests.golden.comparing import RECORD_OPTION, Golden
 from tests.sandbox_process import SandboxProcess
-from tests.script_process import reach_local_servers_directly
+from tests.script_process import TEMPLATES, reach_local_servers_directly
 
 TESTS = Path(__file__).resolve().parent
+CONTRACT = "tests/contract/"
 SUMMARY_WIDTH = 160  # of a line in a log file: 80 would cut off why a test failed
 
 # The same examples in every run, and no clock: a slow machine is no failure. fuzz_sql_lineage.py looks for new ones.
@@ -31,6 +32,10 @@ _own_folder = pytest.StashKey[str]()
 def pytest_addoption(parser: pytest.Parser) -> None:
     text = "replace the golden recordings of the tests that run by what they make now"
     parser.addoption(RECORD_OPTION, action="store_true", help=text)
+    text = (
+        "the folder of the template folders that tests/contract checks; ROOT/../mcpush is their library, if it exists"
+    )
+    parser.addoption("--templates", metavar="ROOT", type=Path, default=TEMPLATES, help=text)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -57,10 +62,16 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     return report
 
 
-def pytest_terminal_summary(config: pytest.Config) -> None:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     writer = config.get_terminal_writer()
     if not writer.hasmarkup:  # a log file
         writer.fullwidth = SUMMARY_WIDTH
+    skipped = [report for report in terminalreporter.getreports("skipped") if report.nodeid.startswith(CONTRACT)]
+    if skipped:
+        terminalreporter.section("contract: what does not apply")
+        for report in skipped:
+            test, reason = report.nodeid.partition("::")[2].partition("@")[0], report.longrepr[2]
+            terminalreporter.write_line(f"{test}: {reason.removeprefix('Skipped: ')}")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -68,11 +79,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     long = {group_of(item) for item in items if item.get_closest_marker("scale")}
     items.sort(key=lambda item: group_of(item) not in long)
     for item in items:
-        item.add_marker(pytest.mark.xdist_group(group_of(item)))
+        if not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group(group_of(item)))
 
 
 def group_of(item: pytest.Item) -> str:
-    """The folder of tests of a warehouse, whose server is started once; any other file by itself."""
+    """The tests of a warehouse, whose server is started once: a folder, or its part of the contract suite.
+
+    Any other file is a group by itself.
+    """
+    parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+    if isinstance(template := parameters.get("subject"), Path):
+        return f"contract/{template.name}"
     folder = item.path.parent
     return str((folder if folder.parent.parent == TESTS else item.path).relative_to(TESTS))
 

@@ -9,66 +9,16 @@ from __future__ import annotations
 
 import ast
 import re
-import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlglot import exp, parse_one
-from sqlglot.errors import SqlglotError
-from sqlglot.optimizer.qualify import qualify
-from sqlglot.optimizer.scope import traverse_scope
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from tests.contract.statements import Statement, catalog_of, constants, filled, undocumented, variants
 
 ROOT = Path(__file__).resolve().parents[1]
 STATEMENT = re.compile(r"\s*(SELECT|WITH|SHOW|DESCRIBE|DESC|INSERT|CREATE|ALTER|DROP|DELETE|UPDATE)\s+\S+\s", re.I)
-READ_ONLY = (exp.Query, exp.Describe)
 DIALECTS = {"snowflake": "snowflake", "redshift": "redshift"}
-
-
-@dataclass(frozen=True)
-class Statement:
-    """A constant of a template: its file, its name, its text with placeholders filled in."""
-
-    path: Path
-    name: str
-    text: str
-
-    def __str__(self) -> str:
-        return f"{self.path.parent.name}/{self.path.name}:{self.name}"
-
-
-def constants(path: Path, ending: str = "_SQL") -> Iterator[tuple[str, str]]:
-    """Names and texts of the module constants whose name ends so."""
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
-        target = node.targets[0] if isinstance(node, ast.Assign) else None
-        if isinstance(node, ast.Assign) and isinstance(target, ast.Name) and target.id.endswith(ending):
-            yield target.id, ast.literal_eval(node.value)
-
-
-def variants(path: Path) -> Iterator[tuple[str, str]]:
-    """Names and texts of the statements in a module, one for each condition where they take one."""
-    folder = sorted(path.parent.glob("*.py"))
-    conditions = [found for each in folder for found in constants(each, "_CONDITION")]
-    for name, text in constants(path):
-        if "{condition}" not in text:
-            yield name, text
-            continue
-        assert conditions, f"{path.name}: {name} takes a condition, and its folder has none"
-        for condition, part in conditions:
-            yield f"{name}[{condition}]", text.replace("{condition}", part)
-
-
-def filled(text: str) -> str:
-    """The text as it is sent: identifiers for ``{placeholders}``, a literal for every bound value."""
-    text = re.sub(r"\{\w+\}", '"PLACEHOLDER"', text)
-    return re.sub(r"%\(\w+\)s|%s", "'bound'", text).replace("%%", "%")
 
 
 def template_files() -> list[Path]:
@@ -84,50 +34,7 @@ STATEMENTS = [
 
 
 def documented(warehouse: str) -> dict[str, Any]:
-    path = ROOT / "scripts/templates" / warehouse / "catalog.toml"
-    found: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-    return found
-
-
-def view_of(table: exp.Table, views: dict[str, Any]) -> str | None:
-    """The documented name a table reference ends in, e.g. INFORMATION_SCHEMA.TABLES."""
-    name = ".".join(part.name for part in table.parts).upper()
-    found = [view for view in views if name == view.upper() or name.endswith("." + view.upper())]
-    return max(found, key=len) if found else None
-
-
-def undocumented(statement: Statement, catalog: dict[str, Any], dialect: str) -> list[str]:
-    """What the statement names that no page documents."""
-    text = statement.text.strip().upper() + " "
-    if text.startswith("SHOW "):  # sqlglot knows few of them
-        commands = catalog.get("commands", {})
-        return [] if any(text.startswith(f"{command.upper()} ") for command in commands) else [text.strip()]
-    tree = parse_one(statement.text, read=dialect)
-    assert isinstance(tree, READ_ONLY), f"{statement} is not a query: {type(tree).__name__}"
-    views = catalog["views"]
-    problems = []
-    found_in = [(source, scope) for scope in traverse_scope(tree) for _, source in scope.references]
-    physical = [source for source, scope in found_in if isinstance(source, exp.Table) and is_table(source, scope)]
-    for table in {id(each): each for each in physical}.values():
-        view = view_of(table, views)
-        if view is None:
-            problems.append(table.sql(dialect))
-            continue
-        alias = table.alias or table.name
-        table.replace(exp.alias_(exp.to_table(f'"{view}"', dialect=dialect), alias, table=True))
-    if not problems:
-        schema: dict[str, object] = {view: dict(found["columns"]) for view, found in views.items()}
-        try:
-            qualify(tree, schema=schema, dialect=dialect, validate_qualify_columns=True)
-        except SqlglotError as error:
-            problems.append(str(error))
-    return problems
-
-
-def is_table(source: exp.Table, scope: Any) -> bool:
-    """Whether it names a table or view: not a function, nor a WITH clause of the statement."""
-    named = isinstance(source.this, exp.Identifier)
-    return named and isinstance(scope.sources.get(source.alias_or_name), exp.Table)
+    return catalog_of(ROOT / "scripts/templates" / warehouse)
 
 
 def test_there_are_statements_in_every_collector() -> None:

@@ -28,6 +28,44 @@ def world(harness: Harness, now: datetime | None = None) -> Model:
     return replace(model, queries=tuple(_queries(harness, model)))
 
 
+def many_tables(harness: Harness, number: int) -> Model:
+    """So many tables of ten columns, in five schemas of the first database; no queries."""
+    model = _without_queries(timedelta(hours=1))
+    legal = harness.legal_name
+    columns = tuple(Column(legal(f"column_{n}"), "text") for n in range(10))
+    tables = [
+        Table(
+            (harness.databases[0], legal(f"schema_{n % 5}"), legal(f"table_{n:05}")),
+            columns,
+            created=model.now - timedelta(days=100, seconds=n),
+            rows=n + 1,
+            size=(n + 1) * MIB,
+            modified=model.now - timedelta(days=1, seconds=n),
+        )
+        for n in range(number)
+    ]
+    return replace(model, tables=tuple(tables))
+
+
+def many_queries(harness: Harness, number: int) -> Model:
+    """So many queries of one table, one a second, with texts of about 1,000 characters."""
+    model = _without_queries(timedelta(hours=2))
+    legal = harness.legal_name
+    columns = tuple(Column(legal(f"a_column_with_quite_a_long_name_{n:02}"), "text") for n in range(25))
+    path = (harness.databases[0], legal("sales"), legal("orders"))
+    table = Table(path, columns, created=model.now - timedelta(days=1), rows=1, size=MIB, modified=model.since)
+    queries = [
+        Query(n + 1, 1 + n % 7, "ana", model.since + timedelta(seconds=n), 1, path, rows=n) for n in range(number)
+    ]
+    return replace(model, tables=(table,), queries=tuple(queries))
+
+
+def _without_queries(window: timedelta) -> Model:
+    now = datetime.now(timezone.utc).replace(microsecond=0)
+    until = (now - LONGEST_LATENCY).replace(minute=0, second=0)
+    return Model(now, until - window, until)
+
+
 def odd(harness: Harness, word: str = "") -> str:
     """The nearest legal name to one with every special character."""
     return harness.legal_name(f"{word}{ODD_NAME}")

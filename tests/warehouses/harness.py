@@ -85,8 +85,11 @@ class Harness(Protocol):
     """The databases (catalogs, projects) that a model's tables lie in: two where the source has several."""
 
     not_applicable: Mapping[tuple[Flow, str], str]
-    """(flow, promise) → why the source cannot keep or break it. A promise is named like its test, without ``test_``,
-    with the test's further parameter in brackets if it has one. Printed at the end of the suite."""
+    """(flow, promise) → why the source cannot keep or break it. A promise is named like its test, without ``test_``.
+    Printed at the end of the suite."""
+
+    run_elsewhere: Mapping[str, str]
+    """Name of a ``_SQL`` constant that no run of the suite sends → where it is tested. May be left out."""
 
     def legal_name(self, text: str) -> str:
         """The nearest name to this text that the source allows for a schema, a table and a column, quoted."""

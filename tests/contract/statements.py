@@ -1,0 +1,236 @@
+"""The SQL of a template folder: its statements, what they read, and which of them a server was sent.
+
+The statements are the module constants ending in ``_SQL``; the documented views, commands and functions are in the
+folder's ``catalog.toml``. A statement with ``{condition}`` has a variant for each constant of its folder that ends in
+``_CONDITION``.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlglot import exp, parse_one
+from sqlglot.errors import SqlglotError
+from sqlglot.optimizer.qualify import qualify
+from sqlglot.optimizer.scope import traverse_scope
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+READ_ONLY = (exp.Query, exp.Describe)
+SETTINGS = (exp.Set, exp.Use)
+WRITES = (exp.DML, exp.Create, exp.Drop, exp.Into, exp.Lock)
+# What sqlglot knows by its first words only.
+COMMANDS = re.compile(r"\s*(SHOW|DESCRIBE|DESC|SET|USE|ALTER\s+SESSION)\s", re.I)
+PLACEHOLDER = re.compile(r"\{\w+\}")
+BOUND = re.compile(r"%\(\w+\)s|%s|\?|(?<![:\w]):[a-z_]\w*")
+ANYTHING = "(?:.+?)"
+
+
+# --- what a folder's files say ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A constant of a template: its file, its name, its text with placeholders filled in."""
+
+    path: Path
+    name: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.path.parent.name}/{self.path.name}:{self.name}"
+
+    @property
+    def constant(self) -> str:
+        """The name without the condition of a variant."""
+        return self.name.partition("[")[0]
+
+
+def constants(path: Path, ending: str = "_SQL") -> Iterator[tuple[str, str]]:
+    """Names and texts of the module constants whose name ends so."""
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        target = node.targets[0] if isinstance(node, ast.Assign) else None
+        if isinstance(node, ast.Assign) and isinstance(target, ast.Name) and target.id.endswith(ending):
+            yield target.id, ast.literal_eval(node.value)
+
+
+def variants(path: Path) -> Iterator[tuple[str, str]]:
+    """Names and texts of the statements in a module, one for each condition where they take one."""
+    folder = sorted(path.parent.glob("*.py"))
+    conditions = [found for each in folder for found in constants(each, "_CONDITION")]
+    for name, text in constants(path):
+        if "{condition}" not in text:
+            yield name, text
+            continue
+        assert conditions, f"{path.name}: {name} takes a condition, and its folder has none"
+        for condition, part in conditions:
+            yield f"{name}[{condition}]", text.replace("{condition}", part)
+
+
+def filled(text: str) -> str:
+    """The text as it is sent: identifiers for ``{placeholders}``, a literal for every bound value."""
+    text = PLACEHOLDER.sub('"PLACEHOLDER"', text)
+    return re.sub(r"%\(\w+\)s|%s", "'bound'", text).replace("%%", "%")
+
+
+def statements_of(folder: Path) -> list[Statement]:
+    """Every statement of a template folder, placeholders filled in."""
+    return [
+        Statement(path, name, filled(text)) for path in sorted(folder.glob("*.py")) for name, text in variants(path)
+    ]
+
+
+def catalog_of(folder: Path) -> dict[str, Any]:
+    """The documented views, commands and functions."""
+    found: dict[str, Any] = tomllib.loads((folder / "catalog.toml").read_text(encoding="utf-8"))
+    return found
+
+
+# --- what a statement reads -------------------------------------------------------------------------------
+
+
+def view_of(table: exp.Table, views: Mapping[str, Any]) -> str | None:
+    """The documented name a table reference ends in, e.g. INFORMATION_SCHEMA.TABLES."""
+    name = ".".join(part.name for part in table.parts).upper()
+    found = [view for view in views if name == view.upper() or name.endswith("." + view.upper())]
+    return max(found, key=len) if found else None
+
+
+def command_of(text: str, catalog: Mapping[str, Any]) -> str | None:
+    """The documented command that a statement starts with, e.g. SHOW TABLES."""
+    text = " ".join(text.split()).upper() + " "
+    found = [command for command in catalog.get("commands", {}) if text.startswith(f"{command.upper()} ")]
+    return max(found, key=len) if found else None
+
+
+def undocumented(statement: Statement, catalog: Mapping[str, Any], dialect: str) -> list[str]:
+    """What the statement names that no page documents."""
+    if statement.text.strip().upper().startswith("SHOW "):  # sqlglot knows few of them
+        return [] if command_of(statement.text, catalog) else [statement.text.strip().upper()]
+    tree = parse_one(statement.text, read=dialect)
+    assert isinstance(tree, READ_ONLY), f"{statement} is not a query: {type(tree).__name__}"
+    views = catalog["views"]
+    problems = []
+    for table in _physical_tables(tree):
+        view = view_of(table, views)
+        if view is None:
+            problems.append(table.sql(dialect))
+            continue
+        alias = table.alias or table.name
+        table.replace(exp.alias_(exp.to_table(f'"{view}"', dialect=dialect), alias, table=True))
+    if not problems:
+        schema: dict[str, object] = {view: dict(found["columns"]) for view, found in views.items()}
+        try:
+            qualify(tree, schema=schema, dialect=dialect, validate_qualify_columns=True)
+        except SqlglotError as error:
+            problems.append(str(error))
+    return problems
+
+
+def _physical_tables(tree: exp.Expr) -> list[exp.Table]:
+    found_in = [(source, scope) for scope in traverse_scope(tree) for _, source in scope.references]
+    tables = [source for source, scope in found_in if isinstance(source, exp.Table) and is_table(source, scope)]
+    return list({id(table): table for table in tables}.values())
+
+
+def is_table(source: exp.Table, scope: Any) -> bool:
+    """Whether it names a table or view: not a function, nor a WITH clause of the statement."""
+    named = isinstance(source.this, exp.Identifier)
+    return named and isinstance(scope.sources.get(source.alias_or_name), exp.Table)
+
+
+def documented_in(statement: Statement, catalog: Mapping[str, Any], dialect: str) -> set[str]:
+    """The documented views, commands and functions that a statement reads, named as in the catalog."""
+    if command := command_of(statement.text, catalog):
+        return {command}
+    tree = parse_one(statement.text, read=dialect)
+    views = {view_of(table, catalog["views"]) for table in tree.find_all(exp.Table)} - {None}
+    called = {word.upper() for word in re.findall(r"(\w+)\s*\(", statement.text)}
+    return {view for view in views if view} | {name for name in catalog.get("functions", {}) if name.upper() in called}
+
+
+# --- what a server was sent -------------------------------------------------------------------------------
+
+
+def is_setting(text: str, dialect: str) -> bool:
+    """Whether a statement sets something of its own session and reads nothing."""
+    if re.match(r"\s*ALTER\s+SESSION\s", text, re.I):
+        return True
+    return isinstance(_parsed(text, dialect), SETTINGS)
+
+
+def is_read(text: str, dialect: str) -> bool:
+    """Whether a statement reads or sets something of its own session, and changes nothing."""
+    if COMMANDS.match(text):
+        return True
+    tree = _parsed(text, dialect)
+    return isinstance(tree, READ_ONLY) and not any(tree.find_all(*WRITES))
+
+
+def _parsed(text: str, dialect: str) -> exp.Expr | None:
+    try:
+        return parse_one(text, read=dialect)
+    except SqlglotError:
+        return None
+
+
+@dataclass(frozen=True)
+class Sent:
+    """Which statements of a folder were sent: the texts by the constant's name, and those of no constant."""
+
+    by_constant: dict[str, list[str]]
+    statements: list[Statement]
+    foreign: list[str]
+
+
+def sort_out(texts: Iterable[str], folder: Path) -> Sent:
+    """Find the constant that each statement was made from: of several that fit, the one with the most fixed text."""
+    known = [
+        (Statement(path, name, filled(text)), _fixed_text(text), _pattern(text))
+        for path in sorted(folder.glob("*.py"))
+        for name, text in variants(path)
+    ]
+    sent = Sent({}, [], [])
+    for text in texts:
+        fitting = [entry for entry in known if entry[2].fullmatch(_one_line(text))]
+        if not fitting:
+            sent.foreign.append(text)
+            continue
+        statement, _, _ = max(fitting, key=lambda entry: len(entry[1]))
+        sent.by_constant.setdefault(statement.constant, []).append(text)
+        if statement not in sent.statements:
+            sent.statements.append(statement)
+    return sent
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split()).rstrip("; ")
+
+
+def _fixed_text(text: str) -> str:
+    return BOUND.sub("", PLACEHOLDER.sub("", _one_line(text)))
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    """Matches, on one line, what a constant becomes once its placeholders are filled and its values bound."""
+    marked = BOUND.sub("\0", PLACEHOLDER.sub("\0", _one_line(text))).replace("%%", "%")
+    return re.compile(ANYTHING.join(map(re.escape, marked.split("\0"))), re.S)
+
+
+def mark_of(name: str, text: str, sent: Mapping[str, Sequence[str]]) -> str:
+    """A piece of a constant's text that each of its statements contains, and no other statement if possible."""
+    pieces = [piece.strip() for piece in BOUND.sub("\0", PLACEHOLDER.sub("\0", text)).replace("%%", "%").split("\0")]
+    shared = [piece for piece in sorted(pieces, key=len, reverse=True) if all(piece in each for each in sent[name])]
+    assert shared, f"{name}: none of its text reached the server unchanged"
+    others = [each for other, texts in sent.items() if other != name for each in texts]
+    unique = [piece for piece in shared if piece and not any(piece in each for each in others)]
+    return unique[0] if unique else shared[0]

@@ -1,0 +1,67 @@
+"""What fails while a run is under way: each statement in each way, and the connection in the middle of a result."""
+
+from __future__ import annotations
+
+from mcpush.records import parse_utc
+
+from tests.contract.outcomes import LOST, Outcome, observed, table_of
+from tests.contract.records import differences
+from tests.contract.subject import Case, Observation
+
+MANIFEST_CODES = (0, 1)  # with these a run leaves a manifest
+
+
+def test_every_fault_of_every_statement_has_its_outcome(case: Case, full: Observation) -> None:
+    """As the warehouse's table says, which has nothing else."""
+    found: dict[tuple[str, str], Outcome] = {
+        (constant, fault): Outcome.of(observation)
+        for constant, faults in observed(case.subject, case.flow).items()
+        for fault, observation in faults.items()
+    }
+    assert len(found) > 0
+    table = table_of(case.subject.name).get(case.flow, {})
+    wanted = {(constant, fault): outcome for constant, faults in table.items() for fault, outcome in faults.items()}
+    keys = sorted(found.keys() | wanted.keys())
+    assert {key: found.get(key) for key in keys} == {key: wanted.get(key) for key in keys}
+
+
+def test_no_fault_passes_silently(case: Case, full: Observation) -> None:
+    problems = {
+        f"{constant}, {fault}": _problem(fault, observation, full)
+        for constant, faults in observed(case.subject, case.flow).items()
+        for fault, observation in faults.items()
+    }
+    assert {name: problem for name, problem in problems.items() if problem} == {}
+
+
+def _problem(fault: str, observation: Observation, full: Observation) -> str:
+    """What is wrong with a run, whatever the table says of it; an empty text where nothing is."""
+    code = observation.run.exit_code
+    if code not in MANIFEST_CODES:
+        return f"exit {code}, and it left {observation.leftovers}" if observation.leftovers else ""
+    is_less = len(observation.records) < len(full.records)
+    if fault in LOST and code == 0 and is_less and observation.skipped == full.skipped:
+        return "exit 0 with fewer records, and nothing is counted"
+    if "Traceback" in observation.run.stderr:
+        return f"an error that nobody foresaw: {observation.run.stderr}"
+    return ""
+
+
+def test_a_result_that_is_cut_off_leaves_no_manifest_or_whole_slices(case: Case, full: Observation) -> None:
+    for rows in sorted({1, len(full.records) // 2, len(full.records) - 1}):
+        case.server.cut_after(rows)
+        observation = case.observe()
+        case.server.restore()
+        if observation.run.exit_code == 4:
+            assert observation.leftovers == [], f"after {rows} rows"
+        else:
+            observation.run.check(1)
+            assert differences(observation.records, _slice(observation, full)) == [], f"after {rows} rows"
+        case.manifest.unlink(missing_ok=True)
+
+
+def _slice(observation: Observation, full: Observation) -> list[dict[str, object]]:
+    """What the whole run has of the window that a run came to."""
+    assert observation.collected is not None
+    until = parse_utc(observation.collected.header["window"]["end"])
+    return [record for record in full.records if parse_utc(str(record["end_time"])) < until]

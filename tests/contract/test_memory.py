@@ -1,0 +1,44 @@
+"""Memory is flat: ten times as many tables or queries take no more of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.collected import Collected
+from tests.contract.subject import Case
+from tests.contract.world import many_queries, many_tables
+from tests.script_process import peak_memory
+from tests.warehouses.harness import Harness
+from tests.warehouses.model import Model
+
+FEW, MANY = 500, 5_000
+FLAT = 1.25  # of the peak with few: pages and buffers fill up
+
+
+@pytest.mark.scale
+@pytest.mark.flows("metadata")
+def test_memory_is_flat_for_tables(case: Case) -> None:
+    _is_flat(case, many_tables)
+
+
+@pytest.mark.scale
+@pytest.mark.flows("query_logs")
+def test_memory_is_flat_for_queries(case: Case) -> None:
+    _is_flat(case, many_queries)
+
+
+def _is_flat(case: Case, model: Callable[[Harness, int], Model]) -> None:
+    peaks = {number: _peak(case, model(case.subject.harness, number), number) for number in (FEW, MANY)}
+    assert peaks[MANY] < peaks[FEW] * FLAT, peaks
+
+
+def _peak(case: Case, model: Model, number: int) -> int:
+    """Bytes that a run takes at most, which collects so many records."""
+    case.subject.show(model)
+    environment = case.server.environment()
+    arguments = case.command("collect", *case.window(model=model))
+    peak = peak_memory(case.subject.folder, case.script("collect"), *arguments, env=environment)
+    assert len(Collected.read(case.manifest).records) == number
+    return peak

@@ -1,0 +1,118 @@
+"""What is collected: exactly what the warehouse holds, whoever asks, whenever and wherever."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from mcpush.records import iso_utc, parse_utc
+
+from tests.collected import Collected, Record
+from tests.contract.records import differences, exact, name_of
+from tests.contract.subject import Case, Observation
+from tests.contract.world import odd
+from tests.sandbox_process import SandboxProcess
+from tests.warehouses.model import Model
+
+VOLUME_AND_FRESHNESS = ("row_count", "byte_count", "last_update_time")
+LEFT_OUT = ("fields", "view_query", "tags")
+FOREIGN_ZONES = ("America/New_York", "Asia/Kolkata")  # west and east of Greenwich, one of them not by whole hours
+
+
+def test_whole_records_are_what_the_warehouse_holds(case: Case, full: Observation) -> None:
+    wanted = case.subject.harness.expected(case.subject.world, case.flow)
+    assert len(wanted) > 0
+    assert differences(full.records, wanted) == []
+
+
+def test_nothing_is_skipped_where_all_can_be_read(case: Case, full: Observation) -> None:
+    assert full.skipped == {}
+    assert full.collected is not None
+    assert full.collected.skipped == {}
+
+
+def test_names_are_spelled_alike_in_all_flows(case: Case, full: Observation) -> None:
+    model = case.subject.world
+    tables = {table.path for table in model.tables}
+    special = odd(case.subject.harness)
+    assert any(special in path for path in tables)
+    if case.flow == "metadata":
+        assert {_key(record) for record in full.records} == tables
+    elif case.flow == "lineage":
+        assert set(_lineage_keys(full)) == _in_lineage(model)
+    else:
+        extras = [record["extra"] for record in full.records]
+        assert {extra["database"] for extra in extras} == {query.path[0] for query in model.queries}
+        schemas = {query.path[:2] for query in model.queries}
+        assert {(extra["database"], extra["schema"]) for extra in extras if "schema" in extra} <= schemas
+
+
+def _key(asset: Record) -> tuple[str, str, str]:
+    return asset["database"], asset["schema"], asset["name"]
+
+
+def _lineage_keys(full: Observation) -> Iterator[tuple[str, str, str]]:
+    for record in full.records:
+        yield _key(record["destination"])
+        yield from map(_key, record["sources"])
+
+
+def _in_lineage(model: Model) -> set[tuple[str, str, str]]:
+    """Views and what they read, and what statements that did not fail read and wrote."""
+    views = [(table.path, table.source) for table in model.tables if table.source]
+    writes = [(query.target, query.path) for query in model.queries if query.target and not query.error]
+    return {path for pair in views + writes for path in pair}
+
+
+@pytest.mark.flows("query_logs")
+def test_a_window_has_its_start_and_not_its_end(case: Case, full: Observation) -> None:
+    model = case.subject.world
+    ends = {parse_utc(str(record["end_time"])) for record in full.records}
+    assert model.since in ends
+    assert model.until - timedelta(seconds=1) in ends
+    assert model.until not in ends
+    middle = sorted(ends)[len(ends) // 2]
+    first = case.observe("--until", iso_utc(middle))
+    second = case.observe("--since", iso_utc(middle))
+    assert differences([*first.records, *second.records], full.records) == []
+
+
+def test_twice_gives_the_same_records(case: Case, full: Observation) -> None:
+    assert _without_its_time(case.observe()) == _without_its_time(full)
+
+
+def test_the_machines_time_zone_changes_nothing(case: Case, full: Observation) -> None:
+    """Times without a zone on the command line are UTC."""
+    for zone in FOREIGN_ZONES:
+        naive = case.window(zone="")
+        observation = case.observe(*naive, env=case.server.environment() | {"TZ": zone})
+        observation.run.check()
+        assert _without_its_time(observation) == _without_its_time(full), zone
+
+
+def _without_its_time(observation: Observation) -> list[str]:
+    """The lines of a manifest, in order, without when it was collected."""
+    collected = observation.collected
+    assert collected is not None, observation.run.stderr
+    header = {key: value for key, value in collected.header.items() if key != "collected_at"}
+    return [json.dumps(line, ensure_ascii=False) for line in (header, *collected.records, collected.trailer)]
+
+
+@pytest.mark.flows("metadata")
+def test_only_freshness_and_volume_is_a_part_of_the_whole(case: Case, full: Observation) -> None:
+    observation = case.observe("--only-freshness-and-volume")
+    observation.run.check()
+    assert list(map(name_of, observation.records)) == list(map(name_of, full.records))
+    for light, heavy in zip(observation.records, full.records, strict=True):
+        assert exact(light) == exact({key: value for key, value in heavy.items() if key in light})
+        assert [light.get(key) for key in VOLUME_AND_FRESHNESS] == [heavy.get(key) for key in VOLUME_AND_FRESHNESS]
+        assert light.keys().isdisjoint(LEFT_OUT)
+
+
+def test_an_empty_warehouse_is_collected_and_pushed(case: Case, monte_carlo: SandboxProcess) -> None:
+    case.subject.empty()
+    run = case.run("collect_and_push", env=case.server.environment() | monte_carlo.env).check()
+    assert Collected.read(case.manifest).records == []
+    assert (run.summary["records"], run.summary["invocation_ids"]) == (0, [])

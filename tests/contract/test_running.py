@@ -1,0 +1,111 @@
+"""Runs that are stopped, killed, or meet another one: nothing half done is left, and only one works on a manifest."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.contract.statements import sort_out
+from tests.contract.subject import INGESTION_PATHS, KINDS, Case, Kind, Observation
+from tests.sandbox_process import SandboxProcess
+from tests.script_process import Run, started_script, wait_for
+
+LONGEST_START_SECONDS = 300  # until a script has come to its first statement: far more than any machine takes
+LONGEST_REFUSAL_SECONDS = 60  # a second run says so at once: what waits for the first one must not wait long here
+POLLING_SECONDS = 0.05
+
+
+@pytest.mark.one_flow
+def test_sigint_ends_a_run_in_order(case: Case, full: Observation) -> None:
+    _ends_in_order(case, full, signal.SIGINT)
+
+
+def test_sigterm_ends_a_run_in_order(case: Case, full: Observation) -> None:
+    _ends_in_order(case, full, signal.SIGTERM)
+
+
+def _ends_in_order(case: Case, full: Observation, number: signal.Signals) -> None:
+    with _waiting_for_the_warehouse(case, "collect", full) as process:
+        process.send_signal(number)
+        run = wait_for(process).check(130)
+    assert run.summary["status"] == "interrupted"
+    assert case.leftovers() == []
+
+
+@pytest.mark.one_flow
+def test_only_one_run_works_on_a_manifest(case: Case, full: Observation, monte_carlo: SandboxProcess) -> None:
+    """All kinds of script hold the lock, all meet it; a run that was killed holds it no longer."""
+    with _waiting_for_the_warehouse(case, "collect", full) as first:
+        _held(first)
+        for kind in KINDS:
+            _is_refused(case, kind, monte_carlo)
+    with _waiting_for_the_warehouse(case, "collect_and_push", full, monte_carlo.env) as first:
+        _held(first)
+        _is_refused(case, "collect", monte_carlo)
+    case.server.restore()
+    case.run("collect").check()
+    with _waiting_for_monte_carlo(case, monte_carlo) as first:
+        _held(first)
+        _is_refused(case, "collect", monte_carlo)
+    monte_carlo.clear_faults()
+    run = case.run("push", env=monte_carlo.env).check()
+    assert run.summary["records_accepted"] == len(full.records)
+
+
+def _held(process: subprocess.Popen[str]) -> None:
+    """Stop a run where it is, so that it holds what it holds until it is killed."""
+    assert process.poll() is None, "the run ended before it could be stopped"
+    process.send_signal(signal.SIGSTOP)
+
+
+def _is_refused(case: Case, kind: Kind, monte_carlo: SandboxProcess) -> None:
+    environment = case.server.environment() | monte_carlo.env
+    arguments = case.command(kind)
+    with started_script(case.subject.folder, case.script(kind), *arguments, env=environment, cwd=case.work) as process:
+        try:
+            stdout, stderr = process.communicate(timeout=LONGEST_REFUSAL_SECONDS)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"{kind} waits for the run that works on its manifest") from None
+    run = Run(process.returncode, stdout, stderr).check(4)
+    assert str(case.manifest) in run.summary["error"]["message"]
+
+
+@contextmanager
+def _waiting_for_the_warehouse(
+    case: Case, kind: Kind, full: Observation, monte_carlo: dict[str, str] | None = None
+) -> Iterator[subprocess.Popen[str]]:
+    """A run whose first query is answered slowly, once the query is there."""
+    first = next(iter(sort_out(full.statements, case.subject.template).by_constant.values()))[0]
+    case.server.fail(first, "slow")
+    before = len(case.server.statements())
+    environment = case.server.environment() | (monte_carlo or {})
+    with started_script(
+        case.subject.folder, case.script(kind), *case.command(kind), env=environment, cwd=case.work
+    ) as process:
+        _wait(process, lambda: first in list(case.server.statements())[before:])
+        yield process
+
+
+@contextmanager
+def _waiting_for_monte_carlo(case: Case, monte_carlo: SandboxProcess) -> Iterator[subprocess.Popen[str]]:
+    """A push whose requests are answered slowly, once it has begun its journal."""
+    monte_carlo.fault(INGESTION_PATHS[case.flow], delay=LONGEST_START_SECONDS)
+    with started_script(
+        case.subject.folder, case.script("push"), *case.command("push"), env=monte_carlo.env, cwd=case.work
+    ) as process:
+        _wait(process, lambda: any(name.endswith(".journal") for name in case.leftovers()))
+        yield process
+
+
+def _wait(process: subprocess.Popen[str], has_begun: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + LONGEST_START_SECONDS
+    while not has_begun():
+        if process.poll() is not None:
+            wait_for(process).check(-1)
+        assert time.monotonic() < deadline, "the run does not begin"
+        time.sleep(POLLING_SECONDS)

@@ -1,0 +1,53 @@
+"""No secret is in anything that a script prints or writes, however its run ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.contract.subject import Case, Observation
+from tests.sandbox_process import SandboxProcess
+from tests.script_process import Run
+from tests.warehouses.harness import SECRET_MARK
+
+
+@pytest.mark.one_flow
+def test_no_secret_is_printed_or_written(case: Case, full: Observation, monte_carlo: SandboxProcess) -> None:
+    right, server = case.server.environment(), case.server
+    _has_secret(right)
+    _has_secret(monte_carlo.env)
+    runs = {"wrong credentials": case.run("collect", env=server.environment("wrong")).check(3)}
+    runs["unreachable"] = case.run("collect", env=server.unreachable()).check(4)
+    server.deny_all()
+    runs["denied"] = case.run("collect").check(3)
+    server.restore()
+    wrong = {"MCD_INGEST_TOKEN": f"{SECRET_MARK}-of-another"}
+    runs["refused by Monte Carlo"] = case.run("collect_and_push", env=right | monte_carlo.env | wrong).check(3)
+    assert list(_found(runs, case.work)) == []
+    runs["pushed"] = case.run("push", env=right | monte_carlo.env).check()
+    assert list(_found(runs, case.work)) == []
+
+
+def _has_secret(environment: dict[str, str]) -> None:
+    """A harness may keep its secrets in files that its variables name."""
+    texts = [*environment.values(), *(text for value in environment.values() for text in _files(Path(value)))]
+    assert any(SECRET_MARK in text for text in texts), "there is no secret to be found"
+
+
+def _files(path: Path) -> Iterator[str]:
+    if not path.is_absolute():
+        return
+    for each in [path, *path.rglob("*")]:
+        if each.is_file():
+            yield each.read_text(encoding="utf-8", errors="replace")
+
+
+def _found(runs: dict[str, Run], work: Path) -> Iterator[str]:
+    for name, run in runs.items():
+        if SECRET_MARK in run.stdout + run.stderr:
+            yield f"{name}: {run.stdout}\n{run.stderr}"
+    for path in work.rglob("*"):
+        if path.is_file() and SECRET_MARK.encode() in path.read_bytes():
+            yield path.name

@@ -1,0 +1,50 @@
+"""What is run in the warehouse: reads and session settings only, from the folder's constants, on what is documented."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.contract.denials import denials
+from tests.contract.statements import catalog_of, is_read, is_setting, sort_out, statements_of, undocumented
+from tests.contract.subject import Case, Observation
+
+
+def _statements(case: Case, full: Observation) -> list[str]:
+    """All that a run and a list send."""
+    return [*full.statements, *case.subject.listing(case.flow).statements]
+
+
+def test_only_reads_and_settings_are_run(case: Case, full: Observation) -> None:
+    statements = _statements(case, full)
+    assert len(statements) > 0
+    assert [text for text in statements if not is_read(text, case.subject.harness.dialect)] == []
+
+
+def test_every_statement_run_is_a_constant_or_a_setting(case: Case, full: Observation) -> None:
+    sent = sort_out(_statements(case, full), case.subject.template)
+    assert len(sent.by_constant) > 0
+    assert [text for text in sent.foreign if not is_setting(text, case.subject.harness.dialect)] == []
+
+
+@pytest.mark.one_flow
+def test_statements_name_documented_views_and_columns(case: Case) -> None:
+    catalog = catalog_of(case.subject.template)
+    statements = statements_of(case.subject.template)
+    assert len(statements) > 0
+    problems = {str(each): undocumented(each, catalog, case.subject.harness.dialect) for each in statements}
+    assert {name: found for name, found in problems.items() if found} == {}
+
+
+@pytest.mark.one_flow
+def test_every_constant_is_run(case: Case) -> None:
+    """By a run, a list, or a run that is refused a view; else the harness says where it is tested."""
+    subject = case.subject
+    texts = []
+    for flow in subject.flows:
+        texts += _statements(Case(subject, flow, case.work), subject.full(flow))
+        texts += [text for observation in denials(subject, flow).values() for text in observation.statements]
+    run = set(sort_out(texts, subject.template).by_constant)
+    known = {statement.constant for statement in statements_of(subject.template)}
+    elsewhere = getattr(subject.harness, "run_elsewhere", {})
+    assert known - run == set(elsewhere), "not run, or run although the harness says that it is not"
+    assert [name for name, reason in elsewhere.items() if not reason.strip()] == []

@@ -1,0 +1,211 @@
+"""Serves a SQLite database as Tiny, a fictitious warehouse, over ``multiprocessing.connection``.
+
+    python server.py path/to/catalog.toml path/to/database
+
+Reads the password from stdin, prints its port, and ends when stdin is closed. A client connects with the password as
+authkey, says who it is, ``{"user": …}``, then sends requests and gets answers, all of them JSON. A user's request is
+``{"statement": …, "values": {…}}``; the answers are the columns' names, ``{"rows": […]}``, packets of rows, ``{"rows":
+[…]}``, and ``{"end": true}``; or ``{"error": code, "text": …}``. The user ``control`` sends what a test orders,
+``{"order": …, "value": …}``. System views have the columns that ``catalog.toml`` documents.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import sqlite3
+import sys
+import time
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from multiprocessing import AuthenticationError
+from multiprocessing.connection import Listener
+from pathlib import Path
+from threading import Lock, Thread
+from typing import Any
+
+import tomli
+
+CONTROL, READER = "control", "monte_carlo"  # any other user may sign in and read nothing
+ROWS_IN_A_PACKET = 50
+SLOW_SECONDS = 5
+VIEW = re.compile(r"\bsys_\w+", re.IGNORECASE)
+LAST_ORDER = re.compile(r"\bORDER BY\b[^()]*$")
+ERRORS = {
+    "denied": ("DENIED", "permission denied"),
+    "session ended": ("SESSION_ENDED", "the session has ended"),
+    "timeout": ("TIMEOUT", "the statement took too long"),
+}
+
+
+class Cut(Exception):  # noqa: N818
+    """The connection shall be closed here."""
+
+
+@dataclass
+class Fault:
+    text: str
+    kind: str
+    after: int
+
+
+@dataclass
+class Orders:
+    """What the tests ordered, and what was run."""
+
+    denied: frozenset[str] = frozenset()
+    rows_left: int | None = None
+    faults: list[Fault] = field(default_factory=list)
+    statements: list[str] = field(default_factory=list)
+    lock: Lock = field(default_factory=Lock)
+
+    def restore(self) -> None:
+        self.denied, self.rows_left, self.faults = frozenset(), None, []
+
+    def fault_of(self, statement: str) -> str | None:
+        """The fault that this statement meets."""
+        with self.lock:
+            self.statements.append(statement)
+            for fault in self.faults:
+                if fault.text in statement:
+                    if not fault.after:
+                        return fault.kind
+                    fault.after -= 1
+        return None
+
+    def handed_out(self, rows: list[Any]) -> list[Any]:
+        """The rows that still go out before the connection breaks."""
+        with self.lock:
+            if self.rows_left is None:
+                return rows
+            rows = rows[: self.rows_left]
+            self.rows_left -= len(rows)
+        return rows
+
+
+class Tiny:
+    """The warehouse: its documented views, filled and read."""
+
+    def __init__(self, catalog: Path, database: Path) -> None:
+        views = tomli.loads(catalog.read_text(encoding="utf-8"))["views"]
+        self.views = {name.lower(): list(view["columns"]) for name, view in views.items()}
+        self.database = database
+        self.orders = Orders()
+        with closing(self.open()) as connection:
+            connection.execute("PRAGMA journal_mode = WAL")  # who reads on does not stop the next fill
+            for name, view in views.items():
+                columns = ", ".join(f'"{column}" {kind}' for column, kind in view["columns"].items())
+                connection.execute(f"CREATE TABLE {name.lower()} ({columns})")
+
+    def open(self) -> sqlite3.Connection:
+        return sqlite3.connect(self.database, timeout=60, isolation_level=None)
+
+    # --- for users ---------------------------------------------------------------------------------------
+
+    def answer(self, session: Any, user: str, statement: str, values: dict[str, Any]) -> None:
+        fault = self.orders.fault_of(statement)
+        if fault == "connection gone":
+            raise Cut
+        if fault in ERRORS:
+            return self.refuse(session, *ERRORS[fault])
+        if fault == "slow":
+            time.sleep(SLOW_SECONDS)
+        named = {view.lower() for view in VIEW.findall(statement)}
+        denied = named if user != READER else named & self.orders.denied
+        if denied:
+            return self.refuse(session, "DENIED", f"permission denied for {', '.join(sorted(denied))}")
+        try:
+            self.run(session, statement, values)
+        except sqlite3.Error as error:
+            self.refuse(session, "SQL", str(error))
+        return None
+
+    def run(self, session: Any, statement: str, values: dict[str, Any]) -> None:
+        """Send the rows, in another order each time unless the statement has one."""
+        if not LAST_ORDER.search(statement):
+            statement = f"SELECT * FROM ({statement}) ORDER BY RANDOM()"
+        with closing(self.open()) as connection:
+            cursor = connection.execute(statement, values)
+            send(session, rows=[column[0] for column in cursor.description])
+            while rows := cursor.fetchmany(ROWS_IN_A_PACKET):
+                handed_out = self.orders.handed_out(rows)
+                send(session, rows=handed_out)
+                if len(handed_out) < len(rows):
+                    raise Cut
+        send(session, end=True)
+
+    @staticmethod
+    def refuse(session: Any, code: str, text: str) -> None:
+        send(session, error=code, text=text)
+
+    # --- for the tests -----------------------------------------------------------------------------------
+
+    def order(self, order: str, value: Any = None) -> Any:
+        """Do what a test orders; what it asks for."""
+        if order == "fill":
+            self.fill(value)
+        elif order == "deny":
+            self.orders.denied = frozenset(view.lower() for view in value)
+        elif order == "deny all":
+            self.orders.denied = frozenset(self.views)
+        elif order == "cut after":
+            self.orders.rows_left = value
+        elif order == "fail":
+            self.orders.faults.append(Fault(**value))
+        elif order == "restore":
+            self.orders.restore()
+        elif order == "statements":
+            return list(self.orders.statements)
+        else:
+            raise ValueError(order)
+        return None
+
+    def fill(self, content: dict[str, list[list[Any]]]) -> None:
+        """These rows of each view in place of all that was there, in shuffled order."""
+        self.orders.restore()
+        with closing(self.open()) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            for view, columns in self.views.items():
+                connection.execute(f"DELETE FROM {view}")
+                rows = content.get(view, [])
+                random.shuffle(rows)
+                places = ", ".join("?" for _ in columns)
+                connection.executemany(f"INSERT INTO {view} VALUES ({places})", rows)
+            connection.execute("COMMIT")
+        self.orders.statements.clear()
+
+
+def send(session: Any, **message: Any) -> None:
+    session.send_bytes(json.dumps(message).encode())
+
+
+def serve(tiny: Tiny, session: Any) -> None:
+    """Answer one client until it leaves."""
+    with closing(session), suppress(EOFError, OSError, Cut):
+        user = json.loads(session.recv_bytes())["user"]
+        while True:
+            request = json.loads(session.recv_bytes())
+            if user == CONTROL:
+                send(session, answer=tiny.order(**request))
+            else:
+                tiny.answer(session, user, **request)
+
+
+def accept(tiny: Tiny, listener: Listener) -> None:
+    while True:
+        with suppress(AuthenticationError, EOFError, OSError):
+            Thread(target=serve, args=(tiny, listener.accept()), daemon=True).start()
+
+
+def main(catalog: str, database: str) -> None:
+    password = sys.stdin.readline().strip()
+    tiny = Tiny(Path(catalog), Path(database))
+    listener = Listener(("127.0.0.1", 0), backlog=50, authkey=password.encode())
+    Thread(target=accept, args=(tiny, listener), daemon=True).start()
+    print(listener.address[1], flush=True)
+    sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
