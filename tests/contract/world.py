@@ -81,8 +81,8 @@ def _tables(harness: Harness, now: datetime) -> list[Table]:
             paths = [(database, schema, legal(name)) for name in ("orders", "Zebra", "_copy", "éclair")]
             paths.append((database, schema, odd(harness)))
             plain = [_table(harness, path, now, next(numbers)) for path in paths]
-            tables += plain
-            tables += [_view(harness, legal(f"v_{n}"), table, now, next(numbers)) for n, table in enumerate(plain[-2:])]
+            views = [_view(harness, legal(f"v_{n}"), table, now, next(numbers)) for n, table in enumerate(plain[-2:])]
+            tables += [*plain, *views, _view(harness, legal("v_of_view"), views[0], now, next(numbers))]
     return tables
 
 

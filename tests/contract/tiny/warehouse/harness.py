@@ -125,7 +125,6 @@ def start() -> Iterator[TinyServer]:
 def content(model: Model) -> dict[str, list[list[Any]]]:
     """The rows of each system view, its columns in the order of catalog.toml."""
     tables = [table for table in model.tables if not table.is_view]
-    views = [table for table in model.tables if table.is_view]
     return {
         "sys_databases": [[name] for name in databases],
         "sys_tables": [
@@ -140,7 +139,11 @@ def content(model: Model) -> dict[str, list[list[Any]]]:
         "sys_table_sizes": [
             [*table.path, table.rows, table.size, table.modified and stored(table.modified)] for table in tables
         ],
-        "sys_views": [[*view.path, model.definition(view, dialect), *(view.source or ()), "TABLE"] for view in views],
+        "sys_views": [
+            [*view.path, model.definition(view, dialect), *view.source, kind_of(model, view.source)]
+            for view in model.tables
+            if view.source
+        ],
         "sys_column_lineage": [
             [stored(query.end), *query.target, column.name, *query.path, "TABLE", column.name]
             for query in model.queries
@@ -149,6 +152,10 @@ def content(model: Model) -> dict[str, list[list[Any]]]:
         ],
         "sys_query_history": [history(model, query) for query in model.queries],
     }
+
+
+def kind_of(model: Model, path: TablePath) -> str:
+    return "VIEW" if model.table(path).is_view else "TABLE"
 
 
 def history(model: Model, query: Query) -> list[Any]:
@@ -217,7 +224,7 @@ def view_records(model: Model) -> list[Record]:
     return [
         {
             "destination": {"type": "VIEW"} | named(view.path),
-            "sources": [{"type": "TABLE"} | named(view.source)],
+            "sources": [{"type": kind_of(model, view.source)} | named(view.source)],
             "columns": [],
             "origin": "sys_views",
             "certainty": "exact",
