@@ -61,6 +61,18 @@ def test_a_text_at_the_end_of_a_page_is_whole(templates: Templates, shop: Shop, 
     assert asked_with(templates, "FROM sys_query_history", before) == pages
 
 
+def test_a_page_may_end_among_queries_that_ended_together(templates: Templates, shop: Shop) -> None:
+    since = shop.now - BEFORE_THE_SHOPS_QUERIES
+    end = since + timedelta(minutes=5)
+    queries = [
+        Query(300_000 + number, LOADER, DEV, "SELECT", f"SELECT {number}", end - timedelta(seconds=1), 1)
+        for number in range(PAGE + 1)
+    ]
+    with logged_too(templates.server, *queries):
+        found = texts_of(templates, since)
+    assert found == [(str(query.query_id), query.text) for query in queries]
+
+
 def test_queries_that_ended_at_the_same_moment_are_told_apart(templates: Templates, shop: Shop) -> None:
     """Their pieces come one query after the other, and in their order."""
     since = shop.now - BEFORE_THE_SHOPS_QUERIES

@@ -120,6 +120,15 @@ def test_freshness_and_volume_come_without_the_rest(templates: Templates, shop: 
     assert orders["last_update_time"]
 
 
+def test_databases_come_in_the_order_of_their_names(templates: Templates) -> None:
+    """In the manifest and in a list, whatever the order in which Redshift tells them."""
+    wanted = [ANALYTICS, DEV, DOTTED, FINANCE, SHARED]
+    records = templates.collect("metadata").records
+    assert list(dict.fromkeys(record["database"] for record in records)) == wanted
+    listed = templates.run("collect", "metadata", "--list").check().stdout.splitlines()
+    assert [line.rsplit(" (", 1)[0] for line in listed] == [name_of(record) for record in records]
+
+
 def test_filters_choose_and_list_shows_the_choice(templates: Templates) -> None:
     arguments = ("--include", "dev.sales.*", "--include", "analytics.*", "--exclude", "*.customers")
     collected = templates.collect("metadata", *arguments)
