@@ -39,7 +39,6 @@ else:
 WAREHOUSES = Path(__file__).resolve().parents[1] / "warehouses"
 FAULTS: tuple[Fault, ...] = ("denied", "timeout", "session ended", "connection gone")
 MIDWAY: tuple[Fault, ...] = ("session ended", "connection gone")
-LOST = MIDWAY  # after these a run cannot know the rest
 
 
 @dataclass(frozen=True)

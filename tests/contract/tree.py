@@ -8,10 +8,13 @@ Nothing else in the copy differs, so what works there works for the next real wa
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+from tests.script_process import clean_environment
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = Path(__file__).resolve().parent / "tiny"
@@ -23,6 +26,9 @@ PLACES = {
 }
 # Environments are large: the copy uses those of the original.
 ENVIRONMENTS = (".venv", ".envs")
+GENERATED = shutil.ignore_patterns(".*", "__pycache__")
+# A line of pytest's short summary with -rA: the outcome and the test without its file.
+OUTCOME = re.compile(r"(?m)^(PASSED|FAILED|ERROR|XFAIL|XPASS) (?:\S+?)::(\S+)|^(SKIPPED) (.*)$")
 
 
 def make_tree(target: Path) -> Path:
@@ -34,7 +40,7 @@ def make_tree(target: Path) -> Path:
 
 
 def copy_of_project(target: Path) -> None:
-    shutil.copytree(ROOT, target, ignore=shutil.ignore_patterns(".*", "__pycache__"))
+    shutil.copytree(ROOT, target, ignore=GENERATED)
     for name in ENVIRONMENTS:
         if (ROOT / name).exists():
             (target / name).symlink_to((ROOT / name).resolve())
@@ -42,13 +48,42 @@ def copy_of_project(target: Path) -> None:
 
 def add_warehouse(tree: Path) -> None:
     for folder, place in PLACES.items():
-        shutil.copytree(TINY / folder, tree / place, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(TINY / folder, tree / place, ignore=GENERATED)
 
 
 def synchronize(tree: Path) -> None:
-    """``python scripts/sync_templates.py --write``. Raises CalledProcessError."""
-    command = [sys.executable, str(tree / "scripts/sync_templates.py"), "--write"]
-    subprocess.run(command, check=True, capture_output=True, text=True)
+    run_in(tree, sys.executable, "scripts/sync_templates.py", "--write")
+
+
+def run_in(tree: Path, *command: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """A command in the tree. Raises AssertionError with what it said if it fails."""
+    done = _run(tree, command, variables)
+    assert done.returncode == 0, f"{command} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+def outcomes_of(tree: Path, *arguments: str, base: Path) -> dict[str, set[str]]:
+    """Run pytest in the tree: the tests, without their files, by outcome in capitals (PASSED, FAILED, ERROR, …).
+
+    ``base`` is the folder for its temporary files. Raises AssertionError if pytest itself fails or runs nothing.
+    """
+    command = [sys.executable, "-m", "pytest", "-q", "-rA", "-p", "no:cacheprovider", "--basetemp", str(base)]
+    done = _run(tree, [*command, *arguments], {"TZ": "UTC"})  # a mistake with time zones shows where the test sets one
+    assert done.returncode in (0, 1), f"pytest ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
+    found: dict[str, set[str]] = {}
+    for outcome, test, skipped, reason in OUTCOME.findall(done.stdout):
+        found.setdefault(outcome or skipped, set()).add(test or reason)
+    assert found, done.stdout
+    return found
+
+
+def _run(
+    tree: Path, command: tuple[str, ...] | list[str], variables: dict[str, str]
+) -> subprocess.CompletedProcess[str]:
+    environment = clean_environment(variables)
+    for name in [name for name in environment if name.startswith("PYTEST_")]:
+        del environment[name]  # of the run that this is a part of
+    return subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, check=False)
 
 
 if __name__ == "__main__":
