@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 from tests.collected import Collected, Record
 from tests.templates.redshift.breaking import broken, logged, logged_too
 from tests.templates.redshift.conftest import Templates
-from tests.warehouses.redshift.launch import User
+from tests.warehouses.redshift.launch import User, literal
 from tests.warehouses.redshift.shop import ANALYTICS, AUDITOR, DEV, LOADER, Shop
 from tests.warehouses.redshift.truth import CHUNK, Query
 
@@ -288,6 +289,56 @@ def test_a_statement_of_an_unknown_sort_is_read(templates: Templates, shop: Shop
     with logged(templates.server, COPIED, shop.now - timedelta(hours=2), None, has_text=True):
         collected = templates.collect("lineage", "--include", "dev.sales.customers")
     assert len(collected.records) == 1
+
+
+def test_a_view_that_is_read_is_told_as_a_view(templates: Templates, shop: Shop) -> None:
+    """By another view, as the catalog knows; by one that only its text tells of; and by a statement."""
+    (late,) = [relation for relation in shop.relations if relation.name == "clicks_late"]
+    templates.server.run(
+        "CREATE VIEW sales.best_days AS SELECT day FROM sales.daily_revenue; UPDATE testbed.view_texts SET definition "
+        "= 'create view sales.clicks_late as select day from sales.daily_revenue with no schema binding;' "
+        "WHERE viewname = 'clicks_late'; INSERT INTO testbed.svv_all_tables "
+        "(database_name, schema_name, table_name, table_type) VALUES ('dev', 'sales', 'best_days', 'VIEW')"
+    )
+    insert = "INSERT INTO sales.returns (order_id) SELECT day FROM sales.best_days"
+    try:
+        with logged_too(templates.server, *session(shop, insert)):
+            collected = templates.collect("lineage", "--include", "dev.sales.*")
+    finally:
+        templates.server.run(
+            "DROP VIEW sales.best_days; DELETE FROM testbed.svv_all_tables WHERE table_name = 'best_days'; "
+            f"UPDATE testbed.view_texts SET definition = {literal(late.definition)} WHERE viewname = 'clicks_late'"
+        )
+    daily, best = (("VIEW", DEV, "sales", name) for name in ("daily_revenue", "best_days"))
+    found = set(edges(collected.records))
+    assert {edge for edge in found if edge[0][0] == "VIEW"} == {
+        (daily, best),
+        (daily, ("VIEW", DEV, "sales", "clicks_late")),
+        (best, RETURNS),
+    }
+
+
+def test_a_rename_that_cannot_be_read_is_counted(templates: Templates, shop: Shop) -> None:
+    """What it did to its table nobody knows; the other statements of the window stay."""
+    before = templates.collect("lineage")
+    with logged_too(templates.server, *session(shop, "ALTER TABLE sales.orders RENAME TO")):
+        collected = templates.collect("lineage")
+    assert collected.records == before.records
+    new = {reason: count for reason, count in collected.skipped.items() if before.skipped.get(reason) != count}
+    assert list(new.values()) == [1]
+    assert "RENAME TO" in collected.trailer["skipped_examples"][next(iter(new))]
+
+
+def test_a_statement_that_failed_moved_nothing(templates: Templates, shop: Shop) -> None:
+    """Nor did one that was canceled, or still runs."""
+    queries = [
+        replace(query, status=status)
+        for number, status in enumerate(("failed", "canceled", "running"), start=1)
+        for query in session(shop, "INSERT INTO sales.returns SELECT customer_id FROM sales.customers", number=number)
+    ]
+    with logged_too(templates.server, *queries):
+        collected = templates.collect("lineage")
+    assert set(edges(collected.records)) == FROM_STATEMENTS | FROM_VIEWS
 
 
 def test_tables_that_cannot_be_listed_are_counted(templates: Templates) -> None:

@@ -10,6 +10,7 @@ import pytest
 from tests.collected import Record
 from tests.templates.redshift.breaking import broken
 from tests.templates.redshift.conftest import Templates
+from tests.warehouses.redshift.faults import Order
 from tests.warehouses.redshift.filling import stamp
 from tests.warehouses.redshift.launch import MAIN_DATABASE, literal
 from tests.warehouses.redshift.shop import ANALYTICS, DEV, DOTTED, FINANCE, SHARE_NAME, SHARED, Shop
@@ -18,6 +19,8 @@ from tests.warehouses.redshift.truth import Relation
 MEGABYTE = 2**20
 NO_EXTERNAL_COLUMNS = "columns of external tables, and lengths in types, not readable (svv_all_columns)"
 REFUSED = "database dropped meanwhile or not authorised"
+NO_MODIFIED_TIME = "freshness not offered: SHOW TABLES of this patch level has no last_modified_time"
+NO_FRESHNESS = "freshness not readable (SHOW TABLES)"
 NO_VOLUME = "volume not readable (svv_table_info)"
 UNKNOWN_VOLUME = "volume unknown: not in svv_table_info, and only a superuser can tell an empty table from a hidden one"
 
@@ -115,6 +118,15 @@ def test_freshness_and_volume_come_without_the_rest(templates: Templates, shop: 
     orders = next(record for record in collected.records if name_of(record) == "dev.sales.orders")
     assert orders["row_count"] == 120_000
     assert orders["last_update_time"]
+
+
+def test_databases_come_in_the_order_of_their_names(templates: Templates) -> None:
+    """In the manifest and in a list, whatever the order in which Redshift tells them."""
+    wanted = [ANALYTICS, DEV, DOTTED, FINANCE, SHARED]
+    records = templates.collect("metadata").records
+    assert list(dict.fromkeys(record["database"] for record in records)) == wanted
+    listed = templates.run("collect", "metadata", "--list").check().stdout.splitlines()
+    assert [line.rsplit(" (", 1)[0] for line in listed] == [name_of(record) for record in records]
 
 
 def test_filters_choose_and_list_shows_the_choice(templates: Templates) -> None:
@@ -281,6 +293,109 @@ def test_a_materialised_view_is_as_fresh_as_the_last_refresh_that_brought_data(
         modified = literal(stamp(shop.relation("sales", "best_customers").modified))
         templates.server.run(NO_REFRESHES_SQL.format(modified=modified))
     assert [record.get("last_update_time") for record in collected.records] == ["2026-01-01T01:00:00Z"]
+
+
+def test_what_show_tables_says_of_a_materialised_view_goes_before_its_refreshes(
+    templates: Templates, shop: Shop
+) -> None:
+    """Both know when its data changed; of a refresh its end counts."""
+    templates.server.run(
+        "INSERT INTO testbed.sys_mv_refresh_history "
+        "(user_id, database_name, schema_name, mv_name, status, start_time, end_time) VALUES "
+        "(100, 'dev', 'sales', 'best_customers', 'Refresh successfully updated MV incrementally', "
+        "TIMESTAMP '2026-02-01', TIMESTAMP '2026-02-02')"
+    )
+    modified = literal(stamp(shop.relation("sales", "best_customers").modified))
+    found = []
+    try:
+        for shown in (modified, "NULL"):
+            templates.server.run(f"UPDATE testbed.show_tables SET last_modified_time = {shown} "
+                                 "WHERE table_name = 'best_customers'")  # fmt: skip
+            collected = templates.collect("metadata", "--include", "dev.sales.best_customers")
+            found += [record["last_update_time"] for record in collected.records]
+    finally:
+        templates.server.run(NO_REFRESHES_SQL.format(modified=modified))
+    assert found == [expected(shop.relation("sales", "best_customers"))["last_update_time"], "2026-02-02T00:00:00Z"]
+
+
+def test_an_older_patch_level_without_a_time_of_change_is_counted(templates: Templates) -> None:
+    rename = "ALTER TABLE testbed.show_tables RENAME COLUMN {} TO {}"
+    templates.server.run(rename.format("last_modified_time", "not_yet_offered"))
+    try:
+        collected = templates.collect("metadata", "--include", "dev.sales.*")
+    finally:
+        templates.server.run(rename.format("not_yet_offered", "last_modified_time"))
+    assert collected.skipped == {NO_MODIFIED_TIME: 1}
+    assert collected.trailer["skipped_examples"] == {NO_MODIFIED_TIME: "dev.sales"}
+    assert not any("last_update_time" in record for record in collected.records)
+
+
+BASE_TABLE_SQL = """
+INSERT INTO testbed.svv_all_tables (database_name, schema_name, table_name, table_type, remarks)
+VALUES ('dev', 'based', 'one', 'BASE TABLE', 'remark');
+INSERT INTO testbed.svv_all_columns (database_name, schema_name, table_name, column_name, ordinal_position, data_type,
+    remarks)
+VALUES ('dev', 'based', 'one', 'c', 1, 'integer', 'remark of c');
+INSERT INTO testbed.svv_table_info (database, schema, "table", size, tbl_rows, estimated_visible_rows)
+VALUES ('dev', 'based', 'one', 3, 7, 5);
+"""
+NO_BASE_TABLE_SQL = """
+DELETE FROM testbed.svv_all_tables WHERE schema_name = 'based';
+DELETE FROM testbed.svv_all_columns WHERE schema_name = 'based';
+DELETE FROM testbed.svv_table_info WHERE schema = 'based';
+"""
+
+
+def test_a_table_is_known_by_the_svv_views_alone(templates: Templates) -> None:
+    """The page names the type "base table"; remarks stand in for comments."""
+    templates.server.run(BASE_TABLE_SQL)
+    templates.server.order(Order("denied", "SHOW TABLES"), Order("denied", "pg_description"))
+    try:
+        collected = templates.collect("metadata", "--include", "dev.based.*")
+    finally:
+        templates.server.run(NO_BASE_TABLE_SQL)
+    assert collected.records == [
+        {
+            "type": "TABLE",
+            "kind": "table",
+            "database": "dev",
+            "schema": "based",
+            "name": "one",
+            "row_count": 5,
+            "byte_count": 3 * MEGABYTE,
+            "description": "remark",
+            "fields": [{"name": "c", "type": "integer", "description": "remark of c"}],
+        }
+    ]
+    assert collected.skipped == {NO_FRESHNESS: 1, "comments not readable (pg_description)": 1}
+
+
+def test_comments_are_whole_where_remarks_end(templates: Templates) -> None:
+    """Remarks of the SVV views end after 256 characters; the comment of a column too is longer here."""
+    long = "How it is counted. " * 30 + "Ends here."
+    name = "sales.orders.customer_id"
+    templates.server.run(f"COMMENT ON COLUMN {name} IS {literal(long)}")
+    remark = (
+        "UPDATE testbed.svv_all_columns SET remarks = {} WHERE table_name = 'orders' AND column_name = 'customer_id'"
+    )
+    templates.server.run(remark.format(literal(long[:256])))
+    try:
+        collected = templates.collect("metadata", "--include", "dev.sales.orders")
+    finally:
+        templates.server.run(f"COMMENT ON COLUMN {name} IS NULL")
+        templates.server.run(remark.format("NULL"))
+    assert collected.records[0]["fields"][1] == {"name": "customer_id", "type": "integer", "description": long}
+
+
+def test_columns_of_a_late_binding_view_are_in_its_order(templates: Templates) -> None:
+    names = [f"c{number}" for number in (5, 3, 9, 1, 8, 2, 7)]
+    rows = ", ".join(f"('sales', 'clicks_late', '{name}', 'integer', {n})" for n, name in enumerate(names, start=3))
+    templates.server.run(f"INSERT INTO testbed.late_binding_columns VALUES {rows}")
+    try:
+        collected = templates.collect("metadata", "--include", "dev.sales.clicks_late")
+    finally:
+        templates.server.run("DELETE FROM testbed.late_binding_columns WHERE col_num > 2")
+    assert [each["name"] for each in collected.records[0]["fields"]] == ["url", "hits", *names]
 
 
 CROWD_SQL = """

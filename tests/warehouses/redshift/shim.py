@@ -1,53 +1,36 @@
 """A PostgreSQL that Amazon Redshift's own driver accepts: a relay between the two.
 
 From the driver's TCP connection to PostgreSQL's Unix socket (or port), message by message. It drops the
-start-up parameters only Redshift knows, answers ``server_version`` as Redshift does (8.0.2), and translates the
-two statements that PostgreSQL does not take: SHOW TABLES FROM SCHEMA, and SET of a parameter only Redshift has.
-It tells each session's start-up parameters and statements to a listener, and cuts connections on request. Needs
-the standard library only.
+start-up parameters only Redshift knows, answers ``server_version`` as Redshift does (8.0.2), and translates statements
+(translation.py). It tells each session's start-up parameters and statements to a listener, and makes what was ordered
+go wrong (faults.py). Needs the standard library only.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 import ssl
 import struct
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from tests.warehouses.redshift.faults import Faults
+from tests.warehouses.redshift.translation import keeps_case, shuffled, translate
 
 SERVER_VERSION = b"8.0.2"
 ACCEPTED_PARAMETERS = {"user", "database", "application_name", "options", "client_encoding", "DateStyle"}
 SSL_REQUEST, GSS_REQUEST, CANCEL_REQUEST = 80877103, 80877104, 80877102
 PARSE, BIND, QUERY, PASSWORD, FLUSH = b"P", b"B", b"Q", b"p", b"H"
-ERROR, READY, PARAMETER = b"E", b"Z", b"S"
+ERROR, READY, PARAMETER, DATA_ROW = b"E", b"Z", b"S", b"D"
 OWNER = "postgres"  # fills the server over its own socket, without a password; nobody may come in by that name
-
-# https://docs.aws.amazon.com/redshift/latest/dg/r_SHOW_TABLES.html
-SHOW_TABLES = re.compile(
-    r"""\s*SHOW\s+TABLES\s+FROM\s+SCHEMA\s+
-    (?:(?P<database>"(?:[^"]|"")+"|\w+)\.)?(?P<schema>"(?:[^"]|"")+"|\w+)
-    (?:\s+LIKE\s+(?P<pattern>'(?:[^']|'')*'))?(?:\s+LIMIT\s+(?P<limit>\d+))?\s*;?\s*""",
-    re.IGNORECASE | re.VERBOSE,
-)
-SET_UNKNOWN = re.compile(
-    r"\s*SET\s+(?P<name>query_group|enable_result_cache_for_session|enable_case_sensitive_identifier)\s+TO\s+",
-    re.IGNORECASE,
-)
-# https://docs.aws.amazon.com/redshift/latest/dg/r_enable_case_sensitive_identifier.html
-KEEP_CASE = re.compile(
-    r"\s*SET\s+enable_case_sensitive_identifier\s+TO\s+(?P<value>true|on|false|off)\s*;?\s*", re.IGNORECASE
-)
+SLOW_SECONDS = 10  # a test has ended what runs by then
+NO_SUCH_STATEMENT = b"\0refused by the shim\0\0\0\0\0\0\0"  # the body of a Bind that PostgreSQL answers with an error
 
 
-@dataclass
-class Cut:
-    """Cut the connection instead of the next statement but ``after`` that contains ``containing``."""
-
-    containing: str
-    after: int
+class ConnectionCutError(ConnectionResetError):
+    """The connection ends on request."""
 
 
 @dataclass
@@ -56,7 +39,7 @@ class Shim:
 
     backend: Path | tuple[str, int]
     listener: Callable[[dict[str, object]], None]
-    cut: Cut | None = None
+    faults: Faults = field(default_factory=Faults)
     tls: ssl.SSLContext | None = None  # None: the question about encryption is answered with no
 
     async def serve(self, port: int) -> asyncio.Server:
@@ -86,21 +69,37 @@ class Shim:
         kept = {name: value for name, value in parameters.items() if name in ACCEPTED_PARAMETERS}
         packed = b"".join(f"{name}\0{value}\0".encode() for name, value in kept.items()) + b"\0"
         back_writer.write(struct.pack("!i", len(packed) + 8) + body[:4] + packed)
-        answers = asyncio.ensure_future(_answers(back_reader, writer))
+        await Session(self, parameters, writer, back_writer).relay(reader, back_reader)
+
+
+@dataclass
+class Session:
+    """One connection, after its start-up message."""
+
+    shim: Shim
+    parameters: dict[str, str]
+    front: asyncio.StreamWriter
+    back: asyncio.StreamWriter
+    is_case_kept: bool = False
+    prepared: dict[bytes, str] = field(default_factory=dict)
+    refusal: bytes | None = None  # the error that takes the place of PostgreSQL's next one
+
+    async def relay(self, reader: asyncio.StreamReader, back_reader: asyncio.StreamReader) -> None:
+        answers = asyncio.ensure_future(self._answers(back_reader))
         try:
-            await self._requests(reader, back_writer, parameters.get("database", ""))
+            await self._requests(reader)
         finally:
-            back_writer.close()
+            self.back.close()
             with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
                 await answers
 
-    async def _requests(self, reader: asyncio.StreamReader, back: asyncio.StreamWriter, database: str) -> None:
+    async def _requests(self, reader: asyncio.StreamReader) -> None:
         """Relay the client's messages; SQL stands in Parse and Query.
 
         The driver sends a Flush after its password. A PostgreSQL that refuses the password ends without reading
         on, and the connection's reset would overtake its reason: that Flush stays here.
         """
-        last, prepared, keeps_case = b"", {}, False
+        last = b""
         while True:
             kind, body = await _read(reader)
             last, before = kind, last
@@ -108,53 +107,75 @@ class Shim:
                 continue
             if kind == PARSE:
                 name, sql, rest = body.split(b"\0", 2)
-                prepared[name] = sql.decode()
-                keeps_case = _keeps_case(sql.decode(), keeps_case)
-                body = b"\0".join([name, translate(sql.decode(), database, keeps_case).encode(), rest])
+                self.prepared[name] = sql.decode()
+                body = b"\0".join([name, self._translated(sql.decode()).encode(), rest])
             elif kind == BIND:  # the driver prepares a text once and binds it as often as it is run
                 _, name, _ = body.split(b"\0", 2)
-                self._run(prepared.get(name, ""), database)
+                if await self._is_refused(self.prepared.get(name, "")):
+                    body = NO_SUCH_STATEMENT
             elif kind == QUERY:
                 sql = body[:-1]
-                self._run(sql.decode(), database)
-                keeps_case = _keeps_case(sql.decode(), keeps_case)
-                body = translate(sql.decode(), database, keeps_case).encode() + b"\0"
-            back.write(_message(kind, body))
-            await back.drain()
+                refused = await self._is_refused(sql.decode())
+                body = (b"refused" if refused else self._translated(sql.decode()).encode()) + b"\0"
+            self.back.write(_message(kind, body))
+            await self.back.drain()
 
-    def _run(self, sql: str, database: str) -> None:
-        """A statement is about to be run: tell the listener, or cut the connection."""
-        self.listener({"event": "statement", "database": database, "sql": sql})
-        if self.cut and self.cut.containing.lower() in sql.lower():
-            if self.cut.after == 0:
-                raise ConnectionResetError("cut on request")
-            self.cut.after -= 1
+    def _translated(self, sql: str) -> str:
+        self.is_case_kept = keeps_case(sql, self.is_case_kept)
+        return shuffled(translate(sql, self.parameters.get("database", ""), self.is_case_kept))
+
+    async def _is_refused(self, sql: str) -> bool:
+        """A statement is about to be run: tell the listener. Raises ConnectionCutError where the session ends now."""
+        self.shim.listener({"event": "statement", "database": self.parameters.get("database", ""), "sql": sql})
+        fault, answer = self.shim.faults.of(sql, self.parameters.get("user", "")) or ("", b"")
+        if fault == "slow":
+            await asyncio.sleep(SLOW_SECONDS)
+        elif fault == "connection gone":
+            raise ConnectionCutError
+        elif fault == "session ended":
+            self.front.write(_message(ERROR, answer))
+            raise ConnectionCutError
+        elif fault:
+            self.refusal = answer
+            return True
+        return False
+
+    async def _answers(self, back: asyncio.StreamReader) -> None:
+        """Relay the server's messages until it ends, or the connection breaks."""
+        stream, is_open = Messages(), True
+        while is_open and (data := await back.read(65536)):
+            out = bytearray()
+            for kind, message in stream.add(data):
+                if kind == DATA_ROW and self.shim.faults.breaks():
+                    is_open = False
+                    break
+                out += self._changed(kind, message) if kind in (PARAMETER, ERROR) else message
+            self.front.write(out)
+            await self.front.drain()
+        self.front.close()
+
+    def _changed(self, kind: bytes, message: bytes) -> bytes:
+        body = message[5:]
+        if kind == PARAMETER and body.startswith(b"server_version\0"):
+            body = b"server_version\0" + SERVER_VERSION + b"\0"
+        elif kind == ERROR:  # Redshift has one code for whoever may not sign in, PostgreSQL 18 a finer one
+            body, self.refusal = self.refusal or body.replace(b"C28P01\0", b"C28000\0"), None
+        return _message(kind, body)
 
 
-def _keeps_case(sql: str, before: bool) -> bool:
-    """Whether the session keeps the case of quoted names after this statement: by default Redshift does not."""
-    found = KEEP_CASE.fullmatch(sql)
-    return found["value"].lower() in ("true", "on") if found else before
+class Messages:
+    """Puts a stream of bytes together to messages."""
 
+    def __init__(self) -> None:
+        self._rest = b""
 
-def translate(sql: str, database: str, keeps_case: bool = False) -> str:
-    """The statement as PostgreSQL takes it; unchanged unless it is one of the two it lacks."""
-    if show := SHOW_TABLES.fullmatch(sql):
-        named = show["database"]
-        of_database = _unquoted(named, keeps_case) if named else database
-        arguments = [_literal(of_database), _literal(_unquoted(show["schema"], keeps_case))]
-        arguments += [show["pattern"] or "'%'", show["limit"] or "NULL"]
-        return f"SELECT * FROM testbed.show_tables_from({', '.join(arguments)})"
-    return SET_UNKNOWN.sub(lambda match: f"SET testbed.{match['name']} TO ", sql, count=1)
-
-
-def _unquoted(name: str, keeps_case: bool) -> str:
-    plain = name[1:-1].replace('""', '"') if name.startswith('"') else name.lower()
-    return plain if keeps_case else plain.lower()
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+    def add(self, data: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """The kind and the bytes of each message that is complete now."""
+        data, at = self._rest + data, 0
+        while len(data) >= at + 5 and len(data) >= (end := at + 1 + int.from_bytes(data[at + 1 : at + 5], "big")):
+            yield data[at : at + 1], data[at:end]
+            at = end
+        self._rest = data[at:]
 
 
 def _message(kind: bytes, body: bytes) -> bytes:
@@ -186,20 +207,3 @@ async def _start_up(
 def _parameters(body: bytes) -> dict[str, str]:
     parts = body[4:].rstrip(b"\0").decode().split("\0")
     return dict(zip(parts[::2], parts[1::2], strict=False))
-
-
-async def _answers(back: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Relay the server's messages, the start-up's one by one, the rest as they come."""
-    kind = b""
-    while kind not in (READY, ERROR):
-        kind, body = await _read(back)
-        if kind == PARAMETER and body.startswith(b"server_version\0"):
-            body = b"server_version\0" + SERVER_VERSION + b"\0"
-        elif kind == ERROR:  # Redshift has one code for whoever may not sign in, PostgreSQL 18 a finer one
-            body = body.replace(b"C28P01\0", b"C28000\0")
-        writer.write(_message(kind, body))
-        await writer.drain()
-    while data := await back.read(65536):
-        writer.write(data)
-        await writer.drain()
-    writer.close()

@@ -525,7 +525,7 @@ def _transformations(now: datetime) -> Iterator[Query]:
         0.2,
         returned_rows=1,
         returned_bytes=5,
-        extra={"label": "push-ingestion"},
+        extra={"query_label": "push-ingestion"},
     )
 
 

@@ -10,7 +10,8 @@ import pytest
 import redshift_connector
 from redshift_connector.error import Error, InterfaceError
 
-from tests.warehouses.redshift import catalog_views, shim, shop
+from tests.warehouses.redshift import catalog_views, shop, translation
+from tests.warehouses.redshift.faults import Order
 from tests.warehouses.redshift.launch import RedshiftServer, User
 
 
@@ -136,4 +137,80 @@ def test_a_connection_is_cut_where_it_should_be(server: RedshiftServer) -> None:
     ],
 )
 def test_only_what_postgresql_does_not_take_is_translated(sql: str, translated: str) -> None:
-    assert shim.translate(sql, "dev") == translated
+    assert translation.translate(sql, "dev") == translated
+
+
+@pytest.mark.parametrize(
+    ("sql", "changed"),
+    [
+        ("SELECT a FROM t", "SELECT * FROM (SELECT a FROM t\n) AS shuffled ORDER BY random()"),
+        (
+            "WITH c AS (SELECT 1 ORDER BY 1) SELECT * FROM c;",
+            "SELECT * FROM (WITH c AS (SELECT 1 ORDER BY 1) SELECT * FROM c\n) AS shuffled ORDER BY random()",
+        ),
+        (
+            "SELECT ' ORDER BY ' FROM t -- ORDER BY",
+            "SELECT * FROM (SELECT ' ORDER BY ' FROM t -- ORDER BY\n) AS shuffled ORDER BY random()",
+        ),
+        ("SELECT a FROM t ORDER BY a", "SELECT a FROM t ORDER BY a\n, random() "),
+        ("SELECT a FROM t ORDER  BY a, (b) LIMIT 3", "SELECT a FROM t ORDER  BY a, (b) \n, random() LIMIT 3"),
+        ("SELECT DISTINCT a FROM t ORDER BY a", "SELECT DISTINCT a FROM t ORDER BY a"),
+        ("SET statement_timeout TO 5", "SET statement_timeout TO 5"),
+    ],
+)
+def test_only_the_outermost_order_by_orders_rows(sql: str, changed: str) -> None:
+    assert translation.shuffled(sql) == changed
+
+
+def test_rows_come_in_another_order_each_time(server: RedshiftServer) -> None:
+    numbers = "FROM (VALUES {}) AS v (n)".format(", ".join(f"({n})" for n in range(50)))
+    for sql in (f"SELECT n {numbers}", f"SELECT n {numbers} ORDER BY n / 50"):
+        answers = {tuple(row[0] for row in ask(server, shop.ADMIN, sql)) for _ in range(5)}
+        assert len(answers) == 5
+        assert {tuple(sorted(answer)) for answer in answers} == {tuple(range(50))}
+    ordered = ask(server, shop.ADMIN, f"SELECT n {numbers} ORDER BY n DESC LIMIT 3")
+    assert [row[0] for row in ordered] == [49, 48, 47]
+
+
+@pytest.mark.parametrize(("fault", "expected"), [("denied", "42501"), ("timeout", "57014")])
+def test_a_statement_meets_the_fault_that_was_ordered(server: RedshiftServer, fault: str, expected: str) -> None:
+    server.fail(fault, "as MARKED", after=1)
+    connection = connect(server, shop.ADMIN)
+    cursor = connection.cursor()
+    cursor.execute("SELECT 1 AS marked")
+    with pytest.raises(Error) as error:
+        cursor.execute("SELECT 1 AS marked")  # prepared before
+    assert code(error) == expected
+    cursor.execute("SELECT 2 AS other")
+    assert list(cursor.fetchall()[0]) == [2]
+    server.mend()
+    assert ask(server, shop.ADMIN, "SELECT 3 AS marked")
+
+
+def test_a_session_that_is_ended_is_closed(server: RedshiftServer) -> None:
+    """The driver reads on after the server's reason, until the connection is closed, and reports that."""
+    server.fail("session ended", "marked")
+    connection = connect(server, shop.ADMIN)
+    with pytest.raises(InterfaceError, match="server socket closed"):
+        connection.cursor().execute("SELECT 1 AS marked")
+    server.mend()
+
+
+def test_orders_are_for_a_user(server: RedshiftServer) -> None:
+    server.order(Order("denied", r"\bone\b", user=shop.MONITOR.name))
+    assert ask(server, shop.ADMIN, "SELECT 1 AS one")
+    with pytest.raises(Error) as error:
+        ask(server, shop.MONITOR, "SELECT 1 AS one")
+    assert code(error) == "42501"
+    server.mend()
+
+
+def test_a_connection_breaks_within_a_result(server: RedshiftServer) -> None:
+    server.order(rows=7)
+    sql = "SELECT n FROM generate_series(1, 5) AS n"
+    assert len(ask(server, shop.ADMIN, sql)) == 5
+    for _ in range(2):
+        with pytest.raises(InterfaceError):
+            ask(server, shop.ADMIN, sql)
+    server.mend()
+    assert len(ask(server, shop.ADMIN, sql)) == 5

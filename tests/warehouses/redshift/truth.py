@@ -59,6 +59,15 @@ class Relation:
         return "view" in self.kind
 
     @property
+    def has_comments(self) -> bool:
+        return bool(self.comment) or any(column.comment for column in self.columns)
+
+    @property
+    def altered(self) -> datetime | None:
+        """When its structure changed last, which is no time at which its data did."""
+        return self.created + timedelta(days=1) if self.created else None
+
+    @property
     def table_type(self) -> str:
         """As SVV_ALL_TABLES has it."""
         if self.is_view:
@@ -88,7 +97,7 @@ class Query:
     returned_rows: int | None = None
     returned_bytes: int | None = None
     user_id_override: int | None = None
-    extra: dict[str, object] = field(default_factory=dict)
+    extra: dict[str, object] = field(default_factory=dict)  # columns of SYS_QUERY_HISTORY with other values than usual
 
     @property
     def end(self) -> datetime:

@@ -1,0 +1,114 @@
+"""One less, exactly as many, one more: rows of a page of the history, tables of a SHOW TABLES, rows that rank alike."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests.templates.redshift.breaking import logged_too
+from tests.templates.redshift.conftest import Templates
+from tests.warehouses.redshift.shop import DEV, LOADER, Shop
+from tests.warehouses.redshift.truth import CHUNK, Query, pieces
+
+PAGE = 4_000  # rows that a statement for the history returns at most
+SHOWN = 10_000  # tables that SHOW TABLES returns at most
+BEFORE_THE_SHOPS_QUERIES = timedelta(hours=20)
+WINDOW = timedelta(minutes=30)  # one slice
+
+
+def in_pieces(number: int, count: int, end: datetime, seconds: float = 1) -> Query:
+    """A query whose text has so many pieces, each unlike the others."""
+    text = "SELECT " + ", ".join(f"'{number} {place:08d}'" for place in range(count * CHUNK // 25))
+    text += " " * ((count - 1) * CHUNK + 9 - len(text)) + "FROM sales.orders" if count > 1 else ""
+    assert len(pieces(text)) == count
+    return Query(number, LOADER, DEV, "SELECT", text, end - timedelta(seconds=seconds), seconds)
+
+
+def texts_of(templates: Templates, since: datetime) -> list[tuple[str, str]]:
+    """(id, text) of each query that ended in the window, in the manifest's order. Nothing may be skipped."""
+    window = ("--since", since.isoformat(), "--until", (since + WINDOW).isoformat())
+    collected = templates.collect("query_logs", *window)
+    assert collected.skipped == {}
+    return [(record["query_id"], record["query_text"]) for record in collected.records]
+
+
+def asked_with(templates: Templates, text: str, before: int) -> int:
+    """How many statements with this text came after so many statements."""
+    events: list[dict[str, Any]] = templates.server.events("statement")
+    return sum(text in event["sql"] for event in events[before:])
+
+
+@pytest.mark.parametrize(
+    ("rows", "pages"), [(PAGE - 1, 1), (PAGE, 2), (PAGE + 1, 2), (PAGE + 2, 2)], ids=["less", "full", "one", "two"]
+)
+def test_a_text_at_the_end_of_a_page_is_whole(templates: Templates, shop: Shop, rows: int, pages: int) -> None:
+    """The last query has three pieces: all on the first page, or one or two of them on the second.
+
+    A page that is full promises another, which may be empty.
+    """
+    since = shop.now - BEFORE_THE_SHOPS_QUERIES
+    short = [
+        Query(100_000 + number, LOADER, DEV, "SELECT", f"SELECT {number}", since + timedelta(seconds=1), number / 10)
+        for number in range(rows - 3)
+    ]
+    queries = [*short, in_pieces(200_000, 3, since + timedelta(minutes=20))]
+    before = len(templates.server.events("statement"))
+    with logged_too(templates.server, *queries):
+        found = texts_of(templates, since)
+    assert found == [(str(query.query_id), query.text) for query in queries]
+    assert asked_with(templates, "FROM sys_query_history", before) == pages
+
+
+def test_a_page_may_end_among_queries_that_ended_together(templates: Templates, shop: Shop) -> None:
+    since = shop.now - BEFORE_THE_SHOPS_QUERIES
+    end = since + timedelta(minutes=5)
+    queries = [
+        Query(300_000 + number, LOADER, DEV, "SELECT", f"SELECT {number}", end - timedelta(seconds=1), 1)
+        for number in range(PAGE + 1)
+    ]
+    with logged_too(templates.server, *queries):
+        found = texts_of(templates, since)
+    assert found == [(str(query.query_id), query.text) for query in queries]
+
+
+def test_queries_that_ended_at_the_same_moment_are_told_apart(templates: Templates, shop: Shop) -> None:
+    """Their pieces come one query after the other, and in their order."""
+    since = shop.now - BEFORE_THE_SHOPS_QUERIES
+    queries = [in_pieces(number, 6, since + timedelta(minutes=5), number - 1_000) for number in range(1_001, 1_004)]
+    with logged_too(templates.server, *queries):
+        found = texts_of(templates, since)
+    assert found == [(str(query.query_id), query.text) for query in queries]
+
+
+SHOWN_SQL = """
+INSERT INTO testbed.svv_all_tables (database_name, schema_name, table_name, table_type)
+SELECT 'dev', 'shown', 't' || n, 'TABLE' FROM generate_series(1, {count}) AS n;
+INSERT INTO testbed.show_tables (database_name, schema_name, table_name, table_subtype, last_modified_time)
+SELECT 'dev', 'shown', 't' || n, 'REGULAR TABLE', TIMESTAMP '2026-01-01' FROM generate_series(1, {count}) AS n;
+"""
+NOT_SHOWN_SQL = """
+DELETE FROM testbed.svv_all_tables WHERE schema_name = 'shown';
+DELETE FROM testbed.show_tables WHERE schema_name = 'shown';
+"""
+
+
+@pytest.mark.parametrize(
+    ("count", "statements"), [(SHOWN - 1, 1), (SHOWN, 1), (SHOWN + 1, 9)], ids=["less", "full", "one"]
+)
+def test_a_schema_is_shown_in_parts_only_when_it_is_too_large(
+    templates: Templates, count: int, statements: int
+) -> None:
+    """Above the cap by the first digit: t1 to t9."""
+    templates.server.run(SHOWN_SQL.format(count=count))
+    before = len(templates.server.events("statement"))
+    try:
+        collected = templates.collect("metadata", "--include", "dev.shown.*", "--only-freshness-and-volume")
+    finally:
+        templates.server.run(NOT_SHOWN_SQL)
+    assert collected.skipped == {}
+    assert {record["name"]: record.get("last_update_time") for record in collected.records} == {
+        f"t{number}": "2026-01-01T00:00:00Z" for number in range(1, count + 1)
+    }
+    assert asked_with(templates, "SHOW TABLES", before) == statements
