@@ -251,6 +251,8 @@ def of_databases(options: Options, databases: Sequence[str]) -> Iterator[str]:
         yield from (f"{database}.{name}" for name in "xy" if database != "empty")
         if database.startswith("denied"):
             raise UnreadableError("not granted")
+        if database == "lost":
+            raise LostError("connection gone")
 
     def refusal(refusals: list[str]) -> RefusedError:
         return RefusedError("; ".join(refusals), "Grant something.")
@@ -271,6 +273,25 @@ def test_databases_none_of_which_can_be_read_are_a_refusal() -> None:
         list(of_databases(new_options(), ["denied 1", "denied 2"]))
     assert list(of_databases(new_options(), [])) == []
     assert list(of_databases(new_options(), ["empty", "denied"]))  # one could be read, and had nothing
+
+
+def test_a_connection_that_is_gone_ends_the_run_and_skips_no_database() -> None:
+    options = new_options()
+    found = of_databases(options, ["a", "lost", "b"])
+    assert [next(found) for _ in range(4)] == ["a.x", "a.y", "lost.x", "lost.y"]
+    with pytest.raises(LostError):
+        next(found)
+    assert options.skipped == {}
+
+
+@pytest.mark.parametrize("in_part", [False, True], ids=["whole", "part"])
+def test_a_connection_that_is_gone_is_no_reason_to_read_a_part(in_part: bool) -> None:
+    options = new_options()
+    whole = raising(UnreadableError("why") if in_part else LostError())
+    part = raising(LostError()) if in_part else lambda: [1]
+    with pytest.raises(LostError):
+        read_or_fallback(options, Reading("only a part", whole), Reading("nothing", part), is_unreadable)
+    assert options.skipped == {}
 
 
 # --- merging and pages ----------------------------------------------------------------------------------

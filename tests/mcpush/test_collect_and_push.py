@@ -78,6 +78,18 @@ def test_a_record_of_an_earlier_run_that_is_rejected_makes_the_run_partly_done(j
     assert run.summary["status"] == "partial"
 
 
+def test_a_record_that_is_rejected_after_nothing_was_left_makes_the_run_partly_done(
+    quiet_sandbox: SandboxProcess, job: Job
+) -> None:
+    """The batch of three and then its middle record; the record is settled, so that no later run waits for it."""
+    wrong = {"error": "Schema validation failed", "details": {"events[0].query_text": "must be a string"}}
+    quiet_sandbox.fault(QUERY_LOGS, calls=[1, 2], status=400, body=wrong)
+    run = job.run("collect_and_push", "--lookback-hours", "0.05").check(1)
+    assert (run.summary["status"], run.summary["records_rejected"]) == ("partial", 1)
+    assert arrived(quiet_sandbox, run) == [job.minutes(0)[-3], job.minutes(0)[-1]]
+    assert parse_utc(json.loads(job.state.read_text())["until"]) == job.start
+
+
 def test_keys_may_end_with_a_line_end(job: Job) -> None:
     """As they do in files that secret stores mount."""
     job.env |= {name: job.env[name] + "\n" for name in ("MCD_INGEST_ID", "MCD_INGEST_TOKEN", "MCD_RESOURCE_UUID")}
@@ -126,3 +138,12 @@ def test_a_state_that_cannot_be_written_is_known_before_too(job: Job, script: st
     run = job.run(script, "--state", str(job.state / "below-a-file")).check(2)
     assert "state" in run.summary["error"]["message"]
     assert not job.has_connected
+
+
+def test_a_dry_run_spares_manifest_and_checkpoint(quiet_sandbox: SandboxProcess, job: Job) -> None:
+    job.manifest.write_text("what an earlier run left\n")
+    run = job.run("collect_and_push", "--dry-run", "--lookback-hours", "5").check()
+    assert (run.summary["records"], run.summary["batches"], run.summary["records_accepted"]) == (300, 2, 0)
+    assert sorted(path.name for path in job.folder.iterdir()) == ["connections", "q.jsonl"]
+    assert job.manifest.read_text() == "what an earlier run left\n"
+    assert quiet_sandbox.requests(QUERY_LOGS).count == 0

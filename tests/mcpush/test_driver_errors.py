@@ -40,6 +40,16 @@ def test_an_error_is_told_by_code_by_words_and_by_type() -> None:
     assert told(None)[2] == "other"
 
 
+def test_the_first_case_that_applies_counts() -> None:
+    """As of a session that has expired, whose message is also that of a wrong password."""
+    expired = ErrorCase(UnavailableError, "run again", codes=(390112,), scope=Scope.RUN)
+    denied = ErrorCase(RefusedError, "check the password", words=("authentication",), scope=Scope.OBJECT)
+    text = "Authentication token has expired"
+    for cases, kind in (((expired, denied), UnavailableError), ((denied, expired), RefusedError)):
+        error = explained(DriverError(ErrorTable("Warehouse", cases, TABLE.other), OSError(), 390112, text))
+        assert (type(error), str(error)) == (kind, f"Warehouse: {text}")
+
+
 def test_the_scope_says_how_much_is_lost() -> None:
     assert has_scope(found(7), Scope.OBJECT)
     assert has_scope(found(7), Scope.DATABASE, Scope.OBJECT)

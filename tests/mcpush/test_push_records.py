@@ -8,8 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mcpush.manifest import Header, Writer
-from mcpush.records import Json
+from mcpush.manifest import Header, Writer, read
+from mcpush.records import (
+    RECORDS,
+    Asset,
+    Column,
+    ColumnLineage,
+    ColumnSource,
+    Json,
+    LineageRecord,
+    QueryLogRecord,
+    Record,
+    TableRecord,
+    Tag,
+)
 
 from tests.sandbox_process import SandboxProcess
 from tests.script_process import TEMPLATES, Run, run_script
@@ -128,3 +140,44 @@ def test_a_wrong_value_is_shown_in_short(tmp_path: Path) -> None:
     record = ORDERS | {"description": ["long"] * 10_000}
     run = push(tmp_path, "metadata", [record], "--dry-run", env={}).check(1)
     assert len(json.dumps(run.summary["rejected"])) < 400
+
+
+MOMENTS = [NOON.replace(second=second) for second in range(3)]
+COLLECTED: dict[str, Record] = {
+    "metadata": TableRecord(
+        type="VIEW",
+        kind="materialized view",
+        database="SHOP",
+        schema="PUBLIC",
+        name="DAILY",
+        created_on=MOMENTS[0],
+        row_count=0,
+        byte_count=2,
+        last_update_time=MOMENTS[1],
+        description="of orders",
+        view_query="SELECT 1",
+        fields=[Column("ID", "NUMBER", "key"), Column("AT", "DATE")],
+        tags=[Tag("owner", "sales"), Tag("pii")],
+    ),
+    "lineage": LineageRecord(
+        Asset("VIEW", "SHOP", "PUBLIC", "DAILY"),
+        [Asset("TABLE", "SHOP", "PUBLIC", "ORDERS"), Asset("EXTERNAL", "s3", "bucket", "s3://bucket/x")],
+        [ColumnLineage("ID", [ColumnSource(1, "A"), ColumnSource(0, "B")]), ColumnLineage("AT", [])],
+        "query_text",
+        "partial",
+    ),
+    "query_logs": QueryLogRecord("q", MOMENTS[0], MOMENTS[1], "SELECT 1", "ANA", 0, 0, "no", {"cost": 0, "at": None}),
+}
+
+
+@pytest.mark.parametrize("flow", COLLECTED)
+def test_what_a_collector_makes_is_read_back_whole(tmp_path: Path, flow: str) -> None:
+    """Zeros are known, and stay."""
+    manifest = tmp_path / "m.jsonl"
+    record = COLLECTED[flow]
+    with Writer(manifest, Header(flow, "snowflake", "snowflake", NOON)) as writer:
+        writer.write(record.to_json())
+        writer.finish({}, {})
+    [found] = read(manifest, flow)
+    assert RECORDS[flow].from_json(found) == record
+    assert RECORDS[flow].from_json(found).to_json() == record.to_json()

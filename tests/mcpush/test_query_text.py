@@ -49,6 +49,19 @@ def test_a_text_is_cut_at_the_limit_and_where_the_warehouse_cuts(
     )
 
 
+@pytest.mark.parametrize("letter", ["é", "漢", "😀", "e\u0301"], ids=["two bytes", "three", "four", "combining"])
+def test_the_limit_counts_characters_not_bytes(letter: str) -> None:
+    to = options("--max-query-text", "20")
+    text = (20 * letter)[:20]
+    assert limited_text(text, "query-1", to) == text
+    assert to.skipped == {}
+    assert limited_text(f"{text}x", "query-2", to) == f"{text}\n/* cut at 20 characters */"
+    assert (to.skipped, to.skipped_examples) == (
+        {"query text cut at 20 characters": 1},
+        {"query text cut at 20 characters": "query-2"},
+    )
+
+
 @pytest.mark.parametrize("number", ["0", "-1", "many"])
 def test_a_limit_is_a_whole_number_above_nothing(number: str) -> None:
     with pytest.raises(SystemExit):

@@ -1,0 +1,51 @@
+"""Push scripts in the process of the tests: for tables of cases that would take minutes as processes.
+
+The push script, pycarlo and the sandbox are the real ones.
+"""
+
+from __future__ import annotations
+
+import json
+import runpy
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mcpush.push.run import run_push
+
+from tests.sandbox_process import SandboxProcess
+from tests.script_process import TEMPLATES
+
+
+@dataclass(frozen=True)
+class InProcess:
+    """Runs push scripts against a sandbox."""
+
+    sandbox: SandboxProcess
+    capsys: pytest.CaptureFixture[str]
+
+    def push(self, flow: str, manifest: Path, *arguments: str) -> tuple[int, dict[str, Any]]:
+        """Run ``push_<flow>.py``. Returns its exit code and summary."""
+        pusher = runpy.run_path(str(TEMPLATES / "snowflake" / f"push_{flow}.py"))["PUSHER"]
+        code = run_push(pusher, ["--manifest", str(manifest), *arguments])
+        return code, json.loads(self.capsys.readouterr().out)
+
+
+@contextmanager
+def pushing_to(
+    sandbox: SandboxProcess, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[InProcess]:
+    """The sandbox's variables in this process; afterwards its signals are handled as before."""
+    for name, value in sandbox.env.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("pycarlo.core.session.MCD_API_ENDPOINT", sandbox.endpoint)  # read when it is imported
+    before = [(number, signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGTERM)]
+    try:
+        yield InProcess(sandbox, capsys)
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)

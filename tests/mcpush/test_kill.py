@@ -1,0 +1,158 @@
+"""Killed runs and runs that overlap, in all three kinds of script: nothing is torn, lost or sent twice.
+
+The rows are a fixture's (fixtures/one_query_a_minute.py). Each kill comes at a moment that something holds: the sandbox
+an answer, or a FIFO the warehouse's next row.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from mcpush.records import iso_utc
+
+from tests.collected import Collected
+from tests.mcpush.test_collect_and_push import FIXTURES, QUERY_LOGS
+from tests.mcpush.test_delivery import journal_lines, query, wait_until, write
+from tests.sandbox_process import SandboxProcess
+from tests.script_process import TEMPLATES, Run, started_script, wait_for
+
+SCRIPTS = {
+    "collect": (FIXTURES, "one_query_a_minute.py", ["collect"]),
+    "collect_and_push": (FIXTURES, "one_query_a_minute.py", ["collect_and_push"]),
+    "push": (TEMPLATES / "snowflake", "push_query_logs.py", []),
+}
+UNTIL = datetime.now(timezone.utc).replace(second=0, microsecond=0) - timedelta(hours=9)
+SINCE = UNTIL - timedelta(minutes=3)
+THREE = [iso_utc(SINCE + timedelta(minutes=number)) for number in range(3)]
+WINDOW = ["--since", iso_utc(SINCE), "--until", iso_utc(UNTIL)]
+LONGEST_REFUSAL_SECONDS = 60  # a refusal waits for nothing; one that does would wait for ever
+
+
+@pytest.fixture
+def env(quiet_sandbox: SandboxProcess) -> dict[str, str]:
+    return quiet_sandbox.env | {"PYTHONPATH": str(TEMPLATES / "snowflake")}
+
+
+@contextmanager
+def started(kind: str, *arguments: str, env: dict[str, str], cwd: Path) -> Iterator[subprocess.Popen[str]]:
+    folder, script, first = SCRIPTS[kind]
+    with started_script(folder, script, *first, *arguments, env=env, cwd=cwd) as process:
+        yield process
+
+
+def run(kind: str, *arguments: str, env: dict[str, str], cwd: Path) -> Run:
+    with started(kind, *arguments, env=env, cwd=cwd) as process:
+        return wait_for(process)
+
+
+@contextmanager
+def at_the_gate(kind: str, *arguments: str, env: dict[str, str], cwd: Path) -> Iterator[subprocess.Popen[str]]:
+    """A script that has written its first record and stays there until it is killed, at the end of the block."""
+    gate = cwd / "gate"
+    os.mkfifo(gate)
+    opened: list[int] = []
+
+    def is_open() -> bool:
+        assert process.poll() is None, process.communicate()
+        with contextlib.suppress(OSError):  # nobody reads yet
+            opened.append(os.open(gate, os.O_WRONLY | os.O_NONBLOCK))
+        return bool(opened)
+
+    with started(kind, *arguments, env=env, cwd=cwd) as process:
+        wait_until(is_open)
+        try:
+            yield process
+        finally:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            os.close(opened[0])
+            gate.unlink()
+
+
+def arrived(sandbox: SandboxProcess, invocations: list[str]) -> list[str]:
+    return sorted(event["query_id"] for each in invocations for event in sandbox.received("querylogs", each))
+
+
+@pytest.mark.parametrize(("kind", "workers", "accepted"), [("push", 1, 3), ("collect_and_push", 4, 5)])
+def test_after_a_kill_the_gateway_has_what_the_journal_has(
+    quiet_sandbox: SandboxProcess, env: dict[str, str], tmp_path: Path, kind: str, workers: int, accepted: int
+) -> None:
+    """Each worker waits for an answer that the sandbox holds. What is held is not stored when its sender is gone."""
+    manifest = tmp_path / "q.jsonl"
+    arguments = ["--manifest", str(manifest), "--workers", str(workers)]
+    if kind == "push":
+        ids = [f"q{number}" for number in range(2_520)]
+        write(manifest, "query_logs", (query(number) for number in range(2_520)))
+    else:
+        hours = timedelta(hours=42)
+        arguments += ["--state", str(tmp_path / "state"), "--until", iso_utc(UNTIL), "--lookback-hours", "42"]
+        ids = [iso_utc(UNTIL - hours + timedelta(minutes=number)) for number in range(2_520)]
+    before = len(quiet_sandbox.pushes("querylogs"))
+    quiet_sandbox.fault(QUERY_LOGS, calls=list(range(accepted + 1, accepted + 1 + workers)), delay=600)
+    with started(kind, *arguments, env=env, cwd=tmp_path) as process:
+        wait_until(lambda: quiet_sandbox.requests(QUERY_LOGS).count == accepted + workers)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    stored = [push["invocation_id"] for push in quiet_sandbox.pushes("querylogs")[before:]]
+    assert len(stored) == accepted
+    assert sorted(line["invocation_id"] for line in journal_lines(manifest)[1:]) == sorted(stored)
+    assert not (tmp_path / "state").exists()
+    quiet_sandbox.clear_faults()
+    run(kind, *arguments, env=env, cwd=tmp_path).check()
+    stored = [push["invocation_id"] for push in quiet_sandbox.pushes("querylogs")[before:]]
+    assert arrived(quiet_sandbox, stored) == sorted(ids)
+
+
+@pytest.mark.parametrize("kind", ["collect", "collect_and_push"])
+def test_a_kill_while_collecting_tears_neither_manifest_nor_checkpoint(
+    quiet_sandbox: SandboxProcess, env: dict[str, str], tmp_path: Path, kind: str
+) -> None:
+    manifest, state = tmp_path / "q.jsonl", tmp_path / "state.json"
+    before = json.dumps({"warehouse": "snowflake", "flow": "query_logs", "until": iso_utc(SINCE)})
+    state.write_text(before)
+    write(manifest, "query_logs", [])
+    older = manifest.read_bytes()
+    arguments = ["--manifest", str(manifest), "--state", str(state), "--until", iso_utc(UNTIL)]
+    with at_the_gate(kind, *arguments, env=env, cwd=tmp_path):
+        pass
+    assert (state.read_text(), manifest.read_bytes()) == (before, older)
+    # Who reads these files while the next run replaces them has the earlier ones, whole.
+    for path in (state, manifest):
+        os.link(path, tmp_path / f"{path.name} of a reader")
+    run(kind, *arguments, env=env, cwd=tmp_path).check()
+    assert json.loads(state.read_text()) == json.loads(before) | {"until": iso_utc(UNTIL)}
+    assert [each["query_id"] for each in Collected.read(manifest).records] == THREE
+    assert (tmp_path / "state.json of a reader").read_text() == before
+    assert (tmp_path / "q.jsonl of a reader").read_bytes() == older
+    assert [path.name for path in tmp_path.glob("*.partial")] == []
+    assert quiet_sandbox.requests(QUERY_LOGS).count == (1 if kind == "collect_and_push" else 0)
+
+
+def test_no_script_works_on_a_manifest_that_another_one_holds(
+    quiet_sandbox: SandboxProcess, env: dict[str, str], tmp_path: Path
+) -> None:
+    manifest, elsewhere = tmp_path / "q.jsonl", tmp_path / "elsewhere"  # where no gate stops the others
+    elsewhere.mkdir()
+    write(manifest, "query_logs", [query(1)])
+    older = manifest.read_bytes()
+    with at_the_gate("collect", "--manifest", str(manifest), *WINDOW, env=env, cwd=tmp_path):
+        for kind in SCRIPTS:
+            window = [] if kind == "push" else WINDOW
+            with started(kind, "--manifest", str(manifest), *window, env=env, cwd=elsewhere) as process:
+                stdout, stderr = process.communicate(timeout=LONGEST_REFUSAL_SECONDS)
+            refused = Run(process.returncode, stdout, stderr).check(4)
+            assert "another run" in refused.summary["error"]["message"]
+        assert manifest.read_bytes() == older
+    assert quiet_sandbox.requests(QUERY_LOGS).count == 0
+    # A killed run gives the manifest back.
+    pushed = run("push", "--manifest", str(manifest), env=env, cwd=elsewhere).check()
+    assert arrived(quiet_sandbox, pushed.summary["invocation_ids"]) == ["q1"]
