@@ -147,3 +147,14 @@ def test_an_answer_settles_what_the_table_says(row: Row, scripts: InProcess, man
     assert (summary["invocation_ids"], summary["records_rejected"]) == (ids, len(row.rejected))
     if row.fault.get("body") != ID:  # else the sandbox never saw them
         assert sorted(arrived_names(sandbox, ids)) == sorted(names[number] for number in row.accepted)
+
+
+def test_a_resource_that_takes_nothing_ends_the_run_after_ten_requests(scripts: InProcess, manifest_path: Path) -> None:
+    """Five batches, each followed by one of its records alone: they need not be at fault, and none is settled."""
+    write(manifest_path, "metadata", [table(f"T{number}") for number in range(500)])
+    scripts.sandbox.fault(METADATA, status=400, body=EVENTS)
+    code, summary = scripts.push("metadata", manifest_path)
+    assert (code, scripts.sandbox.requests(METADATA).answers) == (2, [400] * 10)
+    assert "nothing was accepted: 5 batches and 5 single records" in summary["error"]["message"]
+    assert (summary["records_accepted"], summary["records_rejected"]) == (0, 0)
+    assert journal_lines(manifest_path)[1:] == []
