@@ -24,10 +24,12 @@ VALUES = {
 }
 # Null says that there was no error.
 EMPTY_FOR_A_REASON = ("ERROR_CODE", "ERROR_MESSAGE")
+# ``write_shop`` gives them the values of other columns.
+REPEATED = ("LAST_DDL", "ROWS_PRODUCED", "data_timestamp")
 
 
 def fill_empty_columns(server: EmbeddedSnowflake) -> None:
-    """Give each column that is null in every row of its view a value for each row."""
+    """Give each column that is null in every row of its view, or repeats another one, a value for each row."""
     for view in VIEWS:
         columns = server.sql(
             "SELECT column_name, data_type FROM duckdb_columns() "
@@ -38,7 +40,7 @@ def fill_empty_columns(server: EmbeddedSnowflake) -> None:
         changes = [
             f'"{name}" = {VALUES[kind].format(name=name, number=number)}'
             for number, ((name, kind), count) in enumerate(zip(columns, filled, strict=True), 1)
-            if not count and kind in VALUES and name not in EMPTY_FOR_A_REASON
+            if (not count or name in REPEATED) and kind in VALUES and name not in EMPTY_FOR_A_REASON
         ]
         if changes:
             server.sql(f'UPDATE facts."{view}" SET {", ".join(changes)}')
