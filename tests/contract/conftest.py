@@ -1,8 +1,8 @@
-"""The warehouses under test: discovered from disk, started once, whole again before each test.
+"""The warehouses under test: discovered from disk, started once, restored after each test.
 
-A test of the suite takes a ``case`` (a warehouse and a flow) and is run for each flow of each template folder. With the
-mark ``flows`` it is run for the named flows only, with ``one_flow`` for the first of each warehouse: what the library
-does alike for all flows.
+A test of the suite takes a ``case`` (a warehouse and a flow) and runs for each flow of each template folder. With the
+mark ``flows`` it runs for the named flows only; with ``one_flow`` for the first flow of each warehouse, because the
+library does the same for all.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tests.warehouses.harness import SECRET_MARK, Flow
 
 MARKS = (
     "flows(*names): a promise of these flows only",
-    "one_flow: a promise that the library keeps alike for all flows of a warehouse",
+    "one_flow: a promise that the library keeps in the same way for all flows of a warehouse",
 )
 
 
@@ -58,7 +58,7 @@ def subject(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 @pytest.fixture
 def case(subject: Subject, flow: Flow, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Case]:
-    """A flow of a warehouse whose server is whole and holds the world, before the test and after it."""
+    """A flow of a warehouse. Its server holds the world, and nothing is denied or broken when the test starts."""
     promise = request.function.__name__.removeprefix("test_")
     if reason := subject.harness.not_applicable.get((flow, promise)):
         pytest.skip(reason)

@@ -229,8 +229,9 @@ def _pattern(text: str) -> re.Pattern[str]:
 def mark_of(name: str, text: str, sent: Mapping[str, Sequence[str]]) -> str:
     """A piece of a constant's text that each of its statements contains, and no other statement if possible."""
     pieces = [piece.strip() for piece in BOUND.sub("\0", PLACEHOLDER.sub("\0", text)).replace("%%", "%").split("\0")]
-    shared = [piece for piece in sorted(pieces, key=len, reverse=True) if all(piece in each for each in sent[name])]
+    longest_first = sorted(filter(None, pieces), key=len, reverse=True)
+    shared = [piece for piece in longest_first if all(piece in each for each in sent[name])]
     assert shared, f"{name}: none of its text reached the server unchanged"
     others = [each for other, texts in sent.items() if other != name for each in texts]
-    unique = [piece for piece in shared if piece and not any(piece in each for each in others)]
+    unique = [piece for piece in shared if not any(piece in each for each in others)]
     return unique[0] if unique else shared[0]

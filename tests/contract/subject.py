@@ -12,7 +12,6 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
@@ -35,12 +34,12 @@ INGESTION_PATHS = {
 
 
 def template_folders(root: Path) -> list[Path]:
-    """The folders under test. The library's own rule says which they are."""
+    """The folders under test: those that the bundle itself offers."""
     return bundle.warehouses(root)
 
 
 def harness_of(name: str) -> Harness | None:
-    """The harness of a warehouse; None where there is none."""
+    """The harness of a warehouse; None if there is none."""
     try:
         return harness(name)
     except ModuleNotFoundError as error:
@@ -198,10 +197,10 @@ class Case:
 
 
 @contextmanager
-def started(template: Path, place: Path, now: datetime | None = None) -> Iterator[Subject]:
+def started(template: Path, place: Path) -> Iterator[Subject]:
     """A warehouse under test, its server running and filled."""
     given = harness(template.name)
     with given.start() as server:
-        subject = Subject(template, copied(template, place), place, given, server, world(given, now))
+        subject = Subject(template, copied(template, place), place, given, server, world(given))
         subject.show(subject.world)
         yield subject

@@ -1,4 +1,4 @@
-"""Runs that are stopped, killed, or meet another one: nothing half done is left, and only one works on a manifest."""
+"""Runs that are stopped or killed, and runs that meet another one on the same manifest."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from tests.contract.subject import INGESTION_PATHS, KINDS, Case, Kind, Observati
 from tests.sandbox_process import SandboxProcess
 from tests.script_process import Run, started_script, wait_for
 
-LONGEST_START_SECONDS = 300  # until a script has come to its first statement: far more than any machine takes
-LONGEST_REFUSAL_SECONDS = 60  # a second run says so at once: what waits for the first one must not wait long here
+LONGEST_START_SECONDS = 300  # until a script sends its first statement: far more than any machine takes
+LONGEST_REFUSAL_SECONDS = 60  # for a second run, which must not wait for the first one
 POLLING_SECONDS = 0.05
 
 
@@ -39,7 +39,7 @@ def _ends_in_order(case: Case, full: Observation, number: signal.Signals) -> Non
 
 @pytest.mark.one_flow
 def test_only_one_run_works_on_a_manifest(case: Case, full: Observation, monte_carlo: SandboxProcess) -> None:
-    """All kinds of script hold the lock, all meet it; a run that was killed holds it no longer."""
+    """All three kinds of script take the lock and respect it; a run that was killed has released it."""
     with _waiting_for_the_warehouse(case, "collect", full) as first:
         _held(first)
         for kind in KINDS:
@@ -58,7 +58,7 @@ def test_only_one_run_works_on_a_manifest(case: Case, full: Observation, monte_c
 
 
 def _held(process: subprocess.Popen[str]) -> None:
-    """Stop a run where it is, so that it holds what it holds until it is killed."""
+    """Suspend a run, so that it keeps its lock until it is killed."""
     assert process.poll() is None, "the run ended before it could be stopped"
     process.send_signal(signal.SIGSTOP)
 
@@ -79,8 +79,9 @@ def _is_refused(case: Case, kind: Kind, monte_carlo: SandboxProcess) -> None:
 def _waiting_for_the_warehouse(
     case: Case, kind: Kind, full: Observation, monte_carlo: dict[str, str] | None = None
 ) -> Iterator[subprocess.Popen[str]]:
-    """A run whose first query is answered slowly, once the query is there."""
+    """A run whose first query is answered slowly, as soon as the server has the query."""
     first = next(iter(sort_out(full.statements, case.subject.template).by_constant.values()))[0]
+    case.server.restore()
     case.server.fail(first, "slow")
     before = len(case.server.statements())
     environment = case.server.environment() | (monte_carlo or {})
@@ -93,7 +94,7 @@ def _waiting_for_the_warehouse(
 
 @contextmanager
 def _waiting_for_monte_carlo(case: Case, monte_carlo: SandboxProcess) -> Iterator[subprocess.Popen[str]]:
-    """A push whose requests are answered slowly, once it has begun its journal."""
+    """A push whose requests are answered slowly, as soon as its journal exists."""
     monte_carlo.fault(INGESTION_PATHS[case.flow], delay=LONGEST_START_SECONDS)
     with started_script(
         case.subject.folder, case.script("push"), *case.command("push"), env=monte_carlo.env, cwd=case.work

@@ -95,13 +95,16 @@ def broken_by(run: str, tree: Path, tmp_path: Path) -> dict[str, set[str]]:
 
 def compare(run: str, found: Mapping[str, set[str]]) -> None:
     """Exactly the tests failed that the mistakes of the run have to fail, and none broke down before it could."""
-    by_failure: dict[str, list[str]] = {}
-    for each in breaks():
-        if each.run == run:
-            for failure in each.failures:
-                by_failure.setdefault(failure, []).append(each.what)
-    unnoticed = {failure: by_failure[failure] for failure in by_failure.keys() - found.get("FAILED", set())}
-    assert (unnoticed, found.get("FAILED", set()) - by_failure.keys()) == ({}, set())
+    failed = found.get("FAILED", set())
+    mistakes = [each for each in breaks() if each.run == run]
+    wanted = {failure for each in mistakes for failure in each.failures}
+    problems = [
+        f"{each.what}: not noticed by {', '.join(each.failures - failed)}"
+        for each in mistakes
+        if each.failures - failed
+    ]
+    problems += [f"failed too: {test}" for test in sorted(failed - wanted)]
+    assert not problems, "\n".join(problems)
     assert found.keys() == {"PASSED", "FAILED"}
 
 
