@@ -298,12 +298,12 @@ def test_a_materialised_view_is_as_fresh_as_the_last_refresh_that_brought_data(
 def test_what_show_tables_says_of_a_materialised_view_goes_before_its_refreshes(
     templates: Templates, shop: Shop
 ) -> None:
-    """Both know when its data changed; of a refresh its end counts."""
+    """Both know when its data changed; of several refreshes the end of the last one counts."""
     templates.server.run(
         "INSERT INTO testbed.sys_mv_refresh_history "
-        "(user_id, database_name, schema_name, mv_name, status, start_time, end_time) VALUES "
-        "(100, 'dev', 'sales', 'best_customers', 'Refresh successfully updated MV incrementally', "
-        "TIMESTAMP '2026-02-01', TIMESTAMP '2026-02-02')"
+        "(user_id, database_name, schema_name, mv_name, status, start_time, end_time) "
+        "SELECT 100, 'dev', 'sales', 'best_customers', 'Refresh successfully updated MV incrementally', v.day, "
+        "v.day + INTERVAL '1 day' FROM (VALUES (TIMESTAMP '2026-02-01'), (TIMESTAMP '2026-01-01')) AS v (day)"
     )
     modified = literal(stamp(shop.relation("sales", "best_customers").modified))
     found = []

@@ -21,13 +21,7 @@ from tests.warehouses.redshift.launch import INDEXES_SQL, MAIN_DATABASE, Load, R
 flows: Sequence[Flow] = ("metadata", "lineage", "query_logs")
 dialect = "redshift"
 databases: Sequence[str] = (MAIN_DATABASE, "analytics")
-not_applicable: Mapping[tuple[Flow, str], str] = {
-    (
-        "query_logs",
-        "memory_is_flat_for_queries",
-    ): "the driver holds a page of 4,000 texts, which 500 queries do not fill; "
-    "tests/templates/redshift/test_scale.py compares windows of many pages",
-}
+not_applicable: Mapping[tuple[Flow, str], str] = {}
 run_elsewhere: Mapping[str, str] = {
     "REFRESHES_SQL": "where there are materialised views: tests/templates/redshift/test_metadata.py",
     "SHOW_SOME_TABLES_SQL": "for more than 10,000 tables in a schema: tests/templates/redshift/test_boundaries.py",
