@@ -5,16 +5,14 @@ The push scripts run in this process, because a table of processes would take mi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.mcpush.in_process import InProcess, pushing_to
+from tests.mcpush.in_process import InProcess
 from tests.mcpush.test_delivery import METADATA, arrived_names, journal_lines, table, write
-from tests.sandbox_process import SandboxProcess
 
 # Far more than the retries of this table take on a slow machine, and far less than a day.
 RETRY_SECONDS = "120"
@@ -119,14 +117,6 @@ ANSWERS = {
     "dropped": Row({"drop": "before"}, 1, ["dropped", 202], 0, ALL),
     "answer lost": Row({"drop": "after"}, 1, ["dropped", 202], 0, ALL),
 }
-
-
-@pytest.fixture
-def scripts(
-    quiet_sandbox: SandboxProcess, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[InProcess]:
-    with pushing_to(quiet_sandbox, monkeypatch, capsys) as made:
-        yield made
 
 
 @pytest.mark.parametrize("row", ANSWERS.values(), ids=ANSWERS)

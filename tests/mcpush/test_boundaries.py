@@ -6,7 +6,6 @@ import json
 import random
 import string
 import time
-from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -16,22 +15,13 @@ from mcpush.push.batches import MAX_BODY_BYTES
 from mcpush.records import Json, iso_utc, parse_utc
 
 from tests.collected import Collected
-from tests.mcpush.in_process import InProcess, pushing_to
+from tests.mcpush.in_process import InProcess
 from tests.mcpush.test_delivery import arrived_names, query, table, write
-from tests.sandbox_process import SandboxProcess
 from tests.script_process import TEMPLATES, run_script
 
 FIXTURES = Path(__file__).parent / "fixtures"
 CHARACTERS_PER_BYTE = 1.18  # of noise from printable characters, compressed
 GATEWAY_FLOWS = {"metadata": "metadata", "lineage": "lineage", "query_logs": "querylogs"}
-
-
-@pytest.fixture
-def scripts(
-    quiet_sandbox: SandboxProcess, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[InProcess]:
-    with pushing_to(quiet_sandbox, monkeypatch, capsys) as made:
-        yield made
 
 
 def edge(name: str) -> Json:

@@ -162,17 +162,16 @@ def test_a_query_belongs_to_the_window_in_which_it_ended(
     assert listed == [f"{since.strftime('%Y-%m-%dT%H:%M:%SZ')} (no database) 2"]
 
 
+def starts_at_the_edges(since: datetime, until: datetime) -> dict[str, datetime]:
+    """Moments just outside and just inside of what lineage is read from."""
+    return {"BEFORE": since - OVERLAP - TICK, "FIRST": since - OVERLAP, "LAST": until - TICK, "AFTER": until}
+
+
 @pytest.mark.parametrize("options", [(), ("--from-query-text",)])
 def test_lineage_is_read_from_six_hours_before_the_window_to_its_end(
     templates: Templates, window: tuple[datetime, datetime], options: tuple[str, ...]
 ) -> None:
-    since, until = window
-    starts = {
-        "BEFORE": since - OVERLAP - TICK,
-        "FIRST": since - OVERLAP,
-        "LAST": until - TICK,
-        "AFTER": until,
-    }
+    starts = starts_at_the_edges(*window)
     for number, (name, at) in enumerate(starts.items()):
         add_access(templates, modified=[table(f"D.S.{name}")], accessed=[table("D.S.T")], at=at)
         add_statement(templates, f"CREATE TABLE D.S.{name} AS SELECT * FROM D.S.T", number, at=at)
@@ -183,13 +182,8 @@ def test_lineage_is_read_from_six_hours_before_the_window_to_its_end(
 def test_tables_are_renamed_by_what_happened_in_the_same_time(
     templates: Templates, window: tuple[datetime, datetime]
 ) -> None:
-    since, until = window
-    starts = {
-        "BEFORE": since - OVERLAP - TICK,
-        "FIRST": since - OVERLAP,
-        "LAST": until - TICK,
-        "AFTER": until,
-    }
+    starts = starts_at_the_edges(*window)
+    since = window[0]
     exist(templates, "D.S.T", *(f"D.S.NEW_{name}" for name in starts))
     for name, at in starts.items():
         add_access(templates, modified=[table(f"D.S.{name}")], accessed=[table("D.S.T")], at=since)
