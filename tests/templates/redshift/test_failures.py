@@ -63,6 +63,8 @@ def test_a_server_without_tls_is_not_spoken_to_unless_told(templates: Templates)
     [
         ("metadata", "svv_all_columns", 1),
         ("metadata", "SHOW TABLES", 3),
+        ("metadata", "SET statement_timeout", 1),  # on entering the second database
+        ("lineage", "SET statement_timeout", 1),
         ("lineage", "pg_depend", 0),
         ("lineage", "sys_query_text", 2),
         ("query_logs", "sys_query_text", 2),
