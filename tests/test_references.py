@@ -43,12 +43,13 @@ CREATE VIEW large AS SELECT id FROM orders WHERE "größe" = 'L';
 CREATE VIEW broken AS SELECT id FROM returns;
 """
 QUERY_LOG = """
-CREATE TABLE query_log (id TEXT, user TEXT, started TEXT, ended TEXT, text TEXT, error TEXT);
+CREATE TABLE query_log (id INTEGER, user TEXT, started TEXT, ended TEXT, text TEXT, error TEXT);
 INSERT INTO query_log VALUES
-    ('q4', 'eva', '2024-03-01T23:59:00Z', '2024-03-02T00:00:00Z', 'SELECT 4', NULL),
-    ('q3', 'jo', '2024-03-01T09:00:00Z', '2024-03-01T09:00:05Z', 'SELECT x', 'no such column: x'),
-    ('q2', 'eva', '2024-02-29T23:00:00Z', '2024-03-01T00:00:00Z', 'SELECT 2', NULL),
-    ('q1', 'eva', '2024-02-29T22:00:00Z', '2024-02-29T23:59:59Z', 'SELECT 1', NULL);
+    (5, 'eva', '2024-03-01 10:00:00', '2024-03-01 10:00:01', NULL, NULL),
+    (4, 'eva', '2024-03-01T23:59:00Z', '2024-03-02T00:00:00Z', 'SELECT 4', NULL),
+    (3, 'jo', '2024-03-01 09:00:00', '2024-03-01 09:00:05', 'SELECT x', 'no such column: x'),
+    (2, 'eva', '2024-02-29T23:00:00Z', '2024-03-01T00:00:00Z', 'SELECT 2', NULL),
+    (1, 'eva', '2024-02-29T22:00:00Z', '2024-02-29T23:59:59Z', 'SELECT 1', NULL);
 """
 DAY = ("--since", "2024-03-01", "--until", "2024-03-02")
 
@@ -147,24 +148,25 @@ def test_the_query_log_collector_shown_runs_and_what_it_collects_arrives(
 ) -> None:
     logged = str(folder.path.parent / "logged.db")
     listed = folder.run("collect_query_logs.py", "--list", *DAY, SHOP_FILE=logged).check(0)
-    assert listed.stdout.splitlines() == ["2024-03-01T00:00:00Z q2", "2024-03-01T09:00:05Z q3"]
+    assert listed.stdout.splitlines() == ["2024-03-01T00:00:00Z 2", "2024-03-01 09:00:05 3", "2024-03-01 10:00:01 5"]
     unwanted = folder.run("collect_query_logs.py", "--list", *DAY, "--exclude", "shop.*", SHOP_FILE=logged).check(0)
     assert unwanted.stdout == ""
     run = folder.run("collect_and_push_query_logs.py", *DAY, SHOP_FILE=logged).check(0)
+    assert run.summary["skipped_examples"] == {"query without text": "5"}
     (invocation,) = run.summary["invocation_ids"]
     assert list(sandbox.received("querylogs", invocation)) == [
         {
             "start_time": "2024-02-29T23:00:00Z",
             "end_time": "2024-03-01T00:00:00Z",
             "query_text": "SELECT 2",
-            "query_id": "q2",
+            "query_id": "2",
             "user": "eva",
         },
         {
             "start_time": "2024-03-01T09:00:00Z",
             "end_time": "2024-03-01T09:00:05Z",
             "query_text": "SELECT x",
-            "query_id": "q3",
+            "query_id": "3",
             "user": "jo",
             "error_text": "no such column: x",
         },
@@ -179,16 +181,16 @@ def test_the_query_log_collector_shown_runs_and_what_it_collects_arrives(
         (
             "collect_metadata.py",
             "none.db",
-            4,
+            2,
             "SQLite: unable to open database file",
-            "Is SHOP_FILE there, and readable?",
+            "Is SHOP_FILE there, and a SQLite file?",
         ),
         (
             "collect_query_logs.py",
             "shop.db",
             3,
             "SQLite: no such table: query_log",
-            "Create it, or correct or exclude the view that names it.",
+            "Create it, or correct what names it.",
         ),
     ],
 )
@@ -216,6 +218,6 @@ def test_the_keys_of_a_summary_are_those_listed(folder: Folder) -> None:
     run = folder.run("collect_and_push_metadata.py", *manifest).check(0)
     rehearsed = folder.run("collect_and_push_metadata.py", "--dry-run", *manifest).check(0)
     assert rehearsed.summary.keys() == run.summary.keys()
-    missing = folder.run("collect_metadata.py", *manifest, SHOP_FILE="/no/such.db").check(4)
+    missing = folder.run("collect_metadata.py", *manifest, SHOP_FILE="/no/such.db").check(2)
     documented = summary_keys()
     assert run.summary.keys() | missing.summary.keys() == documented - {"resumed"}
