@@ -84,6 +84,8 @@ def test_a_schema_is_meant_by_its_name_and_by_all_that_it_holds(
 def test_databases_that_cannot_hold_anything_wanted_are_not_asked() -> None:
     wanted = Filters(["SHOP.PUBLIC.*", "MART_*"], ["RAW.*"])
     assert [wanted.may_hold(name) for name in ("SHOP", "shop", "MART_1", "OTHER")] == [True, True, True, False]
+    either = Filters(["[RS]HOP.*"])
+    assert [either.may_hold(name) for name in ("SHOP", "RHOP")] == [True, True]
     excluded = Filters([], ["RAW.*", "T*", "SHO?", "SHOP."])
     assert [excluded.may_hold(name) for name in ("RAW", "RAW2", "TMP", "SHO", "SHOP")] == [
         False,
@@ -353,6 +355,7 @@ def test_the_start_is_named_once_and_lies_before_the_end(capsys: pytest.CaptureF
     [
         ["--since", "soon"],
         ["--lookback-hours", "-1"],
+        ["--lookback-hours", "0"],
         ["--lookback-hours", "nan"],
         ["--since", "0001-01-01T00:00:00+14:00"],
     ],

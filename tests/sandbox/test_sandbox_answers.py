@@ -122,6 +122,34 @@ def test_column_lineage_expires_ten_days_after_it_was_pushed_last(sandbox: Sandb
     assert columns_into(shop, "age.old") == [("out", "age.source", "in")]
 
 
+def test_tables_that_feed_each_other_are_not_connected_to_themselves(sandbox: SandboxProcess, shop: Shop) -> None:
+    push_edges(sandbox, ("circle.one", "circle.other"), ("circle.other", "circle.one"))
+    for direction in ("upstream", "downstream"):
+        graph = shop.ask(GRAPH, mcon=shop.mcon("SHOP:circle.one"), direction=direction, hops=3)
+        assert [node["displayName"] for node in graph["connectedNodes"]] == ["other"]
+
+
+def test_a_volume_older_than_42_days_trains_no_detector(sandbox: SandboxProcess, shop: Shop) -> None:
+    push_metadata(sandbox, *(asset(name, schema="weighed", volume={"row_count": 1}) for name in ("young", "old")))
+    with sqlite3.connect(sandbox.data_dir / "sandbox.db", timeout=60) as database:
+        database.execute(
+            """
+            UPDATE volumes
+            SET measured = measured - ?
+            WHERE node_id IN (SELECT node_id FROM nodes WHERE schema = 'weighed' AND name = 'old')
+            """,
+            (42 * 24 * 3600 * MICROSECONDS,),
+        )
+    database.close()
+    found = {
+        name: shop.ask(TABLE, resource=sandbox.resource(), table=f"SHOP:weighed.{name}")["thresholds"]["size"][
+            "sdStatus"
+        ]
+        for name in ("young", "old")
+    }
+    assert found == {"young": "TRAINING", "old": "INACTIVE"}
+
+
 def test_a_push_of_volume_and_freshness_keeps_all_else(sandbox: SandboxProcess, shop: Shop) -> None:
     said: dict[str, Any] = {
         "fields": [{"name": "id", "type": "NUMBER", "description": "key"}],

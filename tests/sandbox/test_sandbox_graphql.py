@@ -215,7 +215,7 @@ TABLES = """
 query tables($resource: UUID, $push: String, $type: String, $first: Int, $after: String) {
   getTables(dwId: $resource, ingestInvocationId: $push, ingestType: $type, first: $first, after: $after) {
     edges { node { fullTableId } cursor }
-    pageInfo { hasNextPage endCursor }
+    pageInfo { hasPreviousPage hasNextPage endCursor }
   }
 }
 """
@@ -228,6 +228,7 @@ def test_tables_are_found_by_push_and_paged(sandbox: SandboxProcess, shop: Shop)
     while True:
         page = shop.ask(TABLES, resource=sandbox.resource(), push=wide, type="push", after=after)
         found += [edge["node"]["fullTableId"] for edge in page["edges"]]
+        assert page["pageInfo"]["hasPreviousPage"] is (pages > 0)
         pages += 1
         after = page["pageInfo"]["endCursor"]
         if not page["pageInfo"]["hasNextPage"]:

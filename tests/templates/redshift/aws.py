@@ -27,6 +27,7 @@ class Aws:
     refuses: bool = False
     closed: str = ""  # a database that this caller may have no credentials for
     asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    regions: list[str] = field(default_factory=list)  # for which each request was signed
 
     def __enter__(self) -> Aws:
         aws = self
@@ -34,6 +35,8 @@ class Aws:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+                # Credential=<key id>/<day>/<region>/<service>/aws4_request
+                aws.regions.append(self.headers["Authorization"].split("/")[2])
                 status, kind, answer = aws.answer(self.headers.get("X-Amz-Target", ""), body)
                 self.send_response(status)
                 self.send_header("Content-Type", kind)

@@ -112,3 +112,27 @@ def test_a_schema_is_shown_in_parts_only_when_it_is_too_large(
         f"t{number}": "2026-01-01T00:00:00Z" for number in range(1, count + 1)
     }
     assert asked_with(templates, "SHOW TABLES", before) == statements
+
+
+QUOTED_SQL = (
+    SHOWN_SQL.format(count=SHOWN).replace("'t'", "'o'''")
+    + """
+INSERT INTO testbed.svv_all_tables (database_name, schema_name, table_name, table_type)
+VALUES ('dev', 'shown', 'o''', 'TABLE');
+INSERT INTO testbed.show_tables (database_name, schema_name, table_name, table_subtype, last_modified_time)
+VALUES ('dev', 'shown', 'o''', 'REGULAR TABLE', TIMESTAMP '2026-01-01');
+"""
+)
+
+
+def test_a_name_that_others_start_with_is_shown_whatever_it_is_made_of(templates: Templates) -> None:
+    """One above the cap: o' is asked for by itself, and o'1 to o'9 by pattern."""
+    templates.server.run(QUOTED_SQL)
+    try:
+        collected = templates.collect("metadata", "--include", "dev.shown.*", "--only-freshness-and-volume")
+    finally:
+        templates.server.run(NOT_SHOWN_SQL)
+    assert collected.skipped == {}
+    assert {record["name"]: record.get("last_update_time") for record in collected.records} == {
+        f"o'{number}": "2026-01-01T00:00:00Z" for number in ("", *range(1, SHOWN + 1))
+    }

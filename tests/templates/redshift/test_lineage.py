@@ -24,6 +24,8 @@ RETURNS = ("TABLE", DEV, "sales", "returns")
 ARCHIVE = ("TABLE", DEV, "archive", "orders")
 
 GONE = "destination that the catalog no longer has (renamed, dropped, temporary), or hides from this user"
+INCOMPLETE = "query text incomplete: pieces are missing in sys_query_text"
+TRUNCATED = "truncated statement"
 NO_FULL_NAME = "name without a schema, which no table or several tables of that database have"
 
 COPIED = "INSERT INTO sales.customers SELECT order_id FROM returns"  # in a session whose search path is unknown
@@ -249,6 +251,31 @@ def test_a_long_select_whose_into_stands_behind_the_first_piece_is_read(template
     with logged_too(templates.server, *session(shop, text)):
         collected = templates.collect("lineage", "--include", "dev.sales.returns")
     assert (CUSTOMERS, RETURNS) in edges(collected.records)
+
+
+def test_what_is_left_of_a_statement_that_lacks_a_piece_is_not_certain(templates: Templates, shop: Shop) -> None:
+    """It is a statement too, with another meaning."""
+    pieces = (
+        "INSERT INTO archive.orders (order_id) SELECT c.customer_id FROM sales.customers AS c",
+        "JOIN sales.returns AS r ON r.order_id = c.customer_id",
+        "WHERE c.customer_id > 0",
+    )
+    (query,) = session(shop, "".join(piece.ljust(CHUNK) for piece in pieces))
+    with logged_too(templates.server, query):
+        templates.server.run(f"DELETE FROM testbed.sys_query_text WHERE query_id = {query.query_id} AND sequence = 1")
+        collected = templates.collect("lineage", "--include", "dev.archive.orders")
+    assert [(edges([record]), record["certainty"]) for record in collected.records] == [
+        ([(CUSTOMERS, ARCHIVE)], "partial")
+    ]
+    assert collected.skipped == {NO_FULL_NAME: 1, INCOMPLETE: 1, TRUNCATED: 1}
+
+
+def test_a_table_in_a_schema_may_be_named_like_a_system_view(templates: Templates, shop: Shop) -> None:
+    """Only without a schema does the start of a name tell a system view."""
+    insert = "INSERT INTO sales.returns (order_id) SELECT order_id FROM sales.sys_orders"
+    with logged_too(templates.server, *session(shop, insert)):
+        collected = templates.collect("lineage", "--include", "dev.sales.returns")
+    assert set(edges(collected.records)) == {(ORDERS, RETURNS), (("TABLE", DEV, "sales", "sys_orders"), RETURNS)}
 
 
 def test_it_arrives_in_monte_carlo(templates: Templates) -> None:

@@ -318,6 +318,39 @@ def test_what_show_tables_says_of_a_materialised_view_goes_before_its_refreshes(
     assert found == [expected(shop.relation("sales", "best_customers"))["last_update_time"], "2026-02-02T00:00:00Z"]
 
 
+# Of tables that dev has too.
+NAMESAKES_SQL = """
+INSERT INTO testbed.svv_mv_info (database_name, schema_name, user_name, name, is_stale, state)
+VALUES ('finance', 'sales', 'admin', 'orders', 'f', 1);
+INSERT INTO testbed.svv_external_tables (redshift_database_name, schemaname, tablename, tabletype, location)
+VALUES ('finance', 'sales', 'customers', 'TABLE', 's3://elsewhere/customers/');
+INSERT INTO testbed.sys_mv_refresh_history (user_id, database_name, schema_name, mv_name, status, end_time)
+VALUES (100, 'finance', 'sales', 'best_customers', 'Refresh successfully recomputed MV from scratch',
+    TIMESTAMP '2026-02-02');
+"""
+NO_NAMESAKES_SQL = """
+DELETE FROM testbed.svv_mv_info WHERE database_name = 'finance';
+DELETE FROM testbed.svv_external_tables WHERE redshift_database_name = 'finance';
+"""
+
+
+def test_a_table_has_nothing_of_its_namesake_in_another_database(templates: Templates, shop: Shop) -> None:
+    """The views of materialised views, of their refreshes and of external tables tell of all databases."""
+    refreshed = "('Refresh successfully updated MV incrementally', 1)"
+    templates.server.run(REFRESHES_SQL.format(rows=refreshed))
+    try:
+        alone = templates.collect("metadata", "--include", "dev.sales.*")
+        templates.server.run(NAMESAKES_SQL)
+        beside = templates.collect("metadata", "--include", "dev.sales.*")
+    finally:
+        modified = literal(stamp(shop.relation("sales", "best_customers").modified))
+        templates.server.run(NO_REFRESHES_SQL.format(modified=modified) + NO_NAMESAKES_SQL)
+    assert beside.records == alone.records
+    told = {record["name"]: (record["kind"], record.get("last_update_time")) for record in beside.records}
+    assert told["best_customers"] == ("materialized view", "2026-01-01T01:00:00Z")
+    assert told["orders"][0] == "table"
+
+
 def test_an_older_patch_level_without_a_time_of_change_is_counted(templates: Templates) -> None:
     rename = "ALTER TABLE testbed.show_tables RENAME COLUMN {} TO {}"
     templates.server.run(rename.format("last_modified_time", "not_yet_offered"))

@@ -116,6 +116,8 @@ def test_a_text_of_the_history_alone_may_be_cut_where_it_is_full(modules: Module
         (("numeric", None, 18, 2), "numeric(18,2)"),
         (("integer", None, 32, 0), "integer"),
         (("character varying", 256, None, None), "character varying(256)"),
+        (("character", 3, None, None), "character(3)"),
+        (("binary varying", 64, None, None), "binary varying(64)"),
         (("character varying(256)", 256, None, None), "character varying(256)"),
         (("timestamp without time zone", None, None, None), "timestamp without time zone"),
         (("super", None, None, None), "super"),

@@ -148,6 +148,14 @@ def test_a_secret_of_secrets_manager(secured: Secured) -> None:
     assert aws.asked == [("GetSecretValue", {"SecretId": arn})]
 
 
+def test_the_region_of_redshift_goes_before_the_machines(secured: Secured) -> None:
+    arn = "arn:aws:secretsmanager:ap-south-1:123456789012:secret:redshift-AbCdEf"
+    with secured.aws() as aws:
+        secured.collect(**aws.environment, REDSHIFT_SECRET_ARN=arn).check()
+        secured.collect(**aws.environment, REDSHIFT_SECRET_ARN=arn, REDSHIFT_REGION="ap-south-1").check()
+    assert aws.regions == [aws.environment["AWS_REGION"], "ap-south-1"]
+
+
 def test_what_aws_refuses_is_refused(secured: Secured) -> None:
     ways = (
         {"REDSHIFT_CLUSTER_IDENTIFIER": "c1", "REDSHIFT_DB_USER": ADMIN.name},

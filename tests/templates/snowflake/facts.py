@@ -57,12 +57,17 @@ def exist(templates: Templates, *names: str, kind: str = "BASE TABLE") -> None:
 
 
 def add_change(
-    templates: Templates, name: str, minutes: int = 0, at: datetime | None = None, **properties: str
+    templates: Templates,
+    name: str,
+    minutes: int = 0,
+    at: datetime | None = None,
+    domain: str = "Table",
+    **properties: str,
 ) -> None:
     """An ALTER TABLE as the guide shows it: https://docs.snowflake.com/en/user-guide/access-history"""
     at = at or datetime.now(timezone.utc) - timedelta(hours=4, minutes=-minutes)
     change = {
-        "objectDomain": "Table",
+        "objectDomain": domain,
         "objectId": 0,
         "objectName": name,
         "operationType": "ALTER",

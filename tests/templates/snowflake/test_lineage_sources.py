@@ -98,6 +98,48 @@ def test_renames_that_cannot_be_read_are_counted_and_names_stay_as_written(templ
     assert collected.skipped == {NO_MOVES: 1}
 
 
+@pytest.mark.parametrize("domain", ["Table", "Iceberg table"])
+def test_every_kind_of_table_keeps_its_lineage_when_it_is_renamed(templates: Templates, domain: str) -> None:
+    exist(templates, "D.S.NEW", "D.S.T")
+    add_access(templates, modified=[table("D.S.OLD", domain)], accessed=[table("D.S.T")])
+    add_change(templates, "D.S.OLD", domain=domain, objectName="D.S.NEW")
+    source, target = asset("TABLE", "D.S.T"), asset("TABLE", "D.S.NEW")
+    assert templates.collect("lineage").records == [record(target, source, origin="access_history")]
+
+
+def test_of_swapped_tables_both_of_which_stay_the_new_one_is_known(templates: Templates) -> None:
+    exist(templates, "D.S.DIM", "D.S.SPARE", "D.S.T")
+    add_access(templates, modified=[table("D.S.SPARE")], accessed=[table("D.S.T")])
+    add_change(templates, "D.S.SPARE", swapTargetName="D.S.DIM")
+    add_change(templates, "D.S.DIM", swapTargetName="D.S.SPARE")
+    source, target = asset("TABLE", "D.S.T"), asset("TABLE", "D.S.DIM")
+    collected = templates.collect("lineage", "--include", "D.S.DIM")
+    assert collected.records == [record(target, source, origin="access_history")]
+
+
+def test_all_that_is_beneath_a_view_that_is_gone_was_read_where_nothing_else_was(templates: Templates) -> None:
+    """What the view only joined or filtered by has no column in the target."""
+    exist(templates, "D.S.FCT", "D.S.T", "D.S.WANTED")
+    view = ("D.S.FCT__DBT_TMP", "X")
+    add_access(
+        templates,
+        modified=[table("D.S.FCT", columns={"A": [view]}, source_domain="View", base=("D.S.T", "B"))],
+        accessed=[table(view[0], "View")],
+        base=[table("D.S.T"), table("D.S.WANTED")],
+    )
+    sources = asset("TABLE", "D.S.T"), asset("TABLE", "D.S.WANTED")
+    read = record(asset("TABLE", "D.S.FCT"), *sources, origin="access_history")
+    read["columns"] = [{"name": "A", "sources": [{"source": 0, "name": "B"}]}]
+    assert templates.collect("lineage").records == [read]
+
+
+def test_a_stage_that_a_text_names_in_small_letters_is_the_catalogs(templates: Templates) -> None:
+    add_statement(templates, "copy into d.s.t from @d.s.landing/2026/", 1)
+    source, target = asset("EXTERNAL", "D.S.LANDING"), asset("TABLE", "D.S.T")
+    collected = templates.collect("lineage", "--from-query-text")
+    assert collected.records == [record(target, source, origin="query_text", certainty="parsed")]
+
+
 @pytest.mark.parametrize("options", [(), ("--from-query-text",)])
 def test_what_is_too_new_for_the_catalog_view_is_not_gone(templates: Templates, options: tuple[str, ...]) -> None:
     """The view lags. SHOW tells of a dynamic table at once, and what is defined on something exists."""
