@@ -74,6 +74,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
             terminalreporter.write_line(f"{test}: {reason.removeprefix('Skipped: ')}")
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that share a server stay together, on one of the processes that run in parallel; long ones go first."""
     long = {group_of(item) for item in items if item.get_closest_marker("scale")}
