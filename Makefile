@@ -53,7 +53,7 @@ demo: setup ## Snowflake to Monte Carlo on this machine: collect, push, read bac
 	@$(BIN)/python -m tests.demo
 
 test: setup $(VENV)/.check-ready ## run every template through its real driver into the sandbox
-	@$(BIN)/python -m pytest -q --numprocesses 2 --dist loadgroup
+	@$(BIN)/python -m pytest -q --numprocesses 4 --dist loadgroup --no-loadscope-reorder
 
 check: $(VENV)/.check-ready ## format, lint, types, identical copies, the library's card
 	@$(BIN)/ruff format --check --quiet . && $(BIN)/ruff check --quiet .
@@ -61,8 +61,9 @@ check: $(VENV)/.check-ready ## format, lint, types, identical copies, the librar
 	@$(BIN)/python scripts/library_card.py --check
 	@$(BIN)/python scripts/check_types.py
 
-bench: setup $(VENV)/.check-ready ## ratios within one run: lineage, delivery, sandbox; then the mutants
+bench: setup $(VENV)/.check-ready ## ratios within one run: lineage, delivery, sandbox; then the largest tests and the mutants
 	@$(BIN)/python -m benchmarks
+	@$(BIN)/python -m pytest -q -m stress
 	@$(BIN)/python -m tests.mutants
 
 mutants: setup $(VENV)/.check-ready ## small mistakes, one at a time, each with the test that must notice it

@@ -5,17 +5,22 @@ from __future__ import annotations
 import json
 import os
 import re
+import select
 import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile
+from typing import IO, Any
 
 SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
 TEMPLATES = SCRIPTS / "templates"
+WARM_START = Path(__file__).with_name("warm_start.py")
 # The variables of the machine that reach a script under test: what Python, the network and package installers need. A
 # warehouse's or a driver's never do.
 PASSED_ON = re.compile(
@@ -110,8 +115,53 @@ def wait_for(process: subprocess.Popen[str]) -> Run:
 
 
 def run_script(folder: Path, script: str, *arguments: str, env: dict[str, str], cwd: Path | None = None) -> Run:
-    with started_script(folder, script, *arguments, env=env, cwd=cwd) as process:
-        return wait_for(process)
+    """Run a script to its end. Its process is forked from one that has done the slow imports, see warm_start.py."""
+    if any(name.startswith("PYTHON") for name in env):  # Python reads these when it starts
+        with started_script(folder, script, *arguments, env=env, cwd=cwd) as process:
+            return wait_for(process)
+    return warm_start().run(folder / script, arguments, clean_environment(env), cwd)
+
+
+class WarmStart:
+    """The process of warm_start.py. It ends when its socket is closed, at the latest with the process of the tests."""
+
+    def __init__(self) -> None:
+        self._requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        command = [sys.executable, str(WARM_START), str(theirs.fileno())]
+        with theirs:
+            self._process = subprocess.Popen(command, env=clean_environment({}), pass_fds=[theirs.fileno()])
+
+    def run(self, script: Path, arguments: Sequence[str], env: dict[str, str], cwd: Path | None) -> Run:
+        request = {"script": str(script), "arguments": arguments, "env": env, "cwd": cwd and str(cwd)}
+        reading, writing = os.pipe()
+        with TemporaryFile() as stdout, TemporaryFile() as stderr, os.fdopen(reading, "rb", buffering=0) as status:
+            with os.fdopen(writing, "wb") as write_end:
+                descriptors = [stdout.fileno(), stderr.fileno(), write_end.fileno()]
+                socket.send_fds(self._requests, [json.dumps(request).encode()], descriptors)
+            ended = _last_line(status, LONGEST_RUN_SECONDS)
+            output = [_content(stdout), _content(stderr)]
+        assert ended is not None, "\n".join(["it hangs", *output])
+        return Run(ended, *output)
+
+
+def _last_line(status: IO[bytes], seconds: float) -> int | None:
+    """The exit code of a script; None if it was asked where it stands and ended, because it took too long."""
+    process = int(status.readline())
+    if select.select([status], [], [], seconds)[0]:
+        return int(status.readline())
+    os.kill(process, signal.SIGABRT)
+    status.readline()
+    return None
+
+
+def _content(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode("utf-8", "replace").replace("\r\n", "\n")
+
+
+@cache
+def warm_start() -> WarmStart:
+    return WarmStart()
 
 
 # A process starts with the memory peak of the one it was forked from, which for pytest is large. So a small one

@@ -1,4 +1,4 @@
-"""What a script under test gets from the machine that runs the tests."""
+"""What a script under test gets from the machine that runs the tests, and how it starts."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
-from tests.script_process import clean_environment
+from tests.script_process import Run, clean_environment, run_script, started_script, wait_for
 
 NEEDED = {
     "LC_TIME": "C",
@@ -43,3 +45,61 @@ def test_only_what_python_and_the_network_need_reaches_a_script(monkeypatch: pyt
     found = json.loads(run.stdout)
     found.pop("LC_CTYPE", None)  # Python sets it where the locale is C
     assert found == NEEDED | home | own
+
+
+# Prints what a script can see of its start, then ends as its first argument says.
+LOOKING = """
+import atexit, json, locale, os, signal, sys, threading, time
+import neighbour
+atexit.register(print, "at exit", file=sys.stderr)
+threading.Thread(target=lambda: (time.sleep(0.2), print("thread", file=sys.stderr))).start()
+print(json.dumps({
+    "argv": sys.argv, "path": sys.path, "name": __name__, "file": __file__, "main": sys.modules["__main__"].__file__,
+    "environ": dict(os.environ), "cwd": os.getcwd(), "time zone": time.tzname, "neighbour": neighbour.__file__,
+    "flags": str(sys.flags), "encodings": [each.encoding for each in (sys.stdin, sys.stdout, sys.stderr)],
+    "terminals": [each.isatty() for each in (sys.stdin, sys.stdout, sys.stderr)],
+    "buffers": sys.stdout.line_buffering, "locale": locale.getlocale(), "threads": threading.active_count(),
+    "signals": [str(signal.getsignal(each)) for each in sorted(signal.valid_signals() - {9, 19})],
+    "blocked": [str(each) for each in signal.pthread_sigmask(signal.SIG_BLOCK, [])],
+    "session": os.getsid(0), "group": os.getpgid(0),
+    "warnings": sys.warnoptions, "files": sorted(os.listdir("/dev/fd"))[:4],
+}))
+if sys.argv[1] == "raise":
+    raise ValueError("the end")
+if sys.argv[1] == "kill":
+    sys.stdout.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+sys.exit(json.loads(sys.argv[1]))
+"""
+
+
+@pytest.mark.parametrize("end", ["null", "0", "3", '"a text"', "raise", "kill"])
+def test_a_forked_script_starts_and_ends_as_one_of_its_own(end: str, tmp_path: Path) -> None:
+    folder = tmp_path / "scripts ä"
+    folder.mkdir()
+    (folder / "looking.py").write_text(LOOKING, encoding="utf-8")
+    (folder / "neighbour.py").touch()
+    settings = {"TZ": "Asia/Kolkata", "MCD_INGEST_ID": "ä=1"}
+    forked = run_script(folder, "looking.py", end, "ö", env=settings, cwd=tmp_path)
+    with started_script(folder, "looking.py", end, "ö", env=settings, cwd=tmp_path) as process:
+        own = wait_for(process)
+    assert own.summary["name"] == "__main__"
+    assert forked.summary == own.summary
+    assert (forked.exit_code, last_lines(forked)) == (own.exit_code, last_lines(own))
+
+
+def last_lines(run: Run) -> list[str]:
+    """What was said; of a traceback its last line."""
+    return [line for line in run.stderr.splitlines() if not line.startswith((" ", "Traceback"))]
+
+
+def test_scripts_can_run_at_the_same_time(tmp_path: Path) -> None:
+    """One waits for what the other writes."""
+    (tmp_path / "waiting.py").write_text(
+        "import pathlib, sys, time\nwhile not pathlib.Path('found').exists(): time.sleep(0.01)\n", encoding="utf-8"
+    )
+    (tmp_path / "writing.py").write_text("open('found', 'w')\n", encoding="utf-8")
+    with ThreadPoolExecutor() as threads:
+        waiting = threads.submit(run_script, tmp_path, "waiting.py", env={}, cwd=tmp_path)
+        run_script(tmp_path, "writing.py", env={}, cwd=tmp_path).check()
+        waiting.result(timeout=60).check()

@@ -12,8 +12,10 @@ authkey, says who it is, ``{"user": …}``, then sends requests and gets answers
 from __future__ import annotations
 
 import json
+import os
 import random
 import re
+import socket
 import sqlite3
 import sys
 import time
@@ -195,7 +197,15 @@ def serve(tiny: Tiny, session: Any) -> None:
 def accept(tiny: Tiny, listener: Listener) -> None:
     while True:
         with suppress(AuthenticationError, EOFError, OSError):
-            Thread(target=serve, args=(tiny, listener.accept()), daemon=True).start()
+            session = listener.accept()
+            send_at_once(session.fileno())
+            Thread(target=serve, args=(tiny, session), daemon=True).start()
+
+
+def send_at_once(descriptor: int) -> None:
+    """Without this a second message waits 40 ms until the client has acknowledged the first."""
+    with socket.socket(fileno=os.dup(descriptor)) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def main(catalog: str, database: str) -> None:
