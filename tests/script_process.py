@@ -16,10 +16,13 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
 TEMPLATES = SCRIPTS / "templates"
+# What the scripts of a flow are called: ``<kind>_<flow>.py``.
+Kind = Literal["collect", "push", "collect_and_push"]
+KINDS: tuple[Kind, ...] = ("collect", "push", "collect_and_push")
 WARM_START = Path(__file__).with_name("warm_start.py")
 # The variables of the machine that reach a script under test: what Python, the network and package installers need. A
 # warehouse's or a driver's never do.

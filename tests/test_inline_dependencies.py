@@ -14,13 +14,12 @@ import tomli
 from folders import bundle
 from packaging.requirements import Requirement
 
+from tests.script_process import KINDS, TEMPLATES
 from tests.script_process import SCRIPTS as HOME
-from tests.script_process import TEMPLATES
 
 BLOCK = re.compile(r"(?m)^# /// script$\n((?:^#(?:| .*)$\n)+?)^# ///$\n")
 REQUIREMENT_NAME = re.compile(r"[A-Za-z0-9._-]+")
 BROUGHT_ALONG = {"pycarlo": "requests", "boto3": "botocore"}  # parts of what is listed, at its own version
-KINDS = ("collect", "push", "collect_and_push")
 SCRIPTS = sorted(
     folder / f"{kind}_{flow}.py" for folder in bundle.warehouses() for flow in bundle.flows(folder) for kind in KINDS
 )

@@ -12,19 +12,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from folders import bundle
 from mcpush.records import iso_utc
 
 from tests.collected import Collected, Record
 from tests.contract.world import world
-from tests.script_process import Run, run_script
+from tests.script_process import KINDS, Kind, Run, run_script
 from tests.warehouses.harness import Flow, Harness, Server, harness
 from tests.warehouses.model import Model
 
-Kind = Literal["collect", "push", "collect_and_push"]
-KINDS: tuple[Kind, ...] = ("collect", "push", "collect_and_push")
 INGESTION_PATHS = {
     "metadata": "/ingest/v1/metadata",
     "lineage": "/ingest/v1/lineage",

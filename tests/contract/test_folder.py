@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from folders import bundle
 
-from tests.contract.subject import KINDS, Case, harness_of, template_folders
+from tests.contract.subject import Case, harness_of, template_folders
+from tests.script_process import KINDS
 from tests.warehouses.harness import harness
 
 HERE = Path(__file__).resolve().parent

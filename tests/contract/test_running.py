@@ -11,9 +11,9 @@ from contextlib import contextmanager
 import pytest
 
 from tests.contract.statements import sort_out
-from tests.contract.subject import INGESTION_PATHS, KINDS, Case, Kind, Observation
+from tests.contract.subject import INGESTION_PATHS, Case, Observation
 from tests.sandbox_process import SandboxProcess
-from tests.script_process import Run, started_script, wait_for
+from tests.script_process import KINDS, Kind, Run, started_script, wait_for
 
 LONGEST_START_SECONDS = 300  # until a script sends its first statement: far more than any machine takes
 LONGEST_REFUSAL_SECONDS = 60  # for a second run, which must not wait for the first one

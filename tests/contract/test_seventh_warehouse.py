@@ -13,9 +13,9 @@ from folders import bundle
 
 from tests.contract.statements import constants
 from tests.contract.tree import ENVIRONMENTS, PLACES, ROOT, make_tree, outcomes_of, run_in
+from tests.script_process import KINDS
 
 NAME = "tiny"
-KINDS = ("collect", "push", "collect_and_push")
 # Stands in for mypy and pyright where only what they are asked to check is of interest: all of it takes minutes.
 CHECKER = "import os, sys\nprint('asked:', os.getcwd(), *sys.argv[1:], file=sys.stderr)\n"
 SANDBOX = """

@@ -20,16 +20,13 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from folders import bundle
 
 from tests.script_process import LONGEST_RUN_SECONDS, SCRIPTS, TEMPLATES, clean_environment
 
 WAREHOUSES = sorted(path.parent.name for path in TEMPLATES.glob("*/collect_metadata.py"))
-FLOWS = ("metadata", "lineage", "query_logs")
-FLOWS_OF = {
-    name: [flow for flow in FLOWS if (TEMPLATES / name / f"collect_{flow}.py").is_file()] for name in WAREHOUSES
-}
+FLOWS_OF = {name: bundle.flows(TEMPLATES / name) for name in WAREHOUSES}
 FOLDER_FLOWS = [(name, flow) for name in WAREHOUSES for flow in FLOWS_OF[name]]
-KINDS = ("collect", "push", "collect_and_push")
 RECORD = ".push-ingestion.json"
 OLDER, NEWER = "0.0.1", "99.0.0"
 _BUNDLE = ("new_push.py", "folders", "mcpush", "templates")

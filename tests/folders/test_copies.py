@@ -18,7 +18,6 @@ import pytest
 
 from tests.folders.bundles import (
     FOLDER_FLOWS,
-    KINDS,
     RECORD,
     WAREHOUSES,
     change,
@@ -28,7 +27,7 @@ from tests.folders.bundles import (
     release_of,
 )
 from tests.sandbox_process import SandboxProcess
-from tests.script_process import SCRIPTS, TEMPLATES, clean_environment, run_script, started_script, wait_for
+from tests.script_process import KINDS, SCRIPTS, TEMPLATES, clean_environment, run_script, started_script, wait_for
 
 ROOT = SCRIPTS.parent
 ALL_SCRIPTS = [(warehouse, f"{kind}_{flow}.py") for warehouse, flow in FOLDER_FLOWS for kind in KINDS]

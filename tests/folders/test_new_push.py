@@ -23,7 +23,6 @@ from packaging.requirements import Requirement
 from tests.folders.bundles import (
     FLOWS_OF,
     FOLDER_FLOWS,
-    KINDS,
     NEWER,
     RECORD,
     WAREHOUSES,
@@ -48,7 +47,7 @@ from tests.folders.bundles import (
     to_crlf,
     wait_until_stopped,
 )
-from tests.script_process import clean_environment, run_script
+from tests.script_process import KINDS, clean_environment, run_script
 
 MANY_FILES = 4_000  # so many that whoever waits for the staging folder finds it
 

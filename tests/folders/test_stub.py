@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.folders.bundles import FLOWS_OF, KINDS, WAREHOUSES, copied_bundle, files_of, new_push, release_of
-from tests.script_process import SCRIPTS, TEMPLATES, Run, clean_environment, run_script
+from tests.folders.bundles import FLOWS_OF, WAREHOUSES, copied_bundle, files_of, new_push, release_of
+from tests.script_process import KINDS, SCRIPTS, TEMPLATES, Run, clean_environment, run_script
 
 SCRIPT = "collect_metadata.py"  # the one that starts fastest
 MARK = "ran.txt"

@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from folders.bundle import FLOWS
 
 from tests.folders.bundles import (
-    FLOWS,
-    KINDS,
     NEWER,
     RECORD,
     Run,
@@ -39,7 +38,7 @@ from tests.folders.bundles import (
     to_crlf,
     wait_until_stopped,
 )
-from tests.script_process import run_script
+from tests.script_process import KINDS, run_script
 
 WAREHOUSE = "redshift"
 SCRIPT = "collect_metadata.py"

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 
 from tests.golden.comparing import HERE, Golden
 from tests.golden.recording import OLDEST, RESOURCE_TYPES, Place, Recording, window
+from tests.script_process import KINDS
 
 FLOWS = ("metadata", "lineage", "query_logs")
-SCRIPTS = tuple(f"{command}_{flow}.py" for flow in FLOWS for command in ("collect", "push", "collect_and_push"))
+SCRIPTS = tuple(f"{kind}_{flow}.py" for flow in FLOWS for kind in KINDS)
 ONE_AT_A_TIME = ("--workers", "1")  # requests then arrive in the order of the manifest
 SOON = ("--max-retry-seconds", "0.5")  # shorter than the first wait, whose length is random: nothing is retried
 
