@@ -119,7 +119,7 @@ def wait_for(process: subprocess.Popen[str]) -> Run:
 
 def run_script(folder: Path, script: str, *arguments: str, env: dict[str, str], cwd: Path | None = None) -> Run:
     """Run a script to its end. Its process is forked from one that has done the slow imports, see warm_start.py."""
-    if any(name.startswith("PYTHON") for name in env):  # Python reads these when it starts
+    if sys.platform != "linux" or any(name.startswith("PYTHON") for name in env):  # Python reads these when it starts
         with started_script(folder, script, *arguments, env=env, cwd=cwd) as process:
             return wait_for(process)
     return warm_start().run(folder / script, arguments, clean_environment(env), cwd)
