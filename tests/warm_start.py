@@ -79,7 +79,6 @@ def as_main(request: dict[str, Any]) -> tuple[types.CodeType, dict[str, Any]]:
     return compile(Path(script).read_bytes(), script, "exec"), main.__dict__
 
 
-own = sys.modules["__main__"]  # its functions must outlive its place
 logging.disable()  # what packages log while they are imported is for a script's handlers
 for name in SLOW_IMPORTS:
     importlib.import_module(name)
