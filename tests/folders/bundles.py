@@ -22,10 +22,10 @@ from pathlib import Path
 import pytest
 from folders import bundle
 
-from tests.script_process import LONGEST_RUN_SECONDS, SCRIPTS, TEMPLATES, clean_environment
+from tests.script_process import LONGEST_RUN_SECONDS, SCRIPTS, clean_environment
 
-WAREHOUSES = sorted(path.parent.name for path in TEMPLATES.glob("*/collect_metadata.py"))
-FLOWS_OF = {name: bundle.flows(TEMPLATES / name) for name in WAREHOUSES}
+FLOWS_OF = {folder.name: bundle.flows(folder) for folder in bundle.warehouses()}
+WAREHOUSES = list(FLOWS_OF)
 FOLDER_FLOWS = [(name, flow) for name in WAREHOUSES for flow in FLOWS_OF[name]]
 RECORD = ".push-ingestion.json"
 OLDER, NEWER = "0.0.1", "99.0.0"

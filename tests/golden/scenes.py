@@ -6,11 +6,12 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from folders.bundle import FLOWS
+
 from tests.golden.comparing import HERE, Golden
 from tests.golden.recording import OLDEST, RESOURCE_TYPES, Place, Recording, window
 from tests.script_process import KINDS
 
-FLOWS = ("metadata", "lineage", "query_logs")
 SCRIPTS = tuple(f"{kind}_{flow}.py" for flow in FLOWS for kind in KINDS)
 ONE_AT_A_TIME = ("--workers", "1")  # requests then arrive in the order of the manifest
 SOON = ("--max-retry-seconds", "0.5")  # shorter than the first wait, whose length is random: nothing is retried

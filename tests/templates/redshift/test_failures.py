@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from folders.bundle import FLOWS
 
 from tests.templates.redshift.breaking import broken
 from tests.templates.redshift.conftest import Templates
 from tests.warehouses.redshift.shop import MONITOR
 
-FLOWS = ("metadata", "lineage", "query_logs")
 WRONG = "Wr0ng-secret"
 
 
