@@ -83,8 +83,11 @@ class Place:
 
     @property
     def without_connection(self) -> dict[str, str]:
-        """Nothing of the machine: no driver's or AWS's own files, help texts of one width."""
-        machine = {"HOME": str(self.work / "home"), "COLUMNS": "100", "NO_COLOR": "1"}
+        """Nothing of the machine: no driver's or AWS's own files, plain UTF-8, help texts of one width.
+
+        PYTHONUTF8 also makes run_script start Python itself, so that what packages say while they are imported is seen.
+        """
+        machine = {"HOME": str(self.work / "home"), "COLUMNS": "100", "NO_COLOR": "1", "PYTHONUTF8": "1"}
         return machine | {"SNOWFLAKE_HOME": str(self.work / "home")}
 
     @property
