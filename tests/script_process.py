@@ -10,7 +10,8 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -32,6 +33,7 @@ PASSED_ON = re.compile(
     r"|SYSTEMROOT|SYSTEMDRIVE|WINDIR|COMSPEC|PATHEXT|USERPROFILE|(LOCAL)?APPDATA|PROGRAMDATA",
     re.IGNORECASE,
 )
+READ_AT_START = re.compile(r"PYTHON|LC_|LANG")  # variables that mean nothing to a process that already runs
 LONGEST_RUN_SECONDS = 1_200  # far more than any run takes: only what hangs is ended
 TIME_OF_A_LINE = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ ", re.MULTILINE)
 
@@ -117,9 +119,16 @@ def wait_for(process: subprocess.Popen[str]) -> Run:
     return Run(process.returncode, stdout, stderr)
 
 
+def wait_until(condition: Callable[[], bool], seconds: float = LONGEST_RUN_SECONDS) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.02)
+
+
 def run_script(folder: Path, script: str, *arguments: str, env: dict[str, str], cwd: Path | None = None) -> Run:
     """Run a script to its end. Its process is forked from one that has done the slow imports, see warm_start.py."""
-    if sys.platform != "linux" or any(name.startswith("PYTHON") for name in env):  # Python reads these when it starts
+    if sys.platform != "linux" or any(READ_AT_START.match(name) for name in env):
         with started_script(folder, script, *arguments, env=env, cwd=cwd) as process:
             return wait_for(process)
     return warm_start().run(folder / script, arguments, clean_environment(env), cwd)
@@ -137,29 +146,34 @@ class WarmStart:
     def run(self, script: Path, arguments: Sequence[str], env: dict[str, str], cwd: Path | None) -> Run:
         request = {"script": str(script), "arguments": arguments, "env": env, "cwd": cwd and str(cwd)}
         reading, writing = os.pipe()
-        with TemporaryFile() as stdout, TemporaryFile() as stderr, os.fdopen(reading, "rb", buffering=0) as status:
+        with _output() as stdout, _output() as stderr, os.fdopen(reading, "rb", buffering=0) as status:
             with os.fdopen(writing, "wb") as write_end:
                 descriptors = [stdout.fileno(), stderr.fileno(), write_end.fileno()]
                 socket.send_fds(self._requests, [json.dumps(request).encode()], descriptors)
-            ended = _last_line(status, LONGEST_RUN_SECONDS)
-            output = [_content(stdout), _content(stderr)]
+            ended = _exit_code(status)
+            for file in (stdout, stderr):
+                file.seek(0)
+            output = [stdout.read(), stderr.read()]
         assert ended is not None, "\n".join(["it hangs", *output])
         return Run(ended, *output)
 
 
-def _last_line(status: IO[bytes], seconds: float) -> int | None:
-    """The exit code of a script; None if it was asked where it stands and ended, because it took too long."""
+def _output() -> IO[str]:
+    return TemporaryFile("w+", encoding="utf-8", errors="replace")
+
+
+def _exit_code(status: IO[bytes]) -> int | None:
+    """The exit code of a script, which does not outlive this; None if it hung, and was asked where it stands."""
     process = int(status.readline())
-    if select.select([status], [], [], seconds)[0]:
-        return int(status.readline())
-    os.kill(process, signal.SIGABRT)
-    status.readline()
+    try:
+        if select.select([status], [], [], LONGEST_RUN_SECONDS)[0]:
+            return int(status.readline())
+        os.kill(process, signal.SIGABRT)
+        status.readline()
+    except KeyboardInterrupt:
+        os.kill(process, signal.SIGKILL)
+        raise
     return None
-
-
-def _content(file: IO[bytes]) -> str:
-    file.seek(0)
-    return file.read().decode("utf-8", "replace").replace("\r\n", "\n")
 
 
 @cache

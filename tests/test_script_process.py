@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -11,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.script_process import Run, clean_environment, run_script, started_script, wait_for
+from tests.script_process import Run, clean_environment, run_script, started_script, wait_for, wait_until
 
+ROOT = Path(__file__).resolve().parents[1]
 NEEDED = {
     "LC_TIME": "C",
     "TZ": "America/New_York",
@@ -62,7 +64,7 @@ print(json.dumps({
     "signals": [str(signal.getsignal(each)) for each in sorted(signal.valid_signals() - {9, 19})],
     "blocked": [str(each) for each in signal.pthread_sigmask(signal.SIG_BLOCK, [])],
     "session": os.getsid(0), "group": os.getpgid(0),
-    "warnings": sys.warnoptions, "files": sorted(os.listdir("/dev/fd"))[:4],
+    "warnings": sys.warnoptions, "files": sorted(os.listdir("/dev/fd")),
 }))
 if sys.argv[1] == "raise":
     raise ValueError("the end")
@@ -91,6 +93,50 @@ def test_a_forked_script_starts_and_ends_as_one_of_its_own(end: str, tmp_path: P
 def last_lines(run: Run) -> list[str]:
     """What was said; of a traceback its last line."""
     return [line for line in run.stderr.splitlines() if not line.startswith((" ", "Traceback"))]
+
+
+@pytest.mark.parametrize("env", [{}, {"PYTHONHASHSEED": "0"}], ids=["forked", "started"])
+def test_a_script_that_hangs_says_where(env: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.script_process.LONGEST_RUN_SECONDS", 10)
+    (tmp_path / "hanging.py").write_text(
+        "import time\nprint('so far', flush=True)\ntime.sleep(600)\n", encoding="utf-8"
+    )
+    with pytest.raises(AssertionError, match=r'(?s)it hangs\nso far.*File ".*hanging.py", line 3'):
+        run_script(tmp_path, "hanging.py", env=env)
+
+
+RUNNING = """
+import sys
+from pathlib import Path
+from tests.script_process import run_script
+run_script(Path(sys.argv[1]), "waiting.py", env=dict.fromkeys(sys.argv[2:], "0"))
+"""
+WAITING = """
+import os, time
+from pathlib import Path
+here = Path(__file__).parent
+(here / "new").write_text(str(os.getpid()))
+(here / "new").rename(here / "process")
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("variables", [[], ["PYTHONHASHSEED"]], ids=["forked", "started"])
+def test_a_script_does_not_outlive_interrupted_tests(variables: list[str], tmp_path: Path) -> None:
+    (tmp_path / "waiting.py").write_text(WAITING, encoding="utf-8")
+    tests = subprocess.Popen(
+        [sys.executable, "-c", RUNNING, str(tmp_path), *variables], cwd=ROOT, stderr=subprocess.DEVNULL
+    )
+    wait_until((tmp_path / "process").exists)
+    process = int((tmp_path / "process").read_text(encoding="utf-8"))
+    os.kill(process, 0)  # it runs
+    tests.send_signal(signal.SIGINT)
+    tests.wait(60)
+    try:
+        wait_until(lambda: not Path(f"/proc/{process}").exists(), seconds=60)
+    except AssertionError:
+        os.kill(process, signal.SIGKILL)
+        raise
 
 
 def test_scripts_can_run_at_the_same_time(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from tests.script_process import (
     run_script,
     started_script,
     wait_for,
+    wait_until,
 )
 
 SNOWFLAKE = TEMPLATES / "snowflake"
@@ -323,13 +324,6 @@ def test_what_was_accepted_before_an_outage_is_kept_and_the_rest_follows(
 def begun(manifest: Path, batches: int) -> Callable[[], bool]:
     journal = manifest.with_name(manifest.name + ".journal")
     return lambda: journal.exists() and journal.read_bytes().count(b"\n") > batches
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + LONGEST_RUN_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, "it never happened"
-        time.sleep(0.02)
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])

@@ -30,9 +30,8 @@ def write_queries(path: Path, count: int) -> None:
 @pytest.mark.scale
 @pytest.mark.parametrize("many", [200_000, pytest.param(1_000_000, marks=pytest.mark.stress)])
 def test_many_entries_arrive_with_the_memory_of_ten_thousand(
-    many: int, quiet_sandbox: SandboxProcess, tmp_path: Path
+    many: int, sandbox: SandboxProcess, tmp_path: Path
 ) -> None:
-    sandbox = quiet_sandbox
     little, much = tmp_path / "little.jsonl", tmp_path / "much.jsonl.gz"
     write_queries(little, 10_000)
     write_queries(much, many)
