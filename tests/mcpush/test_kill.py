@@ -21,9 +21,9 @@ from mcpush.records import iso_utc
 
 from tests.collected import Collected
 from tests.mcpush.test_collect_and_push import FIXTURES, QUERY_LOGS
-from tests.mcpush.test_delivery import journal_lines, query, wait_until, write
+from tests.mcpush.test_delivery import journal_lines, query, write
 from tests.sandbox_process import SandboxProcess
-from tests.script_process import TEMPLATES, Run, started_script, wait_for
+from tests.script_process import TEMPLATES, Run, started_script, wait_for, wait_until
 
 SCRIPTS = {
     "collect": (FIXTURES, "one_query_a_minute.py", ["collect"]),
