@@ -40,7 +40,7 @@ def describe(found: Extraction) -> Iterator[str]:
         for edge in lineage.columns:
             yield f"  {edge.target_column:<{width}} <- {edge.source}.{edge.source_column}"
     for skip in found.skips:
-        yield f"not read ({skip.reason}): {skip.example}"
+        yield f"skipped ({skip.reason}): {skip.example}"
 
 
 def as_json(found: Extraction) -> str:
@@ -71,16 +71,16 @@ def as_json(found: Extraction) -> str:
 def _arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="sql_lineage.py",
-        description="Print which tables and columns the statements of a file feed, and from where.",
+        description="Print the table and column lineage of the SQL statements in a file.",
         epilog="example: python scripts/sql_lineage.py --dialect snowflake --database SHOP --schema PUBLIC load.sql",
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {RELEASE}")
-    parser.add_argument("files", nargs="*", metavar="FILE", help="SQL files; - or none reads standard input")
+    parser.add_argument("files", nargs="*", metavar="FILE", help="SQL files (default: - for standard input)")
     parser.add_argument("--dialect", required=True, help="snowflake, bigquery, databricks, redshift, hive, …")
-    parser.add_argument("--database", help="the session's current database, for names without one")
-    parser.add_argument("--schema", help="the session's current schema, for names without one")
+    parser.add_argument("--database", help="current database, for unqualified names")
+    parser.add_argument("--schema", help="current schema, for unqualified names")
     add_schema_argument(parser)
-    parser.add_argument("--truncated", action="store_true", help="the text was cut: report tables only")
+    parser.add_argument("--truncated", action="store_true", help="the text is truncated: report tables only")
     parser.add_argument("--json", action="store_true", help="print JSON")
     return parser
 

@@ -108,9 +108,9 @@ def main(argv: list[str] | None = None) -> int:
     for copy in wrong:
         if arguments.write:
             copy.write()
-        verb = "written" if arguments.write else "differs, is missing or is left over"
+        verb = "written" if arguments.write else "differs, is missing or is not needed"
         print(f"{copy.path.relative_to(templates)}: {verb}", file=sys.stderr)
-    print(f"{len(checked)} files in {len(folders)} folders checked, {len(wrong)} out of step", file=sys.stderr)
+    print(f"{len(checked)} files in {len(folders)} folders checked, {len(wrong)} out of date", file=sys.stderr)
     return 1 if unnamed or hidden or (wrong and not arguments.write) else 0
 
 

@@ -58,7 +58,7 @@ def template_of(name: str) -> Path:
     if name in known:
         return known[name]
     guess = _nearest(name.lower().replace("_", "-"), known)
-    raise FolderError(f"there is no template for {name!r}{guess}", f"The templates are: {', '.join(known) or 'none'}.")
+    raise FolderError(f"There is no template for {name!r}.{guess}", f"The templates are: {', '.join(known) or 'none'}.")
 
 
 def chosen_flows(text: str, template: Path) -> list[str]:
@@ -68,7 +68,7 @@ def chosen_flows(text: str, template: Path) -> list[str]:
     for flow in asked:
         if flow not in offered:
             raise FolderError(
-                f"{template.name} has no flow {flow!r}{_nearest(flow, offered)}",
+                f"{template.name} has no flow {flow!r}.{_nearest(flow, offered)}",
                 f"Give a comma-separated list of: {', '.join(offered)}.",
             )
     return [flow for flow in offered if flow in asked]
@@ -76,7 +76,7 @@ def chosen_flows(text: str, template: Path) -> list[str]:
 
 def _nearest(name: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f"; did you mean {near[0]}?" if near else ""
+    return f" Did you mean {near[0]}?" if near else ""
 
 
 def release_of(library: Path) -> str:
@@ -87,7 +87,7 @@ def release_of(library: Path) -> str:
         found = None
     if found is None:
         raise FolderError(
-            f"{library} is incomplete: version.py is missing or has no RELEASE",
+            f"{library} is incomplete: version.py is missing or has no RELEASE.",
             "Download the push-ingestion bundle again and run its scripts/new_push.py.",
         )
     return found[1]

@@ -58,16 +58,16 @@ def check_target(target: Path) -> None:
     if not target.exists():
         return
     if not target.is_dir():
-        raise FolderError(f"{target} is a file", "Choose the name of a new folder.")
+        raise FolderError(f"{target} is a file.", "Choose the name of a new folder.")
     if any(target.iterdir()):
         upgrade = f", or upgrade it: --upgrade {target}" if (target / RECORD).exists() else ""
-        raise FolderError(f"{target} is not empty", f"Choose a new or an empty folder{upgrade}.")
+        raise FolderError(f"{target} is not empty.", f"Choose a new or an empty folder{upgrade}.")
     if target == Path.cwd():
-        raise FolderError(f"{target} is the current directory", "Run the command in its parent, with its name.")
+        raise FolderError(f"{target} is the current directory.", "Run the command in its parent, with its name.")
     if target.is_mount():
-        raise FolderError(f"{target} is a mount point", "Choose a folder below it.")
+        raise FolderError(f"{target} is a mount point.", "Choose a folder below it.")
 
 
 def check_outside_bundle(folder: Path) -> None:
     if bundle.SCRIPTS in (folder, *folder.parents):
-        raise FolderError(f"{folder} is part of the bundle", "Choose a folder outside its scripts/ directory.")
+        raise FolderError(f"{folder} is part of the bundle.", "Choose a folder outside its scripts/ directory.")

@@ -45,7 +45,7 @@ def locked(path: Path) -> Iterator[None]:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         if not _lock(descriptor):
             os.close(descriptor)
-            raise FolderError(f"another run is using {path}", "Run the command again when that run has ended.")
+            raise FolderError(f"Another run is using {path}.", "Run the command again when that run has ended.")
         if _is_same_file(descriptor, path):
             break
         os.close(descriptor)  # the run that held the lock removed the file in between

@@ -71,7 +71,7 @@ def upgrade(folder: Path, flows: str | None, dry_run: bool) -> Outcome:
     """
     check_outside_bundle(folder)
     if not folder.is_dir():
-        raise FolderError(f"{folder} is not a folder", "Give the folder that new_push.py created.")
+        raise FolderError(f"{folder} is not a folder.", "Give the folder that new_push.py created.")
     if dry_run:
         return make_plan(folder, flows).outcome(folder, [], "would be upgraded")
     notes: list[str] = []
@@ -116,7 +116,7 @@ def release_before(folder: Path, record: Record | None) -> str | None:
     release = bundle.release_of(bundle.LIBRARY)
     if before and as_numbers(before) > as_numbers(release):
         raise FolderError(
-            f"{folder} has release {before}, newer than this bundle's {release}",
+            f"{folder} has release {before}, newer than this bundle's {release}.",
             "Upgrade with a bundle of that release or a newer one.",
         )
     return before
@@ -128,7 +128,7 @@ def detect_warehouse(folder: Path) -> str:
         if found := WAREHOUSE.search(path.read_text(encoding="utf-8", errors="replace")):
             return found[1]
     raise FolderError(
-        f"{folder} has no {RECORD}, and no collect script that declares its warehouse",
+        f"{folder} has no {RECORD}, and no collect script that declares its warehouse.",
         "Give a folder of push scripts, or create one: new_push.py WAREHOUSE DIR.",
     )
 
@@ -137,7 +137,7 @@ def still_offered(flows: list[str], template: Path) -> list[str]:
     """These flows without those that the bundle no longer offers. Raises FolderError if none is left."""
     kept = [flow for flow in bundle.flows(template) if flow in flows]
     if not kept:
-        raise FolderError(f"the folder has no flow of {template.name}", "Name the flows it should have with --flows.")
+        raise FolderError(f"The folder has no flow of {template.name}.", "Name the flows it should have with --flows.")
     return kept
 
 
@@ -177,17 +177,17 @@ def edited_library(here: Path, edited: list[str], record: Record | None) -> Fold
     which = f"{here / edited[0]}{others}; nothing was changed"
     if record is None:
         return FolderError(
-            f"the library differs from this bundle's: {which}",
+            f"The library differs from this bundle's: {which}",
             f"Without a {RECORD} this can be an edit or another release. If nobody edited it, delete {here} and run "
             "the command again.",
         )
     if (here / "version.py").is_file() and (release := bundle.release_of(here)) != record.release:
         return FolderError(
-            f"the library has release {release}, the record says {record.release}: {which}",
+            f"The library has release {release}, the record says {record.release}: {which}",
             f"If an upgrade was interrupted, run it again with the bundle of release {release}.",
         )
     return FolderError(
-        f"the library was edited: {which}",
+        f"The library was edited: {which}",
         f"Move the change into a script of yours, delete {here}, and run the command again.",
     )
 
@@ -231,7 +231,7 @@ def check_inside(folder: Path, name: str) -> None:
     """Raises FolderError if a link leads out of the folder: a record may come from anywhere."""
     parent = (folder / name).parent.resolve()
     if folder != parent and folder not in parent.parents:
-        raise FolderError(f"{folder / name} is outside {folder}", f"Remove {name} from {RECORD}.")
+        raise FolderError(f"{folder / name} is outside {folder}.", f"Remove {name} from {RECORD}.")
 
 
 def check_targets(folder: Path, changes: list[Change]) -> None:
@@ -242,20 +242,20 @@ def check_targets(folder: Path, changes: list[Change]) -> None:
         path = folder / change.target
         check_no_link(path)
         if path.is_dir():
-            raise FolderError(f"{path} is a folder; nothing was changed", "Rename it: a file of that name comes here.")
+            raise FolderError(f"{path} is a folder; nothing was changed.", "Rename it: a file of that name comes here.")
         if (
             change.target.endswith(".new")
             and path.exists()
             and digest(path.read_bytes()) != digest(change.content or b"")
         ):
             raise FolderError(
-                f"{path} is not merged yet; nothing was changed", "Merge it, delete it, and run it again."
+                f"{path} is not merged yet; nothing was changed.", "Merge it, delete it, and run it again."
             )
 
 
 def check_no_link(path: Path) -> None:
     if path.is_symlink():
-        raise FolderError(f"{path} is a symbolic link; nothing was changed", "Replace it with a file or folder.")
+        raise FolderError(f"{path} is a symbolic link; nothing was changed.", "Replace it with a file or folder.")
 
 
 # --- carrying it out ------------------------------------------------------------------------------------
@@ -280,7 +280,7 @@ def carry_out(plan: Plan, folder: Path, staging: Path) -> None:
         for name in [*written, RECORD]:
             replace_file(folder / name, staging / "files" / name)
     except OSError as error:
-        raise PartlyDoneError(f"the upgrade stopped partway: {error}", "Run the same command again.") from error
+        raise PartlyDoneError(f"The upgrade stopped partway: {error}", "Run the same command again.") from error
 
 
 def replace_library(library: Path, staging: Path) -> None:

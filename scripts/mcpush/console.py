@@ -53,7 +53,7 @@ class _Stderr(logging.Handler):
             else:
                 print(_text(record, IN_A_FILE), file=sys.stderr, flush=True)
         except (OSError, ValueError):
-            let_go(sys.stderr)
+            discard_output(sys.stderr)
 
 
 def _text(record: logging.LogRecord, formatter: logging.Formatter) -> str:
@@ -83,7 +83,7 @@ def start_logging() -> None:
             logger.removeHandler(handler)
 
 
-def let_go(stream: TextIO) -> None:
+def discard_output(stream: TextIO) -> None:
     """The reader of a stream has gone away: write into nothing from here on, so that the exit does not fail."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
@@ -126,4 +126,4 @@ def print_summary(summary: Summary) -> None:
     try:
         print(json.dumps(redact_values(summary.to_json())), flush=True)
     except OSError:
-        let_go(sys.stdout)
+        discard_output(sys.stdout)

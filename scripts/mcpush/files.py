@@ -20,7 +20,7 @@ def open_new(path: Path) -> BinaryIO:
     return path.open("wb")
 
 
-def to_disk(file: BinaryIO) -> None:
+def sync_to_disk(file: BinaryIO) -> None:
     """Return when what was written is on disk, where it survives a crash."""
     file.flush()
     os.fsync(file.fileno())
@@ -33,7 +33,7 @@ def replace_file(path: Path, text: str) -> None:
     try:
         with open_new(partial) as file:
             file.write(text.encode("utf-8"))
-            to_disk(file)
+            sync_to_disk(file)
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)

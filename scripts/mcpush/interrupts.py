@@ -94,10 +94,10 @@ def _announce() -> None:
     """Says what happens, which takes for ever where stderr is a pipe that nobody empties."""
     _arrived.get()
     stopping.set()
-    log.info("stopping: what is under way is brought to an end")
+    log.info("stopping: waiting for requests in progress")
     _announced.set()
     _is_overdue.wait()
-    log.error("still not ended after %g s: ending now", LONGEST_ENDING_SECONDS)
+    log.error("still running after %g s: exiting now", LONGEST_ENDING_SECONDS)
     _overdue_announced.set()
 
 

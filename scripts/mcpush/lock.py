@@ -30,13 +30,13 @@ def only_run(manifest: Path) -> Iterator[None]:
         lock.acquire(timeout=0)
     except Timeout:
         raise UnavailableError(
-            f"another run is at work on {manifest}",
-            "Nothing was attempted. Let that run end, or give this one a manifest of its own with --manifest.",
+            f"Another run is using {manifest}.",
+            "Nothing was done. Wait for that run to end, or pass a different --manifest.",
         ) from None
     except (OSError, NotImplementedError) as error:
         raise ConfigurationError(
-            f"cannot lock {manifest}: {error}",
-            "A lock, the journal and the result stand beside the manifest: put it where you may write.",
+            f"Cannot lock {manifest}: {error}",
+            "The lock, journal and result are written next to the manifest. Put the manifest in a writable folder.",
         ) from error
     try:
         yield

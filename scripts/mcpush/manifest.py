@@ -20,7 +20,7 @@ import json
 import math
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -31,7 +31,7 @@ from types import TracebackType
 from typing import Any, BinaryIO, cast
 
 from mcpush.errors import ConfigurationError
-from mcpush.files import open_new, partial_path, to_disk
+from mcpush.files import open_new, partial_path, sync_to_disk
 from mcpush.interrupts import stop_if_asked
 from mcpush.records import RECORDS, Json, TimeRange, iso_utc, parse_utc
 
@@ -75,17 +75,27 @@ class Header:
 
     @classmethod
     def from_json(cls, line: Json) -> Header:
-        """Raises KeyError, TypeError, ValueError, AttributeError or OverflowError for what is no header."""
-        window = line.get("window")
+        """Raises ValueError for an invalid header; the message names the field."""
         flow = line["manifest"]
         return cls(
             flow=flow,
-            warehouse=line["warehouse"],
-            resource=line["log_type" if flow == "query_logs" else "resource_type"],
-            collected_at=parse_utc(line["collected_at"]),
-            window=TimeRange(parse_utc(window["start"]), parse_utc(window["end"])) if window else None,
+            warehouse=_field(line, "warehouse"),
+            resource=_field(line, "log_type" if flow == "query_logs" else "resource_type"),
+            collected_at=_field(line, "collected_at", parse_utc),
+            window=_field(line, "window", _window) if line.get("window") else None,
             options=line.get("options") or {},
         )
+
+
+def _field(line: Json, name: str, read: Callable[[Any], Any] = lambda value: value) -> Any:
+    try:
+        return read(line[name])
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise ValueError(f"field {name!r} is missing or malformed") from error
+
+
+def _window(value: Json) -> TimeRange:
+    return TimeRange(parse_utc(value["start"]), parse_utc(value["end"]))
 
 
 @dataclass(frozen=True)
@@ -107,7 +117,7 @@ def _as_json(value: object) -> object:
         if not value.is_finite():
             return None
         return int(value) if value == value.to_integral_value() else float(value)
-    raise TypeError(f"a manifest cannot hold a {type(value).__name__}: {value!r}")
+    raise TypeError(f"a manifest cannot contain a {type(value).__name__}: {value!r}")
 
 
 def _finite(value: object) -> object:
@@ -147,7 +157,7 @@ class Writer:
         self._partial = partial_path(path)
         with self._making():
             if path.is_dir():
-                raise IsADirectoryError(EISDIR, "it is a folder")
+                raise IsADirectoryError(EISDIR, "is a folder")
             path.parent.mkdir(parents=True, exist_ok=True)
             for litter in path.parent.glob(f".{escape(path.name)}.*.partial"):
                 litter.unlink()  # of a run that was killed: one run at a time works on a manifest
@@ -175,8 +185,8 @@ class Writer:
             yield
         except OSError as error:
             raise ConfigurationError(
-                f"cannot write the manifest {self.path}: {error.strerror or error}",
-                "Name a file in a folder you may write to with --manifest.",
+                f"Cannot write the manifest {self.path}: {error.strerror or error}",
+                "Pass --manifest a file in a writable folder.",
             ) from error
 
     @contextlib.contextmanager
@@ -186,8 +196,8 @@ class Writer:
         except OSError as error:
             self._drop()
             raise ConfigurationError(
-                f"cannot write the manifest {self.path}: {error.strerror or error}",
-                "Nothing was left behind. Free some space, or write elsewhere with --manifest.",
+                f"Cannot write the manifest {self.path}: {error.strerror or error}",
+                "No partial file remains. Free disk space, or write to another place with --manifest.",
             ) from error
 
     def _line(self, content: Json) -> None:
@@ -214,7 +224,7 @@ class Writer:
         with self._writing():
             if self._packed is not self._file:
                 self._packed.close()
-            to_disk(self._file)
+            sync_to_disk(self._file)
             self._file.close()
             os.replace(self._partial, self.path)
 
@@ -236,16 +246,16 @@ def _lines(path: Path) -> Iterator[bytes]:
                 yield line
     except FileNotFoundError:
         raise ManifestError(
-            f"there is no manifest at {path}",
-            "Run the collect script first, or name its file with --manifest.",
+            f"No manifest at {path}.",
+            "Run the collect script first, or pass its file with --manifest.",
         ) from None
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise ManifestError(
-            f"{path} is not a whole gzip file: {error}",
-            "It was cut while being copied, or is not gzip: copy it again, or collect again.",
+            f"{path} is not a complete gzip file: {error}",
+            "The file was truncated while it was copied, or is not gzip. Copy it again, or collect again.",
         ) from error
     except OSError as error:
-        raise ManifestError(f"cannot read the manifest {path}: {error.strerror or error}", "") from error
+        raise ManifestError(f"Cannot read the manifest {path}: {error.strerror or error}", "") from error
 
 
 def parse_record(path: Path, number: int, line: bytes) -> Json:
@@ -254,11 +264,11 @@ def parse_record(path: Path, number: int, line: bytes) -> Json:
         value = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise ManifestError(
-            f"line {number} of {path} is not JSON: {error}",
-            "The manifest was changed or cut after it was written: collect again.",
+            f"Line {number} of {path} is not JSON: {error}",
+            "The manifest was changed or truncated after it was written. Collect again.",
         ) from error
     if not isinstance(value, dict):
-        raise ManifestError(f"line {number} of {path} is not a JSON object", "Collect again.")
+        raise ManifestError(f"Line {number} of {path} is not a JSON object.", "Collect again.")
     return value
 
 
@@ -266,33 +276,35 @@ def _header(path: Path, line: bytes, flow: str | None) -> Header:
     raw = parse_record(path, 1, line)
     if raw.get("manifest") not in FLOWS:
         raise ManifestError(
-            f"{path} is not a manifest: its first line names no flow",
-            "Push scripts read the files that collect scripts write.",
+            f"{path} is not a manifest: its first line does not name a flow.",
+            "Pass a file that a collect script has written.",
         )
     if raw.get("version") != FORMAT_VERSION:
         raise ManifestError(
-            f"{path} has format version {raw.get('version')!r}; these scripts read {FORMAT_VERSION}",
-            "Collect and push with scripts of the same release.",
+            f"{path} has format version {raw.get('version')!r}; these scripts support version {FORMAT_VERSION}.",
+            "Use collect and push scripts of the same release.",
         )
     if flow and raw["manifest"] != flow:
-        raise ManifestError(f"{path} holds {raw['manifest']}, not {flow}", f"Push it with push_{raw['manifest']}.py.")
+        raise ManifestError(
+            f"{path} contains {raw['manifest']}, not {flow}.", f"Push it with push_{raw['manifest']}.py."
+        )
     try:
         return Header.from_json(raw)
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise ManifestError(f"the header of {path} lacks or garbles {error}", "Collect again.") from error
+    except ValueError as error:
+        raise ManifestError(f"{path} has an invalid header: {error}.", "Collect again.") from error
 
 
 def _trailer(path: Path, number: int, line: bytes, records: int) -> Json:
     trailer = parse_record(path, number, line) if line.startswith(b'{"end"') else {}
     if trailer.get("end") is not True:
         raise ManifestError(
-            f"{path} has no trailer after {records} records: it is cut short",
-            "It was cut while being copied, or the disk was full: copy it again, or collect again.",
+            f"{path} has no trailer after {records} records: it is truncated.",
+            "The file was truncated while it was copied, or the disk was full. Copy it again, or collect again.",
         )
     if trailer.get("records") != records:
         raise ManifestError(
-            f"{path} holds {records} records, its trailer says {trailer.get('records')}",
-            "Lines were removed or added after it was written: collect again.",
+            f"{path} contains {records} records, but its trailer says {trailer.get('records')}.",
+            "Lines were added or removed after it was written. Collect again.",
         )
     return trailer
 
@@ -313,7 +325,7 @@ def verify(path: Path, flow: str | None = None) -> Manifest:
         last = line
         lines += 1
     if header is None:
-        raise ManifestError(f"{path} is empty", "Collect again.")
+        raise ManifestError(f"{path} is empty.", "Collect again.")
     records = max(lines - 2, 0)
     trailer = _trailer(path, lines, last, records)
     return Manifest(
@@ -338,7 +350,7 @@ def read_lines(path: Path, flow: str | None = None) -> Iterator[bytes]:
             yield held
         held = line
     if number == 0:
-        raise ManifestError(f"{path} is empty", "Collect again.")
+        raise ManifestError(f"{path} is empty.", "Collect again.")
     _trailer(path, number, held or b"", max(number - 2, 0))
 
 

@@ -29,8 +29,8 @@ Span = tuple[int, int]  # the first record and the one after the last, counted f
 class PushStatus(Enum):
     """How far the push of a manifest has come, to any destination."""
 
-    NOT_STARTED = "no push of it was started"
-    UNFINISHED = "a push of it was started, and records are left to send"
+    NOT_STARTED = "its push has not started"
+    UNFINISHED = "its push has started, and some records are not sent yet"
     SETTLED = "every record was accepted or rejected"
 
 
@@ -53,8 +53,8 @@ def pending_manifest(path: Path, flow: str) -> Pending | None:
         manifest = verify(path, flow)
     except ManifestError as error:
         raise ManifestError(
-            f"{error}, and this run would overwrite it",
-            "With --state its window may be collected by no other run: push it as it should be, or move it away.",
+            f"{error} This run would overwrite it.",
+            "With --state, no other run may collect its window. Repair and push it, or move it away.",
         ) from error
     return Pending(manifest, _status(manifest)) if manifest.records else None
 
@@ -167,7 +167,7 @@ def read_journal(path: Path) -> JournalContent | None:
 
 
 def _warn_of_damage(path: Path, number: int) -> None:
-    log.warning("line %d of %s is damaged and passed over", number, path)
+    log.warning("skipping line %d of %s: it is damaged", number, path)
 
 
 def uncovered(spans: Iterable[Span], records: int) -> Iterator[Span]:
@@ -183,6 +183,6 @@ def uncovered(spans: Iterable[Span], records: int) -> Iterator[Span]:
 
 def unusable_journal(path: Path, verb: str, error: OSError) -> ConfigurationError:
     return ConfigurationError(
-        f"cannot {verb} the journal {path}: {error.strerror or error}",
-        "The journal stands beside the manifest: put the manifest where there is space and you may write.",
+        f"Cannot {verb} the journal {path}: {error.strerror or error}",
+        "The journal is written next to the manifest. Put the manifest in a writable folder with free space.",
     )

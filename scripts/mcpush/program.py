@@ -18,7 +18,7 @@ from typing import Any
 
 import psutil
 
-from mcpush.console import let_go, log, print_summary, start_logging
+from mcpush.console import discard_output, log, print_summary, start_logging
 from mcpush.errors import DONE, INTERRUPTED, PARTLY, UNEXPECTED, ConfigurationError, PushIngestionError
 from mcpush.interrupts import handle_signals, ignore_signals, stop_if_asked
 from mcpush.records import parse_utc
@@ -38,7 +38,7 @@ def moment(text: str) -> datetime:
         return parse_utc(text)
     except (ValueError, OverflowError):
         raise argparse.ArgumentTypeError(
-            f"{text!r} is not a time; write 2026-01-31 or 2026-01-31T06:00:00Z (UTC)"
+            f"{text!r} is not a time; use 2026-01-31 or 2026-01-31T06:00:00Z (UTC)"
         ) from None
 
 
@@ -63,7 +63,7 @@ def make_parser(description: str, script: str, example: str) -> argparse.Argumen
         prog=script,
         description=description,
         epilog=f"example:\n  {example}\n\nexit codes: 0 done, 1 partly done (run again to resume), 2 wrong usage or\n"
-        "configuration, 3 refused, 4 the other side unavailable, 130 interrupted",
+        "configuration, 3 refused, 4 service unavailable (warehouse or Monte Carlo), 130 interrupted",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"{script} {RELEASE}")
@@ -76,7 +76,7 @@ def add_manifest(parser: argparse.ArgumentParser, flow: str) -> None:
         type=Path,
         default=Path(f"{flow}.jsonl"),
         metavar="FILE",
-        help="the manifest; gzip when the name ends in .gz (default: %(default)s)",
+        help="manifest file, compressed with gzip if the name ends in .gz (default: %(default)s)",
     )
 
 
@@ -110,8 +110,8 @@ def _check_memory() -> None:
     free = _free_memory()
     if free < MINIMUM_FREE_MEMORY:
         raise ConfigurationError(
-            f"only {free // 2**20} MB of memory are free, {MINIMUM_FREE_MEMORY // 2**20} MB are needed",
-            "Nothing was attempted. Free memory, or raise the container's limit.",
+            f"Only {free // 2**20} MB of memory is free; at least {MINIMUM_FREE_MEMORY // 2**20} MB is needed.",
+            "Nothing was done. Free memory, or raise the container's memory limit.",
         )
     if free < AMPLE_FREE_MEMORY:
         log.warning(
@@ -142,7 +142,7 @@ def run(
         code = INTERRUPTED
     ignore_signals()  # from here on one would only cost the summary
     if code == INTERRUPTED:
-        log.error("interrupted; what was accepted stays accepted, run the same command again for the rest")
+        log.error("interrupted. Accepted records stay accepted: run the same command again to send the rest.")
     summary.status, summary.exit_code = _status(code, summary), code
     summary.seconds = round(time.monotonic() - started, 3)
     if prints_summary:
@@ -160,7 +160,7 @@ def _outcome(
         stop_if_asked()  # whoever asked learns that the run ended early, even if only the last step was left
         return code
     except BrokenPipeError:
-        let_go(sys.stdout)  # the reader of --list went away
+        discard_output(sys.stdout)  # the reader of --list went away
         return UNEXPECTED
     except Exception as error:  # the last line of defence: a scheduler must get its exit code and summary
         known = error if isinstance(error, PushIngestionError) else explain(error)

@@ -20,7 +20,7 @@ LARGEST_COUNT = 2**63 - 1
 LONGEST_VALUE = 60  # characters of a wrong value that are shown
 FRACTION = re.compile(r"\.(\d+)")
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)")
-A_MOMENT = "a time with its offset, such as 2026-01-31T06:00:00Z"
+A_MOMENT = "a time with an offset, such as 2026-01-31T06:00:00Z"
 
 
 # --- times ----------------------------------------------------------------------------------------------
@@ -315,14 +315,14 @@ class Fields:
         if not value.keys() <= keys_of(kind):
             unknown = ", ".join(sorted(map(repr, value.keys() - keys_of(kind))))
             allowed = ", ".join(sorted(keys_of(kind)))
-            raise ValueError(f"{path or 'the record'} has {unknown}, which nothing reads; it may have {allowed}")
+            raise ValueError(f"{path or 'the record'} has an unknown key {unknown}; it may have {allowed}")
         self._value, self._path = value, path
 
     def name(self, key: str) -> str:
         """A string that must be there and may not be empty."""
         found = self._value.get(key)
         if not isinstance(found, str) or not found:
-            raise _wrong(self._at(key), found, "a string that is not empty")
+            raise _wrong(self._at(key), found, "a non-empty string")
         return found
 
     def one_of(self, key: str, allowed: tuple[str, ...]) -> str:
@@ -336,7 +336,7 @@ class Fields:
         return found
 
     def code(self, key: str) -> str | int | None:
-        found: str | int | None = self._optional(key, (str, int), "a string or a whole number")
+        found: str | int | None = self._optional(key, (str, int), "a string or an integer")
         return found
 
     def table(self, key: str) -> dict[str, Any] | None:
@@ -344,16 +344,16 @@ class Fields:
         return found
 
     def count(self, key: str) -> int | None:
-        found: int | None = self._optional(key, int, "a whole number, 0 or more")
+        found: int | None = self._optional(key, int, "an integer of 0 or more")
         if found is not None and not 0 <= found <= LARGEST_COUNT:
-            raise _wrong(self._at(key), found, "a whole number from 0 to 2^63 - 1")
+            raise _wrong(self._at(key), found, "an integer from 0 to 2^63 - 1")
         return found
 
     def place(self, key: str, size: int) -> int:
         """Which member of a list of ``size`` is meant, from 0."""
         found = self.count(key)
         if found is None or found >= size:
-            raise _wrong(self._at(key), found, f"a place among {size}, counted from 0")
+            raise _wrong(self._at(key), found, f"an index below {size}")
         return found
 
     def moment(self, key: str) -> datetime | None:

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import unquote
 
 ADDRESS_ENDINGS = ("_PROXY", "_ENDPOINT", "_URL")
-TELLING_ENDINGS = ("TOKEN", "PASSWORD", "PASSPHRASE", "PASSCODE", "_PWD", "SECRET", "_KEY")
+SECRET_NAME_ENDINGS = ("TOKEN", "PASSWORD", "PASSPHRASE", "PASSCODE", "_PWD", "SECRET", "_KEY")
 SHORTEST_GUESSED = 8  # a telling name may hold "dev" or "2026": masking that would blank out ordinary words
 SHORTEST_REGISTERED = 4
 MASK = "***"
@@ -88,22 +88,22 @@ def _forms() -> set[str]:
     registered = frozenset(_registered)  # a copy: another thread may register one meanwhile
     secrets = {*registered, *(value.strip() for value in registered)}
     for name, value in os.environ.items():
-        shortest = SHORTEST_GUESSED if _is_telling(name) else SHORTEST_REGISTERED
+        shortest = SHORTEST_GUESSED if _is_secret_name(name) else SHORTEST_REGISTERED
         secrets |= {each for each in _guessed(name, value) if len(each.strip()) >= shortest}
     return secrets | {repr(each)[1:-1] for each in secrets} | {json.dumps(each)[1:-1] for each in secrets}
 
 
 def _guessed(name: str, value: str) -> set[str]:
     """The secrets in an environment variable, judged by its name."""
-    if _is_telling(name):
+    if _is_secret_name(name):
         return {value, value.strip()}
     if name.upper().endswith(ADDRESS_ENDINGS):
         return _passwords(value)
     return set()
 
 
-def _is_telling(name: str) -> bool:
-    return name.upper().endswith(TELLING_ENDINGS)
+def _is_secret_name(name: str) -> bool:
+    return name.upper().endswith(SECRET_NAME_ENDINGS)
 
 
 def _passwords(address: str) -> set[str]:

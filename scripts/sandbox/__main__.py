@@ -36,7 +36,7 @@ while it runs:
   curl 127.0.0.1:8380/sandbox/received/metadata     the events as they came (also lineage, querylogs)
   curl -X POST 127.0.0.1:8380/sandbox/faults -d '{"path": "/ingest/v1/metadata", "calls": [3], "status": 503}'
 
-It ends on Ctrl-C or SIGTERM with 0, and with 2 when it cannot start. To begin anew, stop it and remove
+It ends on Ctrl-C or SIGTERM with 0, and with 2 when it cannot start. To start over, stop it and remove
 DIR/sandbox.db* (keeps the keys) or DIR. More: scripts/sandbox/README.md
 """
 
@@ -55,15 +55,19 @@ class AnnouncingServer(uvicorn.Server):
 def arguments(given: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python scripts/sandbox",
-        description="A local Monte Carlo: takes pushes, answers GraphQL, keeps all in one directory.",
+        description="A local Monte Carlo: accepts pushes, answers GraphQL queries, stores everything in one directory.",
         epilog=_HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "--port", type=int, default=8380, metavar="P", help="port on 127.0.0.1, 0 for a free one (8380)"
+        "--port", type=int, default=8380, metavar="P", help="port on 127.0.0.1; 0 picks a free one (default: 8380)"
     )
     parser.add_argument(
-        "--data", type=Path, default=Path(".sandbox"), metavar="DIR", help="keys and data; made if absent (.sandbox)"
+        "--data",
+        type=Path,
+        default=Path(".sandbox"),
+        metavar="DIR",
+        help="directory of keys and data, created if missing (default: .sandbox)",
     )
     parser.add_argument("--version", action="version", version=f"sandbox {VERSION}")
     return parser.parse_args(given)
@@ -82,7 +86,7 @@ def listen(port: int) -> socket.socket:
     try:
         listening.bind((HOST, port))
     except (OSError, OverflowError) as problem:
-        raise PortError(f"port {port} of {HOST}: {problem}; give another --port, 0 takes a free one") from problem
+        raise PortError(f"port {port} of {HOST}: {problem}; use another --port; 0 picks a free one") from problem
     return listening
 
 

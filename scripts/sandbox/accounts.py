@@ -104,7 +104,7 @@ def resource_types() -> list[str]:
     try:
         found = [bundle.resource_type(folder) for folder in bundle.warehouses()]
     except ValueError as problem:
-        raise SettingsError(f"no sandbox.json could be made: {problem}") from problem
+        raise SettingsError(f"cannot create sandbox.json: {problem}") from problem
     return list(dict.fromkeys([*RESOURCE_TYPES, *found]))
 
 
@@ -120,7 +120,7 @@ def open_account(directory: Path) -> Account:
     except (KeyError, TypeError, ValueError) as problem:
         raise SettingsError(
             f"{path} cannot be used: {type(problem).__name__}: {problem}. "
-            f"Repair it, or remove it to have a new one made."
+            f"Repair it, or remove it: the sandbox creates a new one."
         ) from problem
 
 

@@ -33,7 +33,7 @@ class Query:
 
     def get_warehouse(self, uuid: str | None = None) -> WarehouseAnswer | None:
         if uuid is None:
-            raise GraphQLError("getWarehouse: uuid is needed")
+            raise GraphQLError("getWarehouse: uuid is required")
         return find_warehouse(self._reading, uuid)
 
     def get_table(
@@ -83,7 +83,7 @@ class Query:
         given.pop("ootb", None)  # there are no other metrics here than these
         mcon, dw_id, full_table_id = (given.pop(name, None) for name in ("mcon", "dw_id", "full_table_id"))
         if given:
-            raise GraphQLError(f"metricsFilter: {', '.join(sorted(given))} is not in this sandbox")
+            raise GraphQLError(f"metricsFilter: {', '.join(sorted(given))} is not supported by the sandbox")
         node = self._node("metricsFilter", mcon, dw_id, full_table_id)
         asked = metrics_request(metric_name, start_time, end_time, first, deduplicate_values)
         return read_metrics(self._reading, node, asked)
@@ -93,7 +93,7 @@ class Query:
     ) -> LineageGraph:
         named = [mcon] if mcon is not None else mcons or []
         if not named:
-            raise GraphQLError("getTableLineage: mcon or mcons is needed")
+            raise GraphQLError("getTableLineage: mcon or mcons is required")
         return read_graph(self._reading, named, direction, 1 if hops is None else hops)
 
     def get_derived_tables_partial_lineage(
@@ -135,7 +135,7 @@ class Query:
 
     def _required(self, field: str, mcon: str | None) -> NodeRow:
         if mcon is None:
-            raise GraphQLError(f"{field}: mcon is needed")
+            raise GraphQLError(f"{field}: mcon is required")
         return self._reading.required(mcon)
 
     def _node(self, field: str, mcon: str | None, dw_id: str | None, full_table_id: str | None) -> NodeRow | None:
@@ -143,5 +143,5 @@ class Query:
         if mcon is not None:
             return self._reading.named(mcon)
         if dw_id is None or full_table_id is None:
-            raise GraphQLError(f"{field}: mcon, or dwId and fullTableId, is needed")
+            raise GraphQLError(f"{field}: mcon, or dwId and fullTableId, is required")
         return self._reading.node(warehouse_uuid(dw_id, "dwId"), full_table_id)

@@ -34,7 +34,7 @@ def build(account: Account, store: Store) -> ASGIApp:
 async def _no_such_path(request: Request, problem: Exception) -> Response:
     return JSONResponse(
         {
-            "error": f"There is nothing at {request.url.path} in this sandbox",
+            "error": f"The sandbox has no endpoint {request.url.path}",
             "paths": [route.path for route in request.app.routes],
         },
         status_code=404,
@@ -43,5 +43,5 @@ async def _no_such_path(request: Request, problem: Exception) -> Response:
 
 async def _wrong_method(request: Request, problem: Exception) -> Response:
     headers = getattr(problem, "headers", None)
-    error = f"{request.url.path} does not take {request.method}"
+    error = f"{request.url.path} does not support {request.method}"
     return JSONResponse({"error": error}, status_code=405, headers=headers)

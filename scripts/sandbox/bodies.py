@@ -156,7 +156,7 @@ def _check_columns(event: dict[str, Any], path: str, found: Found) -> None:
     for position, source in enumerate(event["sources"]):
         asset_id = source.get("asset_id")
         if asset_id in declared:
-            found[f"{path}.sources[{position}].asset_id"] = f"{asset_id!r} is declared twice"
+            found[f"{path}.sources[{position}].asset_id"] = f"{asset_id!r} is listed twice"
         if asset_id is not None:
             declared.add(asset_id)
     for position, column in enumerate(event["fields"]):

@@ -132,4 +132,4 @@ class Control:
 
 
 def _wrong(details: dict[str, str], status: int = 400) -> Response:
-    return JSONResponse({"error": "The request does not fit", "details": details}, status_code=status)
+    return JSONResponse({"error": "The request is invalid", "details": details}, status_code=status)

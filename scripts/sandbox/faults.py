@@ -78,12 +78,12 @@ class Fault:
 
 
 def _call(value: Any) -> str | None:
-    return None if type(value) is int and value > 0 else "must be a whole number, one or more"
+    return None if type(value) is int and value > 0 else "must be an integer of 1 or more"
 
 
 def _calls(value: Any) -> str | None:
     wrong = type(value) is not list or any(_call(each) for each in value)
-    return "must be a list of call numbers from 1" if wrong else None
+    return "must be a list of call numbers, counted from 1" if wrong else None
 
 
 def _status(value: Any) -> str | None:
@@ -223,7 +223,7 @@ async def _break_off(scope: Scope, receive: Receive) -> None:
 
 
 async def _answer(fault: Fault, send: Send) -> None:
-    body = fault.body if fault.body is not None else {"error": f"the sandbox was asked for {fault.status}"}
+    body = fault.body if fault.body is not None else {"error": f"injected fault: {fault.status}"}
     if isinstance(body, str):  # as of a proxy that answers with a page
         content, kind = body.encode(), "text/plain"
     else:

@@ -52,7 +52,7 @@ def load_schema() -> GraphQLSchema:
     # Found rather than imported: importing pycarlo's client takes a second the sandbox has no use for.
     package = importlib.util.find_spec("pycarlo")
     if package is None or not package.submodule_search_locations:
-        raise RuntimeError("pycarlo is not installed: it carries the GraphQL schema the sandbox serves")
+        raise RuntimeError("pycarlo is not installed: it contains the GraphQL schema of the sandbox")
     path = Path(package.submodule_search_locations[0]) / "lib" / "schema.json"
     # Some defaults of enums in it are not members: building is told not to mind.
     return build_client_schema(orjson.loads(path.read_bytes())["data"], assume_valid=True)
@@ -102,7 +102,9 @@ class GraphQLApi:
                 field_resolver=resolve,
             )
         except TooManyFieldsError:
-            return {"errors": [{"message": f"The answer has more than {MOST_FIELDS} fields: ask for less at once"}]}
+            return {
+                "errors": [{"message": f"The response would have more than {MOST_FIELDS} fields: request less at once"}]
+            }
         for error in result.errors or ():
             if error.original_error is not None and not isinstance(error.original_error, GraphQLError):
                 _LOG.error("a resolver failed at %s", error.path, exc_info=error.original_error)
@@ -128,10 +130,10 @@ def _asked(raw: bytes) -> Asked:
         raise RefusalError(400, "The body has no query", {"query": "must be a string"})
     variables = {} if body.get("variables") is None else body["variables"]
     if not isinstance(variables, dict):
-        raise RefusalError(400, "The variables do not fit", {"variables": "must be an object"})
+        raise RefusalError(400, "The variables are invalid", {"variables": "must be an object"})
     operation = body.get("operationName")
     if not isinstance(operation, str | None):
-        raise RefusalError(400, "The operation name does not fit", {"operationName": "must be a string"})
+        raise RefusalError(400, "The operation name is invalid", {"operationName": "must be a string"})
     return Asked(body["query"], variables, operation)
 
 

@@ -54,13 +54,13 @@ def authenticate(request: Request, account: Account, scope: str) -> Key:
     """Return the key a request carries. Raises RefusalError: 401 for an unknown key, 403 for another scope."""
     key_id, token = request.headers.get("x-mcd-id"), request.headers.get("x-mcd-token")
     if not key_id or not token:
-        raise RefusalError(401, "Authentication failed: the headers x-mcd-id and x-mcd-token are both needed")
+        raise RefusalError(401, "Authentication failed: the headers x-mcd-id and x-mcd-token are required")
     key = account.key(key_id, token)
     if key is None:
-        raise RefusalError(401, "Authentication failed: no key has this id and secret")
+        raise RefusalError(401, "Authentication failed: unknown key id or token")
     if key.scope != scope:
         other = {INGESTION_SCOPE: "an integration key", GRAPHQL_SCOPE: "an API key"}[scope]
-        raise RefusalError(403, f"This key has the scope {key.scope}: {other}, scope {scope}, is needed here")
+        raise RefusalError(403, f"This key has the scope {key.scope}: {other} with the scope {scope} is required")
     return key
 
 
@@ -83,7 +83,7 @@ class Ingestion:
             except RefusalError as refusal:
                 return refusal.response()
             except sqlite3.OperationalError as problem:  # a full disk; nothing of the push is kept
-                return RefusalError(503, f"The sandbox cannot write: {problem}").response()
+                return RefusalError(503, f"The sandbox cannot store the request: {problem}").response()
             if flow == QUERY_LOGS:
                 self.spreading.pushed()
             return JSONResponse({"invocation_id": push.invocation_id}, status_code=202)
@@ -132,7 +132,7 @@ class Ingestion:
 
 
 def _type_problem(warehouse: Any) -> str:
-    return f"must be {warehouse.type}: that is what resource {warehouse.uuid} is"
+    return f"must be {warehouse.type}: the type of resource {warehouse.uuid}"
 
 
 async def read_body(request: Request, most: int) -> bytearray:
@@ -153,7 +153,7 @@ async def _read(request: Request) -> bytes:
         _check_size(len(sent))
         return await asyncio.to_thread(_unpack, bytes(sent))
     if encoding != "identity":
-        raise RefusalError(400, "The body must be sent as it is or with gzip", {"content-encoding": "must be gzip"})
+        raise RefusalError(400, "The body must be plain or compressed with gzip", {"content-encoding": "must be gzip"})
     if len(sent) > MOST_COMPRESSED_BYTES:  # a smaller one stays smaller compressed
         _check_size(len(await asyncio.to_thread(gzip.compress, sent, 6)))
     return bytes(sent)
@@ -163,7 +163,7 @@ def _check_size(compressed: int) -> None:
     if compressed > MOST_COMPRESSED_BYTES:
         raise RefusalError(
             413,
-            f"Payload too large: {compressed} bytes compressed, at most {MOST_COMPRESSED_BYTES} are taken; "
+            f"Payload too large: {compressed} bytes compressed; the limit is {MOST_COMPRESSED_BYTES}; "
             "split the events into smaller batches",
         )
 
@@ -175,9 +175,9 @@ def _unpack(sent: bytes) -> bytes:
     except zlib.error as problem:
         raise RefusalError(400, "The body is not gzip", {"content-encoding": str(problem)}) from problem
     if unpacker.unconsumed_tail:
-        raise RefusalError(413, f"Payload too large: unpacks to more than {MOST_RAW_BYTES} bytes")
+        raise RefusalError(413, f"Payload too large: more than {MOST_RAW_BYTES} bytes uncompressed")
     if not unpacker.eof:
-        raise RefusalError(400, "The body is not gzip", {"content-encoding": "the stream ends early"})
+        raise RefusalError(400, "The body is not gzip", {"content-encoding": "the stream is truncated"})
     return raw
 
 

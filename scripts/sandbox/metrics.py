@@ -111,7 +111,7 @@ def read_metrics(reading: Reading, node: NodeRow | None, asked: MetricsRequest) 
     """Return the samples of one table's metric, newest first. Raises GraphQLError for an unknown metric."""
     if asked.metric not in _SAMPLES:
         known = ", ".join(_SAMPLES)
-        raise GraphQLError(f"metricName: {asked.metric} is not in this sandbox, which has {known}")
+        raise GraphQLError(f"metricName: {asked.metric} is not supported by the sandbox, which supports {known}")
     if node is None:
         return MetricsAnswer([])
     rows = reading.rows(
@@ -218,7 +218,7 @@ class Thresholds:
         if changes == 0:
             return FreshnessDetector("INACTIVE", "no last_update_time was pushed for this table", last)
         if changes < FRESHNESS_CHANGES or days < FRESHNESS_DAYS:
-            need = f"{FRESHNESS_CHANGES} over {FRESHNESS_DAYS} days are needed"
+            need = f"{FRESHNESS_CHANGES} over {FRESHNESS_DAYS} days are required"
             return FreshnessDetector("TRAINING", f"{changes} update times over {days:.1f} days, {need}", last)
         return FreshnessDetector("ACTIVE", None, last)
 
@@ -239,6 +239,6 @@ class Thresholds:
         if samples == 0:
             return SizeDetector(None, "INACTIVE", "no row_count or byte_count was pushed for this table")
         if samples < VOLUME_SAMPLES:
-            need = f"{VOLUME_SAMPLES} within {VOLUME_DAYS} days are needed"
+            need = f"{VOLUME_SAMPLES} within {VOLUME_DAYS} days are required"
             return SizeDetector(metric, "TRAINING", f"{samples} hourly samples, {need}")
         return SizeDetector(metric, "ACTIVE", None)

@@ -85,15 +85,15 @@ class Reading:
         """Return the node an MCON names, None when nothing pushed has named it. Raises GraphQLError."""
         parts = mcon.split("++", 4)
         if len(parts) != 5 or parts[0] != "MCON":
-            raise GraphQLError(f"mcon: {mcon!r} is not MCON++account++resource++type++id")
+            raise GraphQLError(f"mcon: {mcon!r} is not an MCON (MCON++account++resource++type++id)")
         _, account, resource, _, full_table_id = parts
         if account != self.account.uuid:
-            raise GraphQLError(f"mcon: {account} is not this account")
+            raise GraphQLError(f"mcon: {account} is another account")
         return self.node(resource, full_table_id)
 
     def required(self, mcon: str) -> NodeRow:
         """Return the node an MCON names. Raises GraphQLError when nothing pushed has named it."""
         node = self.named(mcon)
         if node is None:
-            raise GraphQLError(f"mcon: nothing pushed has named {mcon}")
+            raise GraphQLError(f"mcon: {mcon} does not exist: no push has named it")
         return node

@@ -44,7 +44,7 @@ def resolve(source: Any, info: GraphQLResolveInfo[Any], **arguments: Any) -> Any
     info.context.count()
     member = getattr(source, snake_case(info.field_name), _MISSING)
     if member is _MISSING:
-        raise GraphQLError(f"{info.parent_type.name}.{info.field_name} is not in this sandbox")
+        raise GraphQLError(f"{info.parent_type.name}.{info.field_name} is not supported by the sandbox")
     if not callable(member) and not arguments:  # what nearly every field is
         return member
     kind: Any = type(source)
@@ -65,7 +65,7 @@ def _understood(known: frozenset[str], info: GraphQLResolveInfo[Any], arguments:
             given[snake_case(name)] = value
         elif name in written:
             where = f"{info.parent_type.name}.{info.field_name}"
-            raise GraphQLError(f"{where}: the argument {name} is not in this sandbox")
+            raise GraphQLError(f"{where}: the argument {name} is not supported by the sandbox")
     return given
 
 
@@ -82,7 +82,7 @@ def _parameters(kind: Any, method: str) -> frozenset[str]:
 def moment(value: str, argument: str) -> int:
     """Return a DateTime argument as microseconds since 1970 UTC. Raises GraphQLError."""
     if timestamp(value) is not None:
-        raise GraphQLError(f"{argument}: {value!r} is not a DateTime with an offset, like 2026-01-31T08:15:00Z")
+        raise GraphQLError(f"{argument}: {value!r} is not a DateTime with an offset, such as 2026-01-31T08:15:00Z")
     return microseconds(value)
 
 

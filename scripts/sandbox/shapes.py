@@ -90,7 +90,7 @@ class Record:
                 found[_under(path, name)] = "is required"
         if not self._names.issuperset(value):
             for name in sorted(set(value) - self._names):
-                found[_under(path, name)] = "is not a field of this request"
+                found[_under(path, name)] = "is not a field of this object"
 
 
 class ListOf:
@@ -131,7 +131,7 @@ def name(value: Any) -> str | None:
 def count(value: Any) -> str | None:
     """Check a whole number, zero or more (`true` is not one)."""
     fits = type(value) is int and 0 <= value <= _LARGEST_COUNT
-    return None if fits else "must be a whole number from zero to 2^63 - 1"
+    return None if fits else "must be an integer from 0 to 2^63 - 1"
 
 
 def code(value: Any) -> str | None:
@@ -166,7 +166,7 @@ def one_of(*allowed: str) -> Check:
     return check
 
 
-_TIMESTAMP_PROBLEM = "must be an ISO 8601 date and time with its offset, like 2026-01-31T08:15:00Z"
+_TIMESTAMP_PROBLEM = "must be an ISO 8601 date and time with an offset, such as 2026-01-31T08:15:00Z"
 
 
 def timestamp(value: Any) -> str | None:

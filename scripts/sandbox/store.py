@@ -183,7 +183,7 @@ class Store:
         if tables and version != SCHEMA_VERSION:
             raise StoreError(
                 f"{self._path} was made by another version of the sandbox (its data has version {version}, this one "
-                f"needs {SCHEMA_VERSION}): give another directory, or remove the file to begin anew"
+                f"needs {SCHEMA_VERSION}): use another directory, or remove the file to start over"
             )
         self._writing.execute("PRAGMA journal_mode = WAL")
         # Survives a kill of the process; only a power cut could take back the last pushes.

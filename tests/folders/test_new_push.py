@@ -187,7 +187,7 @@ def test_a_dry_run_prints_the_same_and_writes_nothing(bundle: Path, tmp_path: Pa
 )
 def test_a_warehouse_is_suggested(given: str, meant: str, bundle: Path, target: Path) -> None:
     run = new_push(bundle, given, target)
-    run.refused(f"there is no template for {given!r}; did you mean {meant}?", ", ".join(WAREHOUSES))
+    run.refused(f"There is no template for {given!r}; did you mean {meant}?", ", ".join(WAREHOUSES))
     assert not target.exists()
 
 

@@ -428,7 +428,7 @@ def test_an_edited_library_is_refused_and_nothing_is_changed(
         edit(newer / "mcpush/program.py", "# newer")
     else:
         (newer / "mcpush/version.py").write_bytes((bundle / "mcpush/version.py").read_bytes())
-    refused(newer, folder, f"the library was edited: {folder / 'mcpush' / name}", "nothing was changed")
+    refused(newer, folder, f"The library was edited: {folder / 'mcpush' / name}", "nothing was changed")
 
 
 def test_after_what_the_refusal_says_to_do_the_upgrade_works(newer: Path, folder: Path) -> None:
@@ -625,7 +625,7 @@ def test_copied_by_hand_and_newer_than_the_bundle_is_refused(bundle: Path, by_ha
 
 def test_a_warehouse_that_the_bundle_no_longer_has_is_refused(newer: Path, template: Path, folder: Path) -> None:
     shutil.rmtree(template)
-    refused(newer, folder, f"there is no template for '{WAREHOUSE}'")
+    refused(newer, folder, f"There is no template for '{WAREHOUSE}'")
 
 
 def test_what_is_no_folder_is_refused(newer: Path, tmp_path: Path) -> None:

@@ -145,6 +145,6 @@ def test_a_resource_that_takes_nothing_ends_the_run_after_ten_requests(scripts: 
     scripts.sandbox.fault(METADATA, status=400, body=EVENTS)
     code, summary = scripts.push("metadata", manifest_path)
     assert (code, scripts.sandbox.requests(METADATA).answers) == (2, [400] * 10)
-    assert "nothing was accepted: 5 batches and 5 single records" in summary["error"]["message"]
+    assert "Nothing was accepted: 5 batches and 5 single records" in summary["error"]["message"]
     assert (summary["records_accepted"], summary["records_rejected"]) == (0, 0)
     assert journal_lines(manifest_path)[1:] == []

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mcpush.collect.collector import Collector, Options, run_collect
-from mcpush.collect.filters import DATABASE, DATABASE_AND_SCHEMA, Filters, KnownOfQueries, warn_of_narrow_filters
+from mcpush.collect.filters import DATABASE, DATABASE_AND_SCHEMA, Filters, QueryScope, warn_about_narrow_filters
 from mcpush.errors import PushIngestionError, UnavailableError
 from mcpush.manifest import read, verify
 from mcpush.program import _free_memory
@@ -111,24 +111,24 @@ def test_a_database_is_never_passed_over_that_holds_something_wanted(
 @pytest.mark.parametrize(
     ("of_queries", "option", "pattern", "says"),
     [
-        (DATABASE, "include", "dev.sales.*", "chooses whole databases: of a query only its database is known"),
-        (DATABASE, "exclude", "dev.sales", "excludes no query: of a query only its database is known"),
+        (DATABASE, "include", "dev.sales.*", "selects whole databases: a query has only a database"),
+        (DATABASE, "exclude", "dev.sales", "excludes no queries: a query has only a database"),
         (DATABASE, "include", "dev", None),
         (DATABASE, "include", "dev.*", None),
         (DATABASE, "exclude", "dev.*.*", None),
-        (DATABASE_AND_SCHEMA, "include", "A.B.C*", "chooses no query: of a query only database and schema are known"),
-        (DATABASE_AND_SCHEMA, "exclude", "A.B.x.y", "excludes no query: of a query only database and schema are known"),
-        (DATABASE_AND_SCHEMA, "include", "A.B.*.*", "chooses no query: of a query only database and schema are known"),
+        (DATABASE_AND_SCHEMA, "include", "A.B.C*", "matches no queries: a query has only a database and a schema"),
+        (DATABASE_AND_SCHEMA, "exclude", "A.B.x.y", "excludes no queries: a query has only a database and a schema"),
+        (DATABASE_AND_SCHEMA, "include", "A.B.*.*", "matches no queries: a query has only a database and a schema"),
         (DATABASE_AND_SCHEMA, "include", "A.B.*", None),
         (DATABASE_AND_SCHEMA, "include", "A.B", None),
         (DATABASE_AND_SCHEMA, "include", "A.B.", None),
     ],
 )
 def test_filters_that_name_more_than_a_query_log_knows_are_said(
-    of_queries: KnownOfQueries, option: str, pattern: str, says: str | None, caplog: pytest.LogCaptureFixture
+    of_queries: QueryScope, option: str, pattern: str, says: str | None, caplog: pytest.LogCaptureFixture
 ) -> None:
     filters = Filters([pattern], []) if option == "include" else Filters([], [pattern])
-    warn_of_narrow_filters(filters, of_queries)
+    warn_about_narrow_filters(filters, of_queries)
     assert [record.getMessage() for record in caplog.records] == (
         [f"warning: --{option} {pattern} {says}"] if says else []
     )

@@ -182,8 +182,8 @@ def test_the_stop_is_announced_before_the_end(tmp_path: Path) -> None:
     done = run_code(DRIVER.format(ending=75, caught="raise", work="with interruptible(): call()"), tmp_path)
     lines = [line.partition("Z ")[2] for line in done.stderr.splitlines() if not line.startswith("call took")]
     assert lines == [
-        "stopping: what is under way is brought to an end",
-        "interrupted; what was accepted stays accepted, run the same command again for the rest",
+        "stopping: waiting for requests in progress",
+        "interrupted. Accepted records stay accepted: run the same command again to send the rest.",
     ]
 
 

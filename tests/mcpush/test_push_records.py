@@ -77,7 +77,7 @@ BAD: dict[str, dict[str, Json]] = {
         "created_on is '2026-01-01T10:00:00'; it must be a time with its offset": ORDERS
         | {"created_on": "2026-01-01T10:00:00"},
         "created_on is '2026-02-30T10:00:00Z'; it must be a time": ORDERS | {"created_on": "2026-02-30T10:00:00Z"},
-        "schema is ''; it must be a string that is not empty": ORDERS | {"schema": ""},
+        "schema is ''; it must be a non-empty string": ORDERS | {"schema": ""},
         "database is missing": {key: value for key, value in ORDERS.items() if key != "database"},
         "fields[1].type is missing": ORDERS | {"fields": [{"name": "A", "type": "T"}, {"name": "B"}]},
         "fields[0] is 'ID'; it must be an object": ORDERS | {"fields": ["ID"]},
@@ -97,7 +97,7 @@ BAD: dict[str, dict[str, Json]] = {
         "end_time is '2026-03-01T12:00:00'; it must be a time with its offset": QUERY
         | {"end_time": "2026-03-01T12:00:00"},
         "start_time is missing": {key: value for key, value in QUERY.items() if key != "start_time"},
-        "query_text is ''; it must be a string that is not empty": QUERY | {"query_text": ""},
+        "query_text is ''; it must be a non-empty string": QUERY | {"query_text": ""},
         "returned_rows is '7'; it must be a whole number": QUERY | {"returned_rows": "7"},
         "extra is 'queue'; it must be an object": QUERY | {"extra": "queue"},
         "the record has 'duration', which nothing reads": QUERY | {"duration": 3},

@@ -21,13 +21,13 @@ def limited(length: int, *argv: str, kept: int | None = None) -> tuple[int, dict
     to = options(*argv, kept=kept)
     text = limited_text("x" * length, "query-1", to, kept)
     left = text.count("x")
-    assert text == "x" * left + (f"\n/* cut at {left} characters */" if to.skipped else "")
+    assert text == "x" * left + (f"\n/* truncated at {left} characters */" if to.skipped else "")
     assert to.skipped_examples == dict.fromkeys(to.skipped, "query-1")
     return left, to.skipped
 
 
 @pytest.mark.parametrize(
-    ("length", "argv", "kept", "left", "is_cut"),
+    ("length", "argv", "kept", "left", "is_truncated"),
     [
         (20, ("--max-query-text", "20"), None, 20, False),
         (21, ("--max-query-text", "20"), None, 20, True),
@@ -41,11 +41,11 @@ def limited(length: int, *argv: str, kept: int | None = None) -> tuple[int, dict
     ],
 )
 def test_a_text_is_cut_at_the_limit_and_where_the_warehouse_cuts(
-    length: int, argv: tuple[str, ...], kept: int | None, left: int, is_cut: bool
+    length: int, argv: tuple[str, ...], kept: int | None, left: int, is_truncated: bool
 ) -> None:
     assert limited(length, *argv, kept=kept) == (
         left,
-        {f"query text cut at {left} characters": 1} if is_cut else {},
+        {f"query text truncated at {left} characters": 1} if is_truncated else {},
     )
 
 
@@ -55,10 +55,10 @@ def test_the_limit_counts_characters_not_bytes(letter: str) -> None:
     text = (20 * letter)[:20]
     assert limited_text(text, "query-1", to) == text
     assert to.skipped == {}
-    assert limited_text(f"{text}x", "query-2", to) == f"{text}\n/* cut at 20 characters */"
+    assert limited_text(f"{text}x", "query-2", to) == f"{text}\n/* truncated at 20 characters */"
     assert (to.skipped, to.skipped_examples) == (
-        {"query text cut at 20 characters": 1},
-        {"query text cut at 20 characters": "query-2"},
+        {"query text truncated at 20 characters": 1},
+        {"query text truncated at 20 characters": "query-2"},
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import pytest
-from mcpush.collect.rows import fetched, named_rows
+from mcpush.collect.rows import fetch_in_batches, named_rows
 from mcpush.records import known
 
 
@@ -56,7 +56,7 @@ class FakeCursor:
 
 def test_rows_are_fetched_as_they_are_read() -> None:
     cursor = FakeCursor(5)
-    rows = fetched(cursor, 2)
+    rows = fetch_in_batches(cursor, 2)
     assert [next(rows), next(rows)] == [(0,), (1,)]
     assert cursor.asked == [2]
     assert list(rows) == [(2,), (3,), (4,)]

@@ -297,7 +297,7 @@ def test_what_is_computed_at_run_time_is_counted() -> None:
     found = extract("EXECUTE IMMEDIATE :text; INSERT INTO IDENTIFIER($t) SELECT a FROM b", "snowflake")
     assert [skip.reason for skip in found.skips] == [
         "the statement is computed at run time",
-        "a name is computed at run time",
+        "an object name is computed at run time",
     ]
 
 

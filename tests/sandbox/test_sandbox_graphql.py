@@ -293,7 +293,7 @@ def test_metrics_within_a_window_deduplicated_and_cut(shop: Shop) -> None:
     assert len(shop.ask(METRIC, metric="total_row_count", mcon=mcon, first=1)["metrics"]) == 1
     changed = shop.ask(METRIC, metric="total_row_count_last_changed_on", mcon=mcon)
     assert len(changed["metrics"]) == 2
-    with pytest.raises(GraphQLRefusedError, match="null_rate is not in this sandbox"):
+    with pytest.raises(GraphQLRefusedError, match="null_rate is not supported by the sandbox"):
         shop.ask(METRIC, metric="null_rate", mcon=mcon)
 
 
@@ -506,13 +506,13 @@ def test_a_document_the_schema_does_not_allow_is_refused(shop: Shop, document: s
 @pytest.mark.parametrize(
     ("document", "complaint"),
     [
-        ("{ getUser { groups: ssoGroups } }", "User.ssoGroups is not in this sandbox"),
-        ('{ getTables(search: "x") { edges { cursor } } }', "the argument search is not in this sandbox"),
+        ("{ getUser { groups: ssoGroups } }", "User.ssoGroups is not supported by the sandbox"),
+        ('{ getTables(search: "x") { edges { cursor } } }', "the argument search is not supported by the sandbox"),
         ('{ getTables(dwId: "x") { edges { cursor } } }', "dwId: 'x' is not a UUID"),
         ('{ getTable(mcon: "x") { mcon } }', "is not MCON"),
         ("{ getTable { mcon } }", "is needed"),
-        ("{ getAlerts { edges { cursor } } }", "Query.getAlerts is not in this sandbox"),
-        ('mutation { deletePushIngestedTables(mcons: ["x"]) { success } }', "is not in this sandbox"),
+        ("{ getAlerts { edges { cursor } } }", "Query.getAlerts is not supported by the sandbox"),
+        ('mutation { deletePushIngestedTables(mcons: ["x"]) { success } }', "is not supported by the sandbox"),
     ],
 )
 def test_what_the_sandbox_does_not_have_is_an_error_and_never_null(shop: Shop, document: str, complaint: str) -> None:

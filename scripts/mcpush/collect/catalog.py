@@ -22,10 +22,10 @@ IsError = Callable[[BaseException], bool]
 Describe = Callable[[BaseException], str]
 
 # Skip reasons that several warehouses count under the same words.
-UNREADABLE_DATABASE = "database dropped meanwhile or not authorised"
+UNREADABLE_DATABASE = "database dropped during the run, or access denied"
 UNREADABLE_SCHEMA = "schema not readable"
 NO_COLUMNS = "columns not visible"
-NO_VIEW_TEXT = "view text not visible"
+NO_VIEW_TEXT = "view definition not visible"
 
 
 # --- read or skip ---------------------------------------------------------------------------------------
@@ -138,17 +138,17 @@ class SplitDatabase(Generic[T]):
 
         A schema that cannot be read, and a table that is too much by itself, are counted.
         """
-        last, refusal = yield from self._as_far_as_it_goes(Part())
+        last, refusal = yield from self._read_until_refused(Part())
         if refusal is None:
             return
-        log.info("%s: too much for one query, going schema by schema", self.name)
+        log.info("%s: too large for one query, reading it schema by schema", self.name)
         for schema in self.schemas():
             if last is None or schema > last[0]:
                 yield from self._readable(schema, self._schema(schema))
             elif schema == last[0]:
                 yield from self._readable(schema, self._ranges(schema, last[1]))
 
-    def _as_far_as_it_goes(self, part: Part) -> Generator[T, None, tuple[Key | None, Exception | None]]:
+    def _read_until_refused(self, part: Part) -> Generator[T, None, tuple[Key | None, Exception | None]]:
         """The items of a part. Returns the last one's key, and the error if the part was too much."""
         last = None
         try:
@@ -173,9 +173,9 @@ class SplitDatabase(Generic[T]):
         self.options.skip(UNREADABLE_SCHEMA, f"{self.name}.{place}: {error}")
 
     def _schema(self, schema: str) -> Iterator[T]:
-        last, refusal = yield from self._as_far_as_it_goes(Part(schema))
+        last, refusal = yield from self._read_until_refused(Part(schema))
         if refusal is not None:
-            log.info("%s.%s: too much for one query, going by ranges of names", self.name, schema)
+            log.info("%s.%s: too large for one query, reading it in ranges of names", self.name, schema)
             yield from self._ranges(schema, last[1] if last else None)
 
     def _ranges(self, schema: str, after: str | None) -> Iterator[T]:
@@ -186,7 +186,7 @@ class SplitDatabase(Generic[T]):
             names = waiting.pop()
             if not names:
                 continue
-            last, refusal = yield from self._as_far_as_it_goes(Part(schema, names[0], names[-1]))
+            last, refusal = yield from self._read_until_refused(Part(schema, names[0], names[-1]))
             if refusal is None:
                 continue
             rest = _behind(names, last[1] if last else None)

@@ -23,28 +23,28 @@ from mcpush.records import TimeRange, iso_utc, parse_utc
 
 DEFAULT_LOOKBACK_HOURS = 24.0
 T = TypeVar("T")
-CLOCK_TOLERANCE = timedelta(days=1)  # a state that is further ahead was written by a clock that was wrong
+CLOCK_TOLERANCE = timedelta(days=1)  # a checkpoint that is further ahead was written by a clock that was wrong
 
 
 def add_window_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--since", type=moment, metavar="TIME", help="start of the window, UTC")
-    parser.add_argument("--until", type=moment, metavar="TIME", help="end of the window, UTC, excluded")
+    parser.add_argument("--since", type=moment, metavar="TIME", help="start of the window, UTC (inclusive)")
+    parser.add_argument("--until", type=moment, metavar="TIME", help="end of the window, UTC (exclusive)")
     parser.add_argument(
         "--lookback-hours",
         type=positive(float),
         metavar="H",
-        help=f"start H hours before the window's end (default: {DEFAULT_LOOKBACK_HOURS:g}; a state goes before it)",
+        help=f"start H hours before the end (default: {DEFAULT_LOOKBACK_HOURS:g}); ignored if --state has a checkpoint",
     )
     parser.add_argument(
         "--state",
         type=Path,
         metavar="FILE",
-        help="start where the last complete run with this file ended, and remember where this one ended",
+        help="checkpoint file: start where the last complete run ended, then save where this one ends",
     )
 
 
 @dataclass(frozen=True)
-class State:
+class Checkpoint:
     """The file behind ``--state``. It belongs to one flow of one warehouse."""
 
     path: Path
@@ -61,13 +61,13 @@ class State:
             return None
         except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             raise ConfigurationError(
-                f"the state file {self.path} cannot be used: {error}",
-                "Move it away and give --since once: the run then writes it anew.",
+                f"Cannot read the checkpoint in {self.path}: {error}",
+                "Move the file away and run once with --since: the run writes a new one.",
             ) from error
         if owner != (self.warehouse, self.flow):
             raise ConfigurationError(
-                f"the state file {self.path} is of {owner[0]} {owner[1]}, not of {self.warehouse} {self.flow}",
-                "Give each flow a state file of its own.",
+                f"{self.path} is the checkpoint of {owner[0]} {owner[1]}, not of {self.warehouse} {self.flow}.",
+                "Use a separate --state file for each flow.",
             )
         return until
 
@@ -80,8 +80,8 @@ class State:
             partial.unlink()
         except OSError as error:
             raise ConfigurationError(
-                f"cannot write the state file {self.path}: {error.strerror or error}",
-                "Nothing was attempted. Name a file in a folder you may write to with --state.",
+                f"Cannot write the checkpoint to {self.path}: {error.strerror or error}",
+                "Nothing was collected. Pass --state a file in a writable folder.",
             ) from error
 
     def has_passed(self, window: TimeRange | None) -> bool:
@@ -96,13 +96,13 @@ class State:
             return
         if window.start > remembered:
             log.warning(
-                "warning: the state stays at %s: nothing was collected from there to %s; "
-                "run once without --since to close the gap",
+                "warning: the checkpoint stays at %s: nothing was collected from there to %s. "
+                "Run once without --since to close the gap.",
                 iso_utc(remembered),
                 iso_utc(window.start),
             )
         elif window.end < remembered:
-            log.info("the state stays at %s: this window ended before it", iso_utc(remembered))
+            log.info("the checkpoint stays at %s: this window ended before it", iso_utc(remembered))
 
     def advance_quietly(self, window: TimeRange | None) -> None:
         """Like ``advance``, for the window of an earlier run, which may well be far behind."""
@@ -120,49 +120,57 @@ class State:
             replace_file(self.path, json.dumps(content) + "\n")
         except OSError as error:
             raise ConfigurationError(
-                f"cannot write the state file {self.path}: {error.strerror or error}",
-                "The work is done, but the state stays behind: make it writable and run the same command again.",
+                f"Cannot write the checkpoint to {self.path}: {error.strerror or error}",
+                "The work is done, but the checkpoint was not saved. Make the file writable, then run again.",
             ) from error
 
 
 def choose_window(
-    arguments: argparse.Namespace, state: State | None, latency: timedelta, retention: timedelta | None, now: datetime
+    arguments: argparse.Namespace,
+    checkpoint: Checkpoint | None,
+    latency: timedelta,
+    retention: timedelta | None,
+    now: datetime,
 ) -> TimeRange:
     """The window asked for. Raises ConfigurationError when it would be empty or is asked for twice."""
     if arguments.since and arguments.until and arguments.since > arguments.until:
-        raise ConfigurationError("--since lies after --until", "Exchange them.")
+        raise ConfigurationError("--since is after --until.", "Swap them.")
     if arguments.since and arguments.lookback_hours:
-        raise ConfigurationError("--since and --lookback-hours both name the window's start", "Give one of them.")
+        raise ConfigurationError(
+            "--since and --lookback-hours both set the start of the window.", "Use only one of them."
+        )
     latest = (now - latency).replace(microsecond=0)
     end = arguments.until or latest
     if end > latest:
-        log.info("the window ends at %s, not later: the system views lag by %s", iso_utc(latest), latency)
+        log.info("the window ends at %s: the system views lag by up to %s", iso_utc(latest), latency)
         end = latest
-    remembered = state.read() if state else None
+    remembered = checkpoint.read() if checkpoint else None
     if remembered and not arguments.since:
-        window = _from_remembered(remembered, end, now)
+        window = _from_checkpoint(remembered, end, now)
     else:
         window = TimeRange(arguments.since or _back(end, arguments.lookback_hours), end)
     if window.start > window.end:
         raise ConfigurationError(
-            f"the window is empty: it would start at {iso_utc(window.start)} and end at {iso_utc(end)}",
-            f"Rows are sure to be there up to {latency} ago: choose an earlier --since.",
+            f"The window is empty: it starts at {iso_utc(window.start)} and ends at {iso_utc(end)}.",
+            f"The system views are complete up to {latency} ago. Use an earlier --since.",
         )
     if retention and window.start < now - retention:
-        log.warning("warning: the system views keep %d days; the window starts before that", retention.days)
+        log.warning(
+            "warning: the window starts before the retention period of the system views (%d days)", retention.days
+        )
     return window
 
 
-def _from_remembered(remembered: datetime, end: datetime, now: datetime) -> TimeRange:
+def _from_checkpoint(remembered: datetime, end: datetime, now: datetime) -> TimeRange:
     """From where the last run ended; empty, without a step back, when that run went further than this may."""
     if remembered > now + CLOCK_TOLERANCE:
         raise ConfigurationError(
-            f"the state says {iso_utc(remembered)}, which is still to come: nothing would be collected until then",
-            "Was a clock wrong? Move the state file away and give --since once: the run then writes it anew.",
+            f"The checkpoint {iso_utc(remembered)} is in the future. Nothing would be collected until then.",
+            "Check the clock of this machine. Move the file away and run once with --since: the run writes a new one.",
         )
     if remembered > now:
         log.warning(
-            "warning: the state says %s, which is still to come: nothing is collected until then", iso_utc(remembered)
+            "warning: the checkpoint %s is in the future. Nothing is collected until then.", iso_utc(remembered)
         )
     return TimeRange(remembered, max(remembered, end))
 
@@ -171,7 +179,9 @@ def _back(end: datetime, hours: float | None) -> datetime:
     try:
         return end - timedelta(hours=hours or DEFAULT_LOOKBACK_HOURS)
     except OverflowError:
-        raise ConfigurationError(f"--lookback-hours {hours:g} is before any calendar", "Give fewer hours.") from None
+        raise ConfigurationError(
+            f"--lookback-hours {hours:g} goes back further than dates can.", "Use fewer hours."
+        ) from None
 
 
 # --- slices ---------------------------------------------------------------------------------------------
@@ -229,6 +239,6 @@ def in_slices(
             if rows or length <= slicing.shortest or not is_too_much(error):
                 raise
             length = slicing.half(length)
-            log.info("too much from %s to %s for one query, trying half of it", iso_utc(part.start), iso_utc(part.end))
+            log.info("%s to %s is too large for one query, reading half of it", iso_utc(part.start), iso_utc(part.end))
             continue
         start, length = part.end, slicing.after(length, rows)

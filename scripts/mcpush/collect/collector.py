@@ -14,7 +14,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
-from mcpush.collect.checkpoint import State, add_window_arguments, choose_window
+from mcpush.collect.checkpoint import Checkpoint, add_window_arguments, choose_window
 from mcpush.collect.filters import Filters
 from mcpush.console import Progress, log
 from mcpush.errors import DONE, ConfigurationError, PushIngestionError
@@ -27,7 +27,7 @@ from mcpush.records import Record, TimeRange, iso_utc
 from mcpush.redaction import redact
 from mcpush.summary import CollectSummary, Summary
 
-NOTHING_INCLUDED = "filter that matched nothing (--include)"
+NOTHING_INCLUDED = "--include matched nothing"
 LONGEST_EXAMPLE = 300  # characters of an example kept for a skip reason
 
 
@@ -66,7 +66,7 @@ class Options:
 
     def _window(self) -> TimeRange:
         if self.window is None:
-            raise ConfigurationError("this flow has no window")
+            raise ConfigurationError("Metadata has no window.")
         return self.window
 
 
@@ -102,21 +102,21 @@ def add_collect_arguments(parser: argparse.ArgumentParser, collector: Collector)
         action="append",
         default=[],
         metavar="GLOB",
-        help="only names matching this, e.g. 'SHOP.PUBLIC.*' (repeatable)",
+        help="collect only names that match, e.g. 'SHOP.PUBLIC.*' (repeatable)",
     )
     parser.add_argument(
         "--exclude",
         action="append",
         default=[],
         metavar="GLOB",
-        help="no names matching this (repeatable, wins over --include)",
+        help="skip names that match (repeatable, overrides --include)",
     )
-    parser.add_argument("--list", action="store_true", help="print what would be collected, collect nothing")
+    parser.add_argument("--list", action="store_true", help="print what would be collected, without collecting it")
     if collector.flow == "metadata":
         parser.add_argument(
             "--only-freshness-and-volume",
             action="store_true",
-            help="row counts, sizes and update times only: no columns, view SQL or tags",
+            help="collect row counts, sizes and update times only, not columns, view SQL or tags",
         )
     if collector.latency is not None:
         add_window_arguments(parser)
@@ -136,45 +136,45 @@ def run_collect(collector: Collector, argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
 
     def work(summary: Summary) -> int:
-        state = state_of(arguments, collector)
-        options = make_options(arguments, collector, state)
+        checkpoint = checkpoint_of(arguments, collector)
+        options = make_options(arguments, collector, checkpoint)
         if arguments.list:
             return list_targets(collector, options)
         with only_run(arguments.manifest):
-            if state:
-                state.require_writable()
-                _spare_what_was_not_pushed(arguments.manifest, collector.flow)
+            if checkpoint:
+                checkpoint.require_writable()
+                _check_pending_manifest(arguments.manifest, collector.flow)
             header = collect_into(arguments.manifest, collector, options, summary)
-            if state:
-                state.advance(header.window)
+            if checkpoint:
+                checkpoint.advance(header.window)
         return DONE
 
     return run(script, work, collector.explain, prints_summary=not arguments.list)
 
 
-def _spare_what_was_not_pushed(manifest: Path, flow: str) -> None:
+def _check_pending_manifest(manifest: Path, flow: str) -> None:
     """With a state every window is collected once, so a manifest that was not pushed must not be overwritten."""
     earlier = pending_manifest(manifest, flow)
     if earlier and earlier.status is not PushStatus.SETTLED:
         raise ConfigurationError(
-            f"{manifest} was not wholly pushed, and this run would overwrite it",
-            f"Push it (push_{flow}.py --manifest {manifest}), or move it to where it is pushed from.",
+            f"{manifest} has records that were not pushed, and this run would overwrite it.",
+            f"Push it with push_{flow}.py --manifest {manifest}, or move it to the machine that pushes it.",
         )
 
 
-def state_of(arguments: argparse.Namespace, collector: Collector) -> State | None:
+def checkpoint_of(arguments: argparse.Namespace, collector: Collector) -> Checkpoint | None:
     """The checkpoint file that ``--state`` names; None without one, and for metadata."""
     if collector.latency is None or arguments.state is None:
         return None
-    return State(arguments.state, collector.warehouse, collector.flow)
+    return Checkpoint(arguments.state, collector.warehouse, collector.flow)
 
 
-def make_options(arguments: argparse.Namespace, collector: Collector, state: State | None) -> Options:
+def make_options(arguments: argparse.Namespace, collector: Collector, checkpoint: Checkpoint | None) -> Options:
     """What the arguments and the checkpoint ask for. Raises ConfigurationError for a window that cannot be."""
     window = None
     if collector.latency is not None:
         now = datetime.now(timezone.utc)
-        window = choose_window(arguments, state, collector.latency, collector.retention, now)
+        window = choose_window(arguments, checkpoint, collector.latency, collector.retention, now)
     return Options(
         filters=Filters(arguments.include, arguments.exclude),
         arguments=arguments,
@@ -205,7 +205,9 @@ def _print(text: str, end: str = "\n") -> None:
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise ConfigurationError(f"cannot print the list: {error.strerror or error}", "Is the disk full?") from error
+        raise ConfigurationError(
+            f"Cannot print the list: {error.strerror or error}", "Check the free disk space."
+        ) from error
 
 
 def collect_into(manifest: Path, collector: Collector, options: Options, summary: Summary) -> Header:
@@ -240,7 +242,7 @@ def collect_into(manifest: Path, collector: Collector, options: Options, summary
             progress.advance()
         stop_if_asked()  # a collector may have ended early because of it
         if options.filters.include and not writer.records:
-            options.skip(NOTHING_INCLUDED, f"{' '.join(options.filters.include)} (all of a database: 'SHOP.*')")
+            options.skip(NOTHING_INCLUDED, f"{' '.join(options.filters.include)} (a whole database is 'SHOP.*')")
         writer.finish(options.skipped, options.skipped_examples)
     collected.records = writer.records
     log.info("collected %s records into %s%s", writer.records, manifest, _skipped_text(options.skipped))

@@ -51,7 +51,7 @@ def _glob(pattern: str) -> Pattern[str]:
     return compile_pattern(translate(pattern), IGNORECASE)
 
 
-class KnownOfQueries(NamedTuple):
+class QueryScope(NamedTuple):
     """How much a query log says about where a query ran, and so what a filter narrower than that does.
 
     ``parts`` is how many parts of a name it knows; ``everything`` are the patterns for the rest that select all of it.
@@ -64,15 +64,15 @@ class KnownOfQueries(NamedTuple):
     known: str
 
 
-DATABASE = KnownOfQueries(1, ("*", "*.*"), "chooses whole databases", "excludes no query", "its database is")
-DATABASE_AND_SCHEMA = KnownOfQueries(2, ("*",), "chooses no query", "excludes no query", "database and schema are")
+DATABASE = QueryScope(1, ("*", "*.*"), "selects whole databases", "excludes no queries", "a database")
+DATABASE_AND_SCHEMA = QueryScope(2, ("*",), "matches no queries", "excludes no queries", "a database and a schema")
 
 
-def warn_of_narrow_filters(filters: Filters, of_queries: KnownOfQueries) -> None:
+def warn_about_narrow_filters(filters: Filters, of_queries: QueryScope) -> None:
     """Warn of patterns that name more than a query log knows: DATABASE, or DATABASE_AND_SCHEMA."""
     options = (("--include", filters.include, of_queries.included), ("--exclude", filters.exclude, of_queries.excluded))
     for option, patterns, effect in options:
         for pattern in patterns:
             rest = ".".join(pattern.split(".")[of_queries.parts :])
             if rest and rest not in of_queries.everything:
-                log.warning("warning: %s %s %s: of a query only %s known", option, pattern, effect, of_queries.known)
+                log.warning("warning: %s %s %s: a query has only %s", option, pattern, effect, of_queries.known)

@@ -14,13 +14,13 @@ LONGEST_TEXT = 1_000_000  # characters; a request takes 1 MB of gzip, and SQL sh
 
 def add_text_limit(parser: argparse.ArgumentParser, kept: int | None = None) -> None:
     """Add ``--max-query-text``. ``kept`` is how many characters the warehouse keeps of a text; None if all."""
-    default = "default and most, since the warehouse keeps no more" if kept else "default"
+    default = "default and maximum: the warehouse keeps no more" if kept else "default"
     parser.add_argument(
         "--max-query-text",
         type=positive(int),
         default=kept or LONGEST_TEXT,
         metavar="N",
-        help=f"cut longer texts at N characters ({default}: %(default)s)",
+        help=f"truncate longer texts to N characters ({default}: %(default)s)",
     )
 
 
@@ -32,5 +32,5 @@ def limited_text(text: str, query_id: str, options: Options, kept: int | None = 
     limit: int = min(options.arguments.max_query_text, kept or options.arguments.max_query_text)
     if len(text) <= limit and (kept is None or len(text) < kept):
         return text
-    options.skip(f"query text cut at {limit} characters", query_id)
-    return f"{text[:limit]}\n/* cut at {limit} characters */"
+    options.skip(f"query text truncated at {limit} characters", query_id)
+    return f"{text[:limit]}\n/* truncated at {limit} characters */"

@@ -28,7 +28,7 @@ class Cursor(Protocol):
     def fetchmany(self, size: int, /) -> Sequence[Sequence[Any]]: ...
 
 
-def fetched(cursor: Cursor, size: int) -> Iterator[Sequence[Any]]:
+def fetch_in_batches(cursor: Cursor, size: int) -> Iterator[Sequence[Any]]:
     """Rows of a cursor, fetched ``size`` at a time. A signal interrupts the driver's call only."""
     while True:
         with interruptible():

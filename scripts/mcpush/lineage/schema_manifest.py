@@ -15,7 +15,7 @@ def add_schema_argument(parser: argparse.ArgumentParser) -> None:
         "--schema-manifest",
         type=Path,
         metavar="FILE",
-        help="metadata manifest of the same warehouse: the columns that SELECT * stands for when text is read",
+        help="metadata manifest of the same warehouse, to expand SELECT * in query text",
     )
 
 

@@ -153,7 +153,7 @@ class Pool:
             pass
         for worker in list(self._workers):
             if worker.jobs and self._left(worker) <= 0:
-                self._replace(worker, "over the time limit")
+                self._replace(worker, "time limit exceeded")
 
     def _left(self, worker: _Worker) -> float:
         limit = self.time_limit if worker.ready else self.time_limit + START_LIMIT
@@ -163,7 +163,7 @@ class Pool:
         if worker not in self._workers:
             return  # the last words of one that was replaced
         if answer is None:
-            self._replace(worker, "the reader process ended")
+            self._replace(worker, "the parser process ended unexpectedly")
         elif isinstance(answer, Ready):
             worker.ready = True
             worker.since = time.monotonic()
@@ -175,8 +175,8 @@ class Pool:
     def _replace(self, worker: _Worker, reason: str) -> None:
         self._workers.remove(worker)
         worker.stop()
-        if not worker.ready and reason != "over the time limit":
-            raise RuntimeError(f"a process to read SQL in did not start: {sys.executable}")
+        if not worker.ready and reason != "time limit exceeded":
+            raise RuntimeError(f"cannot start a process to parse SQL: {sys.executable}")
         if worker.jobs:
             job = worker.jobs.popleft()
             self._done.append((job.number, Extraction(skips=(Skip.of(reason, job.text),), defaults=job.defaults)))

@@ -171,8 +171,8 @@ class DeliveryRun:
             return retrying(self._send_once, batch)
         except RetriableError as error:
             raise UnavailableError(
-                f"Monte Carlo did not take records {batch.first} to {batch.last}: {error}",
-                "What was accepted stays accepted. Run the same command again later: it sends the rest.",
+                f"Sending records {batch.first} to {batch.last} failed: {error}",
+                "Accepted records stay accepted. Run the same command again later to send the rest.",
             ) from error
 
     def _send_once(self, batch: Batch) -> Receipt:
@@ -202,7 +202,7 @@ class DeliveryRun:
             self._give_up_rejected()
         elif len(self._rejected_so_far) == REJECTIONS_WITHOUT_ACCEPTANCE:
             raise ConfigurationError(
-                f"nothing was accepted: {self._batches_rejected} batches and {REJECTIONS_WITHOUT_ACCEPTANCE} single "
+                f"Nothing was accepted: {self._batches_rejected} batches and {REJECTIONS_WITHOUT_ACCEPTANCE} single "
                 f"records are rejected: {reason}",
                 "Does the manifest's resource type fit the resource in MCD_RESOURCE_UUID? If the records are wrong, "
                 "mend what collected them; to go on without this manifest, move it away.",
@@ -235,4 +235,4 @@ def _wait(state: RetryCallState) -> float:
 def _log_retry(state: RetryCallState) -> None:
     error = state.outcome.exception() if state.outcome else None
     pause = state.next_action.sleep if state.next_action else 0
-    log.warning("attempt %d failed (%s); trying again in %.0f s", state.attempt_number, error, pause)
+    log.warning("attempt %d failed (%s), retrying in %.0f s", state.attempt_number, error, pause)

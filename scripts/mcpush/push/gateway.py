@@ -32,7 +32,9 @@ REQUEST_TIMEOUT_SECONDS = 30
 VARIABLES = ("MCD_INGEST_ID", "MCD_INGEST_TOKEN", "MCD_RESOURCE_UUID")
 RETRIABLE_STATUS = (408, 425, 429)
 LONGEST_DETAIL = 1_000  # characters of an answer that are shown
-ANOTHER_ANSWERS = "Look for a proxy or a log-in page in between, and check MCD_API_ENDPOINT (unset it for production)."
+ANOTHER_ANSWERS = (
+    "Check MCD_API_ENDPOINT (unset it for production), and whether a proxy or a login page answers instead."
+)
 
 
 class _MeasuringClient(Client):
@@ -48,7 +50,7 @@ class _MeasuringClient(Client):
     ) -> Json | None:
         self.body_bytes = compressed_size(body)
         if self.body_bytes > MAX_BODY_BYTES:
-            raise RejectedError(f"{self.body_bytes} bytes compressed; one request takes {MAX_BODY_BYTES}")
+            raise RejectedError(f"{self.body_bytes} bytes compressed; the limit of a request is {MAX_BODY_BYTES}")
         if self._dry_run:
             return None
         return super().make_request(
@@ -90,13 +92,13 @@ class Gateway:
             raise _explain_request(error) from error
         except (OSError, ValueError) as error:  # what requests lets through: a certificate file, a malformed address
             raise ConfigurationError(
-                f"no request can be made: {error}", "Check MCD_API_ENDPOINT, REQUESTS_CA_BUNDLE and HTTPS_PROXY."
+                f"Cannot send a request: {error}", "Check MCD_API_ENDPOINT, REQUESTS_CA_BUNDLE and HTTPS_PROXY."
             ) from error
         invocation_id = IngestionService.extract_invocation_id(answer)
         if invocation_id is None and not self.is_dry_run:
             raise UnavailableError(
-                "the answer names no invocation id: it does not come from Monte Carlo's ingestion API",
-                "Check MCD_API_ENDPOINT, unset it for production, and look for a proxy in between.",
+                "The response has no invocation id: it is not from Monte Carlo's ingestion API.",
+                "Check MCD_API_ENDPOINT (unset it for production), and whether a proxy answers instead.",
             )
         return Receipt(invocation_id, client.body_bytes)
 
@@ -108,8 +110,8 @@ def open_gateway(call: Send, dry_run: bool) -> Gateway:
         session = Session(mcd_id=key_id, mcd_token=token, scope="Ingestion")
     except InvalidSessionError as error:
         raise ConfigurationError(
-            f"pycarlo refuses the session: {error}",
-            "Unset MCD_DEFAULT_OAUTH_CLIENT_ID and MCD_DEFAULT_OAUTH_CLIENT_SECRET: the ingestion API takes a key.",
+            f"pycarlo cannot create a session: {error}",
+            "Unset MCD_DEFAULT_OAUTH_CLIENT_ID and MCD_DEFAULT_OAUTH_CLIENT_SECRET: the ingestion API needs a key.",
         ) from error
     return Gateway(redact(f"{session.endpoint} {resource_uuid}"), session, resource_uuid, call, dry_run)
 
@@ -121,14 +123,14 @@ def _credentials(dry_run: bool) -> tuple[str, str, str]:
     missing = [name for name, value in values.items() if not value]
     if missing:
         raise ConfigurationError(
-            f"not set: {', '.join(missing)}",
+            f"Not set: {', '.join(missing)}",
             "MCD_INGEST_ID and MCD_INGEST_TOKEN are an ingestion key, MCD_RESOURCE_UUID is the warehouse's UUID in "
             "Monte Carlo. Set them in the environment; --dry-run needs none of them.",
         )
     unusable = [name for name, value in values.items() if not value.isascii() or not value.isprintable()]
     if unusable:
         raise ConfigurationError(
-            f"{', '.join(unusable)} holds characters that no key has", "Set it anew, without quotes or line breaks."
+            f"{', '.join(unusable)} contains invalid characters.", "Set it again, without quotes or line breaks."
         )
     key_id, token, resource_uuid = values.values()
     try:
@@ -163,14 +165,14 @@ def _explain_rejection(response: requests.Response, detail: str) -> Exception:
         answer = response.json()
     except ValueError:
         return UnavailableError(
-            f"an answer ({response.status_code}) that is not from Monte Carlo's ingestion API: {detail}",
+            f"The response ({response.status_code}) is not from Monte Carlo's ingestion API: {detail}",
             ANOTHER_ANSWERS,
         )
     fields = answer.get("details") if isinstance(answer, dict) else None
     if isinstance(fields, dict) and fields and not any(str(field).startswith("events") for field in fields):
         return ConfigurationError(
-            f"Monte Carlo takes no request like this ({response.status_code}): {detail}",
-            "Is MCD_RESOURCE_UUID of the warehouse that the manifest is from? Nothing of it is lost: run again.",
+            f"Monte Carlo refused the request ({response.status_code}): {detail}",
+            "Set MCD_RESOURCE_UUID to the warehouse that the manifest comes from, then run the same command again.",
         )
     return RejectedError(f"HTTP {response.status_code}: {detail}")
 
@@ -179,42 +181,44 @@ def _explain_request(error: requests.RequestException) -> Exception:
     """What kept a request from an answer, in our terms."""
     if isinstance(error, requests.exceptions.JSONDecodeError):  # of the answer, though requests counts it with the next
         return UnavailableError(
-            "the answer is not JSON: it does not come from Monte Carlo's ingestion API",
+            "The response is not JSON: it is not from Monte Carlo's ingestion API.",
             ANOTHER_ANSWERS,
         )
     if isinstance(error, requests.exceptions.InvalidJSONError):
         return RejectedError(f"it cannot be written as JSON: {error}")
     if isinstance(error, requests.exceptions.ProxyError) and " 407 " in str(error):
-        return RefusedError(f"the proxy asks who you are: {error}", "Put its user and password into HTTPS_PROXY.")
+        return RefusedError(
+            f"The proxy requires authentication (407): {error}", "Add the proxy's user and password to HTTPS_PROXY."
+        )
     if isinstance(error, requests.exceptions.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
         return UnavailableError(
-            f"no trusted connection to Monte Carlo: {error}",
-            "Behind a proxy that opens TLS, name its certificate in REQUESTS_CA_BUNDLE.",
+            f"Cannot verify the TLS certificate of Monte Carlo: {error}",
+            "Behind a proxy that inspects TLS, set REQUESTS_CA_BUNDLE to its certificate.",
         )
     if isinstance(error, (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)):
-        return RetriableError(f"no answer: {error}")
+        return RetriableError(f"no response: {error}")
     if isinstance(error, (requests.exceptions.ContentDecodingError, requests.TooManyRedirects)):
-        return UnavailableError(f"no answer of Monte Carlo's ingestion API: {error}", ANOTHER_ANSWERS)
-    return ConfigurationError(f"no request can be made: {error}", "Check MCD_API_ENDPOINT and HTTPS_PROXY.")
+        return UnavailableError(f"No response from Monte Carlo's ingestion API: {error}", ANOTHER_ANSWERS)
+    return ConfigurationError(f"Cannot send a request: {error}", "Check MCD_API_ENDPOINT and HTTPS_PROXY.")
 
 
 def _explain_refusal(status: int, detail: str) -> PushIngestionError:
     if status == 401:
         return RefusedError(
-            f"Monte Carlo does not accept this key (401): {detail}",
-            "Check MCD_INGEST_ID and MCD_INGEST_TOKEN: an ingestion key is not the API key in MCD_ID and MCD_TOKEN.",
+            f"Monte Carlo rejected the key (401): {detail}",
+            "Check MCD_INGEST_ID and MCD_INGEST_TOKEN: an ingestion key, not the API key of MCD_ID and MCD_TOKEN.",
         )
     if status == 403:
         return RefusedError(
-            f"this key may not push there (403): {detail}",
-            "The key needs the scope Ingestion and must be allowed the warehouse in MCD_RESOURCE_UUID.",
+            f"The key is not allowed to push to this warehouse (403): {detail}",
+            "The key needs the scope Ingestion and access to the warehouse in MCD_RESOURCE_UUID.",
         )
     if status in (404, 405):
         return ConfigurationError(
-            f"there is no ingestion API at this address ({status})",
+            f"There is no ingestion API at this address ({status}).",
             "Check MCD_API_ENDPOINT; unset it for production.",
         )
-    return UnavailableError(f"unexpected answer from Monte Carlo ({status}): {detail}", "")
+    return UnavailableError(f"Unexpected response from Monte Carlo ({status}): {detail}", "")
 
 
 def _retry_after(value: str | None) -> float | None:

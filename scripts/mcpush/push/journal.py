@@ -52,7 +52,7 @@ class Journal:
             return
         aside = _free_name(self.path)
         os.replace(self.path, aside)
-        log.info("the journal beside the manifest was of another push that was not finished; it is now %s", aside)
+        log.info("the journal next to the manifest belongs to another push that did not finish; it is now %s", aside)
 
     def accept(self, batch: Accepted) -> None:
         try:
@@ -60,7 +60,10 @@ class Journal:
         except OSError as error:
             last = batch.first + batch.count - 1
             log.error(
-                "accepted, but not in the journal: records %d to %d as %s", batch.first, last, batch.invocation_id
+                "records %d to %d were accepted (invocation %s), but are not in the journal",
+                batch.first,
+                last,
+                batch.invocation_id,
             )
             raise unusable_journal(self.path, "write", error) from error
 

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
-from mcpush.collect.checkpoint import State
+from mcpush.collect.checkpoint import Checkpoint
 from mcpush.collect.collector import (
     Collector,
     add_collect_arguments,
+    checkpoint_of,
     collect_into,
     list_targets,
     make_options,
-    state_of,
 )
 from mcpush.console import Progress, log
 from mcpush.errors import DONE
@@ -52,47 +52,49 @@ def run_collect_and_push(collector: Collector, pusher: Pusher, argv: Sequence[st
     add_collect_arguments(parser, collector)
     _add_push_arguments(parser)
     arguments = parser.parse_args(argv)
-    state = state_of(arguments, collector)
+    checkpoint = checkpoint_of(arguments, collector)
 
     def work(summary: Summary) -> int:
         if arguments.list:
-            return list_targets(collector, make_options(arguments, collector, state))
+            return list_targets(collector, make_options(arguments, collector, checkpoint))
         with only_run(arguments.manifest):
             if arguments.dry_run:
                 return _rehearse(collector, pusher, arguments, summary)
             open_gateway(pusher.send, dry_run=False)  # a missing variable is reported before the warehouse is asked
-            if state:
-                state.require_writable()
-            earlier = _finish_earlier_run(pusher, arguments, state, summary)
-            options = make_options(arguments, collector, state)
+            if checkpoint:
+                checkpoint.require_writable()
+            earlier = _finish_earlier_run(pusher, arguments, checkpoint, summary)
+            options = make_options(arguments, collector, checkpoint)
             header = collect_into(arguments.manifest, collector, options, summary)
             code = _push(verify(arguments.manifest, pusher.flow), pusher, arguments, summary)
-            if state:
-                state.advance(header.window)
+            if checkpoint:
+                checkpoint.advance(header.window)
             return max(code, earlier)
 
     return run(script, work, collector.explain, prints_summary=not arguments.list)
 
 
-def _finish_earlier_run(pusher: Pusher, arguments: argparse.Namespace, state: State | None, summary: Summary) -> int:
+def _finish_earlier_run(
+    pusher: Pusher, arguments: argparse.Namespace, checkpoint: Checkpoint | None, summary: Summary
+) -> int:
     """Push what an earlier run left, and advance the state if that run was stopped before it could."""
     try:
         pending = pending_manifest(arguments.manifest, pusher.flow)
     except ManifestError:
-        if state:  # it may have passed this manifest's window: overwriting the manifest could lose that
+        if checkpoint:  # it may have passed this manifest's window: overwriting the manifest could lose that
             raise
         return DONE
     if pending is None:
         return DONE
     window = pending.manifest.header.window
-    if pending.status is PushStatus.NOT_STARTED and not (state and state.has_passed(window)):
+    if pending.status is PushStatus.NOT_STARTED and not (checkpoint and checkpoint.has_passed(window)):
         return DONE  # this run collects its window again
     code = DONE
     if pending.status is not PushStatus.SETTLED:
-        log.info("%s was not wholly pushed by an earlier run: pushing the rest of it first", arguments.manifest)
+        log.info("an earlier run did not push all of %s: pushing the rest first", arguments.manifest)
         code = _push(pending.manifest, pusher, arguments, summary, is_resumed=True)
-    if state:
-        state.advance_quietly(window)
+    if checkpoint:
+        checkpoint.advance_quietly(window)
     return code
 
 
@@ -101,7 +103,9 @@ def _rehearse(collector: Collector, pusher: Pusher, arguments: argparse.Namespac
     name = arguments.manifest.name
     manifest: Path = arguments.manifest.with_name(f"dry-run-{name}")
     try:
-        collect_into(manifest, collector, make_options(arguments, collector, state_of(arguments, collector)), summary)
+        collect_into(
+            manifest, collector, make_options(arguments, collector, checkpoint_of(arguments, collector)), summary
+        )
         return _push(verify(manifest, pusher.flow), pusher, arguments, summary)
     finally:
         manifest.unlink(missing_ok=True)
@@ -126,18 +130,20 @@ def _push(
 
 
 def _add_push_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--dry-run", action="store_true", help="build and size every batch, send none (needs no keys)")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="build and measure every batch without sending it (needs no keys)"
+    )
     parser.add_argument(
         "--workers",
         type=positive(int),
         default=4,
         metavar="N",
-        help="requests under way at once (default: %(default)s)",
+        help="concurrent requests (default: %(default)s)",
     )
     parser.add_argument(
         "--max-retry-seconds",
         type=positive(float),
         default=300.0,
         metavar="S",
-        help="how long one batch is retried when Monte Carlo does not answer (default: %(default)g)",
+        help="how long to retry a batch while Monte Carlo is unavailable (default: %(default)g)",
     )

@@ -33,7 +33,7 @@ def plain_create(statement: Statement) -> Statement | None:
         return None
     modifiers = statement.words(1, kind)
     if "EXTERNAL" in modifiers and "AS" not in statement.words(after):
-        return _stored_outside(statement, start, after)
+        return _stored_externally(statement, start, after)
     source = _source(statement, after)
     if source is None:
         return None
@@ -88,7 +88,7 @@ def _column_names(statement: Statement, start: int) -> list[tuple[str, bool]]:
     return names
 
 
-def _stored_outside(statement: Statement, start: int, after: int) -> Statement | None:
+def _stored_externally(statement: Statement, start: int, after: int) -> Statement | None:
     """https://cloud.google.com/bigquery/docs/reference/standard-sql/data-definition-language: files by OPTIONS."""
     for position in range(after, len(statement)):
         if statement.has(position, "OPTIONS", "("):

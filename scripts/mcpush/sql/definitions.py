@@ -51,7 +51,7 @@ def _create(reader: StatementReader, node: exp.Expr) -> None:
             model = reader.name_of(like.this) if isinstance(like.this, exp.Expr) else None
             _emptied(reader, made.target, reader.columns_of(model) if model is not None else ())
     else:
-        _stored_outside(reader, made)
+        _stored_externally(reader, made)
 
 
 def _creation(node: exp.Expr, kind: str, target: TableName) -> _Creation:
@@ -85,7 +85,7 @@ def _create_from_query(reader: StatementReader, made: _Creation, body: exp.Expr,
         reader.namer.made[made.target] = tuple(name for name, _ in outputs)
 
 
-def _stored_outside(reader: StatementReader, made: _Creation) -> None:
+def _stored_externally(reader: StatementReader, made: _Creation) -> None:
     """A table without a query: what it holds is in files, or comes later."""
     paths = _paths(made, is_location_own=reader.namer.traits.location_is_own)
     files = [reader.namer.external(path) for path in paths]

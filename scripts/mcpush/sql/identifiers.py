@@ -38,7 +38,7 @@ def with_names(statement: Statement) -> Statement:
         changed = True
         parts, end = named
         if parts is None:
-            computed = computed or _stand_in(statement.source)
+            computed = computed or _placeholder(statement.source)
             parts = ((computed, True),)
         first, last = tokens[position], tokens[end - 1]
         writer = TokenWriter(Token(TokenType.VAR, "", first.line, first.col, first.start, last.end))
@@ -81,7 +81,7 @@ def _concatenated(tokens: Sequence[Token]) -> Parts | None:
     return parts_of("".join(token.text for token in tokens[::2])) if is_constant else None
 
 
-def _stand_in(text: str) -> str:
+def _placeholder(text: str) -> str:
     """An identifier that the text does not hold."""
     stand_in = "?"
     while stand_in in text:

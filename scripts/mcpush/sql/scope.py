@@ -178,4 +178,4 @@ class Reader:
     def check_clock(self) -> None:
         """Raises TooCostly after the deadline."""
         if self.deadline is not None and time.monotonic() > self.deadline:
-            raise TooCostly("over the time limit")
+            raise TooCostly("time limit exceeded")

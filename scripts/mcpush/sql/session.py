@@ -58,7 +58,7 @@ MAX_NAMED_CHARACTERS = 500_000
 EXAMPLE_CHARACTERS = 200
 # Words of a search path that are not schemas with tables of the user's.
 # https://docs.aws.amazon.com/redshift/latest/dg/r_search_path.html
-OUTSIDE_OF_PATHS = ("default", "pg_catalog", "pg_temp")
+IGNORED_IN_SEARCH_PATH = ("default", "pg_catalog", "pg_temp")
 
 
 @dataclass(frozen=True)
@@ -144,17 +144,17 @@ class _Script:
         sql = sql.removeprefix("\ufeff")  # the mark that Windows editors put before the first statement
         if truncated or len(sql) > MAX_PARSED_CHARACTERS:
             self._skip("truncated statement" if truncated else "statement too long", sql)
-            self._read_names(sql[:MAX_NAMED_CHARACTERS], is_cut=True)
+            self._read_names(sql[:MAX_NAMED_CHARACTERS], is_truncated=True)
             return
         try:
             found = list(self._statements(sql))
         except (TokenError, RecursionError, ValueError):
-            self._skip("cannot be split into words: cut off, or not SQL", sql)
-            self._read_names(sql, is_cut=True)
+            self._skip("cannot be tokenized: truncated, or not SQL", sql)
+            self._read_names(sql, is_truncated=True)
             return
         for statement in found:
             if self.deadline is not None and time.monotonic() > self.deadline:
-                self._skip("over the time limit", statement.source)
+                self._skip("time limit exceeded", statement.source)
                 break
             self._read_statement(statement)
 
@@ -174,7 +174,7 @@ class _Script:
             statement = moved
         if self.traits.enters_created:
             self._enter_created(statement)
-        reason = _beyond_reading(statement)
+        reason = _unsupported_reason(statement)
         if reason is not None:
             self._skip(reason, statement.source)
             return
@@ -182,12 +182,12 @@ class _Script:
         form = read_form(statement)
         if form is not None:
             self._form(form, statement)
-        elif _only_values(statement):
+        elif _is_values_insert(statement):
             self._insert_values(statement)
         elif len(statement) > MAX_PARSED_TOKENS:
             self._unread("statement too long", statement)
         elif statement.nesting > MAX_NESTING:
-            self._unread("nested too deep", statement)
+            self._unread("nested too deeply", statement)
         elif needs_deep_stack(statement):
             on_deep_stack(lambda: self._parse_and_read(statement))
         else:
@@ -197,7 +197,7 @@ class _Script:
         for statement in statements(sql, self.dialect):
             for part in flow_parts(statement) if self.traits.flow_operator else [statement]:
                 if part is not statement and reads_flow(part):
-                    self._skip("the result of a statement goes into another", part.source)
+                    self._skip("reads the result of another statement", part.source)
                 else:
                     yield part
 
@@ -214,10 +214,10 @@ class _Script:
         except TooCostly as error:
             self._unread(str(error), statement)
         except RecursionError:
-            self._unread("nested too deep", statement)
+            self._unread("nested too deeply", statement)
         except PARSER_ERRORS:
             # A tree of a shape nobody has met: the statement is lost, the script is not.
-            self._unread("understood by the parser only", statement)
+            self._unread("parsed, but not supported", statement)
 
     def _read_parts(self, statement: Statement) -> None:
         parts = block_parts(statement)
@@ -250,13 +250,13 @@ class _Script:
         for lineage in lineages:
             known = _without_computed(lineage, computed) if computed is not None else lineage
             if known is not lineage:
-                self._skip("a name is computed at run time", statement.source)
+                self._skip("an object name is computed at run time", statement.source)
             if known is not None:
                 self.lineages.append(known)
 
     def _insert_values(self, statement: Statement) -> None:
         """INSERT … VALUES reads no table, however long it is."""
-        target, _ = unparsed.table_names(statement.part(0, 40), is_cut=False)
+        target, _ = unparsed.table_names(statement.part(0, 40), is_truncated=False)
         if target and target[-1][0] != statement.computed:
             self.lineages.append(StatementLineage(self._namer.table(target), (), (), "insert", moves_data=False))
 
@@ -283,7 +283,7 @@ class _Script:
         tree = parse_tokens(self._parser, written.tokens, statement.text)
         changed = used(tree, self._namer, self.defaults) if isinstance(tree, exp.Use) else None
         if changed is not None:
-            self._enter(_without_stand_in(changed, statement.computed))
+            self._enter(_without_placeholder(changed, statement.computed))
 
     def _use_path(self, path: Sequence[Token]) -> None:
         """Applies a search path; one that is a list in a single string stays unknown.
@@ -294,7 +294,7 @@ class _Script:
         for token in path:
             if token.text.lower() == "$user":
                 schemas += [self.defaults.user_schema] if self.defaults.user_schema else []
-            elif token.text.lower() not in OUTSIDE_OF_PATHS:
+            elif token.text.lower() not in IGNORED_IN_SEARCH_PATH:
                 is_quoted = token.token_type in (TokenType.IDENTIFIER, TokenType.STRING)
                 schemas.append(token.text if is_quoted else self._namer.fold(token.text))
         if any("," in schema for schema in schemas):
@@ -362,15 +362,15 @@ class _Script:
     def _unread(self, reason: str, statement: Statement) -> None:
         self._skip(reason, statement.source)
         if statement.word(0) in STARTERS:
-            self._add_names(statement, is_cut=False)
+            self._add_names(statement, is_truncated=False)
 
-    def _read_names(self, sql: str, is_cut: bool) -> None:
+    def _read_names(self, sql: str, is_truncated: bool) -> None:
         for candidate in split(unparsed.tokens_of(sql, self.dialect), sql):
             if candidate.word(0) in STARTERS:
-                self._add_names(with_names(candidate), is_cut)
+                self._add_names(with_names(candidate), is_truncated)
 
-    def _add_names(self, statement: Statement, is_cut: bool) -> None:
-        target, sources = unparsed.table_names(statement, is_cut)
+    def _add_names(self, statement: Statement, is_truncated: bool) -> None:
+        target, sources = unparsed.table_names(statement, is_truncated)
         names = [self._namer.table(parts) for parts in sources]
         reads = dict.fromkeys(read for name in names for read in self._reads(name))
         if target or reads:
@@ -433,7 +433,7 @@ def used(tree: exp.Expr, namer: Namer, defaults: Defaults) -> Defaults | None:
     return defaults.in_database(names[0])
 
 
-def _without_stand_in(defaults: Defaults, computed: str | None) -> Defaults:
+def _without_placeholder(defaults: Defaults, computed: str | None) -> Defaults:
     """The same defaults; a name that is computed at run time is unknown."""
     if computed is not None and defaults.database == computed:
         defaults = defaults.in_database(None)
@@ -448,24 +448,24 @@ def _dataset_set(statement: Statement, defaults: Defaults) -> Defaults:
     return defaults.in_schemas(name) if name is not None else defaults.in_schemas()
 
 
-def _beyond_reading(statement: Statement) -> str | None:
+def _unsupported_reason(statement: Statement) -> str | None:
     """Why a statement that may move data is not read at all; None for all others."""
     first = statement.word(0)
     if first in SILENT:  # those come only when their result flows on: SHOW … ->> INSERT …
-        return "the result of a command goes into a statement"
+        return "reads the result of a command"
     if first == "CREATE":
         for position, word in enumerate(statement.words(1, 8), start=1):
             if word in ("PROCEDURE", "PROC"):  # those in SQL came as the statements of their bodies
-                return "a procedure in another language holds SQL"
+                return "a procedure in another language contains SQL"
             if word in ("SCHEMA", "DATABASE"):
                 clones = "CLONE" in statement.words(position + 2)
-                return "a whole schema or database is cloned" if clones else None
+                return "clones a whole schema or database" if clones else None
             if word in ("TABLE", "VIEW"):
                 break
     return None
 
 
-def _only_values(statement: Statement) -> bool:
+def _is_values_insert(statement: Statement) -> bool:
     """Whether an INSERT lists its rows: no word in it could read a table."""
     if statement.word(0) != "INSERT" or len(statement) < 4:
         return False

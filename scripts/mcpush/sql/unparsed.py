@@ -38,12 +38,12 @@ def tokens_of(text: str, dialect: Dialect) -> list[Token]:
     return []
 
 
-def table_names(statement: Statement, is_cut: bool) -> tuple[Parts | None, list[Parts]]:
+def table_names(statement: Statement, is_truncated: bool) -> tuple[Parts | None, list[Parts]]:
     """The target (None for a query) and the tables read. A name that the end of a text cuts may go on: left out."""
     end = len(statement)
     ctes = _cte_names(statement)
     target, start = _target(statement)
-    if is_cut and start >= end:
+    if is_truncated and start >= end:
         target = None
     sources: dict[Parts, int] = {}  # with the first place after the name
     aliases: set[str] = set()
@@ -56,7 +56,7 @@ def table_names(statement: Statement, is_cut: bool) -> tuple[Parts | None, list[
     names = [
         name
         for name, after in sources.items()
-        if not (len(name) == 1 and name[0][0].lower() in ctes) and not (is_cut and after >= end)
+        if not (len(name) == 1 and name[0][0].lower() in ctes) and not (is_truncated and after >= end)
     ]
     return target, [name for name in names if name != target]
 

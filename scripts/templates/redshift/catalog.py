@@ -69,8 +69,8 @@ SHARED = "shared"
 BACKING_TABLE = re.compile(r"mv_tbl__(?P<view>.+)__\d+")
 UNREADABLE_TABLES = "tables of a database not readable (svv_redshift_tables)"
 NO_EXTERNAL_TABLES = "external tables not readable (svv_all_tables)"
-UNREADABLE_VIEWS = "view texts not readable (pg_views)"
-GRANT_REMEDY = "Give this user, or its IAM identity, what README.md lists for at least one of the databases."
+UNREADABLE_VIEWS = "view definitions not readable (pg_views)"
+GRANT_REMEDY = "Grant this user, or its IAM identity, what README.md lists, in at least one of the databases."
 
 
 class DatabaseRow(NamedTuple):
@@ -163,7 +163,7 @@ def databases(warehouse: Warehouse, options: Options, only: Collection[str] | No
             yield Database(name, False, session)
 
     def refusal(refusals: list[str]) -> RefusedError:
-        return RefusedError(f"no database that is wanted can be entered; {refusals[-1]}", GRANT_REMEDY)
+        return RefusedError(f"Cannot connect to any of the selected databases; {refusals[-1]}", GRANT_REMEDY)
 
     return each_readable(options, wanted, entered, is_closed, refusal, message)
 
@@ -191,7 +191,9 @@ class Listing:
         """After the last database. Raises UnavailableError when none could say which tables it has."""
         if self._answers and not any(self._answers):
             reason = self._options.skipped_examples.get(UNREADABLE_TABLES, "")
-            raise UnavailableError(f"no database says which tables it has; {reason}", f"Run it again. {GRANT_REMEDY}")
+            raise UnavailableError(
+                f"Cannot list the tables of any database; {reason}", f"Run the same command again. {GRANT_REMEDY}"
+            )
 
 
 def view_texts(database: Database, options: Options) -> dict[Key, str]:

@@ -78,8 +78,8 @@ ORDER BY view_schema.nspname, dependent.relname, source_schema.nspname, source.r
 OVERLAP = timedelta(hours=6)
 
 NO_DEPENDENCIES = "dependencies of views not readable (pg_depend)"
-GONE = "destination that the catalog no longer has (renamed, dropped, temporary), or hides from this user"
-NO_FULL_NAME = "name without a schema, which no table or several tables of that database have"
+GONE = "destination not in the catalog (renamed, dropped or temporary), or not visible to this user"
+NO_FULL_NAME = "unqualified name that matches no table, or several tables, in its database"
 # https://docs.aws.amazon.com/redshift/latest/dg/cm_chap_system-tables.html: they are found without a schema.
 SYSTEM_VIEWS = ("pg_", "stl_", "stv_", "svl_", "svv_", "svcs_", "sys_")
 

@@ -96,8 +96,8 @@ TABLES_PER_COLUMN_QUERY = 2_000  # the driver keeps a result in memory whole: of
 UNKNOWN_VOLUME = "volume unknown: not in svv_table_info, and only a superuser can tell an empty table from a hidden one"
 UNREADABLE_COLUMNS = "columns not readable (svv_redshift_columns)"
 NO_EXTERNAL_COLUMNS = "columns of external tables, and lengths in types, not readable (svv_all_columns)"
-NO_SHARES = "names of datashares not readable (svv_datashares)"
-NO_USER = "not readable whether this user is a superuser (svv_user_info)"
+NO_SHARES = "datashare names not readable (svv_datashares)"
+NO_USER = "cannot determine whether this user is a superuser (svv_user_info)"
 
 # --- rows -----------------------------------------------------------------------------------------------
 

@@ -27,7 +27,7 @@ from typing import NamedTuple
 
 from connection import Warehouse, connect, explain
 from mcpush.collect.collector import Collector, Options, run_collect
-from mcpush.collect.filters import DATABASE, warn_of_narrow_filters
+from mcpush.collect.filters import DATABASE, warn_about_narrow_filters
 from mcpush.collect.query_text import NO_DATABASE, NO_TEXT, add_text_limit, limited_text
 from mcpush.records import QueryLogRecord, TimeRange, known
 from query_history import COUNTS_SQL, LATENCY, RETENTION, CountRow, HistoryRow, LoggedQuery, logged_queries
@@ -41,7 +41,7 @@ SELECT
 FROM svv_user_info AS u
 """
 
-NO_USER = "user unknown: the name is neither in sys_query_history nor in svv_user_info"
+NO_USER = "user unknown: not in sys_query_history or svv_user_info"
 
 EXTRA = HistoryRow._fields[HistoryRow._fields.index("database") :]
 SUCCESS = "success"
@@ -56,7 +56,7 @@ class UserRow(NamedTuple):
 
 def collect(warehouse: Warehouse, options: Options) -> Iterator[QueryLogRecord]:
     """One record for each query that ended in the window; failed and canceled ones with their error."""
-    warn_of_narrow_filters(options.filters, DATABASE)
+    warn_about_narrow_filters(options.filters, DATABASE)
     users = {row.user_id: row.user_name for row in warehouse.main.rows(UserRow, USERS_SQL)}
     for query in logged_queries(warehouse.main, TimeRange(options.since, options.until), options):
         if not options.filters.may_hold(query.row.database or ""):
@@ -97,7 +97,7 @@ def _text(query: LoggedQuery, options: Options) -> str:
 
 def targets(warehouse: Warehouse, options: Options) -> Iterator[str]:
     """Database and number of queries, as ``--list`` prints them: counted in Redshift."""
-    warn_of_narrow_filters(options.filters, DATABASE)
+    warn_about_narrow_filters(options.filters, DATABASE)
     since, until = (moment.replace(tzinfo=None) for moment in (options.since, options.until))
     for row in warehouse.main.rows(CountRow, COUNTS_SQL, since=since, until=until):
         if options.filters.may_hold(row.database_name or ""):

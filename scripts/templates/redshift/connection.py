@@ -24,7 +24,7 @@ from typing import Any
 import redshift_connector
 from error_table import read_error
 from mcpush.collect.driver_errors import Scope, explained, has_scope
-from mcpush.collect.rows import R, Rows, fetched, named_rows
+from mcpush.collect.rows import R, Rows, fetch_in_batches, named_rows
 from mcpush.console import log
 from mcpush.errors import ConfigurationError, PushIngestionError
 from mcpush.interrupts import interruptible
@@ -53,7 +53,9 @@ class Session:
     def rows(self, kind: type[R], sql: str, **values: object) -> Rows[R]:
         """Run the statement now, hand out its rows as ``kind``; ``:name`` in the SQL takes the values."""
         cursor = self._execute(sql, values)
-        return named_rows(kind, [column[0] for column in cursor.description or []], fetched(cursor, FETCH_ROWS))
+        return named_rows(
+            kind, [column[0] for column in cursor.description or []], fetch_in_batches(cursor, FETCH_ROWS)
+        )
 
     def run(self, sql: str) -> None:
         """Run a statement that returns no rows."""
@@ -119,7 +121,9 @@ def connect() -> Iterator[Warehouse]:
 def _statement_timeout() -> int:
     text = os.environ.get(TIMEOUT_VARIABLE, "")
     if text and not (text.isdecimal() and int(text) > 0):
-        raise ConfigurationError(f"{TIMEOUT_VARIABLE} is {text!r}, not a number of seconds", "Write 900, for instance.")
+        raise ConfigurationError(
+            f"{TIMEOUT_VARIABLE} is not a number of seconds: {text!r}", "Use a number such as 900."
+        )
     return int(text or DEFAULT_STATEMENT_TIMEOUT)
 
 

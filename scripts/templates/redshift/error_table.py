@@ -7,11 +7,11 @@ from mcpush.collect.driver_errors import DriverError, ErrorCase, ErrorTable, Sco
 from mcpush.errors import ConfigurationError, RefusedError, UnavailableError
 from redshift_connector.error import Error, InterfaceError, OperationalError
 
-LACKS = " (this patch level of Redshift lacks it, or this user may not see it)"
-LACKS_REMEDY = "Check the grants in README.md; bring the cluster to a newer version, or take it out of the statement."
+LACKS = " (not available at this patch level of Redshift, or not visible to this user)"
+LACKS_REMEDY = "Check the grants in README.md. Upgrade the cluster, or remove it from the statement."
 OTHER = ErrorCase(
     UnavailableError,
-    "Run it again; if it stays, the code says what Redshift refused.",
+    "Run the same command again. If it fails again, look up the code in the Redshift documentation.",
     scope=Scope.STATEMENT,
     note=" (code {code})",
 )
@@ -22,15 +22,15 @@ SERVER = ErrorTable(
     cases=(
         ErrorCase(
             RefusedError,
-            "Check REDSHIFT_USER and REDSHIFT_PASSWORD, or what stands in for them.",
+            "Check REDSHIFT_USER and REDSHIFT_PASSWORD, or the variables of your sign-in method.",
             codes=("28000", "28P01"),
             scope=Scope.STATEMENT,
         ),
-        ErrorCase(RefusedError, "Grant what README.md lists to this user.", codes=("42501",), scope=Scope.OBJECT),
+        ErrorCase(RefusedError, "Grant this user what README.md lists.", codes=("42501",), scope=Scope.OBJECT),
         ErrorCase(ConfigurationError, "Correct REDSHIFT_DATABASE.", codes=("3D000",), scope=Scope.OBJECT),
         ErrorCase(
             UnavailableError,
-            "Run it again when the cluster is less busy, or raise REDSHIFT_STATEMENT_TIMEOUT.",
+            "Run the same command again when the cluster is less busy, or raise REDSHIFT_STATEMENT_TIMEOUT.",
             codes=("57014",),  # canceled
             scope=Scope.STATEMENT,
         ),
@@ -46,7 +46,7 @@ SERVER = ErrorTable(
         ErrorCase(OTHER.kind, OTHER.remedy, codes=("3F000",), scope=Scope.OBJECT, note=OTHER.note),  # schema
         ErrorCase(
             UnavailableError,
-            "This Redshift does not offer what the statement asks for: a newer version may.",
+            "This version of Redshift does not support the statement. Upgrade the cluster.",
             codes=("0A000",),
             scope=Scope.STATEMENT,
         ),
@@ -58,13 +58,13 @@ SERVER = ErrorTable(
         ),
         ErrorCase(
             UnavailableError,
-            "Run the same command again; unset REDSHIFT_ options that change transactions.",
+            "Run the same command again. Unset REDSHIFT_ options that change transactions.",
             codes=("25P02",),  # in a failed transaction
             scope=Scope.STATEMENT,
         ),
         ErrorCase(
             UnavailableError,
-            "Run it again. Where the text names an external schema, repair its catalog or its IAM role.",
+            "Run the same command again. If the message names an external schema, repair its catalog or its IAM role.",
             codes=("XX000",),  # internal
             scope=Scope.STATEMENT,
         ),
@@ -78,12 +78,12 @@ DRIVER = ErrorTable(
     cases=(
         ErrorCase(
             ConfigurationError,
-            "The server has no TLS; only a local one may be without: REDSHIFT_SSL=false.",
+            "The server does not support TLS. For a local server only, set REDSHIFT_SSL=false.",
             words=("Server refuses SSL",),
         ),
         ErrorCase(
             ConfigurationError,
-            "Use the endpoint's own name as REDSHIFT_HOST; through a tunnel set REDSHIFT_SSLMODE=verify-ca.",
+            "Set REDSHIFT_HOST to the endpoint's own name. Through a tunnel, set REDSHIFT_SSLMODE=verify-ca.",
             words=("CERTIFICATE_VERIFY_FAILED", "Hostname mismatch"),
         ),
         ErrorCase(
@@ -105,12 +105,12 @@ DRIVER = ErrorTable(
         ),
         ErrorCase(
             ConfigurationError,
-            "Correct the variables that sign in (README.md lists them).",
+            "Correct the sign-in variables (see README.md).",
             types=(InterfaceError,),
         ),
     ),
     other=ErrorCase(
-        UnavailableError, "Run the same command again; if it stays, try another version of redshift-connector."
+        UnavailableError, "Run the same command again. If it fails again, try another version of redshift-connector."
     ),
 )
 
@@ -120,7 +120,7 @@ NETWORK = ErrorTable(
     other=ErrorCase(UnavailableError, "Check the network, then run the same command again."),
 )
 
-AWS_REMEDY = "Let the caller's policy allow what README.md lists, with credentials that are valid."
+AWS_REMEDY = "Check that the AWS credentials are valid, and that their policy allows what README.md lists."
 # Of errors with a code, which are answers, and of others, which are the SDK's own.
 AWS = ErrorTable(
     "AWS",
@@ -144,7 +144,7 @@ AWS = ErrorTable(
         ),
     ),
     other=ErrorCase(
-        ConfigurationError, "Give AWS credentials and a region (AWS_PROFILE, AWS_REGION, or a role of the machine)."
+        ConfigurationError, "Set AWS credentials and a region (AWS_PROFILE, AWS_REGION, or the machine's role)."
     ),
 )
 

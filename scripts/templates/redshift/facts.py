@@ -105,8 +105,8 @@ MEGABYTE = 1024 * 1024  # SVV_TABLE_INFO counts 1-MB blocks
 NO_VOLUME = "volume not readable (svv_table_info)"
 NO_CREATION = "creation times not readable (pg_class_info)"
 NO_COMMENTS = "comments not readable (pg_description)"
-NO_VIEWS = "materialised views not readable (svv_mv_info)"
-NO_REFRESHES = "refreshes not readable (sys_mv_refresh_history)"
+NO_VIEWS = "materialized views not readable (svv_mv_info)"
+NO_REFRESHES = "refresh history not readable (sys_mv_refresh_history)"
 NO_EXTERNAL = "external locations not readable (svv_external_tables)"
 NO_LATE_BINDING = "columns of late-binding views not readable"
 

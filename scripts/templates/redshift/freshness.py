@@ -20,7 +20,7 @@ SHOW_SOME_TABLES_SQL = "SHOW TABLES FROM SCHEMA {database}.{schema} LIKE {patter
 
 SHOW_ROW_CAP = 10_000  # more rows are an error (same page)
 NO_FRESHNESS = "freshness not readable (SHOW TABLES)"
-NO_MODIFIED_TIME = "freshness not offered: SHOW TABLES of this patch level has no last_modified_time"
+NO_MODIFIED_TIME = "freshness not available: SHOW TABLES has no last_modified_time at this patch level"
 
 
 class ShownRow(NamedTuple):

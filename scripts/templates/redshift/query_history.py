@@ -22,7 +22,7 @@ from connection import Session
 from mcpush.collect.checkpoint import Slicing, in_slices
 from mcpush.collect.collector import Options
 from mcpush.records import TimeRange
-from query_pieces import assembled, may_be_cut
+from query_text_segments import assembled, may_be_truncated
 
 # Text comes in pieces of 4,000 characters, which keep their blanks at the end: they may stand between two words. A
 # query is in the window in which it ended; one that still runs will be in a later one. User 1 is Redshift itself. Both
@@ -127,7 +127,7 @@ LONGEST_RUN = timedelta(days=1)
 LATENCY = timedelta(minutes=10)
 RETENTION = timedelta(days=7)
 OWN_ONLY = "other users' queries not visible: this user has no SYSLOG ACCESS UNRESTRICTED"
-INCOMPLETE_TEXT = "query text incomplete: pieces are missing in sys_query_text"
+INCOMPLETE_TEXT = "query text incomplete: rows are missing in sys_query_text"
 
 
 class HistoryRow(NamedTuple):
@@ -211,7 +211,7 @@ def logged_queries(
 def _is_whole(pieces: list[HistoryRow]) -> bool:
     """Whether all pieces are there, or the history's own text is short enough to be all of it."""
     if pieces[0].sequence is None:
-        return not may_be_cut(pieces[0].text or "")
+        return not may_be_truncated(pieces[0].text or "")
     return [row.sequence for row in pieces] == list(range(len(pieces)))
 
 

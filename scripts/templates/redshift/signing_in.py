@@ -32,7 +32,7 @@ WITHOUT_IAM = (*redshift_connector.IDC_OR_NATIVE_IDP_PLUGINS_LIST, *redshift_con
 def truth(text: str) -> bool:
     known = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
     if text.lower() not in known:
-        raise ValueError("write true or false")
+        raise ValueError("use true or false")
     return known[text.lower()]
 
 
@@ -124,7 +124,7 @@ def _from_environment() -> dict[str, Any]:
     arguments: dict[str, Any] = {}
     known = {*OWN_VARIABLES, *(PREFIX + name.upper() for name in OPTIONS)}
     for variable in sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known):
-        log.info("note: %s is no option of the driver and is ignored", variable)
+        log.info("note: %s is not an option of the driver and is ignored", variable)
     for name, read in OPTIONS.items():
         text = os.environ.get(PREFIX + name.upper(), "")
         if not text:
@@ -132,9 +132,7 @@ def _from_environment() -> dict[str, Any]:
         try:
             arguments[name] = read(text)
         except ValueError as error:
-            raise ConfigurationError(
-                f"{PREFIX}{name.upper()} cannot be used: {error}", "README.md lists all."
-            ) from None
+            raise ConfigurationError(f"{PREFIX}{name.upper()} is invalid: {error}", "See README.md.") from None
     if workgroup := os.environ.get(WORKGROUP_VARIABLE):
         arguments |= {"serverless_work_group": workgroup, "is_serverless": True}
     for name, value in arguments.items():
@@ -159,12 +157,12 @@ class Method:
         chosen = [name for name, is_asked in _asked(given).items() if is_asked]
         if len(chosen) > 1:
             raise ConfigurationError(
-                f"the variables ask for several ways to sign in: {', '.join(chosen)}",
-                "Unset what belongs to the others (README.md says what belongs where).",
+                f"Several sign-in methods are configured: {', '.join(chosen)}",
+                "Unset the variables of all but one (see README.md).",
             )
         if not chosen:
             raise ConfigurationError(
-                "no credential is set for Redshift",
+                "No Redshift credentials are set.",
                 "Set REDSHIFT_USER and REDSHIFT_PASSWORD, REDSHIFT_SECRET_ARN, REDSHIFT_CLUSTER_IDENTIFIER with "
                 "REDSHIFT_DB_USER, REDSHIFT_WORKGROUP, or REDSHIFT_CREDENTIALS_PROVIDER (see README.md).",
             )
@@ -203,7 +201,8 @@ def _by_secret(given: dict[str, Any]) -> Method:
         secret = dict(json.loads(answer["SecretString"]))
     except (KeyError, ValueError, TypeError):
         raise ConfigurationError(
-            f"the secret of {SECRET_VARIABLE} is not JSON with username and password", "Use a Redshift secret."
+            f"The secret {SECRET_VARIABLE} is not JSON with username and password.",
+            "Use a secret of the Redshift type.",
         ) from None
     register_secret(str(secret.get("password") or ""))
     fields = {"username": "user", "password": "password", "host": "host", "port": "port", "dbname": "database"}
@@ -240,4 +239,4 @@ _METHODS: dict[str, Callable[[dict[str, Any]], Method]] = {
 def _need(given: dict[str, Any], *names: str) -> None:
     missing = [PREFIX + name.upper() for name in names if not given.get(name)]
     if missing:
-        raise ConfigurationError(f"signing in needs {', '.join(missing)}", "Set what is missing; README.md lists all.")
+        raise ConfigurationError(f"Not set: {', '.join(missing)}", "Set the missing variables (see README.md).")

@@ -8,11 +8,11 @@ from mcpush.collect.collector import Options
 from mcpush.lineage.graph import external_asset
 from mcpush.records import Asset
 
-CUT_BY_SNOWFLAKE = "names cut by Snowflake: record too large"
+TRUNCATED_BY_SNOWFLAKE = "names truncated by Snowflake: record too large"
 TEMPORARY_STAGE = "temporary stage of Snowpark or write_pandas"
-NOT_AN_ASSET = "source or target that is neither table, view, stage nor path"
+NOT_AN_ASSET = "source or target is not a table, view, stage or path"
 
-CUT_MARKS = ("TRUNCATED", "-1")  # page of ACCESS_HISTORY
+TRUNCATION_MARKS = ("TRUNCATED", "-1")  # page of ACCESS_HISTORY
 # The driver and Snowpark make one for each call (random_name_for_temp_object in snowflake.connector._utils).
 TEMPORARY_NAME = "SNOWPARK_TEMP_STAGE_"
 
@@ -204,8 +204,8 @@ def asset_type(domain: str) -> str | None:
 
 def asset_of(domain: str | None, name: str | None, options: Options) -> Asset | None:
     """The asset an ACCESS_HISTORY entry names; None, and counted, when it names none that Monte Carlo takes."""
-    if name is None or name in CUT_MARKS or domain in CUT_MARKS:
-        options.skip(CUT_BY_SNOWFLAKE if name else NOT_AN_ASSET, f"{domain} {name}")
+    if name is None or name in TRUNCATION_MARKS or domain in TRUNCATION_MARKS:
+        options.skip(TRUNCATED_BY_SNOWFLAKE if name else NOT_AN_ASSET, f"{domain} {name}")
         return None
     if "://" in name:
         return path_asset(name)

@@ -49,7 +49,7 @@ SAMPLE_DATABASE = "SNOWFLAKE_SAMPLE_DATA"  # https://docs.snowflake.com/en/user-
 SHARED_DATABASE = "shared database (use --include-shared)"
 
 NO_SHOW = "details not readable (SHOW)"
-CAPPED_SHOW = f"details beyond the {SHOW_ROW_CAP} rows that SHOW answers"
+CAPPED_SHOW = f"details beyond the {SHOW_ROW_CAP} rows that SHOW returns"
 
 T = TypeVar("T")
 
@@ -142,7 +142,7 @@ def each_table(
         ).items()
 
     def refusal(refusals: list[str]) -> RefusedError:
-        return RefusedError(f"none of {len(refusals)} databases can be read, the first: {refusals[0]}", MISSING_GRANTS)
+        return RefusedError(f"Cannot read any of {len(refusals)} databases; the first: {refusals[0]}", MISSING_GRANTS)
 
     return each_readable(options, databases(connection, options), items, is_unreadable, refusal)
 

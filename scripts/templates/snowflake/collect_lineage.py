@@ -31,7 +31,7 @@ from functools import partial
 from itertools import chain, groupby
 from typing import NamedTuple
 
-from access_history import ACCESS_SQL, CUT_MARKS, MOVES_SQL, AccessRow, MoveRow, asset_of, asset_type
+from access_history import ACCESS_SQL, MOVES_SQL, TRUNCATION_MARKS, AccessRow, MoveRow, asset_of, asset_type
 from connection import connect, explain, is_unreadable, rows, timestamp
 from mcpush.collect.catalog import read_or_skip
 from mcpush.collect.collector import Collector, Options, run_collect
@@ -123,12 +123,12 @@ RETENTION = timedelta(days=365)  # page of ACCESS_HISTORY
 # ADAPT: longer where statements that write run for more than six hours.
 OVERLAP = timedelta(hours=6)
 
-NO_ACCESS_HISTORY = "ACCESS_HISTORY not readable: lineage read from query text, less certain"
-EMPTY_ACCESS_HISTORY = "ACCESS_HISTORY without a row: lineage read from query text, less certain"
+NO_ACCESS_HISTORY = "ACCESS_HISTORY not readable: lineage parsed from query text, with lower certainty"
+EMPTY_ACCESS_HISTORY = "ACCESS_HISTORY is empty: lineage parsed from query text, with lower certainty"
 NO_DEPENDENCIES = "view lineage not readable (SNOWFLAKE.ACCOUNT_USAGE.OBJECT_DEPENDENCIES)"
-NO_MOVES = "renamed and swapped tables cannot be told (OBJECT_MODIFIED_BY_DDL of ACCESS_HISTORY not readable)"
-NO_CATALOG = "tables that are gone cannot be told (SNOWFLAKE.ACCOUNT_USAGE.TABLES not readable)"
-GONE = "destination that the catalog no longer has (renamed, dropped, temporary)"
+NO_MOVES = "renamed and swapped tables unknown (OBJECT_MODIFIED_BY_DDL of ACCESS_HISTORY not readable)"
+NO_CATALOG = "dropped tables unknown (SNOWFLAKE.ACCOUNT_USAGE.TABLES not readable)"
+GONE = "destination no longer in the catalog (renamed, dropped or temporary)"
 
 UNSUPPORTED_FEATURE = 2  # 000002: what this edition of Snowflake does not have
 
@@ -176,7 +176,7 @@ def moves(connection: SnowflakeConnection, options: Options) -> list[Move]:
     return found
 
 
-def as_they_are_now(
+def with_current_names(
     found: Iterable[LineageTarget], moved: list[Move], known: Existing, options: Options
 ) -> Iterator[LineageTarget]:
     """The targets as tables are named now. Holds only those that are gone or moved, or read from such a table."""
@@ -211,7 +211,7 @@ def accessed(entries: Iterable[AccessRow], known: Existing, options: Options) ->
         for row in resolve_streams_and_dropped_views(chain([first], group), known, options):
             source = asset_of(row.source_domain, row.source_name, options)
             if source is not None:
-                target_column = None if row.target_column in CUT_MARKS else row.target_column
+                target_column = None if row.target_column in TRUNCATION_MARKS else row.target_column
                 target.add(source, target_column, row.source_column)
         if target.sources:
             yield target
@@ -303,7 +303,7 @@ def edges(connection: SnowflakeConnection, options: Options) -> Iterator[Lineage
     if entries is not None:
         # Views are no target of a statement: only what dynamic tables depend on meets what wrote into them.
         found = merge_into_stream(accessed(entries, known, options), dynamic)
-        yield from as_they_are_now(found, moves(connection, options), known, options)
+        yield from with_current_names(found, moves(connection, options), known, options)
         yield from dependencies(connection, "VIEW", options)
     else:
         views = merge_by_target(dependencies(connection, "VIEW", options))
@@ -313,7 +313,7 @@ def edges(connection: SnowflakeConnection, options: Options) -> Iterator[Lineage
         written = statements(connection, schema, _window(options), options, is_required)
         found = chain(written, dynamic.values(), views.values())
         # The texts themselves contain renames and swaps.
-        yield from as_they_are_now(merge_by_target(found).values(), [], known, options)
+        yield from with_current_names(merge_by_target(found).values(), [], known, options)
 
 
 def collect(connection: SnowflakeConnection, options: Options) -> Iterator[LineageRecord]:
@@ -338,7 +338,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--from-query-text",
         action="store_true",
-        help="read the statements instead of ACCESS_HISTORY (chosen by itself where that cannot be read)",
+        help="parse query text instead of reading ACCESS_HISTORY (automatic if that is not readable)",
     )
     add_schema_argument(parser)
 

@@ -343,7 +343,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--include-shared",
         action="store_true",
-        help="also databases shared with this account, installed applications and Snowflake's sample data",
+        help="include shared databases, installed applications and Snowflake's sample data",
     )
 
 

@@ -29,7 +29,7 @@ from typing import NamedTuple
 
 from connection import connect, explain, rows, timestamp
 from mcpush.collect.collector import Collector, Options, run_collect
-from mcpush.collect.filters import DATABASE_AND_SCHEMA, warn_of_narrow_filters
+from mcpush.collect.filters import DATABASE_AND_SCHEMA, warn_about_narrow_filters
 from mcpush.collect.query_text import NO_DATABASE, NO_TEXT, add_text_limit, limited_text
 from mcpush.records import QueryLogRecord, iso_utc, known
 from query_history import LONGEST_TEXT, REDACTED_TEXT, is_redacted
@@ -149,7 +149,7 @@ class CountRow(NamedTuple):
 
 def collect(connection: SnowflakeConnection, options: Options) -> Iterator[QueryLogRecord]:
     """One record for each query that ended in the window; failed ones with ``error_code`` and ``error_text``."""
-    warn_of_narrow_filters(options.filters, DATABASE_AND_SCHEMA)
+    warn_about_narrow_filters(options.filters, DATABASE_AND_SCHEMA)
     for row in rows(connection, QueryRow, QUERIES_SQL, _window(options)):
         # ADAPT: leave out what nobody should see, by user, warehouse or tag (these scripts' own: push-ingestion …).
         if not options.filters.allows_schema(row.database, row.schema):
@@ -183,7 +183,7 @@ def _window(options: Options) -> tuple[str, str, str]:
 
 def targets(connection: SnowflakeConnection, options: Options) -> Iterator[str]:
     """Hour, database and number of queries, as ``--list`` prints them: one query, counted in Snowflake."""
-    warn_of_narrow_filters(options.filters, DATABASE_AND_SCHEMA)
+    warn_about_narrow_filters(options.filters, DATABASE_AND_SCHEMA)
     wanted = (
         row
         for row in rows(connection, CountRow, COUNTS_SQL, _window(options))

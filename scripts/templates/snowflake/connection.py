@@ -22,7 +22,7 @@ from typing import Any
 import snowflake.connector
 from error_table import WRONG_LOCALLY, read_error
 from mcpush.collect.driver_errors import Scope, explained, has_scope
-from mcpush.collect.rows import R, Rows, fetched, named_rows
+from mcpush.collect.rows import R, Rows, fetch_in_batches, named_rows
 from mcpush.console import log
 from mcpush.errors import ConfigurationError, PushIngestionError
 from mcpush.interrupts import interruptible
@@ -91,7 +91,7 @@ def _open(arguments: dict[str, Any]) -> SnowflakeConnection:
                 session_parameters=SESSION_PARAMETERS,
             )
     except (ValueError, TypeError) as error:  # version 4 lets through what its cryptography library says of a key
-        raise ConfigurationError(f"Snowflake's driver: {error}", WRONG_LOCALLY) from None
+        raise ConfigurationError(f"Snowflake driver: {error}", WRONG_LOCALLY) from None
 
 
 def _timeouts() -> dict[str, Any]:
@@ -143,7 +143,7 @@ def _columns(cursor: SnowflakeCursor) -> list[str]:
 
 def _fetched(cursor: SnowflakeCursor) -> Iterator[Sequence[Any]]:
     try:
-        yield from fetched(cursor, FETCH_ROWS)
+        yield from fetch_in_batches(cursor, FETCH_ROWS)
     finally:
         cursor.close()
 

@@ -7,10 +7,10 @@ from mcpush.errors import ConfigurationError, PushIngestionError, RefusedError, 
 from snowflake.connector.errors import DatabaseError, Error, InterfaceError, InternalError, OperationalError
 
 WRONG_LOCALLY = "Correct the key file, its passphrase or the profile (see README.md)."
-CHECK_ADDRESS = "Check SNOWFLAKE_ACCOUNT; a network policy may refuse this machine's address."
+CHECK_ADDRESS = "Check SNOWFLAKE_ACCOUNT. A network policy may also block this machine's address."
 TRY_AGAIN = "Check the network and status.snowflake.com, then run the same command again."
-MISSING_GRANTS = "Grant what README.md lists to the role, or correct SNOWFLAKE_ROLE."
-ASK = "Run the same command again; if it stays, ask with the number and the query id (QUERY_HISTORY has the statement)."
+MISSING_GRANTS = "Grant the role what README.md lists, or correct SNOWFLAKE_ROLE."
+ASK = "Run the same command again. If it fails again, contact support with the error number and the query id."
 
 VENDORED = "snowflake.connector.vendored."  # version 4 lets through what its copy of requests says of the network
 NETWORK = "network"  # stands for the number of such an error, which has none
@@ -32,35 +32,33 @@ ERRORS = ErrorTable(
         # The session ended (idle, closed by an administrator, token run out): signing in again helps.
         ErrorCase(
             UnavailableError,
-            "The session ended meanwhile: run the same command again.",
+            "The session ended. Run the same command again.",
             codes=(390_111, 390_112, 390_113, 390_114, 390_115),
         ),
-        _sign_in(
-            390_100, "Check user and password; password-only sign-in may be switched off: use a key pair or a token."
-        ),
-        _sign_in(390_102, "The user is disabled or locked: ask an administrator (DESCRIBE USER)."),
+        _sign_in(390_100, "Check user and password. If password-only sign-in is disabled, use a key pair or a token."),
+        _sign_in(390_102, "The user is disabled or locked. Ask an administrator (DESCRIBE USER)."),
         _sign_in(
             390_144,
-            "The key does not belong to the user, or the clock is wrong: compare RSA_PUBLIC_KEY_FP in DESCRIBE USER.",
+            "The key does not match the user, or the clock is wrong. Compare RSA_PUBLIC_KEY_FP in DESCRIBE USER.",
         ),
         _sign_in(390_189, "Grant the role to the user, or correct SNOWFLAKE_ROLE."),
         _sign_in(390_201, "Grant USAGE on the object to the role, or correct the variable."),
-        _sign_in(390_303, "The OAuth token is not valid for this account: get a new one."),
-        _sign_in(390_318, "The OAuth token has expired: get a new one."),
-        _sign_in(390_422, "A network policy refuses this machine's address: ask an administrator."),
+        _sign_in(390_303, "The OAuth token is not valid for this account. Get a new one."),
+        _sign_in(390_318, "The OAuth token has expired. Get a new one."),
+        _sign_in(390_422, "A network policy blocks this machine's address. Ask an administrator."),
         ErrorCase(RefusedError, "Check credentials, role and network policy.", codes=range(390_000, 396_000)),
         ErrorCase(
             ConfigurationError, "Set SNOWFLAKE_WAREHOUSE and grant USAGE on it to the role.", codes=(606,)
         ),  # no active warehouse
-        _cut_short(603, "Snowflake failed within: run the same command again; its support takes the query id."),
-        _cut_short(604, "The statement was cancelled: run the same command again, or ask who cancels statements."),
         _cut_short(
-            608, "The warehouse is suspended: resume it, or let it resume by itself (AUTO_RESUME), and run again."
+            603, "Snowflake had an internal error. Run the same command again, or contact support with the query id."
         ),
+        _cut_short(604, "The statement was canceled. Run the same command again, or ask who cancels statements."),
+        _cut_short(608, "The warehouse is suspended. Resume it or set AUTO_RESUME, then run the same command again."),
         _cut_short(
             630,
-            "The statement took too long: raise STATEMENT_TIMEOUT_IN_SECONDS (in connection.py and of the warehouse), "
-            "use a larger warehouse or a shorter window.",
+            "The statement timed out. Raise STATEMENT_TIMEOUT_IN_SECONDS (in connection.py and of the warehouse), "
+            "or use a larger warehouse or a shorter window.",
         ),
         # "cannot be resumed because resource monitor … has exceeded its quota"
         ErrorCase(

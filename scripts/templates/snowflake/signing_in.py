@@ -53,21 +53,20 @@ def _profile_arguments() -> tuple[str, dict[str, Any]]:
     too_many = _set([*ACCOUNT_VARIABLES, *_credential_variables(), AUTHENTICATOR_VARIABLE])
     if too_many:
         raise ConfigurationError(
-            f"{PROFILE_VARIABLE} names a profile, and {', '.join(too_many)} would say something else",
-            f"Unset {PROFILE_VARIABLE} to use the variables, or the variables to use the profile.",
+            f"{PROFILE_VARIABLE} names a profile, but {', '.join(too_many)} is also set.",
+            f"Unset {PROFILE_VARIABLE} to use the variables, or unset the variables to use the profile.",
         )
     try:
         name = str(CONFIG_MANAGER["default_connection_name"])
         profiles: dict[str, Any] = dict(CONFIG_MANAGER["connections"] or {})  # type: ignore[arg-type]
     except Error as error:
         raise ConfigurationError(
-            f"the driver cannot read its connections.toml: {error}",
-            "It must be TOML, in the folder SNOWFLAKE_HOME names or ~/.snowflake, readable by its owner only.",
+            f"The driver cannot read connections.toml: {error}",
+            "It must be valid TOML in SNOWFLAKE_HOME or ~/.snowflake, readable only by its owner.",
         ) from None
     if name not in profiles:
         raise ConfigurationError(
-            f"there is no profile {name!r} in connections.toml"
-            + (f"; there are {', '.join(sorted(profiles))}" if profiles else ""),
+            f"connections.toml has no profile {name!r}" + (f", only {', '.join(sorted(profiles))}" if profiles else ""),
             f"Set SNOWFLAKE_ACCOUNT, SNOWFLAKE_USER and a credential, or {PROFILE_VARIABLE} (see README.md).",
         )
     _register_secrets(profiles[name])
@@ -90,7 +89,8 @@ def _variable_arguments() -> tuple[str, dict[str, Any]]:
     missing = [name for name in needed if not values.get(name)]
     if missing:
         raise ConfigurationError(
-            f"signing in with {method.name} needs {', '.join(missing)}", "Set what is missing; README.md lists all."
+            f"Not set for sign-in with {method.name}: {', '.join(missing)}",
+            "Set the missing variables (see README.md).",
         )
     if key_file := values.get("SNOWFLAKE_PRIVATE_KEY_FILE"):
         values["SNOWFLAKE_PRIVATE_KEY_FILE"] = _checked_key_file(key_file)
@@ -110,13 +110,13 @@ def _method() -> Method:
         return _named_method(named)
     if _set([*TOKEN, TOKEN_FILE_VARIABLE]) and not _set(["SNOWFLAKE_WORKLOAD_IDENTITY_PROVIDER"]):
         raise ConfigurationError(
-            "a token is set, and it does not tell of which kind it is",
-            f"Set {AUTHENTICATOR_VARIABLE} to OAUTH or to PROGRAMMATIC_ACCESS_TOKEN.",
+            f"{AUTHENTICATOR_VARIABLE} is not set.",
+            f"Set {AUTHENTICATOR_VARIABLE} to the kind of the token: OAUTH or PROGRAMMATIC_ACCESS_TOKEN.",
         )
     possible = [method for method in METHODS if not method.only_when_named and _set(method.required)]
     if not possible:
         raise ConfigurationError(
-            "no credential is set for Snowflake",
+            "No Snowflake credentials are set.",
             "Set SNOWFLAKE_PRIVATE_KEY_FILE, SNOWFLAKE_TOKEN or SNOWFLAKE_PASSWORD, or name a profile with "
             f"{PROFILE_VARIABLE} (see README.md).",
         )
@@ -130,8 +130,8 @@ def _named_method(named: str) -> Method:
         if method.authenticator == named.upper():
             return method
     raise ConfigurationError(
-        f"{AUTHENTICATOR_VARIABLE} is {named!r}, which these scripts do not know",
-        f"Use one of {', '.join(method.authenticator for method in METHODS)}, or a profile, which takes them all.",
+        f"{AUTHENTICATOR_VARIABLE} has an unsupported value: {named!r}",
+        f"Use one of {', '.join(method.authenticator for method in METHODS)}, or a profile, which supports all.",
     )
 
 
@@ -143,20 +143,20 @@ def _check_credentials(method: Method) -> None:
     others = [name for name in _set(_credential_variables()) if name not in own]
     if others:
         raise ConfigurationError(
-            f"{', '.join(others)} cannot be used together with {', '.join(_set(sorted(own))) or method.name}",
-            f"Unset one of them, or set {AUTHENTICATOR_VARIABLE} and only what belongs to it.",
+            f"{', '.join(others)} cannot be combined with {', '.join(_set(sorted(own))) or method.name}.",
+            f"Unset one of them, or set {AUTHENTICATOR_VARIABLE} and only its own variables.",
         )
 
 
 def _token_from_file() -> str:
     if _set([*TOKEN]):
-        raise ConfigurationError(f"SNOWFLAKE_TOKEN and {TOKEN_FILE_VARIABLE} both give a token", "Unset one of them.")
+        raise ConfigurationError(f"SNOWFLAKE_TOKEN and {TOKEN_FILE_VARIABLE} are both set.", "Unset one of them.")
     path = Path(os.environ[TOKEN_FILE_VARIABLE]).expanduser()
     try:
         token = path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(
-            f"cannot read the token in {path}: {error}", f"Correct {TOKEN_FILE_VARIABLE}."
+            f"Cannot read the token in {path}: {error}", f"Correct {TOKEN_FILE_VARIABLE}."
         ) from None
     register_secret(token)
     return token
@@ -169,16 +169,16 @@ def _checked_key_file(path: str) -> str:
         start = Path(path).read_bytes()[:64]
     except OSError as error:
         raise ConfigurationError(
-            f"cannot read the private key in {path}: {error.strerror}", "Correct SNOWFLAKE_PRIVATE_KEY_FILE."
+            f"Cannot read the private key in {path}: {error.strerror}", "Correct SNOWFLAKE_PRIVATE_KEY_FILE."
         ) from None
     if b"PUBLIC KEY" in start:
-        raise ConfigurationError(f"{path} holds the public key", "Sign in with the private one, rsa_key.p8.")
+        raise ConfigurationError(f"{path} is a public key.", "Use the private key, rsa_key.p8.")
     if b"ENCRYPTED" in start and not _set(["SNOWFLAKE_PRIVATE_KEY_PASSPHRASE"]):
-        raise ConfigurationError(f"the private key in {path} is encrypted", "Set SNOWFLAKE_PRIVATE_KEY_PASSPHRASE.")
+        raise ConfigurationError(f"The private key in {path} is encrypted.", "Set SNOWFLAKE_PRIVATE_KEY_PASSPHRASE.")
     return path
 
 
 def _port(text: str) -> int:
     if not text.isdecimal():
-        raise ConfigurationError(f"SNOWFLAKE_PORT is {text!r}, not a number")
+        raise ConfigurationError(f"SNOWFLAKE_PORT is not a number: {text!r}")
     return int(text)

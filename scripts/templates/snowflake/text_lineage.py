@@ -63,9 +63,9 @@ class StatementRow(NamedTuple):
 
 
 NO_DYNAMIC_TABLES = "dynamic tables not readable (SHOW DYNAMIC TABLES)"
-NO_DYNAMIC_TEXT = "text of a dynamic table not visible (MONITOR)"
-OTHER_DYNAMIC_NAME = "text of a dynamic table has another table's name (renamed or cloned)"
-CAPPED_DYNAMIC_TABLES = f"dynamic tables beyond the {SHOW_ROW_CAP} rows that SHOW answers"
+NO_DYNAMIC_TEXT = "dynamic table definition not visible (needs MONITOR)"
+OTHER_DYNAMIC_NAME = "dynamic table definition names another table (renamed or cloned)"
+CAPPED_DYNAMIC_TABLES = f"dynamic tables beyond the {SHOW_ROW_CAP} rows that SHOW returns"
 NO_TEXTS = "query text not readable (SNOWFLAKE.ACCOUNT_USAGE.QUERY_HISTORY)"
 
 

@@ -23,10 +23,10 @@ DAILY_TOTALS = ("TABLE", ANALYTICS, "marts", "daily_totals")
 RETURNS = ("TABLE", DEV, "sales", "returns")
 ARCHIVE = ("TABLE", DEV, "archive", "orders")
 
-GONE = "destination that the catalog no longer has (renamed, dropped, temporary), or hides from this user"
-INCOMPLETE = "query text incomplete: pieces are missing in sys_query_text"
+GONE = "destination not in the catalog (renamed, dropped or temporary), or not visible to this user"
+INCOMPLETE = "query text incomplete: rows are missing in sys_query_text"
 TRUNCATED = "truncated statement"
-NO_FULL_NAME = "name without a schema, which no table or several tables of that database have"
+NO_FULL_NAME = "unqualified name that matches no table, or several tables, in its database"
 
 COPIED = "INSERT INTO sales.customers SELECT order_id FROM returns"  # in a session whose search path is unknown
 
@@ -393,6 +393,6 @@ def test_a_role_without_rights_gets_its_views_and_hears_of_the_rest(templates: T
     collected = templates.collect("lineage", user="monitor")
     assert set(edges(collected.records)) == FROM_VIEWS
     assert set(collected.skipped) == {
-        "database dropped meanwhile or not authorised",
+        "database dropped during the run, or access denied",
         "other users' queries not visible: this user has no SYSLOG ACCESS UNRESTRICTED",
     }

@@ -18,8 +18,8 @@ from tests.warehouses.redshift.truth import Relation
 
 MEGABYTE = 2**20
 NO_EXTERNAL_COLUMNS = "columns of external tables, and lengths in types, not readable (svv_all_columns)"
-REFUSED = "database dropped meanwhile or not authorised"
-NO_MODIFIED_TIME = "freshness not offered: SHOW TABLES of this patch level has no last_modified_time"
+REFUSED = "database dropped during the run, or access denied"
+NO_MODIFIED_TIME = "freshness not available: SHOW TABLES has no last_modified_time at this patch level"
 NO_FRESHNESS = "freshness not readable (SHOW TABLES)"
 NO_VOLUME = "volume not readable (svv_table_info)"
 UNKNOWN_VOLUME = "volume unknown: not in svv_table_info, and only a superuser can tell an empty table from a hidden one"
@@ -214,7 +214,7 @@ def test_datashares_that_cannot_be_named_stop_nothing(templates: Templates, shop
     with broken(templates.server, "svv_datashares"):
         collected = templates.collect("metadata")
     assert len(collected.records) == len(shop.relations)
-    assert collected.skipped == {"names of datashares not readable (svv_datashares)": 1}
+    assert collected.skipped == {"datashare names not readable (svv_datashares)": 1}
     assert [record["tags"] for record in collected.records if record["database"] == SHARED] == [[{"key": "datashare"}]]
 
 

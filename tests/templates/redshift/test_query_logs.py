@@ -13,8 +13,8 @@ from tests.templates.redshift.conftest import Templates
 from tests.warehouses.redshift.shop import DEV, LOADER, SYSTEM_USER_ID, Shop
 from tests.warehouses.redshift.truth import CHUNK, Query
 
-NO_USER = "user unknown: the name is neither in sys_query_history nor in svv_user_info"
-INCOMPLETE = "query text incomplete: pieces are missing in sys_query_text"
+NO_USER = "user unknown: not in sys_query_history or svv_user_info"
+INCOMPLETE = "query text incomplete: rows are missing in sys_query_text"
 OWN_ONLY = "other users' queries not visible: this user has no SYSLOG ACCESS UNRESTRICTED"
 
 
@@ -107,8 +107,8 @@ def test_unrestricted_access_to_the_log_shows_all_users(templates: Templates, sh
 
 def test_a_long_text_is_cut_only_on_request_and_counted(templates: Templates) -> None:
     collected = templates.collect("query_logs", "--max-query-text", "30")
-    cut = [record for record in collected.records if record["query_text"].endswith("/* cut at 30 characters */")]
-    assert len(cut) == collected.skipped["query text cut at 30 characters"] > 3
+    cut = [record for record in collected.records if record["query_text"].endswith("/* truncated at 30 characters */")]
+    assert len(cut) == collected.skipped["query text truncated at 30 characters"] > 3
     assert all(len(record["query_text"].split("\n/* cut")[0]) == 30 for record in cut)
 
 
@@ -185,8 +185,8 @@ def test_filters_narrower_than_a_database_are_warned_of(templates: Templates) ->
     whole = templates.run("collect", "query_logs", "--exclude", "dev.*", "--include", "*").check()
     assert "warning" not in whole.stderr
     narrow = templates.run("collect", "query_logs", "--include", "dev.sales.*", "--exclude", "dev.hr.*").check()
-    assert "--include dev.sales.* chooses whole databases" in narrow.stderr
-    assert "--exclude dev.hr.* excludes no query" in narrow.stderr
+    assert "--include dev.sales.* selects whole databases" in narrow.stderr
+    assert "--exclude dev.hr.* excludes no queries" in narrow.stderr
     assert narrow.summary["records"] > 0
 
 

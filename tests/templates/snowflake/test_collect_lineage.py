@@ -17,10 +17,10 @@ Edge = tuple[Name, Name]
 ColumnEdge = tuple[Name, str, Name, str]
 
 OVERLAP = timedelta(hours=6)
-CUT = "names cut by Snowflake: record too large"
-FALLBACK = "ACCESS_HISTORY not readable: lineage read from query text, less certain"
-EMPTY = "ACCESS_HISTORY without a row: lineage read from query text, less certain"
-NO_ASSET = "source or target that is neither table, view, stage nor path"
+CUT = "names truncated by Snowflake: record too large"
+FALLBACK = "ACCESS_HISTORY not readable: lineage parsed from query text, with lower certainty"
+EMPTY = "ACCESS_HISTORY is empty: lineage parsed from query text, with lower certainty"
+NO_ASSET = "source or target is not a table, view, stage or path"
 
 
 def name_of(reference: Record) -> Name:
@@ -289,8 +289,8 @@ def test_the_text_of_a_dynamic_table_tells_tables_and_columns(templates: Templat
         (("E", "R", "U"), "B", ("D", "S", "DYN"), "B"),
     }
     assert collected.skipped == {
-        "text of a dynamic table not visible (MONITOR)": 1,
-        "text of a dynamic table has another table's name (renamed or cloned)": 1,
+        "dynamic table definition not visible (needs MONITOR)": 1,
+        "dynamic table definition names another table (renamed or cloned)": 1,
     }
 
 
@@ -335,7 +335,7 @@ def test_a_statement_still_running_at_the_last_windows_end_is_found_later(templa
     assert edges(templates.collect("lineage", "--state", str(state))) == {(("D", "S", "A"), ("D", "S", "B"))}
 
 
-GONE = "destination that the catalog no longer has (renamed, dropped, temporary)"
+GONE = "destination no longer in the catalog (renamed, dropped or temporary)"
 
 
 @pytest.mark.parametrize("columns", [True, False])
@@ -439,7 +439,7 @@ def test_where_the_catalog_cannot_be_read_everything_stays_and_it_is_said(templa
     templates.server.deny("SNOWFLAKE.ACCOUNT_USAGE.TABLES")
     collected = templates.collect("lineage")
     assert edges(collected) == {(("D", "S", "V"), ("D", "S", "STEP"))}
-    assert collected.skipped == {"tables that are gone cannot be told (SNOWFLAKE.ACCOUNT_USAGE.TABLES not readable)": 1}
+    assert collected.skipped == {"dropped tables unknown (SNOWFLAKE.ACCOUNT_USAGE.TABLES not readable)": 1}
 
 
 @pytest.mark.parametrize("options", [(), ("--from-query-text",)])

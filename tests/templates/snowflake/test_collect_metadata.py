@@ -135,8 +135,8 @@ def test_a_view_whose_text_is_hidden_is_counted(templates: Templates) -> None:
     add_database(templates, "D", [("S", "V", "VIEW")])
     collected = templates.collect("metadata")
     assert [name_of(record) for record in collected.records] == [("D", "S", "V")]
-    assert collected.skipped == {"columns not visible": 1, "view text not visible": 1}
-    assert collected.trailer["skipped_examples"]["view text not visible"] == "D.S.V"
+    assert collected.skipped == {"columns not visible": 1, "view definition not visible": 1}
+    assert collected.trailer["skipped_examples"]["view definition not visible"] == "D.S.V"
 
 
 def test_a_database_dropped_meanwhile_is_counted_and_the_rest_goes_on(shop_templates: Templates, shop: Shop) -> None:
@@ -145,8 +145,8 @@ def test_a_database_dropped_meanwhile_is_counted_and_the_rest_goes_on(shop_templ
     )
     collected = shop_templates.collect("metadata")
     assert by_name(collected).keys() == {r.name for r in shop.own() if r.name[0] != "RAW"}
-    assert collected.skipped == {SHARED: 2, "database dropped meanwhile or not authorised": 1}
-    assert collected.trailer["skipped_examples"]["database dropped meanwhile or not authorised"].startswith("RAW")
+    assert collected.skipped == {SHARED: 2, "database dropped during the run, or access denied": 1}
+    assert collected.trailer["skipped_examples"]["database dropped during the run, or access denied"].startswith("RAW")
 
 
 def test_a_database_too_large_for_one_answer_is_read_schema_by_schema(templates: Templates) -> None:
@@ -224,7 +224,7 @@ def test_a_name_in_an_error_does_not_tell_what_kind_of_error_it_is(templates: Te
     templates.server.break_with(fault)
     collected = templates.collect("metadata")
     assert list(by_name(collected)) == [("D", "A", "T")]
-    assert collected.skipped["database dropped meanwhile or not authorised"] == 1
+    assert collected.skipped["database dropped during the run, or access denied"] == 1
 
 
 @pytest.mark.parametrize("code", ["002003", "003030"])
@@ -241,7 +241,7 @@ def test_a_share_that_was_taken_back_is_counted_and_the_rest_goes_on(shop_templa
     shop_templates.server.break_with(fault)
     collected = shop_templates.collect("metadata", "--include-shared")
     assert by_name(collected).keys() == {name for name in shop.relations if name[0] != "PARTNER_SHARE"}
-    assert collected.skipped["database dropped meanwhile or not authorised"] == 1
+    assert collected.skipped["database dropped during the run, or access denied"] == 1
 
 
 def test_more_databases_than_show_answers_are_all_found(templates: Templates) -> None:

@@ -22,7 +22,7 @@ from tests.warehouses.snowflake.shop_model import LoggedQuery, Shop
 LIMIT = 100_000
 MEGABYTES = 2**20
 NO_TEXT = "query without text"
-CUT = f"query text cut at {LIMIT} characters"
+CUT = f"query text truncated at {LIMIT} characters"
 
 
 def iso(moment: datetime) -> str:
@@ -35,7 +35,7 @@ def ended(shop: Shop, since: datetime, until: datetime) -> list[LoggedQuery]:
 
 def expected(query: LoggedQuery) -> Record:
     assert query.end is not None
-    text = query.text if len(query.text) < LIMIT else f"{query.text[:LIMIT]}\n/* cut at {LIMIT} characters */"
+    text = query.text if len(query.text) < LIMIT else f"{query.text[:LIMIT]}\n/* truncated at {LIMIT} characters */"
     record = {
         "query_id": query.query_id,
         "start_time": iso(query.start),
@@ -95,11 +95,11 @@ def test_what_is_cut_or_missing_is_counted(shop_templates: Templates, shop: Shop
 def test_a_shorter_limit_cuts_more(shop_templates: Templates) -> None:
     collected = shop_templates.collect("query_logs", "--max-query-text", "20")
     texts = [record["query_text"] for record in collected.records]
-    cut = [text for text in texts if text.endswith("\n/* cut at 20 characters */")]
+    cut = [text for text in texts if text.endswith("\n/* truncated at 20 characters */")]
     assert cut
     assert all(len(text.partition("\n/* cut")[0]) == 20 for text in cut)
     assert all(len(text) <= 20 for text in texts if text not in cut)
-    assert collected.skipped["query text cut at 20 characters"] == len(cut)
+    assert collected.skipped["query text truncated at 20 characters"] == len(cut)
 
 
 def test_two_runs_with_a_state_neither_miss_nor_repeat(shop_templates: Templates, shop: Shop) -> None:
@@ -126,8 +126,8 @@ def test_filters_that_name_tables_are_warned_of(templates: Templates) -> None:
     whole = templates.run("query_logs", "--include", "*", "--include", "RAW.*.*", "--exclude", "RAW.HR.*").check()
     assert "warning" not in whole.stderr
     narrow = templates.run("query_logs", "--list", "--include", "RAW.CRM.O*", "--exclude", "RAW.HR.SALARIES").check()
-    assert "--include RAW.CRM.O* chooses no query" in narrow.stderr
-    assert "--exclude RAW.HR.SALARIES excludes no query" in narrow.stderr
+    assert "--include RAW.CRM.O* matches no queries" in narrow.stderr
+    assert "--exclude RAW.HR.SALARIES excludes no queries" in narrow.stderr
 
 
 def test_filters_take_the_sessions_database_and_schema(shop_templates: Templates, shop: Shop) -> None:

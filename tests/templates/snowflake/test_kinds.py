@@ -10,7 +10,7 @@ from tests.templates.snowflake.facts import add_database
 
 SHARED = "shared database (use --include-shared)"
 NO_SHOW = "details not readable (SHOW)"
-NO_VIEW_TEXT = "view text not visible"
+NO_VIEW_TEXT = "view definition not visible"
 NO_COLUMNS = "columns not visible"
 
 # TABLE_TYPE, the flag that is YES, domain of tags.

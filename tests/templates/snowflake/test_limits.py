@@ -16,14 +16,14 @@ OVERLAP = timedelta(hours=6)
 TICK = timedelta(microseconds=1)
 
 NO_SHOW = "details not readable (SHOW)"
-CAPPED_SHOW = "details beyond the 10000 rows that SHOW answers"
+CAPPED_SHOW = "details beyond the 10000 rows that SHOW returns"
 NO_COLUMNS = "columns not visible"
-NO_VIEW_TEXT = "view text not visible"
+NO_VIEW_TEXT = "view definition not visible"
 NO_DYNAMIC_TABLES = "dynamic tables not readable (SHOW DYNAMIC TABLES)"
-NO_DYNAMIC_TEXT = "text of a dynamic table not visible (MONITOR)"
-EMPTY_ACCESS_HISTORY = "ACCESS_HISTORY without a row: lineage read from query text, less certain"
-GONE = "destination that the catalog no longer has (renamed, dropped, temporary)"
-CAPPED_DYNAMIC_TABLES = "dynamic tables beyond the 10000 rows that SHOW answers"
+NO_DYNAMIC_TEXT = "dynamic table definition not visible (needs MONITOR)"
+EMPTY_ACCESS_HISTORY = "ACCESS_HISTORY is empty: lineage parsed from query text, with lower certainty"
+GONE = "destination no longer in the catalog (renamed, dropped or temporary)"
+CAPPED_DYNAMIC_TABLES = "dynamic tables beyond the 10000 rows that SHOW returns"
 
 
 def iso(moment: datetime) -> str:
@@ -110,13 +110,13 @@ def test_a_text_is_cut_and_counted_from_the_length_on_that_snowflake_keeps(
     for length, text in texts.items():
         add_query(templates, f"q{length}", text, window[0])
     collected = templates.collect("query_logs", *span(window))
-    cut = "é" * LONGEST_TEXT + f"\n/* cut at {LONGEST_TEXT} characters */"
+    cut = "é" * LONGEST_TEXT + f"\n/* truncated at {LONGEST_TEXT} characters */"
     assert {record["query_id"]: record["query_text"] for record in collected.records} == {
         f"q{LONGEST_TEXT - 1}": texts[LONGEST_TEXT - 1],
         f"q{LONGEST_TEXT}": cut,  # as long as Snowflake keeps: the rest may be missing
         f"q{LONGEST_TEXT + 1}": cut,
     }
-    assert collected.skipped == {f"query text cut at {LONGEST_TEXT} characters": 2}
+    assert collected.skipped == {f"query text truncated at {LONGEST_TEXT} characters": 2}
 
 
 def test_a_text_of_exactly_the_length_that_was_asked_for_is_whole(
@@ -128,9 +128,9 @@ def test_a_text_of_exactly_the_length_that_was_asked_for_is_whole(
     assert {record["query_id"]: record["query_text"] for record in collected.records} == {
         "q19": "x" * 19,
         "q20": "x" * 20,
-        "q21": "x" * 20 + "\n/* cut at 20 characters */",
+        "q21": "x" * 20 + "\n/* truncated at 20 characters */",
     }
-    assert collected.skipped == {"query text cut at 20 characters": 1}
+    assert collected.skipped == {"query text truncated at 20 characters": 1}
 
 
 def test_lineage_is_not_read_from_a_text_that_may_be_cut(

@@ -11,8 +11,8 @@ from tests.templates.snowflake.conftest import Templates
 from tests.templates.snowflake.facts import add_access, add_change, add_dependency, add_statement, asset, exist, table
 from tests.warehouses.snowflake.faults import Fault
 
-NO_ACCESS_HISTORY = "ACCESS_HISTORY not readable: lineage read from query text, less certain"
-NO_MOVES = "renamed and swapped tables cannot be told (OBJECT_MODIFIED_BY_DDL of ACCESS_HISTORY not readable)"
+NO_ACCESS_HISTORY = "ACCESS_HISTORY not readable: lineage parsed from query text, with lower certainty"
+NO_MOVES = "renamed and swapped tables unknown (OBJECT_MODIFIED_BY_DDL of ACCESS_HISTORY not readable)"
 
 
 def record(target: Record, *sources: Record, origin: str, certainty: str = "exact") -> Record:

@@ -18,7 +18,7 @@ from tests.templates.snowflake.facts import (
     table,
 )
 
-GONE = "destination that the catalog no longer has (renamed, dropped, temporary)"
+GONE = "destination no longer in the catalog (renamed, dropped or temporary)"
 STEPS = 7
 
 

@@ -21,7 +21,7 @@ from typing import NamedTuple
 from connection import Warehouse, bound, connect, explain, is_too_much, moment
 from mcpush.collect.checkpoint import Slicing, in_slices
 from mcpush.collect.collector import Collector, Options, run_collect
-from mcpush.collect.filters import DATABASE_AND_SCHEMA, warn_of_narrow_filters
+from mcpush.collect.filters import DATABASE_AND_SCHEMA, warn_about_narrow_filters
 from mcpush.collect.query_text import NO_DATABASE, NO_TEXT, add_text_limit, limited_text
 from mcpush.records import QueryLogRecord, TimeRange, known
 
@@ -85,7 +85,7 @@ class CountRow(NamedTuple):
 
 def collect(warehouse: Warehouse, options: Options) -> Iterator[QueryLogRecord]:
     """One record for each query that ended in the window, also for those that failed."""
-    warn_of_narrow_filters(options.filters, DATABASE_AND_SCHEMA)
+    warn_about_narrow_filters(options.filters, DATABASE_AND_SCHEMA)
 
     def ended_in(part: TimeRange) -> Iterator[HistoryRow]:
         return iter(warehouse.rows(HistoryRow, HISTORY_SQL, since=bound(part.start), until=bound(part.end)))
@@ -111,7 +111,7 @@ def collect(warehouse: Warehouse, options: Options) -> Iterator[QueryLogRecord]:
 
 def targets(warehouse: Warehouse, options: Options) -> Iterator[str]:
     """Database and number of queries, as ``--list`` prints them."""
-    warn_of_narrow_filters(options.filters, DATABASE_AND_SCHEMA)
+    warn_about_narrow_filters(options.filters, DATABASE_AND_SCHEMA)
     counts: dict[str, int] = {}
     for row in warehouse.rows(CountRow, COUNTS_SQL, since=bound(options.since), until=bound(options.until)):
         if options.filters.allows_schema(row.database, row.schema):

@@ -119,7 +119,7 @@ def moment(text: str) -> datetime:
 SERVER = ErrorTable(
     "Tiny",
     cases=(
-        ErrorCase(RefusedError, "Grant what README.md lists to this user.", codes=("DENIED",), scope=Scope.OBJECT),
+        ErrorCase(RefusedError, "Grant this user what README.md lists.", codes=("DENIED",), scope=Scope.OBJECT),
         ErrorCase(
             UnavailableError,
             "Run it again when the warehouse is less busy.",

@@ -17,7 +17,7 @@ def assembled(pieces: list[str]) -> str:
     return unescaped("".join(whole).rstrip(" "))
 
 
-def may_be_cut(text: str) -> bool:
+def may_be_truncated(text: str) -> bool:
     """Whether the history's own text may be longer than what it keeps: a letter of several bytes may fill its end."""
     text = text.rstrip(" ")
     return len(text) >= PIECE or (not text.isascii() and len(text.encode("utf-8", errors="replace")) >= PIECE - 3)

@@ -48,7 +48,7 @@ def modules() -> Iterator[Modules]:
     try:
         names = (
             "query_history",
-            "query_pieces",
+            "query_text_segments",
             "collect_metadata",
             "freshness",
             "connection",
@@ -101,13 +101,15 @@ def test_blanks_that_a_piece_lost_on_its_way_are_given_back(modules: Modules) ->
 
 
 @pytest.mark.parametrize(
-    ("text", "may_be_cut"),
+    ("text", "may_be_truncated"),
     [("x" * 3999, False), ("x" * 3999 + " ", False), ("x" * 4000, True), ("é" * 1998, False), ("é" * 1999, True)],
     ids=["short", "filled-up", "full", "letters-of-two-bytes", "full-of-letters-of-two-bytes"],
 )
-def test_a_text_of_the_history_alone_may_be_cut_where_it_is_full(modules: Modules, text: str, may_be_cut: bool) -> None:
+def test_a_text_of_the_history_alone_may_be_cut_where_it_is_full(
+    modules: Modules, text: str, may_be_truncated: bool
+) -> None:
     row = modules.history.HistoryRow(*[None] * len(modules.history.HistoryRow._fields))
-    assert modules.history._is_whole([row._replace(text=text)]) is not may_be_cut
+    assert modules.history._is_whole([row._replace(text=text)]) is not may_be_truncated
 
 
 @pytest.mark.parametrize(
