@@ -27,6 +27,7 @@ from mcpush.version import RELEASE
 
 MINIMUM_FREE_MEMORY = 256 * 2**20  # bytes: a driver, pycarlo and the largest batch fit with room to spare
 AMPLE_FREE_MEMORY = 2 * 2**30  # bytes: lineage from a long window with many statements fits
+UNEXPECTED_REMEDY = "Run the same command again. If it fails again, report the error with the traceback on stderr."
 
 
 # --- arguments -----------------------------------------------------------------------------------------
@@ -177,7 +178,8 @@ def _status(code: int, summary: Summary) -> str:
 def _report(error: Exception, known: PushIngestionError | None, summary: Summary) -> int:
     if known is None:
         log.error("%s", "".join(traceback.format_exception(error)))
-        summary.error = ErrorSummary(f"{type(error).__name__}: {error}", remedy="")
+        log.error("  what to do: %s", UNEXPECTED_REMEDY)
+        summary.error = ErrorSummary(f"{type(error).__name__}: {error}", UNEXPECTED_REMEDY)
         return UNEXPECTED
     log.error("error: %s", known)
     if known.remedy:

@@ -187,21 +187,21 @@ def test_a_dry_run_prints_the_same_and_writes_nothing(bundle: Path, tmp_path: Pa
 )
 def test_a_warehouse_is_suggested(given: str, meant: str, bundle: Path, target: Path) -> None:
     run = new_push(bundle, given, target)
-    run.refused(f"There is no template for {given!r}; did you mean {meant}?", ", ".join(WAREHOUSES))
+    run.refused(f"There is no template for {given!r}. Did you mean {meant}?", ", ".join(WAREHOUSES))
     assert not target.exists()
 
 
 @pytest.mark.parametrize("given", ["zzzz", "_shared", "..", "", "."])
 def test_nothing_is_suggested_for_what_is_like_no_warehouse(given: str, bundle: Path, target: Path) -> None:
-    run = new_push(bundle, given, target).refused("there is no template for", ", ".join(WAREHOUSES))
-    assert "did you mean" not in run.stderr
+    run = new_push(bundle, given, target).refused("There is no template for", ", ".join(WAREHOUSES))
+    assert "Did you mean" not in run.stderr
 
 
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ("metadta", "no flow 'metadta'; did you mean metadata?"),
-        ("metadata,query_log", "no flow 'query_log'; did you mean query_logs?"),
+        ("metadta", "no flow 'metadta'. Did you mean metadata?"),
+        ("metadata,query_log", "no flow 'query_log'. Did you mean query_logs?"),
         ("metadata,zzzz", "no flow 'zzzz'"),
         ("metadata,", "no flow ''"),
     ],
@@ -394,7 +394,7 @@ def test_a_terminal_of_one_alphabet(warehouse: str, bundle: Path, tmp_path: Path
         assert without_record(target) == offered(bundle, "snowflake")
         new_push(bundle, "--upgrade", target, env=ascii_only).check(0)
     else:
-        run.refused("there is no template for")
+        run.refused("There is no template for")
 
 
 def test_a_read_only_bundle_makes_a_writable_folder(tmp_path: Path, target: Path) -> None:
@@ -485,7 +485,7 @@ def test_a_second_run_for_the_same_folder_is_refused(bundle: Path, target: Path)
     stopping = signalled(10, signal.SIGSTOP, target.parent)
     with started_new_push(bundle, "redshift", target, before=stopping) as first:
         wait_until_stopped(first)
-        new_push(bundle, "redshift", target).refused("another run is using")
+        new_push(bundle, "redshift", target).refused("Another run is using")
         first.send_signal(signal.SIGCONT)
         ended(first).check(0)
     assert without_record(target) == offered(bundle, "redshift")

@@ -508,7 +508,7 @@ def test_copied_by_hand_what_differs_counts_as_edited(newer: Path, template: Pat
 
 
 def test_copied_by_hand_a_library_that_differs_counts_as_edited(newer: Path, by_hand: Path) -> None:
-    refused(newer, by_hand, "the library differs from this bundle's", str(by_hand / "mcpush/version.py"))
+    refused(newer, by_hand, "The library differs from this bundle's", str(by_hand / "mcpush/version.py"))
 
 
 def test_a_single_copy_gets_the_library(bundle: Path, by_hand: Path) -> None:
@@ -734,7 +734,7 @@ def test_widening_keeps_a_script_of_ones_own(newer: Path, folder: Path) -> None:
 
 def test_a_flow_of_no_template_is_refused(newer: Path, folder: Path) -> None:
     untouched = snapshot(folder)
-    new_push(newer, "--upgrade", folder, "--flows", "metadta").refused("did you mean metadata?")
+    new_push(newer, "--upgrade", folder, "--flows", "metadta").refused("Did you mean metadata?")
     assert snapshot(folder) == untouched
 
 
@@ -836,7 +836,7 @@ def test_of_two_upgrades_at_once_the_second_is_refused(newer: Path, template: Pa
         wait_until_stopped(first)
         untouched = files_of(folder)
         assert STAGING in left_over(folder)
-        new_push(newer, "--upgrade", folder).refused("another run is using")
+        new_push(newer, "--upgrade", folder).refused("Another run is using")
         assert files_of(folder) == untouched
         first.send_signal(signal.SIGCONT)
         ended(first).check(0)

@@ -509,8 +509,8 @@ def test_a_document_the_schema_does_not_allow_is_refused(shop: Shop, document: s
         ("{ getUser { groups: ssoGroups } }", "User.ssoGroups is not supported by the sandbox"),
         ('{ getTables(search: "x") { edges { cursor } } }', "the argument search is not supported by the sandbox"),
         ('{ getTables(dwId: "x") { edges { cursor } } }', "dwId: 'x' is not a UUID"),
-        ('{ getTable(mcon: "x") { mcon } }', "is not MCON"),
-        ("{ getTable { mcon } }", "is needed"),
+        ('{ getTable(mcon: "x") { mcon } }', "is not an MCON"),
+        ("{ getTable { mcon } }", "is required"),
         ("{ getAlerts { edges { cursor } } }", "Query.getAlerts is not supported by the sandbox"),
         ('mutation { deletePushIngestedTables(mcons: ["x"]) { success } }', "is not supported by the sandbox"),
     ],
@@ -527,7 +527,7 @@ def test_what_was_never_pushed_is_null_or_an_error(shop: Shop) -> None:
     assert shop.ask(TABLE, resource=resource, table="SHOP:mart.report") is None
     assert shop.ask(TABLE, resource=resource, table="shop:raw.orders") is None
     assert shop.ask("query($i: UUID) { getWarehouse(uuid: $i) { name } }", i=str(uuid.uuid4())) is None
-    with pytest.raises(GraphQLRefusedError, match="nothing pushed has named"):
+    with pytest.raises(GraphQLRefusedError, match="does not exist: no push has named it"):
         shop.ask(GRAPH, mcon=shop.mcon("SHOP:raw.never"), direction="upstream")
     with pytest.raises(GraphQLRefusedError, match="direction"):
         shop.ask(GRAPH, mcon=shop.mcon("SHOP:raw.orders"), direction="sideways")

@@ -138,7 +138,7 @@ def test_a_full_disk_is_503_and_keeps_nothing(tmp_path: Path) -> None:
         wide = metadata(sandbox, *(f"table_{number}_{os.urandom(50).hex()}" for number in range(5000)))
         answer = post(sandbox, "metadata", wide)
         assert answer.status_code == 503
-        assert "cannot write" in answer.json()["error"]
+        assert "cannot store" in answer.json()["error"]
         assert tables_of(sandbox, first) == ["first"]
         assert len(sandbox.pushes()) == 1
         resource.prlimit(sandbox.pid, resource.RLIMIT_FSIZE, (most, most))
@@ -278,7 +278,7 @@ def test_an_answer_without_end_is_refused(tmp_path: Path) -> None:
         columns = "fields(first: 1000) { edges { cursor node { name } } }"
         columns = " ".join(f"a{place}: {columns}" for place in range(200))
         document = "{ getTables { edges { node { versions(first: 1) { edges { node { " + columns + " } } } } } } }"
-        with pytest.raises(GraphQLRefusedError, match="ask for less"):
+        with pytest.raises(GraphQLRefusedError, match="request less at once"):
             sandbox.graphql(document)
         assert sandbox.graphql("{ getUser { email } }")
 

@@ -194,7 +194,9 @@ def list_targets(collector: Collector, options: Options) -> int:
             _print(target)
             count += 1
     _print("", end="")
-    log.info("%s would be collected%s", count, _skipped_text(options.skipped))
+    if not count:
+        _report_unmatched_include(options)
+    log.info("%d lines listed%s", count, _skipped_text(options.skipped))
     return DONE
 
 
@@ -241,12 +243,18 @@ def collect_into(manifest: Path, collector: Collector, options: Options, summary
             writer.write(record.to_json())
             progress.advance()
         stop_if_asked()  # a collector may have ended early because of it
-        if options.filters.include and not writer.records:
-            options.skip(NOTHING_INCLUDED, f"{' '.join(options.filters.include)} (a whole database is 'SHOP.*')")
+        if not writer.records:
+            _report_unmatched_include(options)
         writer.finish(options.skipped, options.skipped_examples)
     collected.records = writer.records
     log.info("collected %s records into %s%s", writer.records, manifest, _skipped_text(options.skipped))
     return header
+
+
+def _report_unmatched_include(options: Options) -> None:
+    """Count an ``--include`` after which nothing was left."""
+    if options.filters.include:
+        options.skip(NOTHING_INCLUDED, f"{' '.join(options.filters.include)} (a whole database is 'SHOP.*')")
 
 
 def _skipped_text(skipped: dict[str, int]) -> str:

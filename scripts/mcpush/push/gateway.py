@@ -148,7 +148,7 @@ def _explain_http(error: IngestionError) -> Exception:
     cause = error.__cause__
     response = cause.response if isinstance(cause, requests.HTTPError) else None
     if response is None:
-        return UnavailableError(str(error), "")
+        return UnavailableError(str(error), "Run the same command again.")
     status, detail = response.status_code, response.text[:LONGEST_DETAIL]
     if status in RETRIABLE_STATUS or status >= 500:
         return RetriableError(f"HTTP {status}: {detail}", _retry_after(response.headers.get("Retry-After")))
@@ -218,7 +218,7 @@ def _explain_refusal(status: int, detail: str) -> PushIngestionError:
             f"There is no ingestion API at this address ({status}).",
             "Check MCD_API_ENDPOINT; unset it for production.",
         )
-    return UnavailableError(f"Unexpected response from Monte Carlo ({status}): {detail}", "")
+    return UnavailableError(f"Unexpected response from Monte Carlo ({status}): {detail}", ANOTHER_ANSWERS)
 
 
 def _retry_after(value: str | None) -> float | None:

@@ -95,11 +95,11 @@ def test_collect_and_push_sends_nothing_of_what_was_cut_off(templates: Templates
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"REDSHIFT_USER": "", "REDSHIFT_PASSWORD": ""}, "no credential is set"),
+        ({"REDSHIFT_USER": "", "REDSHIFT_PASSWORD": ""}, "No Redshift credentials are set"),
         ({"REDSHIFT_USER": ""}, "REDSHIFT_USER"),
         ({"REDSHIFT_HOST": ""}, "REDSHIFT_HOST"),
-        ({"REDSHIFT_SECRET_ARN": "arn:aws:secretsmanager:eu-west-1:1:secret:x"}, "several ways to sign in"),
-        ({"REDSHIFT_IAM": "true"}, "several ways to sign in"),
+        ({"REDSHIFT_SECRET_ARN": "arn:aws:secretsmanager:eu-west-1:1:secret:x"}, "Several sign-in methods"),
+        ({"REDSHIFT_IAM": "true"}, "Several sign-in methods"),
         ({"REDSHIFT_PORT": "many"}, "REDSHIFT_PORT"),
         ({"REDSHIFT_SSL": "perhaps"}, "REDSHIFT_SSL"),
         ({"REDSHIFT_STATEMENT_TIMEOUT": "-1"}, "REDSHIFT_STATEMENT_TIMEOUT"),
@@ -115,8 +115,8 @@ def test_variables_that_cannot_be_meant_are_named(templates: Templates, changes:
 
 def test_a_variable_that_nothing_reads_is_named(templates: Templates) -> None:
     run = templates.run("collect", "metadata", "--include", "analytics.*", REDSHIFT_SSL_MODE="verify-ca").check()
-    assert "REDSHIFT_SSL_MODE is no option" in run.stderr
-    assert run.stderr.count("is no option") == 1
+    assert "REDSHIFT_SSL_MODE is not an option" in run.stderr
+    assert run.stderr.count("is not an option") == 1
 
 
 def test_the_session_names_itself_and_limits_its_statements(templates: Templates) -> None:

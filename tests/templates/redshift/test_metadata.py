@@ -206,7 +206,7 @@ def test_a_run_that_could_read_nothing_is_no_success(templates: Templates) -> No
         run = templates.run("collect", "metadata", "--include", "dev.*").check(4)
     assert "External Catalog Error" in run.stderr
     run = templates.run("collect", "metadata", "--include", "finance.*", user="monitor").check(3)
-    assert "no database that is wanted can be entered" in run.stderr
+    assert "Cannot connect to any of the selected databases" in run.stderr
     assert templates.leftovers() == []
 
 

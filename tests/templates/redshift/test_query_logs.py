@@ -109,7 +109,7 @@ def test_a_long_text_is_cut_only_on_request_and_counted(templates: Templates) ->
     collected = templates.collect("query_logs", "--max-query-text", "30")
     cut = [record for record in collected.records if record["query_text"].endswith("/* truncated at 30 characters */")]
     assert len(cut) == collected.skipped["query text truncated at 30 characters"] > 3
-    assert all(len(record["query_text"].split("\n/* cut")[0]) == 30 for record in cut)
+    assert all(len(record["query_text"].split("\n/* truncated")[0]) == 30 for record in cut)
 
 
 def test_a_text_that_only_the_history_has_may_be_cut_off(templates: Templates, shop: Shop) -> None:

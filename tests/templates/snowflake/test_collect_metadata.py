@@ -231,7 +231,7 @@ def test_a_name_in_an_error_does_not_tell_what_kind_of_error_it_is(templates: Te
 def test_databases_none_of_which_can_be_read_are_a_refusal(shop_templates: Templates, code: str) -> None:
     shop_templates.server.break_with(Fault("error", contains="INFORMATION_SCHEMA.TABLES", code=code, message="gone"))
     run = shop_templates.run("metadata").check(3)
-    assert "none of " in run.summary["error"]["message"]
+    assert "Cannot read any of " in run.summary["error"]["message"]
     assert "README.md" in run.summary["error"]["remedy"]
     assert shop_templates.leftovers() == []
 

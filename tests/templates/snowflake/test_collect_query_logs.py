@@ -97,7 +97,7 @@ def test_a_shorter_limit_cuts_more(shop_templates: Templates) -> None:
     texts = [record["query_text"] for record in collected.records]
     cut = [text for text in texts if text.endswith("\n/* truncated at 20 characters */")]
     assert cut
-    assert all(len(text.partition("\n/* cut")[0]) == 20 for text in cut)
+    assert all(len(text.partition("\n/* truncated")[0]) == 20 for text in cut)
     assert all(len(text) <= 20 for text in texts if text not in cut)
     assert collected.skipped["query text truncated at 20 characters"] == len(cut)
 

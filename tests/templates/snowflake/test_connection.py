@@ -318,7 +318,7 @@ def test_a_session_without_warehouse_is_told_which_variable_to_set(templates: Te
     ("code", "exit_code", "remedy"),
     [
         ("000630", 4, "STATEMENT_TIMEOUT_IN_SECONDS"),
-        ("000604", 4, "run the same command again"),
+        ("000604", 4, "Run the same command again"),
         ("000603", 4, "query id"),
         ("000608", 4, "AUTO_RESUME"),
         ("090073", 3, "resource monitor"),

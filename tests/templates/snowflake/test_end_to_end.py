@@ -99,7 +99,7 @@ def test_an_hourly_job_that_fails_in_between_neither_misses_nor_repeats(
     assert state.read_bytes() == before, "the state moved past what was not accepted"
     quiet_sandbox.clear_faults()
     third = hour(3).check()
-    assert "pushing the rest of it first" in third.stderr
+    assert "pushing the rest first" in third.stderr
     assert third.summary["resumed"]["records_accepted_before"] == broken.summary["records_accepted"]
     for number in (4, 5, 6):
         hour(number).check()
@@ -167,7 +167,7 @@ def test_with_a_state_an_unpushed_manifest_is_not_overwritten(templates: Templat
     templates.run("query_logs", "--state", state).check()
     before = templates.manifest("query_logs").read_bytes()
     refused = templates.run("query_logs", "--state", state).check(2)
-    assert "not wholly pushed" in refused.summary["error"]["message"]
+    assert "has records that were not pushed" in refused.summary["error"]["message"]
     assert templates.manifest("query_logs").read_bytes() == before
 
 
