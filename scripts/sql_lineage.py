@@ -2,7 +2,7 @@
 # requires-python = ">=3.10"
 # dependencies = ["sqlglot[c]==30.30.0; python_version >= '3.11'", "sqlglot==30.30.0; python_version < '3.11'"]
 # ///
-"""Prints the lineage of SQL statements: which tables and columns feed which.
+"""Prints the table and column lineage of SQL statements.
 
     python scripts/sql_lineage.py --dialect snowflake --database SHOP --schema PUBLIC load.sql
 

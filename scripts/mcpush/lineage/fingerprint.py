@@ -41,7 +41,7 @@ class Fingerprint:
         self._pattern = re.compile(_literal_pattern(dialect), re.DOTALL)
 
     def key(self, text: str) -> bytes:
-        """The key of a statement. Statements that differ only in literals and comments have the same key."""
+        """The key of a statement. It ignores comments, and literals unless they matter for lineage."""
         normal = self._normal(text)
         # Two kinds of keys, so that a text that contains `?` never has the key of a text with its literals replaced.
         return digest(text, b"text") if normal is None else digest(normal, b"normal")

@@ -20,9 +20,8 @@ from mcpush.records import Asset, ColumnLineage, ColumnSource, LineageRecord
 # The values of a record's ``certainty``, most certain first.
 CERTAINTIES = EXACT, PARSED, PARTIAL = "exact", "parsed", "partial"
 
-Key = tuple[
-    str | None, str | None, str
-]  # database, schema and name; the first two can be None for a name in a statement
+# Database, schema and name. The first two can be None for a name in a statement.
+Key = tuple[str | None, str | None, str]
 
 
 class Node(Protocol):
@@ -71,7 +70,7 @@ class Target(Generic[N]):
         source_column: str | None = None,
         certainty: str | None = None,
     ) -> None:
-        """Add an edge, and with both columns a column mapping. Skips an edge from the target to itself.
+        """Add an edge and, if given, a column mapping. Skips an edge from the target to itself.
 
         An edge that is added twice gets the higher certainty of the two.
         """

@@ -94,7 +94,7 @@ class _Session:
     temporaries: Mapping[TableName, Temporary] = field(default_factory=dict)
     # Identifies the content of `temporaries`: a hash of the statements that created it.
     signature: bytes = b""
-    given: Defaults | None = None  # the logged defaults at the session's first USE
+    given: Defaults | None = None  # the logged defaults when USE was read
     chosen: Defaults | None = None  # the defaults after USE
     waiting: deque[_Item] = field(default_factory=deque)
 
@@ -183,7 +183,7 @@ class LineageLog:
             self._use(session, defaults, changed)
 
     def _queue(self, text: str, session: str | None, defaults: Defaults, truncated: bool, *, unordered: bool) -> None:
-        """Queue a statement. Uses the cached result of an earlier repeat, or requests that it is parsed."""
+        """Queue a statement. Uses the cached result of an earlier repeat, or requests parsing."""
         state = self._sessions.get(session)
         key: Key = (self._key(text), defaults, truncated, b"")
         result = self._results.get(key)
@@ -308,7 +308,7 @@ class LineageLog:
         for session in dict.fromkeys(sessions):
             self._drain(session)
 
-    # -- applying, in each session's order -------------------------------------------------------------------
+    # -- applying results in session order -------------------------------------------------------------------
 
     def _drain(self, session: str | None) -> None:
         state = self._sessions.get(session)
@@ -407,7 +407,7 @@ class LoggedStatement(NamedTuple):
 
 
 class FullName(NamedTuple):
-    """The asset that a name in a statement refers to. `is_sure` is False if that is only likely."""
+    """The asset that a name in a statement refers to. `is_sure` is False if the asset is a guess."""
 
     asset: Asset
     is_sure: bool = True

@@ -24,7 +24,7 @@ OWN_LIMIT = 0.7
 
 @dataclass(frozen=True)
 class Job:
-    """One text to parse. The fields are arguments of `extract`."""
+    """One text to parse: a job number and arguments of `extract`."""
 
     number: int
     text: str

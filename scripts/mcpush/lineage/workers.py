@@ -177,7 +177,7 @@ class Pool:
         self._workers.remove(worker)
         worker.stop()
         if not worker.ready and reason != "time limit exceeded":
-            raise RuntimeError(f"cannot start a process to parse SQL: {sys.executable}")
+            raise RuntimeError(f"Cannot start a process to parse SQL: {sys.executable}")
         if worker.jobs:
             job = worker.jobs.popleft()
             self._done.append((job.number, Extraction(skips=(Skip.of(reason, job.text),), defaults=job.defaults)))

@@ -79,7 +79,7 @@ class Traits:
     - lateral_aliases: an item of a SELECT list can use the alias of an earlier item.
       https://docs.aws.amazon.com/redshift/latest/dg/r_SELECT_list.html
       https://docs.databricks.com/aws/en/sql/language-manual/sql-ref-name-resolution
-    - struct_dots: a dot after a column accesses a struct field. Otherwise an unknown qualifier is a script variable.
+    - struct_dots: a dot after a column accesses a struct field. If False, an unknown qualifier is a script variable.
       https://cloud.google.com/bigquery/docs/reference/standard-sql/operators#field_access_operator
       https://docs.aws.amazon.com/redshift/latest/dg/query-super.html
     - bare_arrays: a subquery can read an array of the outer query by its path: FROM t.orders AS o.

@@ -74,7 +74,7 @@ def scan_filters(reader: Reader, node: exp.Expr, scope: Scope) -> None:
                     scan(reader, item, scope)
 
 
-# -- the walk --------------------------------------------------------------------------------------------------
+# -- traversal -------------------------------------------------------------------------------------------------
 
 
 def _walk(reader: Reader, root: exp.Expr, scope: Scope, found: set[Sources] | None) -> None:

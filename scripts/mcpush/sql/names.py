@@ -18,7 +18,7 @@ from mcpush.sql.dialects import traits_of
 # File formats that Spark and Databricks accept in place of a schema: delta.`s3://bucket/path`.
 PATH_FORMATS = frozenset({"avro", "binaryfile", "csv", "delta", "iceberg", "json", "orc", "parquet", "text", "xml"})
 
-# Schemas of the session's temporary tables. CREATE statements do not mention them.
+# Schemas of the session's temporary tables. The tables are created with unqualified names.
 # https://cloud.google.com/bigquery/docs/multi-statement-queries#temporary_tables
 # https://spark.apache.org/docs/latest/sql-ref-syntax-ddl-create-view.html (GLOBAL TEMPORARY)
 # https://www.postgresql.org/docs/current/runtime-config-client.html#GUC-SEARCH-PATH
@@ -189,7 +189,7 @@ class Namer:
         return TableName(self.defaults.database, None, self.fold(*part))
 
     def created(self, parts: tuple[tuple[str, bool], ...], *, is_temporary: bool) -> TableName:
-        """The table that a CREATE of this name creates."""
+        """The table that a CREATE statement with this name creates."""
         if is_temporary and len(parts) == 1 and self.defaults.search_path:
             return self.temporary(parts[0])
         return self.table(parts)

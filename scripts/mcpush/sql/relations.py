@@ -53,7 +53,7 @@ class Relation:
 
 
 class TableRelation(Relation):
-    """A table, view, stage or file that exists. `names` are its columns in the catalog's case; empty if unknown."""
+    """A table, view, stage or file. `names` are its columns in the catalog's case; empty if unknown."""
 
     __slots__ = ("_names", "table")
 

@@ -44,7 +44,7 @@ class Scope:
     items: list[FromItem] = field(default_factory=list)
     named: dict[str, FromItem] = field(default_factory=dict)  # by alias; the first one if two have the same alias
     tables: dict[tuple[str, ...], FromItem] = field(default_factory=dict)  # by the table's name as written
-    using: dict[str, str] = field(default_factory=dict)  # columns joined by USING -> spelling
+    using: dict[str, str] = field(default_factory=dict)  # columns joined by USING -> as written
     aliases: dict[str, Sources] = field(default_factory=dict)  # outputs so far, which later ones can use
     own: set[str] = field(default_factory=set)  # columns of the relations that take precedence over an alias
     pseudo: frozenset[str] = frozenset()  # columns that belong to no table (LEVEL)
@@ -76,7 +76,7 @@ class Scope:
         return [item.relation for item in self.items]
 
     def relation(self, alias: str) -> Relation | None:
-        """The relation with that alias, in lower case."""
+        """The relation with that lower-case alias; None if there is none."""
         item = self.named.get(alias)
         return None if item is None else item.relation
 

@@ -134,7 +134,7 @@ def _bracketed(statement: Statement) -> Statement | None:
 def _without_variables(statement: Statement, anywhere: bool) -> Statement:
     """Remove the INTO of PL/pgSQL's SELECT … INTO a, b …, which assigns variables.
 
-    Unless `anywhere`, only directly after SELECT, which no other language allows.
+    Unless `anywhere`, removes it only directly after SELECT, where no other language allows it.
 
     https://www.postgresql.org/docs/current/plpgsql-statements.html#PLPGSQL-STATEMENTS-SQL-ONEROW
     """

@@ -97,9 +97,10 @@ def extract(
     """Extract the lineage of a statement or a script.
 
     `defaults` complete unqualified names; `schema` resolves stars and provides the catalog's case; `temporaries` are
-    the session's temporary tables so far. If the log `truncated` the text, only the tables in it are reported, as
-    "partial". `time_limit` is in seconds for the whole text and is checked between steps. For untrusted text, use
-    `LineageLog`, which reads it in another process. Raises ValueError for an unknown dialect, and no other exception.
+    the session's temporary tables so far. `truncated` means that the log truncated the text: only its tables are
+    reported, as "partial". `time_limit` is in seconds for the whole text and is checked between steps. For untrusted
+    text, use `LineageLog`, which reads it in another process. Raises ValueError for an unknown dialect, and no other
+    exception.
     """
     work = _Script(dialect_of(dialect), defaults, schema, temporaries or {}, time_limit)
     work.read(sql, truncated)
@@ -324,7 +325,7 @@ class _Script:
         self._namer.created_columns = created_columns
         self._namer.temporaries = self.temporaries
 
-    # -- what sqlglot does not parse -------------------------------------------------------------------------
+    # -- statements that sqlglot cannot parse ----------------------------------------------------------------
 
     def _form(self, form: Form, statement: Statement) -> None:
         target = self._form_name(form.target, form.target_is_path)

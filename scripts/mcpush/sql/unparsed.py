@@ -158,7 +158,7 @@ def _target(statement: Statement) -> tuple[Parts | None, int]:
     if first == "INSERT" and not {"INTO", "OVERWRITE", "TABLE"} & set(words[1:6]):
         return None, 0
     if first == "INSERT" and words[1] in ("ALL", "FIRST", "OVERWRITE") and {"ALL", "FIRST"} & set(words[1:3]):
-        return None, 0  # Snowflake's INSERT ALL writes several tables, which are not told apart from the columns here
+        return None, 0  # Snowflake's INSERT ALL has several targets, which cannot be told apart from column lists here
     if first in ("INSERT", "MERGE", "UPDATE"):
         return _named_after(statement, 4 if words[1:4] == ["WITH", "SCHEMA", "EVOLUTION"] else 1)
     if first == "DELETE" and len(words) > 1 and words[1] == "FROM":
