@@ -2,7 +2,7 @@
 # requires-python = ">=3.10"
 # dependencies = ["sqlglot[c]==30.30.0; python_version >= '3.11'", "sqlglot==30.30.0; python_version < '3.11'"]
 # ///
-"""Prints the lineage of SQL statements: which tables and columns feed which.
+"""Prints the table and column lineage of SQL statements.
 
     python scripts/sql_lineage.py --dialect snowflake --database SHOP --schema PUBLIC load.sql
 
@@ -25,7 +25,7 @@ from mcpush.version import RELEASE
 
 
 def describe(found: Extraction) -> Iterator[str]:
-    """What was found, in lines for a person: each target with its sources, then its columns."""
+    """Human-readable lines: each target with its sources, then its columns, then the skips."""
     for lineage in found.lineages:
         marks = [
             mark
@@ -44,7 +44,7 @@ def describe(found: Extraction) -> Iterator[str]:
 
 
 def as_json(found: Extraction) -> str:
-    """The same for a program: one JSON object."""
+    """The result as one JSON object."""
     return json.dumps(
         {
             "lineage": [
@@ -91,7 +91,7 @@ def _texts(files: Sequence[str], stdin: TextIO) -> Iterator[str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command. Returns 0 when everything was read, 1 when something was not, 2 for wrong usage."""
+    """Run the command. Returns 0 if all statements were read, 1 if any was skipped, 2 for invalid usage or input."""
     options = _arguments().parse_args(arguments)
     defaults = Defaults(options.database, options.schema)
     status = 0

@@ -60,10 +60,10 @@ def test_brackets_of_every_kind_and_case_expressions_hide_words(sql: str, word: 
 
 def test_the_bracket_around_each_token() -> None:
     found = statement("a ( b [ c ] ( ) d ) e")
-    assert list(found.around) == [-1, -1, 1, 1, 3, 3, 1, 6, 1, 1, -1]
+    assert list(found.enclosing) == [-1, -1, 1, 1, 3, 3, 1, 6, 1, 1, -1]
     assert [found.after(at) for at in (0, 1, 3, 6)] == [1, 10, 6, 8]
     assert statement("f(g(a)").after(1) == 6
-    assert list(found.along(2)) == [2, 3, 6, 8, 9]
+    assert list(found.same_level(2)) == [2, 3, 6, 8, 9]
 
 
 @pytest.mark.parametrize(

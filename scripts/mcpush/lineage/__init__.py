@@ -1,1 +1,1 @@
-"""Lineage: edges merged by destination, from catalogs, system views and logged statements."""
+"""Lineage from catalogs, system views and query logs, with edges merged by destination."""

@@ -1,8 +1,8 @@
-"""One key for statements that differ only in their literals and comments, so that repeats are read once.
+"""Computes one key for statements that differ only in literals and comments, so that repeats are parsed once.
 
-From text to 16 bytes. Two texts of one key must have the same lineage, so where a literal can name a table, a file or
-a column (IDENTIFIER('t'), COPY, PIVOT … IN ('a'), a procedure's body) the text itself is the key. The one place with
-regular expressions: they recognise literals, never lineage.
+A key is 16 bytes. Texts with the same key must have the same lineage, so if a literal can name a table, a file or a
+column (IDENTIFIER('t'), COPY, PIVOT … IN ('a'), a procedure's body), the key is computed from the unchanged text. The
+regular expressions here recognize literals, never lineage.
 """
 
 from __future__ import annotations
@@ -12,46 +12,46 @@ import re
 
 from sqlglot.dialects.dialect import Dialect
 
-# Where one of these occurs, literals may matter. Looked for in upper case, anywhere: a needless hit costs little.
+# Literals can matter in a text with one of these. Matched in upper case, anywhere; a false positive costs little.
 _LITERALS_MATTER = (
     "IDENTIFIER", "COPY", "UNLOAD", "DIRECTORY", "EXEC", "EXTERNAL", "INPATH", "INFILE", "OPTIONS", "PIVOT", "LOCATION",
     "PROCEDURE", "EXPORT", "_PARTITIONS_", "FILES", "DICT", "JOINGET", "TABLE_CHANGES", "STREAM", "STAGE", "TASK",
     "PIPE", "$$", "://", "'/", "'@", "URL", "NAMED_STRUCT", "ADD_FILES", "SNAPSHOT",
     "SEARCH_PATH",
 )  # fmt: skip
-# A function in the place of a table that is given a literal, which may be a table's name: FROM f('t'), TABLE('t').
+# A table function with a literal as first argument, which can be a table name: FROM f('t'), TABLE('t').
 _FIRST_ARGUMENT = re.compile(r"\(\s*\?")
 _TABLE_FUNCTION = re.compile(r"(?i)\b(?:TABLE|(?:FROM|JOIN|USING|TABLE\s*\()\s*[\w.$!\"`]+)\s*$")
 _IN_LIST = re.compile(r"(?i)\bIN\s*\(\s*\?(?:\s*,\s*\?)+\s*\)")
 
 
 class Fingerprint:
-    """Makes keys for the statements of one dialect."""
+    """Computes keys for the statements of one dialect."""
 
     def __init__(self, dialect: Dialect) -> None:
         tokenizer = dialect.tokenizer_class
         quotes = {quote if isinstance(quote, str) else quote[0] for quote in tokenizer.QUOTES}
-        # Strings in three quotes may hold single ones: their text is the key.
+        # Triple-quoted strings can contain single quotes, so such a text is its own key.
         triple = tuple(quote for quote in quotes if len(quote) > 1)
         self._literals_matter = _LITERALS_MATTER + triple
         self._double_is_string = '"' in quotes
         self._has_raw_strings = bool(getattr(tokenizer, "RAW_STRINGS", ()))
-        # SELECT a 'name': a string can be a column's name without any word before it that says so.
+        # SELECT a 'name': a string can be a column alias without AS before it.
         self._names_by_string = bool(dialect.parser_class.STRING_ALIASES)
         self._pattern = re.compile(_literal_pattern(dialect), re.DOTALL)
 
     def key(self, text: str) -> bytes:
-        """The key of a statement; the same for the same statement with other literals."""
+        """The key of a statement. It ignores comments, and literals unless they matter for lineage."""
         normal = self._normal(text)
-        # Two kinds of keys, so that a text with a `?` of its own never has the key of a text without literals.
+        # Two kinds of keys, so that a text that contains `?` never has the key of a text with its literals replaced.
         return digest(text, b"text") if normal is None else digest(normal, b"normal")
 
     def _normal(self, text: str) -> str | None:
-        """The text with `?` for every literal and without comments; None where literals matter."""
+        """The text with `?` for every literal and without comments; None if literals matter."""
         if self._names_by_string:
             return None
         upper = text.upper()
-        for word in self._literals_matter:  # a loop: this is the path of every repeat
+        for word in self._literals_matter:  # a plain loop for speed: every repeat runs it
             if word in upper:
                 return None
         if self._has_raw_strings and ("R'" in upper or 'R"' in upper):
@@ -60,7 +60,7 @@ class Fingerprint:
             normal = self._pattern.sub(self._replace, text)
         except _OwnKeyError:
             return None
-        # In a stage's path digits are no number: @stage/2026/x.
+        # Digits in a stage path are not a number: @stage/2026/x.
         if "@" in normal or _names_in_function(normal):
             return None
         return _IN_LIST.sub("IN (?)", normal) if "?," in normal else normal
@@ -78,12 +78,12 @@ class Fingerprint:
         if first in ('"', "`", "["):
             return piece
         if "/*" in piece[2:]:
-            raise _OwnKeyError  # where a comment inside a comment ends depends on the dialect
+            raise _OwnKeyError  # the end of a nested comment depends on the dialect
         return " "
 
 
 class _OwnKeyError(Exception):
-    """The text has to be its own key."""
+    """Literals matter: the key has to be computed from the unchanged text."""
 
 
 def _names_in_function(normal: str) -> bool:
@@ -94,12 +94,12 @@ def _names_in_function(normal: str) -> bool:
 
 
 def digest(text: str, kind: bytes = b"") -> bytes:
-    """16 bytes for a text; texts of different kinds have different ones."""
+    """A 16-byte hash of a text. The same text has a different hash for each `kind`."""
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16, person=kind).digest()
 
 
 def _literal_pattern(dialect: Dialect) -> str:
-    """Literals, quoted names and comments. Each starts with one of a few characters, so that `re` can leap to them."""
+    """A pattern for literals, quoted names and comments. It starts with a character class, so `re` can search fast."""
     tokenizer = dialect.tokenizer_class
     escapes = "\\" in tokenizer.STRING_ESCAPES
     single = r"(?<=')(?:[^'\\]|\\.|'')*'" if escapes else r"(?<=')(?:[^']|'')*'"

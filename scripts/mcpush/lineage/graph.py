@@ -1,7 +1,7 @@
-"""The lineage graph: targets with their sources and column mappings, from any number of places to one record each.
+"""The lineage graph: merges the sources and column mappings of each target into one record.
 
-A collector makes one `LineageTarget` for each table that a row or a statement writes. `merge_by_target` brings
-together what several places report about one table, and `bypass_missing_tables` removes tables that no longer exist.
+A collector creates one `LineageTarget` for each table that a row or a statement writes. `merge_by_target` merges the
+targets of one table, and `bypass_missing_tables` replaces tables that no longer exist with their own sources.
 
     orders = LineageTarget(Asset("TABLE", "SHOP", "PUBLIC", "ORDERS"), "access_history", EXACT)
     orders.add(Asset("TABLE", "RAW", "SHOP", "ORDERS"), "ID", "ORDER_ID")
@@ -17,14 +17,15 @@ from typing import Generic, Protocol, TypeVar
 
 from mcpush.records import Asset, ColumnLineage, ColumnSource, LineageRecord
 
-# What a record's ``certainty`` may be, the most certain first.
+# The values of a record's ``certainty``, most certain first.
 CERTAINTIES = EXACT, PARSED, PARTIAL = "exact", "parsed", "partial"
 
-Key = tuple[str | None, str | None, str]  # database, schema and name; a name in a statement may lack the first two
+# Database, schema and name. The first two can be None for a name in a statement.
+Key = tuple[str | None, str | None, str]
 
 
 class Node(Protocol):
-    """What lineage leads to and from: an asset, or a table as statements name it."""
+    """A source or target of lineage: an asset, or a table as named in a statement."""
 
     @property
     def key(self) -> Key: ...
@@ -34,7 +35,7 @@ class Node(Protocol):
 
 
 N = TypeVar("N", bound=Node)
-Place = tuple[N, str | None]  # a column, or with None the whole table
+Place = tuple[N, str | None]  # a column, or None for the whole table
 
 
 def least_certain(*certainties: str) -> str:
@@ -43,10 +44,10 @@ def least_certain(*certainties: str) -> str:
 
 
 class Target(Generic[N]):
-    """What is known of one target so far. Sources and columns keep their order.
+    """A target, its sources and column mappings. Sources and columns keep their order.
 
-    ``sources`` are by key. ``columns`` has, for each column of the target, the keys of sources with the names of their
-    columns. ``certainty`` is that of the edges which ``add`` adds, unless it is told another one.
+    ``sources`` maps keys to sources. ``columns`` maps each column of the target to pairs of a source's key and column.
+    The ``certainty`` argument is the default for edges added with ``add``.
     """
 
     def __init__(self, asset: N, origin: str, certainty: str) -> None:
@@ -59,7 +60,7 @@ class Target(Generic[N]):
 
     @property
     def certainty(self) -> str:
-        """That of the least certain source."""
+        """The certainty of the least certain source."""
         return least_certain(*self._certainties.values()) if self._certainties else self._certainty
 
     def add(
@@ -69,9 +70,9 @@ class Target(Generic[N]):
         source_column: str | None = None,
         certainty: str | None = None,
     ) -> None:
-        """Add an edge, and with both columns a column mapping. Skips an edge of the target to itself.
+        """Add an edge and, if given, a column mapping. Skips an edge from the target to itself.
 
-        An edge that is added twice has the better certainty of the two.
+        An edge that is added twice gets the higher certainty of the two.
         """
         key, certainty = source.key, certainty or self._certainty
         if key == self.asset.key and source.is_external == self.asset.is_external:
@@ -83,7 +84,7 @@ class Target(Generic[N]):
             self.columns.setdefault(target_column, {})[key, source_column] = None
 
     def take(self, other: Target[N]) -> None:
-        """Add the edges of a table that was renamed to this one, or swapped with it."""
+        """Add the edges of a table that was renamed to or swapped with this one."""
         before = dict(self._certainties)
         for column in (None, *other.columns):
             for source, source_column in other.written_to(column):
@@ -92,16 +93,16 @@ class Target(Generic[N]):
             self._certainties[key] = least_certain(other._certainties[key], before.get(key, EXACT))
 
     def copy_columns(self, original: Target[N]) -> None:
-        """Map the columns that are known of a source to columns of the same name: after RENAME, CLONE, …"""
+        """Map the known columns of a source to columns of the same name, for RENAME, CLONE, …"""
         if original.asset.key in self.sources:
             for name in list(original.columns):
                 self._map(name, [(original.asset.key, name)])
 
     def merge(self, other: Target[N]) -> None:
-        """Add what was found about the same target elsewhere. Only what is new lowers the certainty.
+        """Add the edges found for the same target elsewhere. Only new edges can lower the certainty.
 
-        What the warehouse itself reports takes precedence: where one of the two is exact, it decides a source's type,
-        and a column that it maps gets no further mapping from a text.
+        Exact lineage, reported by the warehouse itself, takes precedence: it determines a source's type, and columns
+        that it maps get no additional mappings from query text.
         """
         is_settled = self.certainty == EXACT and other.certainty != EXACT
         is_exact = other.certainty == EXACT
@@ -123,28 +124,28 @@ class Target(Generic[N]):
             self.columns.setdefault(name, {}).update(new)
 
     def written_to(self, column: str | None) -> dict[Place[N], str]:
-        """Where the table's content comes from, or one column's, with the certainty of each."""
+        """The sources of the table, or of one column, each with its certainty."""
         if column is None:
             return {(source, None): self._certainties[key] for key, source in self.sources.items()}
         pairs = self.columns.get(column)
-        if pairs is None:  # statements name a column in any case
+        if pairs is None:  # column names in statements are case-insensitive
             pairs = {
                 pair: None for name, pairs in self.columns.items() if name.lower() == column.lower() for pair in pairs
             }
         return {(self.sources[key], name): self._certainties[key] for key, name in pairs}
 
     def ordered(self) -> Target[N]:
-        """The same with sources and columns in the order of their names."""
-        made = Target(self.asset, self.origin, self._certainty)
+        """A copy with sources and columns sorted by name."""
+        result = Target(self.asset, self.origin, self._certainty)
         for key, source in sorted(self.sources.items(), key=lambda item: str(item[1])):
-            made.add(source, certainty=self._certainties[key])
-        places = {key: place for place, key in enumerate(made.sources)}
+            result.add(source, certainty=self._certainties[key])
+        places = {key: place for place, key in enumerate(result.sources)}
         for name, pairs in sorted(self.columns.items()):
-            made._map(name, sorted(pairs, key=lambda pair: (places[pair[0]], pair[1])))
-        return made
+            result._map(name, sorted(pairs, key=lambda pair: (places[pair[0]], pair[1])))
+        return result
 
     def record(self: Target[Asset]) -> LineageRecord:
-        """The manifest's record."""
+        """The manifest record."""
         places = {key: place for place, key in enumerate(self.sources)}
         return LineageRecord(
             self.asset,
@@ -165,19 +166,19 @@ LineageTarget = Target[Asset]
 
 
 def merge_by_target(found: Iterable[Target[N]]) -> dict[Key, Target[N]]:
-    """Each target once, with all that was found about it. The first one's origin stays."""
+    """Merge targets with the same key. Keeps the origin of the first one."""
     known: dict[Key, Target[N]] = {}
     for target in found:
-        held = known.setdefault(target.asset.key, target)
-        if held is not target:
-            held.merge(target)
+        first = known.setdefault(target.asset.key, target)
+        if first is not target:
+            first.merge(target)
     return known
 
 
 def merge_into_stream(found: Iterable[Target[N]], known: dict[Key, Target[N]]) -> Iterator[Target[N]]:
-    """Targets that come one at a time, each once, with what is known of them added; then the rest of the known.
+    """Merge ``known`` targets into a stream in which each target occurs once; then yield the rest of ``known``.
 
-    For streams too long to be held. Removes what it has used from ``known``.
+    For streams that do not fit in memory. Removes the merged targets from ``known``.
     """
     for target in found:
         addition = known.pop(target.asset.key, None)
@@ -191,19 +192,18 @@ def merge_into_stream(found: Iterable[Target[N]], known: dict[Key, Target[N]]) -
 
 
 def missing_tables(targets: Iterable[Target[N]], exists: Callable[[N], bool]) -> list[N]:
-    """Assets that were written into but do not exist. Assets outside the warehouse always exist."""
+    """Assets that were written to but are missing. Assets outside the warehouse always exist."""
     return [target.asset for target in targets if not (target.asset.is_external or exists(target.asset))]
 
 
 def bypass_missing_tables(
     targets: Mapping[Key, Target[N]], exists: Callable[[N], bool], *, drop_unknown: bool = False
 ) -> Iterator[Target[N]]:
-    """The targets that exist, with sources that do.
+    """Targets that exist, with sources that exist.
 
-    The sources of a table that is gone (temporary, renamed, swapped, dropped) replace it, through as many such tables
-    as it takes, and so do its columns' sources for its columns. An edge is as certain as the least certain on its way.
-    A missing source of which nothing is known stays, as it may lie where the catalog cannot look, or is dropped with
-    ``drop_unknown``.
+    Replaces each missing table (temporary, renamed, swapped, dropped) with its sources, repeatedly until no missing
+    table is left, and its columns with their sources. An edge gets the lowest certainty along its path. A missing table
+    without known sources is kept, because it might be outside of the catalog; ``drop_unknown`` removes it instead.
     """
 
     def is_bypassed(asset: N) -> bool:
@@ -215,18 +215,18 @@ def bypass_missing_tables(
     for target in targets.values():
         if not (target.asset.is_external or exists(target.asset)):
             continue
-        made = Target(target.asset, target.origin, target.certainty)
+        result = Target(target.asset, target.origin, target.certainty)
         for name in (None, *target.columns):
             for (source, column), certainty in _origins(target, name, targets, is_bypassed).items():
-                made.add(source, name, column, certainty)
-        if made.sources:
-            yield made
+                result.add(source, name, column, certainty)
+        if result.sources:
+            yield result
 
 
 def _origins(
     target: Target[N], column: str | None, targets: Mapping[Key, Target[N]], is_bypassed: Callable[[N], bool]
 ) -> dict[Place[N], str]:
-    """Where a target's content comes from, or one column's: the places that stay, with the certainty of the way."""
+    """The sources of a target, or of one of its columns, that are not bypassed, with the certainty of each path."""
     found = target.written_to(column)
     bypassed: set[Place[N]] = set()
     waiting = deque(found)
@@ -246,14 +246,14 @@ def _origins(
 
 # --- names ---------------------------------------------------------------------------------------------
 
-# Parts of a path that say when, not what: ``dt=2026-11-22``, ``2026``, ``20261122``, ``2026-11-22T09``.
+# Parts of a path that contain a date or partition: ``dt=2026-11-22``, ``2026``, ``20261122``, ``2026-11-22T09``.
 _PARTITION = re.compile(r"[^=]+=.*|(19|20)\d\d([-_.:T]?\d\d)*Z?")
 
 
 def external_asset(path: str) -> Asset:
-    """A path outside the warehouse. Monte Carlo requires a database and a schema: scheme and bucket stand in.
+    """A path outside the warehouse. Uses scheme and bucket as the database and schema that Monte Carlo requires.
 
-    The path is cut before its first partition, or every hour of a load would become an asset of its own.
+    Truncates the path before its first partition. Otherwise every hourly load would become a separate asset.
     """
     scheme, mark, rest = path.partition("://")
     if not mark:
@@ -267,5 +267,5 @@ def external_asset(path: str) -> Asset:
 
 
 def listed(record: LineageRecord) -> str:
-    """A record as ``--list`` prints it. The target's full name, and how much leads to it."""
+    """A record as ``--list`` prints it. The full name of the target, and its number of sources and columns."""
     return f"{record.destination} <- {len(record.sources)} sources, {len(record.columns)} columns ({record.origin})"

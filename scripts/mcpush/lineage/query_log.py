@@ -1,11 +1,11 @@
-"""Lineage of a log of statements: sessions, temporary tables and repeats, from text to lineage targets.
+"""Extracts lineage targets from a query log, and handles sessions, temporary tables and repeated statements.
 
     rows = (LoggedStatement(row.text, row.session, Defaults(row.database, row.schema), row.start) for row in rows)
     yield from statement_lineage(rows, "snowflake", full_name, options.skip, schema=schema)
 
-`LineageLog` is beneath it, for callers that do not need full names. Statements are read in worker processes
-(workers.py), repeats once (fingerprint.py), and what each session did is applied in its order. Memory is bounded:
-statements are not kept, caches have a size, distinct edges are kept. Needs sqlglot, which graph.py does not.
+Callers that do not need full names can use `LineageLog` directly. Worker processes parse the statements (workers.py).
+Repeats are parsed once (fingerprint.py). The statements of each session are applied in order. Memory is bounded:
+statements are discarded, caches have a maximum size, only distinct edges are stored. Requires sqlglot, unlike graph.py.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ from mcpush.sql.relations import Temporary
 from mcpush.sql.session import Extraction, applied, defaults_after, extract
 from mcpush.sql.statements import StatementLineage
 
-# Distinct statements whose lineage is kept for their repeats (about 2 KB each).
+# Distinct statements whose lineage is cached for repeats (about 2 KB each).
 CACHE_SIZE = 50_000
-# Sessions that have temporary tables or a USE of their own; the oldest are forgotten beyond this.
+# Sessions with temporary tables or a USE. Above this number, the oldest are dropped.
 MAX_SESSIONS = 20_000
-# Statements waiting behind one of their session that is still being read.
+# Distinct statements being parsed. Above this number, adding a statement waits for results.
 MAX_WAITING = 5_000
 
 # Longer texts are not searched for USE.
 MAX_USE_CHARACTERS = 100_000
-# What every text that changes the defaults has in it; a needless hit costs a tokenizer's run.
+# Matches every text that changes the defaults. A false positive only costs a run of the tokenizer.
 _USE = re.compile(r"(?i)(?<![\w$.\"`])(?:USE\s|SET\s+(?:CATALOG\s|@@DATASET_)|SEARCH_PATH\b)")
 
-# Statements that give a table's whole content another name: its columns keep theirs.
+# Statements that copy or move whole tables, so that columns keep their names.
 SAME_COLUMNS = frozenset({"rename", "swap", "clone", "append", "exchange partition", "create stream"})
 
 Key = tuple[bytes, Defaults, bool, bytes]
@@ -53,7 +53,7 @@ V = TypeVar("V")
 
 
 class Recent(Generic[K, V]):
-    """A bounded cache: what was not used since the last half of its size came in is dropped."""
+    """A bounded cache. Drops entries that were not used while half of `size` other entries were added."""
 
     def __init__(self, size: int) -> None:
         self._half = max(1, size // 2)
@@ -80,7 +80,7 @@ class Recent(Generic[K, V]):
 
 @dataclass
 class _Result:
-    """What one distinct statement does; shared by all its repeats."""
+    """The result of one distinct statement, shared by all its repeats."""
 
     found: Extraction
     tables: frozenset[TableName]
@@ -89,34 +89,34 @@ class _Result:
 
 @dataclass
 class _Session:
-    """What a session has done so far that matters to its later statements."""
+    """The state of a session that affects its later statements."""
 
     temporaries: Mapping[TableName, Temporary] = field(default_factory=dict)
-    # Names the content of `temporaries`: the chain of the statements that made it.
+    # Identifies the content of `temporaries`: a hash of the statements that created it.
     signature: bytes = b""
-    given: Defaults | None = None  # the defaults the caller gave when the session said USE
-    chosen: Defaults | None = None  # and what USE made of them
+    given: Defaults | None = None  # the logged defaults when USE was read
+    chosen: Defaults | None = None  # the defaults after USE
     waiting: deque[_Item] = field(default_factory=deque)
 
 
 @dataclass
 class _Item:
-    """A statement that has not been applied yet."""
+    """A statement that has not been applied yet. `unordered` means that its order is unknown."""
 
     text: str
     key: Key
-    loose: bool
+    unordered: bool
     result: _Result | None = None
 
 
 class LineageLog:
-    """Collects the lineage of a log. Add statements in the log's order, then take the targets.
+    """Collects the lineage of a query log. Add statements in the order of the log, then read the targets.
 
-    `schema` is the catalog: it resolves stars and gives names the catalog's case. `workers` is the number of
-    processes (None: one for each core, started as the work grows; 0: none, everything in this process, where
-    `time_limit`, seconds a statement, cannot be enforced against a parser that never returns). `is_temporary` says
-    which permanent tables are scaffolding (dbt's `…__dbt_tmp`): edges lead through them to what they were made from.
-    Not for use from several threads. Raises ValueError for an unknown dialect.
+    `schema` is the catalog: it resolves stars and provides the catalog's case. `workers` is the number of processes:
+    None for up to one per core, started on demand; 0 to parse in this process. `time_limit` is in seconds per
+    statement; with 0 workers it cannot stop a parser that never returns. `is_temporary` identifies permanent tables
+    that are used as temporary ones (dbt's `…__dbt_tmp`): edges bypass them and point to their sources.
+    Not thread-safe. Raises ValueError for an unknown dialect.
     """
 
     def __init__(
@@ -134,19 +134,19 @@ class LineageLog:
         self.time_limit = time_limit
         self.origin = origin
         self.statements = 0
-        self.distinct = 0  # statements that were no repeats
+        self.distinct = 0  # statements that were not repeats
         self.skipped: dict[str, tuple[int, str]] = {}
         self._is_temporary = is_temporary
         self._fingerprint = Fingerprint(dialect_of(dialect))
         self._targets: dict[graph.Key, Target[TableName]] = {}
-        self._copied: dict[graph.Key, set[graph.Key]] = {}  # a target's sources that have its columns
+        self._copied: dict[graph.Key, set[graph.Key]] = {}  # target -> sources with the same columns
         self._sessions: dict[str | None, _Session] = {}
         self._results: Recent[Key, _Result] = Recent(CACHE_SIZE)
         self._exact: Recent[bytes, bytes] = Recent(CACHE_SIZE)
-        self._loose: set[TableName] = set()
+        self._unordered_temporaries: set[TableName] = set()
         self._numbers = itertools.count()
-        self._out: dict[int, Key] = {}  # job number -> what it reads
-        self._asked: dict[Key, list[tuple[str | None, _Item]]] = {}
+        self._keys_by_job: dict[int, Key] = {}  # job number -> key of its statement
+        self._pending: dict[Key, list[tuple[str | None, _Item]]] = {}
         count = cores() if workers is None else workers
         self._pool = Pool(dialect, schema, count, time_limit) if count > 0 else None
 
@@ -167,40 +167,40 @@ class LineageLog:
         at: datetime | None = None,
         truncated: bool = False,
     ) -> None:
-        """Adds one statement of the log.
+        """Add one statement of the log.
 
-        `session` is whose temporary tables it sees; statements of one session come in their order. `defaults` are
-        the database and schema it ran in, as the log has them; USE in an earlier statement of the session replaces
-        them until the log's own change. `at` is when it ran: without session and time nothing is known of the order,
-        and temporary tables are then resolved by name over the whole log. `truncated`: the log cut the text.
+        `session` determines which temporary tables it sees; add the statements of a session in order. `defaults` are
+        the database and schema that it ran in, according to the log. A USE in an earlier statement of the session
+        overrides them until the logged defaults change. `at` is when it ran. Without session and time, the order is
+        unknown, and temporary tables are resolved by name over the whole log. `truncated`: the log truncated the text.
         """
         self.statements += 1
         state = self._sessions.get(session)
         defaults = self._defaults(state, defaults)
         changed = self._changed(text, defaults)
-        self._read_later(text, session, defaults, truncated, loose=session is None and at is None)
+        self._queue(text, session, defaults, truncated, unordered=session is None and at is None)
         if changed != defaults:
             self._use(session, defaults, changed)
 
-    def _read_later(self, text: str, session: str | None, defaults: Defaults, truncated: bool, *, loose: bool) -> None:
-        """Takes what the statement does from an earlier repeat of it, or has it read."""
+    def _queue(self, text: str, session: str | None, defaults: Defaults, truncated: bool, *, unordered: bool) -> None:
+        """Queue a statement. Uses the cached result of an earlier repeat, or requests parsing."""
         state = self._sessions.get(session)
         key: Key = (self._key(text), defaults, truncated, b"")
         result = self._results.get(key)
         idle = state is None or not (state.waiting or state.temporaries)
         if idle and result is not None and result.merged and not (result.found.effects or result.found.skips):
-            return  # a repeat of what is known, in a session that has nothing of its own
+            return  # a repeat without effects, in a session without state
         if state is None:
             state = self._sessions[session] = _Session()
-        item = _Item(text, key, loose, result)
+        item = _Item(text, key, unordered, result)
         state.waiting.append(item)
         if result is None:
-            self._ask(session, item)
+            self._request(session, item)
         self._drain(session)
-        self._collect(wait=len(self._asked) > MAX_WAITING)
+        self._collect(wait=len(self._pending) > MAX_WAITING)
 
     def targets(self) -> Iterator[Target[TableName]]:
-        """Each target with its sources, merged over the whole log, by name. Temporary tables are bypassed."""
+        """The targets of the whole log with their sources, merged and sorted by name. Bypasses temporary tables."""
         self.flush()
         for key, target in self._targets.items():
             for source in self._copied.get(key, set()) & self._targets.keys():
@@ -210,21 +210,21 @@ class LineageLog:
             yield found.ordered()
 
     def _is_permanent(self, table: TableName) -> bool:
-        if table in self._loose or table.is_of_session:
+        if table in self._unordered_temporaries or table.is_in_session_schema:
             return False
         return self._is_temporary is None or not self._is_temporary(table)
 
     def flush(self) -> None:
-        """Waits until every statement added so far is read and applied."""
-        while self._asked:
+        """Wait until every statement added so far is parsed and applied."""
+        while self._pending:
             self._collect(wait=True)
 
     def close(self) -> None:
-        """Ends the worker processes. Targets can still be taken of what was applied."""
+        """Stop the worker processes. Targets of statements applied so far can still be read."""
         if self._pool is not None:
             self._pool.close()
-        self._asked.clear()
-        self._out.clear()
+        self._pending.clear()
+        self._keys_by_job.clear()
 
     # -- before a statement is read --------------------------------------------------------------------------
 
@@ -234,11 +234,11 @@ class LineageLog:
             return given
         if state.given == given:
             return state.chosen
-        state.given = state.chosen = None  # the log itself reports other defaults now: it knows better
+        state.given = state.chosen = None  # the logged defaults changed and take precedence
         return given
 
     def _changed(self, text: str, defaults: Defaults) -> Defaults:
-        """The session's defaults after the statement. Most texts cannot change them, which a search tells at once."""
+        """The session's defaults after the statement. A fast regex search rules out most texts."""
         found = _USE.search(text) if len(text) < MAX_USE_CHARACTERS else None
         return defaults_after(text, self.dialect, defaults) if found else defaults
 
@@ -258,18 +258,18 @@ class LineageLog:
 
     # -- reading ---------------------------------------------------------------------------------------------
 
-    def _ask(self, session: str | None, item: _Item) -> None:
-        """Has the statement read, once for all who wait for the same."""
-        waiting = self._asked.get(item.key)
+    def _request(self, session: str | None, item: _Item) -> None:
+        """Request that a statement is parsed, unless a request with the same key is pending."""
+        waiting = self._pending.get(item.key)
         if waiting is not None:
             waiting.append((session, item))
             return
-        self._asked[item.key] = [(session, item)]
+        self._pending[item.key] = [(session, item)]
         self.distinct += 1
         state = self._sessions[session]
         held = state.temporaries if item.key[3] else None
         number = next(self._numbers)
-        self._out[number] = item.key
+        self._keys_by_job[number] = item.key
         job = Job(number, item.text, item.key[1], held, item.key[2])
         if self._pool is not None:
             self._pool.submit(job)
@@ -283,32 +283,32 @@ class LineageLog:
                 truncated=job.truncated,
                 time_limit=self.time_limit,
             )
-            self._answered(number, found)
+            self._store_result(number, found)
 
     def _collect(self, wait: bool) -> None:
-        if self._pool is not None and self._asked:
-            for number, found in self._pool.answers(wait):
-                self._answered(number, found)
+        if self._pool is not None and self._pending:
+            for number, found in self._pool.results(wait):
+                self._store_result(number, found)
 
-    def _answered(self, number: int, found: Extraction) -> None:
-        key = self._out.pop(number)
+    def _store_result(self, number: int, found: Extraction) -> None:
+        key = self._keys_by_job.pop(number)
         tables = frozenset(
             table for lineage in found.lineages for table in (lineage.target, *lineage.sources) if table is not None
         )
         namer = Namer(dialect_of(self.dialect), key[1], self.schema)
-        tables |= {namer.created_as(table) for table in tables if table.is_of_session}
+        tables |= {namer.created_as(table) for table in tables if table.is_in_session_schema}
         if namer.defaults.search_path:
             tables |= {namer.temporary((table.name, True)) for table in tables}
         result = _Result(found, tables | {effect.table for effect in found.effects})
         self._results[key] = result
         sessions = []
-        for session, item in self._asked.pop(key, ()):
+        for session, item in self._pending.pop(key, ()):
             item.result = result
             sessions.append(session)
         for session in dict.fromkeys(sessions):
             self._drain(session)
 
-    # -- applying, in each session's order -------------------------------------------------------------------
+    # -- applying results in session order -------------------------------------------------------------------
 
     def _drain(self, session: str | None) -> None:
         state = self._sessions.get(session)
@@ -322,15 +322,15 @@ class LineageLog:
                 item.key = (*item.key[:3], state.signature)
                 item.result = self._results.get(item.key)
                 if item.result is None:
-                    self._ask(session, item)
-                    return  # the answer comes back here
+                    self._request(session, item)
+                    return  # the result calls this method again
             state.waiting.popleft()
             self._apply(state, item, item.result)
         self._forget(session, state)
 
     @staticmethod
     def _needs_session(state: _Session, item: _Item) -> bool:
-        """Whether the statement was read without temporary tables that it names."""
+        """Whether the statement was parsed without the session's temporary tables and names one of them."""
         held = state.temporaries
         return bool(held) and item.result is not None and any(table in held for table in item.result.tables)
 
@@ -342,10 +342,10 @@ class LineageLog:
         if not result.merged:
             result.merged = True
             for lineage in found.lineages:
-                if item.loose or not lineage.temporary:
-                    self._gather(self._catalogued(lineage))
-        if item.loose:
-            self._loose.update(effect.table for effect in found.effects if effect.action == "create")
+                if item.unordered or not lineage.temporary:
+                    self._add_edges(self._with_catalog_columns(lineage))
+        if item.unordered:
+            self._unordered_temporaries.update(effect.table for effect in found.effects if effect.action == "create")
             return
         for effect in found.effects:
             before = state.temporaries
@@ -353,8 +353,8 @@ class LineageLog:
             if state.temporaries is not before:
                 state.signature = digest(f"{state.signature.hex()} {item.key[0].hex()} {item.key[1]}")
 
-    def _gather(self, lineage: StatementLineage) -> None:
-        """Adds a statement's edges. Queries and statements that move nothing have none."""
+    def _add_edges(self, lineage: StatementLineage) -> None:
+        """Add a statement's edges. Queries and statements that move no data have none."""
         table = lineage.target
         if table is None or not lineage.moves_data or not lineage.sources:
             return
@@ -370,8 +370,8 @@ class LineageLog:
         if not lineage.columns and lineage.kind in SAME_COLUMNS:
             self._copied.setdefault(table.key, set()).update(source.key for source in lineage.sources)
 
-    def _catalogued(self, lineage: StatementLineage) -> StatementLineage:
-        """Fields of structs that the catalog does not list become the column that holds them."""
+    def _with_catalog_columns(self, lineage: StatementLineage) -> StatementLineage:
+        """Replace struct fields that the catalog does not list with the column that contains them."""
         schema = self.schema
         if schema is None or not any("." in edge.source_column for edge in lineage.columns):
             return lineage
@@ -397,7 +397,7 @@ class LineageLog:
 
 
 class LoggedStatement(NamedTuple):
-    """A statement as a log has it; `LineageLog.add` explains the fields."""
+    """A statement of a query log. `LineageLog.add` describes the fields."""
 
     text: str
     session: str | None = None
@@ -407,13 +407,13 @@ class LoggedStatement(NamedTuple):
 
 
 class FullName(NamedTuple):
-    """The asset that a name in a statement stands for. `is_sure` is False where that is likely, but a guess."""
+    """The asset that a name in a statement refers to. `is_sure` is False if the asset is a guess."""
 
     asset: Asset
     is_sure: bool = True
 
 
-# None for a name that stays without a database or schema: Monte Carlo takes full names only.
+# Returns None for a name that has no database or schema: Monte Carlo accepts only full names.
 Complete = Callable[[TableName], FullName | None]
 # Reason, example, count: `Options.skip`.
 Skip = Callable[[str, str, int], None]
@@ -428,9 +428,9 @@ def statement_lineage(
     schema: Schema | None = None,
     origin: str = "query_text",
 ) -> Iterator[LineageTarget]:
-    """The targets that the statements write, with full names. Skips, and counts, what cannot be read.
+    """The targets that the statements write, with full names. Skips and counts statements that cannot be read.
 
-    Two of them may be the same asset, where `complete` gives two names one meaning: `merge_by_target` joins them.
+    Two targets are the same asset if `complete` maps two names to it; `merge_by_target` merges them.
     """
     with LineageLog(dialect, schema=schema, origin=origin) as log:
         for each in statements:
@@ -449,11 +449,11 @@ def _completed(target: Target[TableName], complete: Complete) -> LineageTarget |
     name = complete(target.asset)
     if name is None:
         return None
-    made = LineageTarget(name.asset, target.origin, target.certainty)
+    completed = LineageTarget(name.asset, target.origin, target.certainty)
     sources = {key: complete(source) for key, source in target.sources.items()}
     for target_column in (None, *target.columns):
         for (table, column), certainty in target.written_to(target_column).items():
             if source := sources[table.key]:
                 is_sure = name.is_sure and source.is_sure
-                made.add(source.asset, target_column, column, certainty if is_sure else PARTIAL)
-    return made
+                completed.add(source.asset, target_column, column, certainty if is_sure else PARTIAL)
+    return completed

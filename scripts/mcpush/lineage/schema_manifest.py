@@ -1,4 +1,4 @@
-"""The catalog for reading SQL, from a metadata manifest: the columns that SELECT * stands for."""
+"""Reads the catalog from a metadata manifest, to expand SELECT * in SQL lineage."""
 
 from __future__ import annotations
 
@@ -20,14 +20,17 @@ def add_schema_argument(parser: argparse.ArgumentParser) -> None:
 
 
 def schema_of(arguments: argparse.Namespace) -> Schema:
-    """The catalog in the manifest that ``--schema-manifest`` names; an empty one without it.
+    """The catalog in the manifest given with ``--schema-manifest``; an empty catalog without the option.
 
-    Raises ``manifest.ManifestError`` when the file is not a complete manifest.
+    Raises ``manifest.ManifestError`` if the file is not a complete manifest.
     """
     path: Path | None = arguments.schema_manifest
     return schema_from_manifest(path) if path else Schema()
 
 
 def schema_from_manifest(path: Path) -> Schema:
-    """The tables of a metadata manifest with their columns. Raises ``manifest.ManifestError``."""
+    """The tables of a metadata manifest with their columns.
+
+    Raises ``manifest.ManifestError`` if the file is not a complete manifest.
+    """
     return Schema.from_records(manifest.read(path, flow="metadata"))

@@ -1,7 +1,7 @@
-"""A process that reads statements for its parent: `Job`s in on stdin, (number, `Extraction`) out on stdout.
+"""A worker process that parses SQL: reads `Job`s from stdin and writes (number, `Extraction`) to stdout.
 
-Imports no more than reading SQL needs, as workers.py starts one process for each core. Both ends of the pipes are the
-library's own, so what passes through is trusted.
+Imports only what parsing SQL needs, because workers.py starts up to one process per core. The library controls both
+ends of the pipes, so it trusts the pickled messages.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from mcpush.sql.names import Defaults, Schema, TableName
 from mcpush.sql.relations import Temporary
 from mcpush.sql.session import extract
 
-# The part of the time limit after which the worker itself gives up; what is left is for the kill.
+# Fraction of the time limit after which the worker itself gives up. The parent kills it at the full limit.
 OWN_LIMIT = 0.7
 
 
 @dataclass(frozen=True)
 class Job:
-    """One text to read, as `extract` takes it."""
+    """One text to parse: a job number and arguments of `extract`."""
 
     number: int
     text: str
@@ -35,7 +35,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Settings:
-    """What all jobs of a worker have in common. `time_limit` is in seconds a statement, the kill included."""
+    """Settings shared by all jobs of a worker. The parent kills it after `time_limit` seconds per job."""
 
     dialect: str
     schema: Schema | None
@@ -44,31 +44,31 @@ class Settings:
 
 @dataclass(frozen=True)
 class Ready:
-    """The worker's first answer: its imports are done."""
+    """The worker's first message: its imports are done."""
 
 
 def packed(message: object) -> bytes:
-    """A message as it goes through a pipe: its length, then its pickle."""
+    """Encode a message for a pipe: its length, then its pickle."""
     text = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
     return len(text).to_bytes(8, "little") + text
 
 
 def receive(pipe: IO[bytes]) -> object | None:
-    """The next message; None when the other end has closed the pipe or died while it wrote."""
+    """Read the next message; None if the other end closed the pipe or died while writing."""
     head = pipe.read(8)
     size = int.from_bytes(head, "little")
     text = pipe.read(size) if len(head) == 8 else b""
-    return pickle.loads(text) if size and len(text) == size else None  # noqa: S301  our own process
+    return pickle.loads(text) if size and len(text) == size else None  # noqa: S301  sent by our own process
 
 
 def serve() -> None:
-    """The work of the process: settings first, then jobs until the parent closes the pipe."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when to end
+    """Run the worker: read the settings, then jobs until the parent closes the pipe."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent stops this process
     source, sink = sys.stdin.buffer, sys.stdout.buffer
-    sys.stdout = sys.stderr  # nothing else may write into the answers
+    sys.stdout = sys.stderr  # stdout is only for replies
 
-    def reply(answer: object) -> None:
-        sink.write(packed(answer))
+    def reply(message: object) -> None:
+        sink.write(packed(message))
         sink.flush()
 
     settings = receive(source)
@@ -76,7 +76,7 @@ def serve() -> None:
         return
     reply(Ready())
     while isinstance(job := receive(source), Job):
-        with _ended_by_the_system(2 * settings.time_limit):
+        with _killed_after(2 * settings.time_limit):
             found = extract(
                 job.text,
                 settings.dialect,
@@ -90,8 +90,8 @@ def serve() -> None:
 
 
 @contextlib.contextmanager
-def _ended_by_the_system(seconds: float) -> Iterator[None]:
-    """Has the system end this process after so long: a parent that was killed itself cannot do it. Not on Windows."""
+def _killed_after(seconds: float) -> Iterator[None]:
+    """Kill this process with SIGALRM after a timeout, in case the parent was killed and cannot. Not on Windows."""
     if hasattr(signal, "setitimer"):
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.setitimer(signal.ITIMER_REAL, seconds)

@@ -1,8 +1,8 @@
-"""Reads statements in other processes: on every core, and with a time limit that holds whatever the text does.
+"""Parses statements in worker processes, on all cores and with an enforced time limit.
 
-From `Job`s (text, defaults, temporary tables) to `Extraction`s, in the order they are ready. A worker that exceeds
-the time limit or dies is replaced; the statement it had is answered with a skip, those behind it are read again.
-Works the same on Linux, macOS and Windows: plain subprocesses, pipes and one reading thread each.
+Converts `Job`s (text, defaults, temporary tables) to `Extraction`s, in order of completion. A worker that exceeds the
+time limit or dies is replaced. Its current statement becomes a skip; its queued statements are sent to the new worker.
+Works the same on Linux, macOS and Windows: plain subprocesses, pipes and one reader thread per worker.
 """
 
 from __future__ import annotations
@@ -25,22 +25,23 @@ from mcpush.lineage.worker import Job, Ready, Settings, packed, receive
 from mcpush.sql.names import Schema
 from mcpush.sql.session import Extraction, Skip
 
-# Statements a worker is given ahead, so that it never waits for the next.
-AHEAD = 16
-# A second worker is started when the first has this much to do: a short log needs one process.
-BUSY = 6
+# Maximum number of statements queued at a worker, so that it never has to wait for the next.
+MAX_QUEUED_JOBS = 16
+# Another worker is started when every worker has this many jobs. A short log needs only one process.
+BUSY_JOBS = 6
+# Additional seconds for a worker to start.
 START_LIMIT = 60.0
-# How long a wait for an answer may ignore a signal.
-LONGEST_WAIT = 1.0
+# Maximum wait for a reply, in seconds, before checking for a signal.
+MAX_WAIT = 1.0
 
-# Replaces sys.path[0], which is the current directory: nothing is imported from there.
+# Replaces sys.path[0], so that nothing is imported from the current directory.
 _BOOT = "import sys; sys.path[0] = sys.argv[1]; from mcpush.lineage.worker import serve; serve()"
 
-Answer = tuple[int, Extraction] | Ready | None  # None: the worker has ended
+Reply = tuple[int, Extraction] | Ready | None  # None: the worker has ended
 
 
 def start_worker() -> subprocess.Popen[bytes]:
-    """A process that has the library of this one, whether that is a folder or a ZIP."""
+    """Start a worker process that imports the library from the same folder or ZIP as this process."""
     home = Path(mcpush.__path__[0]).resolve().parent
     return subprocess.Popen(
         [sys.executable, "-c", _BOOT, str(home)],
@@ -52,33 +53,33 @@ def start_worker() -> subprocess.Popen[bytes]:
 
 
 class _Worker:
-    def __init__(self, settings: bytes, answers: queue.Queue[tuple[_Worker, Answer]]) -> None:
+    def __init__(self, settings: bytes, replies: queue.Queue[tuple[_Worker, Reply]]) -> None:
         self.jobs: deque[Job] = deque()
         self.ready = False
-        self.since = time.monotonic()  # when the job in front was begun
+        self.since = time.monotonic()  # when the first job in the queue was started
         self._process = start_worker()
-        self._answers = answers
-        threading.Thread(target=self._listen, name="sql-lineage-answers", daemon=True).start()
+        self._replies = replies
+        threading.Thread(target=self._listen, name="sql-lineage-replies", daemon=True).start()
         self._send(settings)
 
-    def give(self, job: Job) -> None:
+    def enqueue(self, job: Job) -> None:
         if not self.jobs:
             self.since = time.monotonic()
         self.jobs.append(job)
         self._send(packed(job))
 
     def stop(self) -> None:
-        """Ends the process at once; a process that has ended already is no error."""
+        """Kill the process. It is not an error if it has already ended."""
         self._process.kill()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
-                with contextlib.suppress(OSError):  # what was still buffered for a dead process
+                with contextlib.suppress(OSError):  # flushing buffered data to a dead process fails
                     pipe.close()
 
     def _send(self, message: bytes) -> None:
         pipe = self._process.stdin
-        with contextlib.suppress(OSError, ValueError):  # it has died: its listener reports that
+        with contextlib.suppress(OSError, ValueError):  # the process died: the listener reports it
             if pipe is not None:
                 pipe.write(message)
                 pipe.flush()
@@ -90,41 +91,41 @@ class _Worker:
                 message = receive(output)
                 if message is None:
                     break
-                self._answers.put((self, cast(Answer, message)))
+                self._replies.put((self, cast(Reply, message)))
         except (OSError, ValueError, EOFError, pickle.UnpicklingError):
             pass
-        self._answers.put((self, None))
+        self._replies.put((self, None))
 
 
 class Pool:
-    """Worker processes for one dialect and catalog. Not for use from several threads."""
+    """Worker processes for one dialect and catalog. Not thread-safe."""
 
     def __init__(self, dialect: str, schema: Schema | None, size: int, time_limit: float) -> None:
         self.size = max(1, size)
         self.time_limit = time_limit
         self._settings = packed(Settings(dialect, schema, time_limit))
-        self._answers: queue.Queue[tuple[_Worker, Answer]] = queue.Queue()
+        self._replies: queue.Queue[tuple[_Worker, Reply]] = queue.Queue()
         self._workers: list[_Worker] = []
         self._done: deque[tuple[int, Extraction]] = deque()
 
     def submit(self, job: Job) -> None:
-        """Takes a job; waits while every worker has enough to do."""
+        """Queue a job. Blocks while every worker's queue is full."""
         while True:
             worker = min(self._workers, key=lambda item: len(item.jobs), default=None)
-            if worker is None or (len(worker.jobs) >= BUSY and len(self._workers) < self.size):
+            if worker is None or (len(worker.jobs) >= BUSY_JOBS and len(self._workers) < self.size):
                 worker = self._start()
-            if len(worker.jobs) < AHEAD:
-                worker.give(job)
+            if len(worker.jobs) < MAX_QUEUED_JOBS:
+                worker.enqueue(job)
                 return
-            self._wait(LONGEST_WAIT)
+            self._wait(MAX_WAIT)
 
-    def answers(self, wait: bool) -> list[tuple[int, Extraction]]:
-        """The answers that are ready, as (job number, extraction); with `wait`, at least one if a job is out."""
+    def results(self, wait: bool) -> list[tuple[int, Extraction]]:
+        """The results as (job number, extraction). With `wait`, blocks for at least one if jobs are pending."""
         while True:
             self._wait(0.0)
             if self._done or not wait or not any(worker.jobs for worker in self._workers):
                 break
-            self._wait(LONGEST_WAIT)
+            self._wait(MAX_WAIT)
         found = list(self._done)
         self._done.clear()
         return found
@@ -135,59 +136,59 @@ class Pool:
         self._workers.clear()
 
     def _start(self) -> _Worker:
-        worker = _Worker(self._settings, self._answers)
+        worker = _Worker(self._settings, self._replies)
         self._workers.append(worker)
         return worker
 
-    def _wait(self, longest: float) -> None:
-        """Takes in what has arrived. Waits for the first at most so many seconds, or until a worker's limit."""
+    def _wait(self, max_seconds: float) -> None:
+        """Handle the replies received. Waits up to `max_seconds` for the first, or until a worker's limit."""
         stop_if_asked()
-        left = (self._left(worker) for worker in self._workers if worker.jobs)
-        timeout = max(0.01, min([longest, *left])) if longest else 0.0
+        left = (self._time_left(worker) for worker in self._workers if worker.jobs)
+        timeout = max(0.01, min([max_seconds, *left])) if max_seconds else 0.0
         try:
-            worker, answer = self._answers.get(timeout=timeout) if timeout else self._answers.get_nowait()
-            self._take(worker, answer)
+            worker, reply = self._replies.get(timeout=timeout) if timeout else self._replies.get_nowait()
+            self._handle(worker, reply)
             while True:
-                self._take(*self._answers.get_nowait())
+                self._handle(*self._replies.get_nowait())
         except queue.Empty:
             pass
         for worker in list(self._workers):
-            if worker.jobs and self._left(worker) <= 0:
+            if worker.jobs and self._time_left(worker) <= 0:
                 self._replace(worker, "time limit exceeded")
 
-    def _left(self, worker: _Worker) -> float:
+    def _time_left(self, worker: _Worker) -> float:
         limit = self.time_limit if worker.ready else self.time_limit + START_LIMIT
         return worker.since + limit - time.monotonic()
 
-    def _take(self, worker: _Worker, answer: Answer) -> None:
+    def _handle(self, worker: _Worker, reply: Reply) -> None:
         if worker not in self._workers:
-            return  # the last words of one that was replaced
-        if answer is None:
+            return  # a late reply of a worker that was replaced
+        if reply is None:
             self._replace(worker, "the parser process ended unexpectedly")
-        elif isinstance(answer, Ready):
+        elif isinstance(reply, Ready):
             worker.ready = True
             worker.since = time.monotonic()
         else:
             worker.jobs.popleft()
             worker.since = time.monotonic()
-            self._done.append(answer)
+            self._done.append(reply)
 
     def _replace(self, worker: _Worker, reason: str) -> None:
         self._workers.remove(worker)
         worker.stop()
         if not worker.ready and reason != "time limit exceeded":
-            raise RuntimeError(f"cannot start a process to parse SQL: {sys.executable}")
+            raise RuntimeError(f"Cannot start a process to parse SQL: {sys.executable}")
         if worker.jobs:
             job = worker.jobs.popleft()
             self._done.append((job.number, Extraction(skips=(Skip.of(reason, job.text),), defaults=job.defaults)))
         if worker.jobs:
             successor = self._start()
             for job in worker.jobs:
-                successor.give(job)
+                successor.enqueue(job)
 
 
 def cores() -> int:
-    """How many cores this process may use."""
+    """The number of cores that this process can use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -1,9 +1,9 @@
-"""SQL lineage: which tables and columns feed which, from the text of statements.
+"""SQL lineage: extracts table and column lineage from SQL text.
 
     from mcpush.sql import Defaults, extract
     extract("INSERT INTO a SELECT x FROM b", "snowflake", Defaults("SHOP", "PUBLIC")).lineages
 
-`extract` reads one statement or script. Needs sqlglot, nothing else, and imports nothing of the rest of the library.
+`extract` reads one statement or script. Depends only on sqlglot and imports nothing from the rest of the library.
 """
 
 from __future__ import annotations

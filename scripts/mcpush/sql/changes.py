@@ -9,7 +9,7 @@ from sqlglot import exp
 from mcpush.sql.expressions import read_value, scan, table_parts
 from mcpush.sql.names import Namer, TableName
 from mcpush.sql.query import read_query, read_select
-from mcpush.sql.relations import NOTHING, Base, Derived, Output, Relation, Sources
+from mcpush.sql.relations import NOTHING, Derived, Output, Relation, Sources, TableRelation
 from mcpush.sql.scope import Scope
 from mcpush.sql.sources import add_from, add_source, with_env
 from mcpush.sql.statements import Handler, StatementReader, column_list
@@ -30,22 +30,22 @@ def _insert(reader: StatementReader, node: exp.Expr) -> None:
     if node.args.get("by_name"):
         outputs, content = list(relation.outputs), relation
     else:
-        outputs, content = _placed_in(reader, node, relation, target)
+        outputs, content = _match_insert_columns(reader, node, relation, target)
         if isinstance(body, exp.Values) and outputs == list(relation.outputs):
-            outputs = []  # rows of values have no names: which columns they fill is not written
+            outputs = []  # VALUES rows have no column names, so the target columns are unknown
     if target is not None:
         replaces = bool(node.args.get("overwrite")) and not _partition(node)
         reader.emit(target, verb, outputs, content=content, action="create" if replaces else "fill")
     else:
-        reader.unread = "the target of an INSERT is computed at run time"
+        reader.skip_reason = "the target of an INSERT is computed at run time"
 
 
-def _placed_in(
+def _match_insert_columns(
     reader: StatementReader, node: exp.Expr, relation: Relation, target: TableName | None
 ) -> tuple[list[Output], Relation]:
-    """The outputs of an INSERT's query under the columns they fill.
+    """The outputs of an INSERT's query, renamed to the target columns that they fill.
 
-    Partition columns without a value come last, whatever the query calls them.
+    Partition columns without a value are last, regardless of their names in the query.
     https://cwiki.apache.org/confluence/display/Hive/DynamicPartitions
     """
     fixed, dynamic = _partition_columns(node, reader.namer)
@@ -54,7 +54,7 @@ def _placed_in(
         names += [name for name in dynamic if name not in names]
     elif fixed and target is not None:
         names = [name for name in reader.namer.columns(target) if name.lower() not in fixed]
-    outputs, content = reader.placed(relation, names, None if fixed else target)
+    outputs, content = reader.match_columns(relation, names, None if fixed else target)
     if dynamic and relation.closed and outputs == list(relation.outputs) and len(outputs) > len(dynamic):
         tail = outputs[-len(dynamic) :]
         outputs[-len(dynamic) :] = [(name, sources) for name, (_, sources) in zip(dynamic, tail, strict=True)]
@@ -83,13 +83,13 @@ def _multi_insert(reader: StatementReader, node: exp.Expr) -> None:
             row = values.expressions[0]
             cells = row.expressions if isinstance(row, exp.Tuple) else [row]
             chosen = Relation([(cell.output_name, read_value(reader.queries, cell, scope)) for cell in cells])
-        outputs, content = reader.placed(chosen, column_list(insert.this, reader.namer), target)
+        outputs, content = reader.match_columns(chosen, column_list(insert.this, reader.namer), target)
         reader.emit(target, "insert all", outputs, content=content)
 
 
 def _hive_inserts(reader: StatementReader, node: exp.Expr, source: exp.Expr) -> None:
     for insert in node.expressions:
-        reader.restart()  # each INSERT has the tables of the FROM clause, and its own
+        reader.restart()  # each INSERT reads the tables of the shared FROM clause and its own
         env = with_env(reader.queries, node, {})
         scope = Scope(env, None)
         add_source(reader.queries, source, scope)
@@ -99,7 +99,7 @@ def _hive_inserts(reader: StatementReader, node: exp.Expr, source: exp.Expr) -> 
         else:
             relation = read_query(reader.queries, query, env) if query is not None else Relation()
         target = reader.name_of(insert.this)
-        outputs, content = _placed_in(reader, insert, relation, target)
+        outputs, content = _match_insert_columns(reader, insert, relation, target)
         reader.emit(target, "insert", outputs, content=content)
 
 
@@ -107,14 +107,14 @@ def _merge(reader: StatementReader, node: exp.Expr) -> None:
     env = with_env(reader.queries, node, reader.queries.outer_env)
     target = reader.name_of(node.this)
     if target is None:
-        reader.unread = "the target of a MERGE is computed at run time"
+        reader.skip_reason = "the target of a MERGE is computed at run time"
         return
     incoming = Scope(env, None)
     add_source(reader.queries, node.args["using"], incoming)
     both = Scope(env, None)
     both.add_all_of(incoming)
-    held = Base(target, reader.namer.columns(target))
-    both.add(node.this.alias or target.name, held, tuple(p.lower() for p, _ in table_parts(node.this)))
+    target_relation = TableRelation(target, reader.namer.columns(target))
+    both.add(node.this.alias or target.name, target_relation, tuple(p.lower() for p, _ in table_parts(node.this)))
     for clause in (node.args.get("on"), *(when.args.get("condition") for when in _whens(node))):
         if clause is not None:
             scan(reader.queries, clause, both)
@@ -139,7 +139,7 @@ def _merged_insert(
 
 
 def _insert_lists(reader: StatementReader, then: exp.Expr, both: Scope) -> tuple[list[str], list[exp.Expr]]:
-    """The columns and the values of a MERGE's INSERT; INSERT VALUES (…) has no columns."""
+    """The column list and the values of a MERGE's INSERT. INSERT VALUES (…) has no column list."""
     listed = then.this.expressions if isinstance(then.this, exp.Tuple) else []
     values = then.args.get("expression")
     if len(listed) == 1 and isinstance(listed[0], exp.Anonymous) and str(listed[0].this).upper() == "VALUES":
@@ -155,13 +155,13 @@ def _implied(reader: StatementReader, cell: exp.Expr) -> str:
 
 
 def _by_name(reader: StatementReader, incoming: Scope, target: TableName) -> list[Output]:
-    """UPDATE SET *, INSERT *, INSERT ROW: every column from the source column of the same name."""
+    """The outputs of UPDATE SET *, INSERT * and INSERT ROW: each column from the source column of the same name."""
     names = reader.namer.columns(target) or [name for item in incoming.relations for name, _ in item.outputs]
     return [(name, incoming.find(name) or NOTHING) for name in names]
 
 
 def _column_of(reader: StatementReader, node: exp.Expr, scope: Scope) -> str:
-    """The column that an assignment or a column list names: `t.a`, `a`, or the struct `a` in `a.b` and `t.a.b`."""
+    """The column named in an assignment or a column list: `t.a`, `a`, or the struct `a` in `a.b` and `t.a.b`."""
     path: list[exp.Expr] = []
     while isinstance(node, (exp.Dot, exp.Bracket)):
         path = [node.expression, *path] if isinstance(node, exp.Dot) else []
@@ -202,9 +202,9 @@ def _tuple_assignment(reader: StatementReader, names: list[str], value: exp.Expr
 
 
 def _through_query(reader: StatementReader, node: exp.Expr, scope: Scope, changed: Sequence[str]) -> TableName | None:
-    """T-SQL changes a table by the name of a query over it: WITH c AS (SELECT … FROM t) DELETE FROM c.
+    """The base table of a CTE or subquery that T-SQL modifies: WITH c AS (SELECT … FROM t) DELETE FROM c.
 
-    None when `node` names no query, or one whose changed columns are not of one table.
+    None if `node` does not name a query, or if the changed columns are not all from one table.
     """
     parts = table_parts(node)
     key = parts[0][0].lower() if len(parts) == 1 else ""
@@ -214,7 +214,7 @@ def _through_query(reader: StatementReader, node: exp.Expr, scope: Scope, change
     found = [relation.lookup(name) or NOTHING for name in changed] or [relation.everything]
     tables = {table for sources in found for table, _ in sources}
     if isinstance(relation, Derived) and not changed:
-        tables |= {item.relation.table for item in relation.rest if isinstance(item.relation, Base)}
+        tables |= {item.relation.table for item in relation.rest if isinstance(item.relation, TableRelation)}
     return next(iter(tables)) if len(tables) == 1 else None
 
 
@@ -225,7 +225,7 @@ def _update(reader: StatementReader, node: exp.Expr) -> None:
     changed = [item.this.name for item in node.expressions if isinstance(item, exp.EQ)]
     target = _aliased_target(reader, node.this, scope, changed)
     if target is None:
-        reader.unread = "the target of an UPDATE is computed at run time"
+        reader.skip_reason = "the target of an UPDATE is computed at run time"
         return
     for join in node.this.args.get("joins") or ():
         add_source(reader.queries, join.this, scope)
@@ -242,11 +242,11 @@ def _update(reader: StatementReader, node: exp.Expr) -> None:
 def _aliased_target(
     reader: StatementReader, node: exp.Expr, scope: Scope, changed: Sequence[str] = ()
 ) -> TableName | None:
-    """The table an UPDATE or DELETE changes, which may be given by its alias in FROM."""
+    """The table that an UPDATE or DELETE changes. It can be given by its alias in FROM."""
     parts = table_parts(node)
     if len(parts) == 1:
         relation = scope.relation(parts[0][0].lower())
-        if isinstance(relation, Base):
+        if isinstance(relation, TableRelation):
             return relation.table
     through = _through_query(reader, node, scope, changed)
     if through is not None:
@@ -256,7 +256,7 @@ def _aliased_target(
         return through
     target = reader.name_of(node)
     if target is not None:
-        relation = Base(target, reader.namer.columns(target))
+        relation = TableRelation(target, reader.namer.columns(target))
         scope.add(node.alias or target.name, relation, tuple(text.lower() for text, _ in parts))
     return target
 
@@ -291,7 +291,7 @@ def _partition(node: exp.Expr) -> exp.Expr | None:
 
 
 def _partition_columns(node: exp.Expr, namer: Namer) -> tuple[set[str], list[str]]:
-    """Hive: the partition columns an INSERT gives a value for, in lower case, and those that its query fills."""
+    """Hive: the partition columns with a fixed value, in lower case, and those that the query fills."""
     partition = _partition(node)
     items = partition.expressions if isinstance(partition, exp.Partition) else ()
     fixed = {item.this.name.lower() for item in items if isinstance(item, exp.EQ)}

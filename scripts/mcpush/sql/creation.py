@@ -1,7 +1,7 @@
-"""CREATE TABLE and CREATE VIEW cut down to what lineage needs, for those that sqlglot does not parse.
+"""Reduces CREATE TABLE and CREATE VIEW statements that sqlglot cannot parse to the parts that lineage needs.
 
-Every warehouse has clauses of its own between the name and the query (distribution, schedules, expectations,
-constraints), and new ones each year.
+Every warehouse has its own clauses between the name and the query (distribution, schedules, expectations,
+constraints), and adds new ones every year.
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ from sqlglot.tokenizer_core import TokenType
 
 from mcpush.sql.tokens import Statement, TokenWriter
 
-# What an item of a column list may begin with and not be a column.
+# First words of items in a column list that are not columns.
 _NO_COLUMN = frozenset(
     {"CONSTRAINT", "PRIMARY", "UNIQUE", "FOREIGN", "CHECK", "INDEX", "KEY", "LIKE", "EXCLUDE", "PERIOD", "PARTITION"}
 )
 _TEMPORARY = frozenset({"TEMP", "TEMPORARY", "VOLATILE"})
 
 
-def plain_create(statement: Statement) -> Statement | None:
-    """CREATE TABLE or VIEW with its name, the names of its columns and its query (or the table it copies), only.
+def simplified_create(statement: Statement) -> Statement | None:
+    """Reduce a CREATE TABLE or VIEW to its name, its column names, and its query or the table that it copies.
 
-    None when there is no query, no copy and no file named.
+    None if the statement has no query, copies no table and reads no files.
     """
     if statement.word(0) != "CREATE":
         return None
@@ -37,37 +37,37 @@ def plain_create(statement: Statement) -> Statement | None:
     source = _source(statement, after)
     if source is None:
         return None
-    made = TokenWriter(statement.tokens[0])
-    made.write("CREATE TEMPORARY" if _TEMPORARY & set(modifiers) else "CREATE")
-    made.keep(statement.tokens[kind : kind + 1])
-    made.keep(statement.tokens[start:after])
+    writer = TokenWriter(statement.tokens[0])
+    writer.write("CREATE TEMPORARY" if _TEMPORARY & set(modifiers) else "CREATE")
+    writer.keep(statement.tokens[kind : kind + 1])
+    writer.keep(statement.tokens[start:after])
     columns = _column_names(statement, after) if statement.word(after) == "(" else []
     if statement.word(source) != "AS":  # CLONE or COPY
-        made.keep(statement.tokens[source : statement.name_at(source + 1)[1]])
+        writer.keep(statement.tokens[source : statement.name_at(source + 1)[1]])
     elif "RECURSIVE" in modifiers:
-        _add_recursive(made, statement.part(source + 1), name[-1], columns)
+        _add_recursive(writer, statement.part(source + 1), name[-1], columns)
     else:
-        made.names(columns)
-        made.keep(statement.tokens[source:])
-    return statement.with_tokens(made.tokens)
+        writer.names(columns)
+        writer.keep(statement.tokens[source:])
+    return statement.with_tokens(writer.tokens)
 
 
 def _add_recursive(
-    made: TokenWriter, query: Statement, name: tuple[str, bool], columns: list[tuple[str, bool]]
+    writer: TokenWriter, query: Statement, name: tuple[str, bool], columns: list[tuple[str, bool]]
 ) -> None:
-    """A recursive view is a view of a recursive CTE of its own name."""
-    made.write("AS WITH RECURSIVE")
-    made.name([name])
-    made.names(columns)
-    made.write("AS (")
-    made.keep(query.tokens)
-    made.write(") SELECT * FROM")
-    made.name([name])
+    """Write a recursive view as a view over a recursive CTE of the same name."""
+    writer.write("AS WITH RECURSIVE")
+    writer.name([name])
+    writer.names(columns)
+    writer.write("AS (")
+    writer.keep(query.tokens)
+    writer.write(") SELECT * FROM")
+    writer.name([name])
 
 
 def _source(statement: Statement, start: int) -> int | None:
-    """The position of AS before a query, or of CLONE or COPY before a table, outside brackets."""
-    for position in statement.along(start):
+    """The position of AS before a query, or of CLONE or COPY before a table, outside of brackets."""
+    for position in statement.same_level(start):
         word, following = statement.word(position), statement.word(position + 1)
         if word == "AS" and following in ("SELECT", "WITH", "FROM", "("):
             return position
@@ -77,9 +77,9 @@ def _source(statement: Statement, start: int) -> int | None:
 
 
 def _column_names(statement: Statement, start: int) -> list[tuple[str, bool]]:
-    """The first word of each item of the column list that opens at `start`, with whether it is quoted."""
+    """The first word of each item of the column list that opens at `start`, and whether it is quoted."""
     names: list[tuple[str, bool]] = []
-    angles = 0  # of a type that goes on over commas: ARRAY<STRUCT<a INT, b INT>>
+    angles = 0  # open angle brackets of a type that contains commas: ARRAY<STRUCT<a INT, b INT>>
     for begin, end in statement.items(start + 1, statement.after(start) - 1):
         if begin < end and angles == 0 and statement.word(begin) not in _NO_COLUMN:
             names.append((statement.tokens[begin].text, statement.kind(begin) is TokenType.IDENTIFIER))
@@ -89,12 +89,12 @@ def _column_names(statement: Statement, start: int) -> list[tuple[str, bool]]:
 
 
 def _stored_externally(statement: Statement, start: int, after: int) -> Statement | None:
-    """https://cloud.google.com/bigquery/docs/reference/standard-sql/data-definition-language: files by OPTIONS."""
+    """External tables with OPTIONS: https://cloud.google.com/bigquery/docs/reference/standard-sql/data-definition-language."""
     for position in range(after, len(statement)):
         if statement.has(position, "OPTIONS", "("):
-            made = TokenWriter(statement.tokens[0])
-            made.write("CREATE EXTERNAL TABLE")
-            made.keep(statement.tokens[start:after])
-            made.keep(statement.tokens[position : statement.after(position + 1)])
-            return statement.with_tokens(made.tokens)
+            writer = TokenWriter(statement.tokens[0])
+            writer.write("CREATE EXTERNAL TABLE")
+            writer.keep(statement.tokens[start:after])
+            writer.keep(statement.tokens[position : statement.after(position + 1)])
+            return statement.with_tokens(writer.tokens)
     return None

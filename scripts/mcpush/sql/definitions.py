@@ -10,7 +10,7 @@ from sqlglot import exp
 from mcpush.sql.expressions import scan, table_parts
 from mcpush.sql.names import EXTERNAL, VIEW, TableName
 from mcpush.sql.query import read_query
-from mcpush.sql.relations import NOTHING, Base, Relation, Temporary
+from mcpush.sql.relations import NOTHING, Relation, TableRelation, Temporary
 from mcpush.sql.scope import Scope
 from mcpush.sql.sources import with_env
 from mcpush.sql.statements import Effect, Handler, StatementReader, column_list
@@ -20,7 +20,7 @@ _KINDS = frozenset({"TABLE", "VIEW", "STREAMING TABLE", "MATERIALIZED VIEW", "DY
 
 @dataclass(frozen=True)
 class _Creation:
-    """What a CREATE makes, and its properties: the first of each type, and all that sqlglot has no type for."""
+    """The target of a CREATE and its properties: the first of each type, and all that have no sqlglot type."""
 
     target: TableName
     verb: str
@@ -34,24 +34,24 @@ def _create(reader: StatementReader, node: exp.Expr) -> None:
     target = reader.name_of(node.this) if kind in _KINDS else None
     if target is None:
         return
-    made = _creation(node, kind, target)
-    if made.temporary:
-        made = replace(made, target=reader.as_temporary(node.this, made.target))
+    creation = _creation(node, kind, target)
+    if creation.temporary:
+        creation = replace(creation, target=reader.as_temporary(node.this, creation.target))
     body = node.args.get("expression")
     clone = node.args.get("clone")
-    like = made.properties.get(exp.LikeProperty)
+    like = creation.properties.get(exp.LikeProperty)
     if isinstance(body, (exp.Query, exp.Table)):
-        _create_from_query(reader, made, body, node)
+        _create_from_query(reader, creation, body, node)
     elif clone is not None:
-        _copied(reader, made.target, clone.this, "clone", made.temporary)
+        _record_copy(reader, creation.target, clone.this, "clone", creation.temporary)
     elif like is not None:
         scan(reader.queries, like, Scope({}, None))
-        reader.emit(made.target, "create like", temporary=made.temporary, moves_data=False)
-        if made.temporary:
+        reader.emit(creation.target, "create like", temporary=creation.temporary, moves_data=False)
+        if creation.temporary:
             model = reader.name_of(like.this) if isinstance(like.this, exp.Expr) else None
-            _emptied(reader, made.target, reader.columns_of(model) if model is not None else ())
+            _record_empty(reader, creation.target, reader.columns_of(model) if model is not None else ())
     else:
-        _stored_externally(reader, made)
+        _stored_externally(reader, creation)
 
 
 def _creation(node: exp.Expr, kind: str, target: TableName) -> _Creation:
@@ -70,64 +70,66 @@ def _creation(node: exp.Expr, kind: str, target: TableName) -> _Creation:
     return _Creation(target, f"create {kind.lower()}", temporary, by_type, generic)
 
 
-def _create_from_query(reader: StatementReader, made: _Creation, body: exp.Expr, node: exp.Expr) -> None:
+def _create_from_query(reader: StatementReader, creation: _Creation, body: exp.Expr, node: exp.Expr) -> None:
     env = with_env(reader.queries, node, {})
     relation = read_query(reader.queries, body, env)
-    outputs, content = reader.placed(relation, column_list(node.this, reader.namer))
-    feeds = made.properties.get(exp.ToTableProperty)
+    outputs, content = reader.match_columns(relation, column_list(node.this, reader.namer))
+    feeds = creation.properties.get(exp.ToTableProperty)
     filled = reader.name_of(feeds.this) if feeds is not None else None
     if filled is not None:
-        # ClickHouse: a materialised view that only forwards rows to another table.
-        reader.emit(filled, made.verb, outputs)
+        # ClickHouse: a materialized view that only forwards rows to another table.
+        reader.emit(filled, creation.verb, outputs)
         outputs = []
-    reader.emit(made.target, made.verb, outputs, temporary=made.temporary, content=content, action="create")
+    reader.emit(creation.target, creation.verb, outputs, temporary=creation.temporary, content=content, action="create")
     if content.closed:
-        reader.namer.made[made.target] = tuple(name for name, _ in outputs)
+        reader.namer.created_columns[creation.target] = tuple(name for name, _ in outputs)
 
 
-def _stored_externally(reader: StatementReader, made: _Creation) -> None:
-    """A table without a query: what it holds is in files, or comes later."""
-    paths = _paths(made, is_location_own=reader.namer.traits.location_is_own)
+def _stored_externally(reader: StatementReader, creation: _Creation) -> None:
+    """A table without a query: its data is in files, or is loaded later."""
+    paths = _paths(creation, is_storage=reader.namer.traits.location_is_storage)
     files = [reader.namer.external(path) for path in paths]
     reader.queries.reads.update(dict.fromkeys(files))
     reader.emit(
-        made.target,
-        made.verb,
-        temporary=made.temporary,
-        moves_data=bool(paths) or made.temporary,
-        content=Base(files[0]) if len(files) == 1 else Relation(),
+        creation.target,
+        creation.verb,
+        temporary=creation.temporary,
+        moves_data=bool(paths) or creation.temporary,
+        content=TableRelation(files[0]) if len(files) == 1 else Relation(),
         action="create",
     )
 
 
-def _paths(made: _Creation, is_location_own: bool) -> list[str]:
-    """The files that a table reads, by the properties that name them."""
+def _paths(creation: _Creation, is_storage: bool) -> list[str]:
+    """The file paths in the properties of a table."""
     paths: list[str] = []
-    location = None if is_location_own else made.properties.get(exp.LocationProperty)
+    location = None if is_storage else creation.properties.get(exp.LocationProperty)
     if location is not None and isinstance(location.this, (exp.Literal, exp.Var)):
         paths.append(location.this.name)
-    for item in made.generic_properties:
+    for item in creation.generic_properties:
         if item.this.name.lower() in ("uris", "location") and item.args.get("value") is not None:
             paths.extend(literal.name for literal in item.args["value"].find_all(exp.Literal))
-    options = made.properties.get(exp.OptionsProperty) if made.temporary else None
+    options = creation.properties.get(exp.OptionsProperty) if creation.temporary else None
     for item in options.expressions if options is not None else ():
         if item.name.lower() == "path":  # Spark: CREATE TEMPORARY VIEW v USING csv OPTIONS (path '/in')
             paths.append(item.args["value"].name)
     return paths
 
 
-def _emptied(reader: StatementReader, table: TableName, columns: Sequence[str]) -> None:
-    """A temporary table that holds nothing now."""
+def _record_empty(reader: StatementReader, table: TableName, columns: Sequence[str]) -> None:
+    """Record that a temporary table is now empty."""
     empty = Relation([(name, NOTHING) for name in columns])
     reader.effects.append(Effect("create", table, Temporary((), empty)))
 
 
-def _copied(reader: StatementReader, target: TableName, source: exp.Expr, kind: str, temporary: bool = False) -> None:
-    """CLONE, COPY, SWAP, RENAME: the same columns under another name."""
+def _record_copy(
+    reader: StatementReader, target: TableName, source: exp.Expr, kind: str, temporary: bool = False
+) -> None:
+    """CLONE, COPY, SWAP, RENAME: the target has the columns of the source."""
     parts = table_parts(source)
     relation = reader.queries.table(parts) if parts else Relation()
     outputs = list(relation.outputs)
-    if not outputs and isinstance(relation, Base):
+    if not outputs and isinstance(relation, TableRelation):
         outputs = [(name, relation.qualified(name)) for name in reader.namer.columns(target)]
     reader.emit(target, kind, outputs, temporary=temporary, content=relation, action="create")
 
@@ -157,21 +159,21 @@ def _rename(reader: StatementReader, node: exp.Expr, old: TableName, to: exp.Exp
     if new is None:
         return
     if len(parts) == 1:
-        # A new name without a schema stays in the old one's.
+        # An unqualified new name stays in the schema of the old one.
         new = TableName(old.database, old.schema, new.name, old.kind)
     temporary = old in reader.temporaries
     if temporary:
         reader.effects.append(Effect("rename", old, to=new))
-    _copied(reader, new, node, "rename", temporary)
+    _record_copy(reader, new, node, "rename", temporary)
 
 
 def _swap(reader: StatementReader, node: exp.Expr, one: TableName, other_node: exp.Expr) -> None:
     other = reader.name_of(other_node)
     if other is None:
         return
-    _copied(reader, one, other_node, "swap")
+    _record_copy(reader, one, other_node, "swap")
     reader.restart()
-    _copied(reader, other, node, "swap")
+    _record_copy(reader, other, node, "swap")
 
 
 def _drop(reader: StatementReader, node: exp.Expr) -> None:
@@ -192,7 +194,7 @@ def _truncate(reader: StatementReader, node: exp.Expr) -> None:
             target = reader.name_of(item)
             reader.emit(target, "truncate", moves_data=False)
             if target is not None and target in reader.temporaries and not node.args.get("partition"):
-                _emptied(reader, target, reader.columns_of(target))
+                _record_empty(reader, target, reader.columns_of(target))
 
 
 def _cache(reader: StatementReader, node: exp.Expr) -> None:

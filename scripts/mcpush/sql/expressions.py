@@ -1,6 +1,6 @@
-"""The real columns that the value of an expression depends on: column references, stars, struct fields, subqueries.
+"""Finds the base columns that an expression depends on: column references, stars, struct fields, subqueries.
 
-Columns count when the value depends on them (conditions of CASE and keys of windows too). `scan` reads clauses that
+Includes every column that the value depends on, also in CASE conditions and window keys. `scan` handles clauses that
 only filter or order rows: it records the tables of the subqueries inside them.
 """
 
@@ -13,24 +13,34 @@ from sqlglot import exp
 
 from mcpush.sql.identifiers import parts_of
 from mcpush.sql.names import EXTERNAL
-from mcpush.sql.relations import NOTHING, Base, Derived, Output, Relation, Rest, Rows, Sources, stacked
+from mcpush.sql.relations import (
+    NOTHING,
+    Derived,
+    Output,
+    Relation,
+    RemainingColumns,
+    Rows,
+    Sources,
+    TableRelation,
+    stacked,
+)
 from mcpush.sql.scope import Reader, Scope
 
 _LEAVES = frozenset(
     {exp.Identifier, exp.Literal, exp.Null, exp.Boolean, exp.Var, exp.DataType, exp.Star, exp.Placeholder}
 )
-# What has sources beyond those of its children.
+# Nodes with sources beyond those of their children.
 _SPECIAL = frozenset({exp.Anonymous, exp.Parameter, exp.Window})
-# Functions whose first argument names a table-like object: ClickHouse dictionaries and join tables.
+# Functions whose first argument names a table-like object: ClickHouse dictionaries and Join tables.
 _OBJECT_FUNCTIONS = ("DICTGET", "DICTHAS", "DICTISIN", "JOINGET")
-# What takes a whole row rather than a column.
-_ROW_TAKERS = (exp.Anonymous, exp.AnyValue, exp.ArrayAgg, exp.JSONArrayAgg, exp.JSONFormat, exp.Order)
-# What yields one or several of the rows that it is given, and what may stand around the row inside.
-_ROW_KEEPERS = (
+# Nodes that accept a whole row rather than a column.
+_ROW_CONSUMERS = (exp.Anonymous, exp.AnyValue, exp.ArrayAgg, exp.JSONArrayAgg, exp.JSONFormat, exp.Order)
+# Nodes that return one or several of their input rows, and nodes that can wrap the row argument.
+_ROW_PRESERVING = (
     exp.AnyValue, exp.ArgMax, exp.ArgMin, exp.ArrayAgg, exp.Bracket, exp.IgnoreNulls, exp.Limit, exp.Max, exp.Min,
     exp.Order, exp.Paren, exp.RespectNulls,
 )  # fmt: skip
-# Clauses that hold queries but no result columns.
+# Clauses that can contain queries but do not add result columns.
 _FILTERS = frozenset(
     {
         "where", "having", "qualify", "group", "order", "limit", "offset", "connect", "prewhere", "windows",
@@ -40,7 +50,7 @@ _FILTERS = frozenset(
 
 
 def read_value(reader: Reader, node: exp.Expr, scope: Scope) -> Sources:
-    """The real columns that an expression is computed from."""
+    """The base columns that an expression is computed from."""
     if type(node) is exp.Column:
         return _column(reader, node, (), scope)
     found: set[Sources] = set()
@@ -64,11 +74,11 @@ def scan_filters(reader: Reader, node: exp.Expr, scope: Scope) -> None:
                     scan(reader, item, scope)
 
 
-# -- the walk --------------------------------------------------------------------------------------------------
+# -- traversal -------------------------------------------------------------------------------------------------
 
 
 def _walk(reader: Reader, root: exp.Expr, scope: Scope, found: set[Sources] | None) -> None:
-    """Visits an expression without recursion; adds the sources of each column to `found` if they are wanted."""
+    """Visits an expression without recursion. Adds the sources of each column to `found` unless it is None."""
     stack = [root]
     while stack:
         node = stack.pop()
@@ -107,7 +117,7 @@ def _push_children(node: exp.Expr, stack: list[exp.Expr]) -> None:
 
 
 def _special(reader: Reader, node: exp.Expr, scope: Scope, found: set[Sources] | None) -> None:
-    """Reads what a function, a window or a parameter ($1) refers to by name or position."""
+    """Resolves what a function, a window or a parameter ($1) refers to by name or position."""
     if isinstance(node, exp.Anonymous):
         if str(node.this).upper().startswith(_OBJECT_FUNCTIONS) and node.expressions:
             _object_argument(reader, node.expressions[0])
@@ -127,7 +137,7 @@ def _object_argument(reader: Reader, named: exp.Expr) -> None:
 
 
 def _table_argument(reader: Reader, node: exp.Table, scope: Scope) -> None:
-    # ML.PREDICT(…, TABLE x), x IN table: a table as an argument.
+    # A table as an argument: ML.PREDICT(…, TABLE x), x IN table.
     parts = table_parts(node)
     if parts and not (len(parts) == 1 and parts[0][0].lower() in scope.env):
         reader.table(parts)
@@ -136,7 +146,7 @@ def _table_argument(reader: Reader, node: exp.Table, scope: Scope) -> None:
 
 
 def _dotted(reader: Reader, node: exp.Expr, scope: Scope, found: set[Sources] | None) -> list[exp.Expr]:
-    """Adds the sources of a struct field (`column.a.b`); returns the parts that remain to be visited."""
+    """Adds the sources of a struct field (`column.a.b`) to `found`. Returns the nodes that still have to be visited."""
     path: list[str] = []
     remaining: list[exp.Expr] = []
     base = node
@@ -158,7 +168,7 @@ def _dotted(reader: Reader, node: exp.Expr, scope: Scope, found: set[Sources] | 
 
 
 def table_parts(node: exp.Expr) -> tuple[tuple[str, bool], ...]:
-    """The dotted parts of a table's name, each with whether it was quoted; empty if it is not a name."""
+    """The parts of a dotted table name, and whether each was quoted; empty if the node is not a name."""
     if isinstance(node, exp.Schema):
         node = node.this
     this = node.this
@@ -177,7 +187,7 @@ def table_parts(node: exp.Expr) -> tuple[tuple[str, bool], ...]:
 
 
 def named_table(reader: Reader, column: exp.Column, scope: Scope) -> Relation:
-    """The table in TABLE(db.s.t), whose name the parser takes for a column's."""
+    """The table in TABLE(db.s.t), whose name sqlglot parses as a column."""
     parts = tuple((part.name, bool(part.args.get("quoted"))) for part in column.parts)
     if len(parts) == 1 and parts[0][0].lower() in scope.env:
         return scope.env[parts[0][0].lower()]
@@ -188,14 +198,14 @@ def named_table(reader: Reader, column: exp.Column, scope: Scope) -> Relation:
 
 
 def qualifier_of(column: exp.Expr) -> tuple[str, ...]:
-    """What stands before the name of a column, in lower case."""
+    """The qualifier parts of a column name, in lower case."""
     return tuple(
         part.name.lower() for part in (column.args.get(key) for key in ("catalog", "db", "table")) if part is not None
     )
 
 
 def _column(reader: Reader, node: exp.Expr, path: tuple[str, ...], scope: Scope) -> Sources:
-    """The real columns behind a column reference, which may be correlated or reach into a struct."""
+    """The base columns of a column reference, which can be correlated or access a struct field."""
     this = node.this
     args = node.args
     table = args.get("table")
@@ -213,31 +223,31 @@ def _column(reader: Reader, node: exp.Expr, path: tuple[str, ...], scope: Scope)
 
 
 def find_column(name: str, path: tuple[str, ...], scope: Scope) -> Sources:
-    """The sources of an unqualified column, in this scope or in one around it."""
-    around: Scope | None = scope
-    while around is not None:
-        found = around.find(name, path)
+    """The sources of an unqualified column, in this scope or an outer one."""
+    current: Scope | None = scope
+    while current is not None:
+        found = current.find(name, path)
         if found is not None:
             return found
-        around = around.outer
-    # The alias of a relation on its own is the whole row.
+        current = current.outer
+    # A relation's alias without a column is the whole row.
     row = scope.relation(name.lower())
     return row.everything if row is not None and row.closed else NOTHING
 
 
 def _qualified(reader: Reader, parts: Sequence[exp.Expr], name: str, path: tuple[str, ...], scope: Scope) -> Sources:
     qualifiers = tuple(part.name.lower() for part in parts[:-1])
-    around: Scope | None = scope
-    while around is not None:
-        found = around.qualifier(qualifiers)
+    current: Scope | None = scope
+    while current is not None:
+        found = current.qualifier(qualifiers)
         if found is not None:
             relation, taken = found
             chain = [*(reader.fold(part) for part in parts[taken:-1]), name]
             return relation.qualified(chain[0], (*chain[1:], *path))
-        for alias in around.named:
+        for alias in current.named:
             if alias in reader.piped:
                 return _qualified(reader, parts, name, path, reader.piped[alias])
-        around = around.outer
+        current = current.outer
     if not reader.traits.struct_dots:
         return NOTHING
     chain = [*(reader.fold(part) for part in parts[:-1]), name]
@@ -245,13 +255,13 @@ def _qualified(reader: Reader, parts: Sequence[exp.Expr], name: str, path: tuple
 
 
 def _positional(position: int, scope: Scope) -> Sources:
-    """`$1`: a column of a staged file, a table or a query, by its position."""
+    """The sources of `$1`: a column of a staged file, a table or a query, by position."""
     if len(scope.items) != 1:
         return NOTHING
     relation = scope.items[0].relation
-    if isinstance(relation, Base) and relation.table.kind == EXTERNAL:
+    if isinstance(relation, TableRelation) and relation.table.kind == EXTERNAL:
         return relation.qualified(f"${position}")
-    known = relation.placed if isinstance(relation, Derived) and relation.rest else len(relation.outputs)
+    known = relation.known_positions if isinstance(relation, Derived) and relation.rest else len(relation.outputs)
     return relation.outputs[position - 1][1] if 0 < position <= known else NOTHING
 
 
@@ -270,24 +280,28 @@ def _positional_of(node: exp.Expr, position: int, scope: Scope) -> Sources:
 def _is_whole_row(node: exp.Expr, scope: Scope) -> bool:
     """Whether a name is the alias of a table with unknown columns: TO_JSON_STRING(t), SELECT t FROM d.x AS t.
 
-    The name of a table without an alias may be a column's name as well; it is taken for one if it stands on its own.
+    If the table has no alias, its name can also be the name of a column. It then counts as a row only as an argument
+    of one of _ROW_CONSUMERS.
     """
     key = node.name.lower()
-    around: Scope | None = scope
-    while around is not None and key not in around.named:
-        around = around.outer
-    if around is None:
+    current: Scope | None = scope
+    while current is not None and key not in current.named:
+        current = current.outer
+    if current is None:
         return False
-    item = around.named[key]
+    item = current.named[key]
     if item.relation.closed:
         return False
-    unaliased = any(found is item and written[-1] == key for written, found in around.tables.items())
-    return not unaliased or isinstance(node.parent, _ROW_TAKERS)
+    unaliased = any(found is item and written[-1] == key for written, found in current.tables.items())
+    return not unaliased or isinstance(node.parent, _ROW_CONSUMERS)
 
 
 def row_of(reader: Reader, node: exp.Expr, scope: Scope) -> Relation | None:
-    """What an expression is a row of: STRUCT(a, b AS c), ANY_VALUE(t), ARRAY_AGG(t ORDER BY x)[OFFSET(0)]."""
-    while isinstance(node, _ROW_KEEPERS):
+    """The relation that an expression is a row of; None if it is not a row.
+
+    Examples: STRUCT(a, b AS c), ANY_VALUE(t), ARRAY_AGG(t ORDER BY x)[OFFSET(0)].
+    """
+    while isinstance(node, _ROW_PRESERVING):
         node = node.this
     if isinstance(node, exp.Struct):
         return Relation([_field(reader, field, scope) for field in node.expressions])
@@ -317,8 +331,8 @@ def _field(reader: Reader, field: exp.Expr, scope: Scope) -> Output:
 
 def expand_star(
     reader: Reader, star: exp.Expr, scope: Scope, qualifier: tuple[str, ...] = ()
-) -> tuple[list[Output], list[Rest]]:
-    """The columns that a star shows: those known, and the rest of the relations that are open."""
+) -> tuple[list[Output], list[RemainingColumns]]:
+    """Expands a star: returns the known columns, and the remaining columns of open relations."""
     replaced = {
         item.alias_or_name.lower(): read_value(reader, item.this if isinstance(item, exp.Alias) else item, scope)
         for item in star.args.get("replace") or ()
@@ -328,11 +342,11 @@ def expand_star(
         for item in star.args.get("rename") or ()
         if isinstance(item, exp.Alias)
     }
-    relations = starred(scope, qualifier)
+    relations = star_relations(scope, qualifier)
     hidden = _hidden(star, relations)
     using = {} if qualifier else scope.using
     outputs: list[Output] = []
-    rest: list[Rest] = []
+    rest: list[RemainingColumns] = []
     shown: set[str] = set()
     for relation in relations:
         for name, sources in relation.outputs:
@@ -347,12 +361,14 @@ def expand_star(
             known = {name.lower() for name, _ in relation.outputs}
             back = {new.lower(): old for old, new in names.items()}
             outputs.extend((key, sources) for key, sources in replaced.items() if key not in shown)
-            rest.append(Rest(relation, frozenset(hidden | known | set(replaced) | (set(names) - set(back))), back))
+            rest.append(
+                RemainingColumns(relation, frozenset(hidden | known | set(replaced) | (set(names) - set(back))), back)
+            )
     return outputs, rest
 
 
 def _hidden(star: exp.Expr, relations: Sequence[Relation]) -> set[str]:
-    """The columns that EXCEPT and ILIKE take out of a star, in lower case."""
+    """The columns that EXCEPT and ILIKE exclude from a star, in lower case."""
     hidden = {item.name.lower() for item in star.args.get("except_") or ()}
     pattern = star.args.get("ilike")
     if pattern is not None:
@@ -362,47 +378,47 @@ def _hidden(star: exp.Expr, relations: Sequence[Relation]) -> set[str]:
 
 
 def _is_like(text: str, pattern: str) -> bool:
-    """SQL's LIKE, for names: https://docs.snowflake.com/en/sql-reference/sql/select#parameters (ILIKE)."""
-    shell = {"%": "*", "_": "?", "*": "[*]", "?": "[?]", "[": "[[]"}
-    return fnmatchcase(text, "".join(shell.get(character, character) for character in pattern))
+    """SQL LIKE for column names: https://docs.snowflake.com/en/sql-reference/sql/select#parameters (ILIKE)."""
+    wildcards = {"%": "*", "_": "?", "*": "[*]", "?": "[?]", "[": "[[]"}
+    return fnmatchcase(text, "".join(wildcards.get(character, character) for character in pattern))
 
 
 def _whole_rows(
     reader: Reader, argument: exp.Expr, star: exp.Expr, qualifier: tuple[str, ...], scope: Scope
 ) -> Sources:
-    """A star as an argument: OBJECT_CONSTRUCT(*) depends on every column, COUNT(*) on none."""
+    """The sources of a star as an argument: OBJECT_CONSTRUCT(*) depends on every column, COUNT(*) on none."""
     if isinstance(argument.parent, (exp.Count, exp.Distinct)):
         return NOTHING
     outputs, _ = expand_star(reader, star, scope, qualifier)
     return frozenset().union(*(sources for _, sources in outputs))
 
 
-def starred(scope: Scope, qualifier: tuple[str, ...]) -> list[Relation]:
-    """The relations whose columns a star stands for."""
+def star_relations(scope: Scope, qualifier: tuple[str, ...]) -> list[Relation]:
+    """The relations whose columns a star expands to."""
     if not qualifier:
         return [item.relation for item in scope.items if not item.hidden]
-    around: Scope | None = scope
-    while around is not None:
-        found = around.qualifier(qualifier)
+    current: Scope | None = scope
+    while current is not None:
+        found = current.qualifier(qualifier)
         if found is not None and found[1] == len(qualifier):
             return _fields_of(found[0])
-        held = around.relations if found is None else [found[0]]
+        held = current.relations if found is None else [found[0]]
         rows = [relation.rows[qualifier[-1]] for relation in held if qualifier[-1] in relation.rows]
         if found is not None or rows:
-            return rows[:1]  # the fields of a struct: nothing if nobody knows them
-        around = around.outer
+            return rows[:1]  # the fields of a struct; empty if they are unknown
+        current = current.outer
     return []
 
 
 def _fields_of(relation: Relation) -> list[Relation]:
-    """What `x.*` stands for: if x is an element of an array, its fields, if they are known."""
+    """The relations that `x.*` expands to. For an array element: its fields, or nothing if they are unknown."""
     if isinstance(relation, Rows) and relation.is_struct and relation.element is not None:
         return [] if relation.fields is None else [relation.fields]
     return [relation]
 
 
 def star_of(reader: Reader, scope: Scope) -> Relation:
-    """All columns of all relations in the scope."""
+    """A relation with all columns of all relations in the scope."""
     if len(scope.items) == 1:
         return scope.items[0].relation
     outputs, rest = expand_star(reader, exp.Star(), scope)

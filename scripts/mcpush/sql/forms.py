@@ -1,7 +1,7 @@
-"""Statements that move data and that sqlglot does not parse, read from their tokens.
+"""Parses, from tokens, statements that move data and that sqlglot does not support.
 
-From one `Statement` to a `Form` (target and sources by name), or to None when the statement is none of these. Each
-rule names the vendor's page for its syntax.
+Converts a `Statement` to a `Form` (names of target and sources), or returns None for other statements. Each rule links
+to the vendor's documentation of the syntax.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from mcpush.sql.tokens import STRINGS, Parts, Statement
 
 @dataclass(frozen=True)
 class Form:
-    """Whole tables moved: `target`, `source` and `more` sources as written; `query` is SQL text that reads them."""
+    """A move of whole tables: `target`, `source` and `more` sources as written, or the SQL of a source `query`."""
 
     kind: str
     target: Parts
@@ -24,7 +24,7 @@ class Form:
 
 
 def read_form(statement: Statement) -> Form | None:
-    """The statement as a form of this module; None when sqlglot should parse it."""
+    """The statement as a `Form`; None if sqlglot should parse it."""
     first = statement.word(0)
     if first == "UNLOAD":
         return _unload(statement)
@@ -48,7 +48,7 @@ def _unload(statement: Statement) -> Form | None:
     start = statement.skip(1, "(")
     if start >= len(statement):
         return None
-    if statement.word(start) in ("SELECT", "WITH"):  # Athena writes the query without quotes
+    if statement.word(start) in ("SELECT", "WITH"):  # in Athena the query is not quoted
         end = statement.after(start - 1) if statement.word(start - 1) == "(" else len(statement)
         query = statement.text[statement.tokens[start].start : statement.tokens[end - 1].start]
         to = statement.find("TO", start=end)
@@ -67,7 +67,7 @@ def _alter_table(statement: Statement) -> Form | None:
     # https://docs.aws.amazon.com/redshift/latest/dg/r_ALTER_TABLE_APPEND.html
     if statement.has(position, "APPEND", "FROM"):
         return Form("append", table, statement.name_at(position + 2)[0])
-    # https://cwiki.apache.org/confluence/display/Hive/Exchange+Partition: the rows move from the second into the first
+    # https://cwiki.apache.org/confluence/display/Hive/Exchange+Partition: moves rows from the second table to the first
     if statement.word(position) == "EXCHANGE":
         with_ = statement.find("WITH", start=position)
         if with_ is not None:
@@ -111,7 +111,7 @@ def _create(statement: Statement) -> Form | None:
         if on is None:
             return None
         position = statement.skip(on + 1, "EXTERNAL", "DYNAMIC", "EVENT", "TABLE", "VIEW")
-        # A stream on a stage holds the changes of its list of files: no rows of a table.
+        # A stream on a stage contains changes to its list of files, not rows of a table.
         on_stage = statement.word(position) in ("STAGE", "DIRECTORY")
         source = () if on_stage else statement.name_at(position)[0]
         return Form("create stream", target, source)
@@ -160,9 +160,10 @@ def _hive_export(statement: Statement) -> Form | None:
 
 
 def _load_file(statement: Statement) -> Form | None:
-    """A file into a table: MySQL's LOAD DATA INFILE, and Hive's IMPORT, beside the EXPORT on the same page.
+    """Statements that load a file into a table: MySQL LOAD DATA INFILE and Hive IMPORT.
 
     https://dev.mysql.com/doc/refman/8.4/en/load-data.html
+    https://cwiki.apache.org/confluence/display/Hive/LanguageManual+ImportExport
     """
     if statement.word(0) == "IMPORT":
         table, source = statement.find("TABLE"), statement.find("FROM")

@@ -1,7 +1,7 @@
-"""Names that a statement gives as a string or through a call: IDENTIFIER('a.b'), table_changes('a.b', 5).
+"""Resolves table names given as a string or through a call: IDENTIFIER('a.b'), table_changes('a.b', 5).
 
-From one `Statement` to another in which they stand as names. A name that only a run could compute (a variable, a
-concatenation) is replaced by a stand-in, `Statement.computed`, so that the rest of the statement can be read.
+Replaces each call with the name it refers to. A name that is computed at run time (a variable, a concatenation) is
+replaced by a placeholder, `Statement.computed`, so that the rest of the statement can be parsed.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from sqlglot.tokenizer_core import Token, TokenType
 
 from mcpush.sql.tokens import STRINGS, Parts, Statement, TokenWriter
 
-# Calls that stand for the table they name. Databricks: IDENTIFIER clause, table_changes; BigQuery: APPENDS, CHANGES.
+# Calls that refer to the table they name. Databricks: IDENTIFIER clause, table_changes; BigQuery: APPENDS, CHANGES.
 # https://docs.databricks.com/aws/en/sql/language-manual/sql-ref-names-identifier-clause
 # https://docs.databricks.com/aws/en/sql/language-manual/functions/table_changes
 # https://cloud.google.com/bigquery/docs/reference/standard-sql/time-series-functions
@@ -21,14 +21,14 @@ _NAMING_LENGTHS = frozenset(map(len, _NAMING))
 
 
 def with_names(statement: Statement) -> Statement:
-    """The statement with names in place of the calls that give them; the same one when there are none."""
+    """Replace calls with the names they refer to. Returns the same statement if there are none."""
     tokens = statement.tokens
     kept: list[Token] = []
     position = 0
     computed = statement.computed
     changed = False
     while position < len(tokens):
-        # The length alone rules out nearly every token.
+        # Comparing lengths first rules out nearly every token.
         is_call = len(tokens[position].text) in _NAMING_LENGTHS and statement.word(position) in _NAMING
         named = _named(statement, position) if is_call else None
         if named is None:
@@ -49,9 +49,9 @@ def with_names(statement: Statement) -> Statement:
 
 
 def _named(statement: Statement, position: int) -> tuple[Parts | None, int] | None:
-    """The name that the call at that position gives, and the position after it.
+    """The name that the call at `position` refers to, and the position after the call.
 
-    A name of None is computed at run time. None instead of both when the call gives no name.
+    The name is None if it is computed at run time. Returns None if the call does not refer to a name.
     """
     word = statement.word(position)
     if statement.word(position + 1) != "(":
@@ -72,7 +72,7 @@ def _named(statement: Statement, position: int) -> tuple[Parts | None, int] | No
 
 
 def _concatenated(tokens: Sequence[Token]) -> Parts | None:
-    """The name that strings with || between them make; None when anything else takes part."""
+    """The name in string literals concatenated with ||; None if any operand is not a string literal."""
     is_constant = (
         len(tokens) % 2 == 1
         and all(token.token_type in STRINGS for token in tokens[::2])
@@ -82,11 +82,11 @@ def _concatenated(tokens: Sequence[Token]) -> Parts | None:
 
 
 def _placeholder(text: str) -> str:
-    """An identifier that the text does not hold."""
-    stand_in = "?"
-    while stand_in in text:
-        stand_in += "?"
-    return stand_in
+    """An identifier that does not occur in the text."""
+    placeholder = "?"
+    while placeholder in text:
+        placeholder += "?"
+    return placeholder
 
 
 def parts_of(text: str) -> Parts:

@@ -1,8 +1,8 @@
-"""What a table is called: names as SQL writes them, made into names as the catalog reports them.
+"""Resolves table names in SQL to names as the catalog reports them.
 
-From the identifiers of a parsed statement, to `TableName`. Three rules, in this order: an unqualified name is
-completed with the session's defaults (never with a guess such as `public`); a name the catalog knows takes the
-catalog's case; any other name is folded the way the dialect folds it. Needs sqlglot for the folding rules.
+Converts the identifiers of a parsed statement to a `TableName`. Three rules, in this order: an unqualified name is
+completed with the session's defaults (never with a guess such as `public`); a name in the catalog gets the catalog's
+case; any other name is folded by the rules of the dialect. Uses sqlglot for the folding rules.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from sqlglot.dialects.dialect import Dialect, NormalizationStrategy
 
 from mcpush.sql.dialects import traits_of
 
-# File formats that Spark and Databricks accept in the place of a schema: delta.`s3://bucket/path`.
+# File formats that Spark and Databricks accept in place of a schema: delta.`s3://bucket/path`.
 PATH_FORMATS = frozenset({"avro", "binaryfile", "csv", "delta", "iceberg", "json", "orc", "parquet", "text", "xml"})
 
-# Schemas that hold the session's temporary tables, which are created without them.
+# Schemas of the session's temporary tables. The tables are created with unqualified names.
 # https://cloud.google.com/bigquery/docs/multi-statement-queries#temporary_tables
 # https://spark.apache.org/docs/latest/sql-ref-syntax-ddl-create-view.html (GLOBAL TEMPORARY)
 # https://www.postgresql.org/docs/current/runtime-config-client.html#GUC-SEARCH-PATH
@@ -32,10 +32,10 @@ WILDCARD = "WILDCARD_TABLE"
 
 @dataclass(frozen=True)
 class Defaults:
-    """The session's current database (BigQuery: project; Databricks: catalog) and schema, where they are known.
+    """The session's current database (BigQuery: project; Databricks: catalog) and schema; None if unknown.
 
-    A search path of several schemas is `search_path`, in its order, and `schema` is then None. `user_schema` is the
-    schema that `$user` in a search path stands for; None when there is no such schema.
+    For a search path of several schemas, `search_path` lists them in order and `schema` is None. `user_schema` is the
+    schema that `$user` in a search path refers to; None if there is no such schema.
     """
 
     database: str | None = None
@@ -47,7 +47,7 @@ class Defaults:
         return replace(self, database=database)
 
     def in_schemas(self, *schemas: str) -> Defaults:
-        """The same session with another search path; without schemas it is unknown."""
+        """The same session with another search path; unknown if no schemas are given."""
         if len(schemas) > 1:
             return replace(self, schema=None, search_path=schemas)
         return replace(self, schema=schemas[0] if schemas else None, search_path=())
@@ -55,11 +55,11 @@ class Defaults:
 
 @dataclass(frozen=True)
 class TableName:
-    """A table, view, external path or BigQuery wildcard. `None` for a part nobody said and no default completes.
+    """A table, view, external path or BigQuery wildcard. Parts that are neither written nor in the defaults are None.
 
-    `kind` is one of TABLE, VIEW, EXTERNAL, WILDCARD_TABLE (the asset types that lineage references take) and plays
-    no part in equality: the same name is the same asset. For EXTERNAL, `name` is the whole path or stage. `is_guess`
-    marks a name whose schema is the first of a search path because the catalog has the table in none of its schemas.
+    `kind` is one of TABLE, VIEW, EXTERNAL, WILDCARD_TABLE (the asset types that lineage references accept). It is
+    ignored in comparisons: the same name is the same asset. For EXTERNAL, `name` is the whole path or stage. `is_guess`
+    marks a name that got the first schema of the search path because the catalog has the table in none of its schemas.
     """
 
     database: str | None
@@ -81,8 +81,8 @@ class TableName:
         return tuple(part for part in (self.database, self.schema, self.name) if part)
 
     @property
-    def is_of_session(self) -> bool:
-        """Whether the schema says that this is a temporary table."""
+    def is_in_session_schema(self) -> bool:
+        """Whether the schema is one of SESSION_SCHEMAS, so that the table is temporary."""
         return self.schema is not None and self.schema.lower() in SESSION_SCHEMAS
 
     def __str__(self) -> str:
@@ -90,7 +90,7 @@ class TableName:
 
 
 def fold(text: str, quoted: bool, strategy: NormalizationStrategy) -> str:
-    """An identifier as the dialect stores it: Snowflake upper, PostgreSQL lower, BigQuery as written, …"""
+    """An identifier as the dialect stores it: Snowflake upper case, PostgreSQL lower case, BigQuery as written, …"""
     if strategy is NormalizationStrategy.UPPERCASE:
         return text if quoted else text.upper()
     if strategy is NormalizationStrategy.LOWERCASE:
@@ -103,17 +103,17 @@ def fold(text: str, quoted: bool, strategy: NormalizationStrategy) -> str:
 
 
 def folding(dialect: Dialect) -> NormalizationStrategy:
-    """How the dialect folds names of tables."""
+    """How the dialect folds table names."""
     if traits_of(dialect).keeps_case:
         return NormalizationStrategy.CASE_SENSITIVE
     return NormalizationStrategy(dialect.normalization_strategy)
 
 
 class Schema:
-    """The catalog: which tables there are, their kind, and their columns in order, in the catalog's case.
+    """The catalog: its tables, their kind, and their columns in order, in the catalog's case.
 
-    Built from metadata manifest records (`Schema.from_records`) or table by table (`add`). One tuple per table and
-    interned column names: about 100 bytes a column that is not named elsewhere.
+    Built from metadata manifest records (`Schema.from_records`) or table by table (`add`). Stores one tuple per table
+    and interns column names: about 100 bytes per distinct column name.
     """
 
     def __init__(self) -> None:
@@ -125,7 +125,7 @@ class Schema:
 
     @classmethod
     def from_records(cls, records: Iterable[Mapping[str, Any]]) -> Schema:
-        """The schema in the records of a metadata manifest (`database`, `schema`, `name`, `type`, `fields`)."""
+        """The schema from the records of a metadata manifest (`database`, `schema`, `name`, `type`, `fields`)."""
         schema = cls()
         for record in records:
             kind = VIEW if record.get("type") == VIEW else TABLE
@@ -134,24 +134,24 @@ class Schema:
         return schema
 
     def add(self, table: TableName, columns: Iterable[str]) -> None:
-        """Records a table and its columns in order; an empty list means the columns are unknown."""
+        """Add a table and its columns in order. An empty list means that the columns are unknown."""
         interned = tuple(self._columns.setdefault(column, column) for column in columns)
         entry = (table, interned)
         self._tables[table.parts] = entry
-        # A second key without regard to case; the first of two names that differ in case alone keeps it.
+        # A second, case-insensitive key. If two names differ only in case, the first one keeps it.
         self._tables.setdefault(_caseless(table.parts), entry)
 
     def find(self, parts: tuple[str, ...]) -> tuple[TableName, tuple[str, ...]] | None:
-        """The table of that full name, and its columns: the exact name first, else the same but for case."""
+        """The table with that full name, and its columns. Prefers an exact match, then a case-insensitive one."""
         return self._tables.get(parts) or self._tables.get(_caseless(parts))
 
     def holds(self, parts: tuple[str, ...]) -> bool:
-        """Whether there is a table of exactly that full name."""
+        """Whether there is a table with exactly that full name."""
         return parts in self._tables
 
 
 def _caseless(parts: tuple[str, ...]) -> tuple[str, ...]:
-    # The leading empty part keeps these keys apart from the exact ones.
+    # The leading empty part distinguishes these keys from exact ones.
     return ("", *(part.lower() for part in parts))
 
 
@@ -164,15 +164,15 @@ class Namer:
         self.defaults = defaults
         self.schema = schema
         self.traits = traits_of(dialect)
-        self.made: dict[TableName, tuple[str, ...]] = {}  # columns of tables this script has created
-        self.temporaries: Container[TableName] = ()  # those of the session so far
+        self.created_columns: dict[TableName, tuple[str, ...]] = {}  # columns of the tables that this script created
+        self.temporaries: Container[TableName] = ()  # the session's temporary tables so far
         self._memo: dict[tuple[tuple[str, bool], ...], TableName] = {}
 
     def fold(self, text: str, quoted: bool = False) -> str:
         return fold(text, quoted, self.folding)
 
     def table(self, parts: tuple[tuple[str, bool], ...]) -> TableName:
-        """The table whose name was written in these parts, each with whether it was quoted."""
+        """The table with a name in these parts; each part says whether it was quoted."""
         if len(parts) == 1 and self.defaults.search_path and (own := self.temporary(parts[0])) in self.temporaries:
             return own
         known = self._memo.get(parts)
@@ -181,27 +181,27 @@ class Namer:
         return known
 
     def created_as(self, table: TableName) -> TableName:
-        """The name a temporary table was created by, for one given with the schema of such tables."""
-        return self.table(((table.name, True),)) if table.is_of_session else table
+        """The name that a temporary table was created with, if `table` has one of SESSION_SCHEMAS; else `table`."""
+        return self.table(((table.name, True),)) if table.is_in_session_schema else table
 
     def temporary(self, part: tuple[str, bool]) -> TableName:
-        """A temporary table that was created on a search path: it is in none of the path's schemas, before them all."""
+        """A temporary table created with a search path. It takes precedence over all schemas of the path."""
         return TableName(self.defaults.database, None, self.fold(*part))
 
     def created(self, parts: tuple[tuple[str, bool], ...], *, is_temporary: bool) -> TableName:
-        """The table that a CREATE of this name makes."""
+        """The table that a CREATE statement with this name creates."""
         if is_temporary and len(parts) == 1 and self.defaults.search_path:
             return self.temporary(parts[0])
         return self.table(parts)
 
     def external(self, path: str) -> TableName:
-        """A file path, URL or stage, as it was written."""
+        """A file path, URL or stage, as written."""
         return TableName(None, None, path, EXTERNAL)
 
     def columns(self, table: TableName) -> tuple[str, ...]:
-        """The table's columns in catalog order; empty when unknown."""
+        """The table's columns in catalog order; empty if unknown."""
         entry = self.schema.find(table.parts) if self.schema else None
-        return entry[1] if entry and entry[1] else self.made.get(table, ())
+        return entry[1] if entry and entry[1] else self.created_columns.get(table, ())
 
     def _table(self, parts: tuple[tuple[str, bool], ...]) -> TableName:
         last = parts[-1][0]
@@ -221,7 +221,7 @@ class Namer:
         return self._known(tuple(names))
 
     def _on_search_path(self, name: str, catalog: Schema) -> TableName:
-        """The first schema that has the table is meant. A table that none has was made in the first one."""
+        """The table in the first schema that has it. If none has it, guess the first schema of the path."""
         database = (self.defaults.database,) if self.defaults.database else ()
         for schema in self.defaults.search_path:
             if catalog.holds((*database, schema, name)):
@@ -241,7 +241,7 @@ class Namer:
         if traits.table_branches and len(names) == 4 and names[3].lower().startswith(("branch_", "tag_")):
             names.pop()
         if "" in names:
-            left_out = traits.schema_left_out
+            left_out = traits.omitted_schema
             names = [name or left_out for name in names] if left_out else [name for name in names if name]
         return names
 

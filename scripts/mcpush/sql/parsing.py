@@ -1,4 +1,4 @@
-"""From a statement to the trees that sqlglot makes of it, by several ways when the plain one fails."""
+"""Parses a statement with sqlglot, with several fallbacks if the first attempt fails."""
 
 from __future__ import annotations
 
@@ -14,38 +14,38 @@ from sqlglot.errors import SqlglotError, TokenError
 from sqlglot.parser import Parser
 from sqlglot.tokenizer_core import Token
 
-from mcpush.sql.creation import plain_create
+from mcpush.sql.creation import simplified_create
 from mcpush.sql.dialects import dialect_of
 from mcpush.sql.identifiers import with_names
-from mcpush.sql.rewrite import plain_words
+from mcpush.sql.rewrite import without_vendor_syntax
 from mcpush.sql.script import STARTERS, line_starts
 from mcpush.sql.tokens import Statement
 
-# sqlglot recurses in C for every bracket. Up to SHALLOW the stack of any thread will do; up to MAX_NESTING a thread
-# with DEEP_STACK bytes does (measured: below 8 KB a level); beyond, only the tokens are read.
+# sqlglot recurses in C for every bracket. Up to SHALLOW levels any thread's stack is large enough; up to MAX_NESTING,
+# a thread with DEEP_STACK bytes is (measured: less than 8 KB per level). Beyond that, only table names are extracted.
 SHALLOW = 100
 MAX_NESTING = 25_000
 DEEP_STACK = 512 * 1024 * 1024
-# Tokens without brackets can nest too (NOT NOT NOT …): this many need no more stack than SHALLOW brackets.
+# Tokens without brackets can nest too (NOT NOT NOT …). This many need no more stack than SHALLOW brackets.
 SHALLOW_TOKENS = 2_000
 
-# Statements in words of one dialect reach logs of another (federated engines, mislabelled logs). When the session's
-# own grammar fails, these are tried, and the result is marked as less certain.
+# Query logs can contain statements in another dialect (federated engines, mislabeled logs). If the session's own
+# dialect fails, these are tried, and the result is marked as less certain.
 OTHER_GRAMMARS = ("databricks", "snowflake", "bigquery", "postgres", "tsql", "mysql", "teradata", "oracle")
 MAX_RETRIED_CHARACTERS = 50_000
 
-# What sqlglot raises for texts that it does not expect.
+# Exceptions that sqlglot raises for unexpected input.
 PARSER_ERRORS = (SqlglotError, AttributeError, KeyError, IndexError, TypeError, ValueError)
 
-# sqlglot warns on the root logger's stream of every statement it does not know. Those are counted as skips.
+# sqlglot logs a warning for every unsupported statement. These statements are counted as skips.
 logging.getLogger("sqlglot").setLevel(logging.ERROR)
 
 
 @dataclass(frozen=True)
 class Parsed:
-    """The trees of a statement; none when no grammar reads it.
+    """The syntax trees of a statement; empty if no dialect can parse it.
 
-    `certain` is False when another dialect's grammar was needed. `computed` is the stand-in for computed names.
+    `certain` is False if another dialect was needed. `computed` is the placeholder for names computed at run time.
     """
 
     trees: Sequence[exp.Expr] = ()
@@ -54,15 +54,15 @@ class Parsed:
 
 
 def parse(statement: Statement, dialect: Dialect, parser: Parser) -> Parsed:
-    """Parses a statement as it stands, without clauses of one warehouse, line by line, or in another grammar."""
+    """Parse a statement as it is, then without vendor-specific clauses, then line by line, then in other dialects."""
     tree = parse_tokens(parser, statement.tokens, statement.text)
-    if is_understood(tree):
+    if is_fully_parsed(tree):
         return Parsed([tree], computed=statement.computed)
-    simple = plain_words(statement)
-    for plain in (plain_create(statement), simple, plain_create(simple) if simple is not None else None):
-        told = parse_tokens(parser, plain.tokens, plain.text) if plain is not None else None
-        if is_understood(told):
-            return Parsed([told], computed=statement.computed)
+    simple = without_vendor_syntax(statement)
+    for plain in (simplified_create(statement), simple, simplified_create(simple) if simple is not None else None):
+        plain_tree = parse_tokens(parser, plain.tokens, plain.text) if plain is not None else None
+        if is_fully_parsed(plain_tree):
+            return Parsed([plain_tree], computed=statement.computed)
     several = _parse_lines(statement, parser)
     if several:
         return Parsed(several, computed=statement.computed)
@@ -74,7 +74,7 @@ def parse(statement: Statement, dialect: Dialect, parser: Parser) -> Parsed:
 
 
 def parse_tokens(parser: Parser, tokens: Sequence[Token], text: str) -> exp.Expr | None:
-    """The tree of one statement; None when the tokens are not exactly one that the grammar reads."""
+    """The syntax tree of one statement; None if the tokens cannot be parsed as exactly one statement."""
     try:
         trees = [tree for tree in parser.parse(list(tokens), text) if tree is not None]
     except PARSER_ERRORS:
@@ -82,26 +82,26 @@ def parse_tokens(parser: Parser, tokens: Sequence[Token], text: str) -> exp.Expr
     return trees[0] if len(trees) == 1 else None
 
 
-def is_understood(tree: exp.Expr | None) -> TypeGuard[exp.Expr]:
-    """Whether the grammar read the whole statement, not only its first word."""
+def is_fully_parsed(tree: exp.Expr | None) -> TypeGuard[exp.Expr]:
+    """Whether the whole statement was parsed. sqlglot returns a Command if it recognizes only the first word."""
     return tree is not None and not isinstance(tree, exp.Command)
 
 
 def _parse_lines(statement: Statement, parser: Parser) -> list[exp.Expr]:
-    """Statements one below the other without semicolons, if that reads every one of them."""
+    """The trees of statements on separate lines without semicolons; empty unless all of them can be parsed."""
     starts = line_starts(statement)
     trees: list[exp.Expr] = []
     begin = 0
     for end in [*starts, len(statement)] if starts else ():
         tree = parse_tokens(parser, statement.tokens[begin:end], statement.text)
-        if is_understood(tree):
+        if is_fully_parsed(tree):
             trees.append(tree)
             begin = end
     return trees if begin == len(statement) else []
 
 
 def _parse_elsewhere(source: str, dialect: Dialect) -> Parsed | None:
-    """The tree that the grammar of another dialect makes of the text."""
+    """The result of the first other dialect that can parse the text; None if there is none."""
     for name in OTHER_GRAMMARS:
         other = dialect_of(name)
         if type(other) is type(dialect):
@@ -111,13 +111,13 @@ def _parse_elsewhere(source: str, dialect: Dialect) -> Parsed | None:
         except TokenError:
             continue
         tree = parse_tokens(other.parser(), statement.tokens, source)
-        if is_understood(tree):
+        if is_fully_parsed(tree):
             return Parsed([tree], certain=False, computed=statement.computed)
     return None
 
 
 def needs_deep_stack(statement: Statement) -> bool:
-    """Whether parsing may recurse deeper than the stack of any thread allows."""
+    """Whether parsing might recurse deeper than a default thread stack allows."""
     return len(statement) > SHALLOW_TOKENS or statement.nesting > SHALLOW
 
 
@@ -125,7 +125,7 @@ _deep_stack_lock = threading.Lock()
 
 
 def on_deep_stack(work: Callable[[], None]) -> None:
-    """Runs `work` in a thread whose stack is large enough for MAX_NESTING levels of recursion in C."""
+    """Run `work` in a thread with a stack for MAX_NESTING levels of recursion in C. Re-raises its exception."""
     failure: list[BaseException] = []
 
     def run() -> None:
@@ -134,7 +134,7 @@ def on_deep_stack(work: Callable[[], None]) -> None:
         except BaseException as error:
             failure.append(error)
 
-    with _deep_stack_lock:  # the size is a setting of the process, for the threads started next
+    with _deep_stack_lock:  # the stack size is a process-wide setting for threads started later
         before = threading.stack_size(DEEP_STACK)
         try:
             thread = threading.Thread(target=run, name="sql-lineage", daemon=True)

@@ -1,19 +1,28 @@
-"""What one query reads, and which real columns each of its output columns is made of.
+"""Determines which tables a query reads, and which base columns each of its output columns comes from.
 
-From a parsed query (sqlglot), in one walk, to a `Relation` and the tables that `Reader.reads` collects. Tables are
-found wherever a query can stand: FROM, joins, subqueries in any clause, CTEs that nobody uses.
+Converts a parsed query (sqlglot), in one walk, to a `Relation`, and collects the tables in `Reader.reads`. Finds tables
+wherever a query can appear: FROM, joins, subqueries in any clause, unused CTEs.
 """
 
 from __future__ import annotations
 
 from sqlglot import exp
 
-from mcpush.sql.expressions import expand_star, qualifier_of, read_value, row_of, scan, scan_filters, star_of, starred
-from mcpush.sql.relations import Derived, Output, Relation, Rest, stacked
-from mcpush.sql.scope import Env, Reader, Scope, TooCostly
+from mcpush.sql.expressions import (
+    expand_star,
+    qualifier_of,
+    read_value,
+    row_of,
+    scan,
+    scan_filters,
+    star_of,
+    star_relations,
+)
+from mcpush.sql.relations import Derived, Output, Relation, RemainingColumns, stacked
+from mcpush.sql.scope import Env, LimitExceededError, Reader, Scope
 from mcpush.sql.sources import add_from, add_joins, add_source, branches_of, pivoted, with_env
 
-# More columns than any warehouse allows: stars over stars double with every level.
+# More columns than any warehouse allows. Nested stars can double the columns at every level.
 MAX_OUTPUTS = 50_000
 
 # https://docs.snowflake.com/en/sql-reference/constructs/connect-by
@@ -21,13 +30,16 @@ CONNECT_COLUMNS = frozenset({"level", "connect_by_isleaf", "connect_by_iscycle"}
 # https://cwiki.apache.org/confluence/display/Hive/Enhanced+Aggregation%2C+Cube%2C+Grouping+and+Rollup
 GROUPING_COLUMNS = frozenset({"grouping__id"})
 
-# What sqlglot calls the CTEs that it makes of `|>`.
+# Prefix of the CTEs that sqlglot generates for `|>`.
 PIPE_CTE = "__tmp"
 
 
 def read_query(reader: Reader, node: exp.Expr, env: Env, outer: Scope | None = None) -> Relation:
-    """Any query: SELECT, set operation, VALUES, parenthesised or with CTEs. Raises TooCostly."""
-    reader.check_clock()
+    """Read any query: SELECT, set operation or VALUES, with or without parentheses and CTEs.
+
+    Raises LimitExceededError.
+    """
+    reader.check_deadline()
     env = with_env(reader, node, env)
     if isinstance(node, exp.Select):
         return read_select(reader, node, _new_scope(reader, node, env, outer))
@@ -73,7 +85,7 @@ def _set_operation(reader: Reader, node: exp.SetOperation, env: Env, outer: Scop
 
 
 def read_select(reader: Reader, node: exp.Select, scope: Scope) -> Relation:
-    """A SELECT whose scope may already hold relations (Hive: FROM t INSERT … SELECT …)."""
+    """Read a SELECT. The scope can already contain relations (Hive: FROM t INSERT … SELECT …)."""
     add_from(reader, node, scope)
     _match_recognize(reader, node, scope)
     scope.pseudo = CONNECT_COLUMNS if node.args.get("connect") is not None else GROUPING_COLUMNS
@@ -90,7 +102,7 @@ def read_select(reader: Reader, node: exp.Select, scope: Scope) -> Relation:
 
 
 def _match_recognize(reader: Reader, node: exp.Select, scope: Scope) -> None:
-    """MATCH_RECOGNIZE replaces the relation before it: it has its partition columns and what it measures."""
+    """Replace the relation before MATCH_RECOGNIZE with its result: the partition columns and the measures."""
     match = node.args.get("match")
     if match is None:
         return
@@ -102,13 +114,13 @@ def _match_recognize(reader: Reader, node: exp.Select, scope: Scope) -> None:
         (reader.fold(item.args["alias"]), read_value(reader, item.this, scope)) for item in measures if item.alias
     ]
     every_row = "ALL ROWS" in str(match.args.get("rows") or "").upper()
-    rest = [Rest(star_of(reader, scope), frozenset(), {})] if every_row else []
+    rest = [RemainingColumns(star_of(reader, scope), frozenset(), {})] if every_row else []
     scope.clear()
     scope.add(match.alias, Derived([*kept, *outputs], rest))
 
 
 def _time_windows(reader: Reader, node: exp.Select, scope: Scope) -> None:
-    """Spark: GROUP BY window(ts, …) makes a column of that name, with the fields start and end.
+    """Spark: GROUP BY window(ts, …) adds a column of that name, with the fields start and end.
 
     https://spark.apache.org/docs/latest/api/sql/#window
     """
@@ -120,19 +132,19 @@ def _time_windows(reader: Reader, node: exp.Select, scope: Scope) -> None:
 
 def _select_list(reader: Reader, node: exp.Select, scope: Scope) -> Relation:
     outputs: list[Output] = []
-    rest: list[Rest] = []
+    rest: list[RemainingColumns] = []
     rows: dict[str, Relation] = {}
-    placed = 0
+    known_positions = 0
     for item in node.expressions:
         star = item.this if type(item) is exp.Column else item
         if isinstance(star, exp.Star):
             qualifier = qualifier_of(item)
             shown, passed_on = expand_star(reader, star, scope, qualifier)
             if not rest:
-                placed = len(outputs)
+                known_positions = len(outputs)
             outputs += shown
             rest += passed_on
-            for relation in starred(scope, qualifier):
+            for relation in star_relations(scope, qualifier):
                 rows.update(relation.rows)
         else:
             outputs += _projected(reader, item, scope)
@@ -140,19 +152,19 @@ def _select_list(reader: Reader, node: exp.Select, scope: Scope) -> Relation:
             if row is not None and item.alias_or_name:
                 rows[item.alias_or_name.lower()] = row
         if len(outputs) > MAX_OUTPUTS:
-            raise TooCostly(f"more than {MAX_OUTPUTS} output columns")
+            raise LimitExceededError(f"more than {MAX_OUTPUTS} output columns")
     excluded = node.args.get("exclude")
     if excluded:
         hidden = {item.name.lower() for item in excluded}
         outputs = [output for output in outputs if output[0].lower() not in hidden]
-        rest = [Rest(item.relation, item.hidden | hidden, item.renamed) for item in rest]
-    listed = Derived(outputs, rest, placed) if rest else Relation(outputs)
+        rest = [RemainingColumns(item.relation, item.hidden | hidden, item.renamed) for item in rest]
+    listed = Derived(outputs, rest, known_positions) if rest else Relation(outputs)
     listed.rows = rows
     return listed
 
 
 def _projected(reader: Reader, item: exp.Expr, scope: Scope) -> list[Output]:
-    """The columns that an item of a SELECT list other than a star yields."""
+    """The output columns of an item of a SELECT list that is not a star."""
     kind = type(item)
     if kind is exp.Column:
         return [(reader.fold(item.this), read_value(reader, item, scope))]
@@ -173,7 +185,7 @@ def _projected(reader: Reader, item: exp.Expr, scope: Scope) -> list[Output]:
 
 
 def _transformed(reader: Reader, item: exp.Expr, scope: Scope) -> list[Output]:
-    """Hive: a script stands between, and any of its outputs may come from any of its inputs."""
+    """Hive TRANSFORM: a script processes the rows, so each output can come from any input."""
     sources = frozenset().union(*(read_value(reader, argument, scope) for argument in item.expressions))
     schema = item.args.get("schema")
     names = schema.expressions if schema is not None else ()
@@ -181,7 +193,7 @@ def _transformed(reader: Reader, item: exp.Expr, scope: Scope) -> list[Output]:
 
 
 def _implied_name(reader: Reader, item: exp.Expr) -> str:
-    """The name of an output without an alias; empty if it has none."""
+    """The name of an output column without an alias; empty if it has none."""
     name = item.output_name
     if name in ("", "*"):
         return ""

@@ -1,8 +1,8 @@
-"""Relations: the columns that an item of FROM offers, and the real columns that each of them is made of.
+"""Relations: the columns of an item of FROM, and the base columns that each of them comes from.
 
-A relation answers two questions: which columns it has, in order (`outputs`, complete only if `closed`), and which real
-columns one of them comes from (`lookup`). A table with unknown columns is open: it is taken to have every column that
-is asked for. This module does not parse anything.
+A relation lists its columns in order (`outputs`, complete only if `closed`) and returns the base columns of one of them
+(`lookup`). A table with unknown columns is open: it is assumed to have every column that is looked up. This module does
+not parse anything.
 """
 
 from __future__ import annotations
@@ -26,13 +26,12 @@ class Relation:
 
     def __init__(self, outputs: Sequence[Output] = ()) -> None:
         self.outputs = outputs
-        self.rows: Mapping[
-            str, Relation
-        ] = {}  # the columns that hold a row, by lower-case name, and what it consists of
+        # Columns that contain a row, by lower-case name, and the relation of that row.
+        self.rows: Mapping[str, Relation] = {}
         self._index: dict[str, Sources] | None = None
 
     def lookup(self, name: str, path: Sequence[str] = ()) -> Sources | None:
-        """The sources of the column of that name; None if there is no such column."""
+        """The sources of the column with that name; None if there is no such column."""
         row = self.rows.get(name.lower()) if path and self.rows else None
         if row is not None:
             return row.qualified(path[0], path[1:])
@@ -53,8 +52,8 @@ class Relation:
         return frozenset().union(*(sources for _, sources in self.outputs))
 
 
-class Base(Relation):
-    """A real table, view, stage or file. `names` are its columns in the catalog's case, empty if unknown."""
+class TableRelation(Relation):
+    """A table, view, stage or file. `names` are its columns in the catalog's case; empty if unknown."""
 
     __slots__ = ("_names", "table")
 
@@ -74,7 +73,7 @@ class Base(Relation):
         return None if known is None else self._one(known, path)
 
     def qualified(self, name: str, path: Sequence[str] = ()) -> Sources:
-        # The catalog may be older than the statement: a column that it does not list belongs to the table all the same.
+        # The catalog can be older than the statement, so a column that it does not list still belongs to the table.
         return self._one(self._known(name) or name, path)
 
     def _known(self, name: str) -> str | None:
@@ -91,15 +90,15 @@ class Base(Relation):
 
 
 class Rows(Relation):
-    """What a table function yields (UNNEST, FLATTEN, explode, …): every column comes from its arguments.
+    """The result of a table function (UNNEST, FLATTEN, explode, …): every column comes from its arguments.
 
     `element` is the name, in lower case, of one element of an array; its fields extend the path of the source column.
-    `is_struct` says that those fields can be named without it (BigQuery). `also` are further names, in lower case, that
-    the columns answer to and that a star does not show. `fields` are the fields of one element, where the statement
-    itself builds the array.
+    If `is_struct`, those fields can be used without it (BigQuery). `hidden_names` are additional column names, in lower
+    case, that can be looked up but that a star does not include. `fields` are the fields of one element, if the
+    statement itself builds the array.
     """
 
-    __slots__ = ("also", "element", "fields", "is_struct", "sources")
+    __slots__ = ("element", "fields", "hidden_names", "is_struct", "sources")
 
     def __init__(
         self,
@@ -108,19 +107,19 @@ class Rows(Relation):
         element: str | None = None,
         *,
         is_struct: bool = False,
-        also: frozenset[str] = frozenset(),
+        hidden_names: frozenset[str] = frozenset(),
         fields: Relation | None = None,
     ) -> None:
         super().__init__([(name, sources) for name in names])
         self.sources = sources
         self.element = element
         self.is_struct = is_struct
-        self.also = also
+        self.hidden_names = hidden_names
         self.fields = fields
 
     def lookup(self, name: str, path: Sequence[str] = ()) -> Sources | None:
         sources = super().lookup(name)
-        if sources is None and name.lower() in self.also:
+        if sources is None and name.lower() in self.hidden_names:
             return self.sources
         if sources is None and self.fields is not None:
             return self.fields.lookup(name, path)
@@ -142,12 +141,12 @@ class Rows(Relation):
 
 
 @dataclass(slots=True, eq=False)
-class Rest:
-    """The unknown columns of an open relation that a star passes on: all but those hidden, some under a new name."""
+class RemainingColumns:
+    """The unknown columns of an open relation that a star includes, except the hidden ones; some are renamed."""
 
     relation: Relation
     hidden: frozenset[str]
-    renamed: Mapping[str, str]  # the new name, in lower case, and the old one
+    renamed: Mapping[str, str]  # new name, in lower case -> old name
 
     def lookup(self, name: str, path: Sequence[str] = ()) -> Sources | None:
         name = self.renamed.get(name.lower(), name)
@@ -155,17 +154,17 @@ class Rest:
 
 
 class Derived(Relation):
-    """The result of a query with a star over open relations: its known columns, and the rest.
+    """The result of a query with a star over open relations: its known columns and the remaining ones.
 
-    The places of the first `placed` outputs are known: they stand before the first open star.
+    The first `known_positions` outputs precede the first open star, so their positions are known.
     """
 
-    __slots__ = ("placed", "rest")
+    __slots__ = ("known_positions", "rest")
 
-    def __init__(self, outputs: Sequence[Output], rest: Sequence[Rest], placed: int = 0) -> None:
+    def __init__(self, outputs: Sequence[Output], rest: Sequence[RemainingColumns], known_positions: int = 0) -> None:
         super().__init__(outputs)
         self.rest = rest
-        self.placed = placed
+        self.known_positions = known_positions
 
     @property
     def closed(self) -> bool:  # type: ignore[override]
@@ -176,12 +175,12 @@ class Derived(Relation):
         if sources is not None or not self.rest:
             return sources
         found = [item for item in (rest.lookup(name, path) for rest in self.rest) if item is not None]
-        # If two open tables could have the column, nobody can say which of them does.
+        # If two open tables could have the column, it is unknown which of them does.
         return found[0] if len(found) == 1 else NOTHING
 
 
 class Branches(Relation):
-    """A set operation with an open branch: positions are unknown, so columns are matched by name."""
+    """A set operation with an open branch. Positions are unknown, so columns are matched by name."""
 
     __slots__ = ("branches",)
     closed = False
@@ -197,7 +196,7 @@ class Branches(Relation):
 
 
 def stacked(branches: Sequence[Relation], by_name: bool) -> Relation:
-    """UNION, INTERSECT or EXCEPT of these branches: by position; by name if asked for or if a branch is open."""
+    """The result of a set operation. Matches columns by position, or by name if requested or if a branch is open."""
     if not all(branch.closed for branch in branches):
         return Branches(branches)
     if by_name:
@@ -217,7 +216,7 @@ def stacked(branches: Sequence[Relation], by_name: bool) -> Relation:
 
 
 def renamed(relation: Relation, names: Sequence[str]) -> Relation:
-    """The relation under a column list: `AS x (a, b)`. The positions of an open relation's columns are unknown."""
+    """The relation with a column list applied: `AS x (a, b)`. Column positions of an open relation are unknown."""
     if not names:
         return relation
     if isinstance(relation, Rows):
@@ -231,13 +230,13 @@ def renamed(relation: Relation, names: Sequence[str]) -> Relation:
 
 @dataclass(slots=True, eq=False)
 class Temporary:
-    """What a temporary table holds: the real tables and columns it was filled from in this session."""
+    """The content of a temporary table: the base tables and columns that it was filled from in this session."""
 
     reads: tuple[TableName, ...]
     relation: Relation
 
     def merged(self, other: Temporary) -> Temporary:
-        """What it holds after an INSERT of the other content: both, column by column."""
+        """The content after an INSERT of `other`: the sources of both, merged column by column."""
         reads = tuple(dict.fromkeys((*self.reads, *other.reads)))
         if not (self.relation.closed and other.relation.closed):
             branches = [

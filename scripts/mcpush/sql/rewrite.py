@@ -1,7 +1,7 @@
-"""Statements in words that sqlglot stumbles over, in other words that it parses and that have the same lineage.
+"""Rewrites statements that sqlglot cannot parse into equivalent ones with the same lineage.
 
-From one `Statement` to another. Nothing is looked up: clauses that move no data are left out. Each rule names the
-vendor's page for its syntax.
+Converts one `Statement` to another without any lookups, and removes clauses that move no data. Each rule links to the
+vendor's documentation of the syntax.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from mcpush.sql.tokens import Statement, TokenWriter
 
 
 def rewritten(statement: Statement) -> Statement:
-    """The statement without words that only sqlglot stumbles over; the same one when there are none."""
+    """Remove or replace syntax that sqlglot cannot parse. Returns the same statement if there is none."""
     first = statement.word(0)
-    if first == "REPLACE":  # https://dev.mysql.com/doc/refman/8.4/en/replace.html: an INSERT that may replace rows
-        made = TokenWriter(statement.tokens[0])
-        made.write("INSERT")
-        return statement.named([*made.tokens, *statement.tokens[1:]], statement.computed)
+    if first == "REPLACE":  # https://dev.mysql.com/doc/refman/8.4/en/replace.html: an INSERT that can replace rows
+        writer = TokenWriter(statement.tokens[0])
+        writer.write("INSERT")
+        return statement.named([*writer.tokens, *statement.tokens[1:]], statement.computed)
     if first in ("INSERT", "MERGE") and statement.has(1, "WITH", "SCHEMA"):
         # https://docs.databricks.com/aws/en/delta/update-schema: INSERT/MERGE WITH SCHEMA EVOLUTION INTO t
         statement = statement.without({1, 2, 3})
@@ -49,7 +49,7 @@ def rewritten(statement: Statement) -> Statement:
 
 
 def _create_words(statement: Statement) -> set[int]:
-    """Where words stand that only say in which way a table is made."""
+    """Positions of words that only describe how a table is created."""
     drop = _pipeline_words(statement)
     if statement.has(1, "SNAPSHOT", "TABLE"):
         # https://cloud.google.com/bigquery/docs/table-snapshots-create
@@ -60,7 +60,7 @@ def _create_words(statement: Statement) -> set[int]:
 def _pipeline_words(statement: Statement) -> set[int]:
     """https://docs.databricks.com/aws/en/ldp/developer/sql-ref: CREATE OR REFRESH LIVE TABLE a AS … FROM LIVE.b.
 
-    In these statements LIVE is no schema, but stands for the one that the pipeline writes to.
+    In these statements LIVE is not a schema. It refers to the schema that the pipeline writes to.
     """
     drop: set[int] = set()
     for position in range(1, 8):
@@ -73,7 +73,7 @@ def _pipeline_words(statement: Statement) -> set[int]:
         return drop
     named = [at for at in range(3, len(statement)) if statement.word(at) == "LIVE" and at not in drop]
     before_dots = [at for at in named if statement.word(at + 1) == "." and statement.word(at - 1) != "."]
-    if before_dots == named:  # else it is the alias of something
+    if before_dots == named:  # otherwise LIVE is an alias
         drop.update(place for at in before_dots for place in (at, at + 1))
     return drop
 
@@ -87,7 +87,7 @@ def _clone_details(statement: Statement) -> set[int]:
 
 
 def _view_details(statement: Statement) -> set[int]:
-    """Hive's PARTITIONED ON (…) and PostgreSQL's WITH NO DATA on a view."""
+    """Positions of Hive's PARTITIONED ON (…) and PostgreSQL's WITH NO DATA on a view."""
     if "VIEW" not in statement.words(1, 6):
         return set()
     drop: set[int] = set()
@@ -105,7 +105,7 @@ def _view_details(statement: Statement) -> set[int]:
 
 
 def _insert_clauses(statement: Statement) -> set[int]:
-    """Words between an INSERT's target and its query: T-SQL's hints, Hive's IF NOT EXISTS, Spark's USING format."""
+    """Positions of clauses between INSERT target and query: T-SQL hints, Hive IF NOT EXISTS, Spark USING format."""
     drop: set[int] = set()
     for position in range(1, min(len(statement), 40)):
         word = statement.word(position)
@@ -125,7 +125,7 @@ def _insert_clauses(statement: Statement) -> set[int]:
 
 
 def _path_option(statement: Statement, position: int) -> set[int]:
-    """Where the path stands in DIRECTORY USING csv OPTIONS ('path' '/out'); nowhere when it stands before USING."""
+    """Position of the path in DIRECTORY USING csv OPTIONS ('path' '/out'); empty if the path precedes USING."""
     end = _query_start(statement, position) if statement.word(position - 1) == "DIRECTORY" else position
     for place in range(position, end):
         if statement.tokens[place].text.lower() == "path" and statement.is_string(place + 1):
@@ -152,16 +152,16 @@ def _query_start(statement: Statement, position: int) -> int:
 
 
 def _plain_merge(statement: Statement) -> Statement:
-    """Redshift's REMOVE DUPLICATES as the clause it stands for; Oracle's WHERE and DELETE WHERE left out.
+    """Replace Redshift's REMOVE DUPLICATES with the equivalent clause; remove Oracle's WHERE and DELETE WHERE.
 
-    https://docs.aws.amazon.com/redshift/latest/dg/r_MERGE.html: duplicates are replaced, so the source's rows stay.
+    https://docs.aws.amazon.com/redshift/latest/dg/r_MERGE.html: duplicates are replaced with the source's rows.
     https://docs.oracle.com/en/database/oracle/oracle-database/23/sqlrf/MERGE.html
     """
     end = len(statement)
     if statement.has(end - 2, "REMOVE", "DUPLICATES"):
-        made = TokenWriter(statement.tokens[-1])
-        made.write("WHEN NOT MATCHED THEN INSERT *")
-        return statement.with_tokens([*statement.tokens[:-2], *made.tokens])
+        writer = TokenWriter(statement.tokens[-1])
+        writer.write("WHEN NOT MATCHED THEN INSERT *")
+        return statement.with_tokens([*statement.tokens[:-2], *writer.tokens])
     drop: set[int] = set()
     when = statement.find("WHEN")
     while when is not None:
@@ -175,7 +175,7 @@ def _plain_merge(statement: Statement) -> Statement:
 
 
 def _without_compound_assignment(statement: Statement) -> Statement:
-    """T-SQL `SET a += b`: for lineage the same as `SET a = b` with a itself, which moves nothing."""
+    """Rewrite T-SQL `SET a += b` as `SET a = b`. The lineage is the same: reading a itself adds no edge."""
     if statement.word(0) not in ("UPDATE", "MERGE", "WITH"):
         return statement
     arithmetic = (TokenType.PLUS, TokenType.DASH, TokenType.STAR, TokenType.SLASH)
@@ -193,7 +193,7 @@ def _without_compound_assignment(statement: Statement) -> Statement:
 
 # -- CALL --------------------------------------------------------------------------------------------------------
 
-# Procedures of Spark that fill one table from another: their arguments by position, and how the same is said in SQL.
+# Spark procedures that fill one table from another, and the order of their positional arguments.
 # https://iceberg.apache.org/docs/latest/spark-procedures/#table-migration
 _PROCEDURES = {
     "SNAPSHOT": ("source_table", "table"),
@@ -201,8 +201,11 @@ _PROCEDURES = {
 }
 
 
-def called(statement: Statement) -> Statement | None:
-    """CALL c.system.add_files(table => 'a', source_table => 'b') as INSERT INTO a SELECT * FROM b; None for others."""
+def call_as_insert(statement: Statement) -> Statement | None:
+    """Rewrite CALL c.system.add_files(table => 'a', source_table => 'b') as INSERT INTO a SELECT * FROM b.
+
+    None for other calls.
+    """
     name, position = statement.name_at(1)
     order = _PROCEDURES.get(name[-1][0].upper()) if len(name) > 1 and name[-2][0].lower() == "system" else None
     if order is None or statement.word(position) != "(":
@@ -217,41 +220,41 @@ def called(statement: Statement) -> Statement | None:
             place += 1
     if not {"source_table", "table"} <= given.keys():
         return None
-    made = TokenWriter(statement.tokens[0])
-    made.write("INSERT INTO")
-    made.name(parts_of(given["table"]))
-    made.write("SELECT * FROM")
-    made.name(parts_of(given["source_table"]))
-    return statement.with_tokens(made.tokens)
+    writer = TokenWriter(statement.tokens[0])
+    writer.write("INSERT INTO")
+    writer.name(parts_of(given["table"]))
+    writer.write("SELECT * FROM")
+    writer.name(parts_of(given["source_table"]))
+    return statement.with_tokens(writer.tokens)
 
 
 # -- queries -----------------------------------------------------------------------------------------------------
 
 
 def with_scripts(statement: Statement) -> Statement:
-    """Hive's rows through a script, which sqlglot mistakes, as SELECT TRANSFORM (a, b) USING 's' AS (c, d).
+    """Rewrite Hive script clauses, which sqlglot misparses, as SELECT TRANSFORM (a, b) USING 's' AS (c, d).
 
-    https://cwiki.apache.org/confluence/display/Hive/LanguageManual+Transform: MAP and REDUCE are other words for
-    SELECT TRANSFORM, and the names after AS need no brackets.
+    https://cwiki.apache.org/confluence/display/Hive/LanguageManual+Transform: MAP and REDUCE are synonyms for
+    SELECT TRANSFORM, and the names after AS do not need brackets.
     """
     tokens = statement.tokens
     if not any(token.token_type is TokenType.USING and statement.is_string(at + 1) for at, token in enumerate(tokens)):
         return statement
-    made = TokenWriter(tokens[0])
+    writer = TokenWriter(tokens[0])
     position = 0
     while position < len(tokens):
-        made.near = tokens[position]
+        writer.near = tokens[position]
         using = _script_of(statement, position) if statement.word(position) in ("MAP", "REDUCE") else None
         if using is not None:
-            made.write("SELECT TRANSFORM (")
-            made.keep(tokens[position + 1 : using])
-            made.write(")")
+            writer.write("SELECT TRANSFORM (")
+            writer.keep(tokens[position + 1 : using])
+            writer.write(")")
             position = using
-        made.keep(tokens[position : position + 1])
+        writer.keep(tokens[position : position + 1])
         position += 1
         if statement.word(position - 1) == "USING" and statement.is_string(position):
-            position = _named_rows(statement, position, made)
-    return statement.with_tokens(made.tokens)
+            position = _named_rows(statement, position, writer)
+    return statement.with_tokens(writer.tokens)
 
 
 def _script_of(statement: Statement, start: int) -> int | None:
@@ -260,14 +263,14 @@ def _script_of(statement: Statement, start: int) -> int | None:
     return using if using is not None and statement.is_string(using + 1) else None
 
 
-def _named_rows(statement: Statement, script: int, made: TokenWriter) -> int:
-    """Adds 'script' AS (a, b) for the 'script' AS a, b at that position; returns the position after it."""
+def _named_rows(statement: Statement, script: int, writer: TokenWriter) -> int:
+    """Write the 'script' AS a, b at that position as 'script' AS (a, b). Returns the position after it."""
     if (
         statement.word(script + 1) != "AS"
         or statement.word(script + 2) in ("(", "SELECT", "WITH", "FROM")  # CREATE TABLE … USING 'format' AS SELECT …
     ):
         return script
-    made.keep(statement.tokens[script : script + 2])
+    writer.keep(statement.tokens[script : script + 2])
     position = script + 2
     names: list[tuple[str, bool]] = []
     while position < len(statement):
@@ -276,48 +279,48 @@ def _named_rows(statement: Statement, script: int, made: TokenWriter) -> int:
         if statement.word(position) != ",":
             break
         position += 1
-    made.names(names)
+    writer.names(names)
     return position
 
 
-def plain_words(statement: Statement) -> Statement | None:
-    """The statement without words of one warehouse that name no table and no column; None when there are none.
+def without_vendor_syntax(statement: Statement) -> Statement | None:
+    """Remove vendor-specific syntax that names no table or column. Returns None if there is none.
 
-    Spark's window(ts, …) as a function of any name: https://spark.apache.org/docs/latest/api/sql/#window
+    Spark's window(ts, …), rewritten as an ordinary function: https://spark.apache.org/docs/latest/api/sql/#window
     MODEL m and TABLE t as arguments: https://cloud.google.com/bigquery/docs/reference/standard-sql/bigqueryml-syntax-evaluate
     WATERMARK: https://docs.databricks.com/aws/en/sql/language-manual/sql-ref-syntax-qry-select-watermark
     FOR SYSTEM_VERSION AS OF 5: https://iceberg.apache.org/docs/latest/hive/#timetravel
     """
-    made = TokenWriter(statement.tokens[0])
+    writer = TokenWriter(statement.tokens[0])
     position = 0
     while position < len(statement):
-        made.near = token = statement.tokens[position]
+        writer.near = token = statement.tokens[position]
         word, following = statement.word(position), statement.word(position + 1)
         if token.token_type is TokenType.WINDOW and following in ("(", "."):
-            made.add(TokenType.VAR, token.text)
+            writer.add(TokenType.VAR, token.text)
             position += 1
         elif word == "MODEL" and statement.word(position - 1) == "(" and following not in (",", ")", "."):
-            made.write("NULL")
+            writer.write("NULL")
             position = statement.name_at(position + 1)[1]
         elif word == "TABLE" and statement.word(position - 1) in ("(", ",") and statement.name_at(position + 1)[0]:
             end = statement.name_at(position + 1)[1]
-            made.write("( SELECT * FROM")
-            made.keep(statement.tokens[position + 1 : end])
-            made.write(")")
+            writer.write("( SELECT * FROM")
+            writer.keep(statement.tokens[position + 1 : end])
+            writer.write(")")
             position = end
         elif word == "WATERMARK" and _after_delay(statement, position) > position:
             position = _after_delay(statement, position)
         elif word == "FOR" and following == "SYSTEM_VERSION":
             position += 5
         else:
-            made.keep([token])
+            writer.keep([token])
             position += 1
-    same = len(made.tokens) == len(statement) and all(map(operator.is_, made.tokens, statement.tokens))
-    return None if same else statement.with_tokens(made.tokens)
+    same = len(writer.tokens) == len(statement) and all(map(operator.is_, writer.tokens, statement.tokens))
+    return None if same else statement.with_tokens(writer.tokens)
 
 
 def _after_delay(statement: Statement, start: int) -> int:
-    """The position after WATERMARK x DELAY OF INTERVAL 10 MINUTES; `start` when it is something else."""
+    """The position after WATERMARK x DELAY OF INTERVAL 10 MINUTES; `start` if the syntax does not match."""
     for position in range(start, start + 12):
         if statement.has(position, "DELAY", "OF"):
             end = position + 4
@@ -326,59 +329,59 @@ def _after_delay(statement: Statement, start: int) -> int:
     return start
 
 
-# Pipe operators that change some columns of a star, and the word that says so in a SELECT.
+# Pipe operators that change some columns of a star, and the equivalent keyword in a SELECT.
 # https://cloud.google.com/bigquery/docs/reference/standard-sql/pipe-syntax
 _PIPE_STARS = {"SET": "REPLACE", "DROP": "EXCEPT", "RENAME": "RENAME"}
 
 
 def with_pipe_stars(statement: Statement) -> Statement:
-    """`|> DROP a` as `|> SELECT * EXCEPT (a)`, `|> SET a = x` as `* REPLACE (x AS a)`, and RENAME."""
+    """Rewrite `|> DROP a` as `|> SELECT * EXCEPT (a)`, `|> SET a = x` as `* REPLACE (x AS a)`, and also RENAME."""
     if not any(token.token_type is TokenType.PIPE_GT for token in statement.tokens):
         return statement
-    made = TokenWriter(statement.tokens[0])
+    writer = TokenWriter(statement.tokens[0])
     position = 0
     while position < len(statement):
-        made.keep(statement.tokens[position : position + 1])
+        writer.keep(statement.tokens[position : position + 1])
         position += 1
         word = statement.word(position)
         if statement.kind(position - 1) is not TokenType.PIPE_GT or word not in _PIPE_STARS:
             continue
-        made.near = statement.tokens[position]
-        made.write(f"SELECT * {_PIPE_STARS[word]} (")
+        writer.near = statement.tokens[position]
+        writer.write(f"SELECT * {_PIPE_STARS[word]} (")
         end = statement.end_of_part(position + 1, TokenType.PIPE_GT)
         for begin, stop in statement.items(position + 1, end):
-            made.write("," if begin > position + 1 else "")
-            _add_pipe_item(made, statement.tokens[begin:stop], is_assignment=word == "SET")
-        made.write(")")
+            writer.write("," if begin > position + 1 else "")
+            _add_pipe_item(writer, statement.tokens[begin:stop], is_assignment=word == "SET")
+        writer.write(")")
         position = end
-    return statement.with_tokens(made.tokens)
+    return statement.with_tokens(writer.tokens)
 
 
-def _add_pipe_item(made: TokenWriter, item: Sequence[Token], is_assignment: bool) -> None:
+def _add_pipe_item(writer: TokenWriter, item: Sequence[Token], is_assignment: bool) -> None:
     if is_assignment and len(item) > 2 and item[1].token_type is TokenType.EQ:
-        made.keep(item[2:])
-        made.write("AS")
-        made.keep(item[:1])
+        writer.keep(item[2:])
+        writer.write("AS")
+        writer.keep(item[:1])
     else:
-        made.keep(item)
+        writer.keep(item)
 
 
 _AFTER_FROM = frozenset({"SELECT", "WHERE", "GROUP", "HAVING", "QUALIFY", "ORDER", "LIMIT", "UNION", "SET", "WHEN"})
 
 
 def without_subscripts(statement: Statement) -> Statement:
-    """`FROM t AS a, a.items[0].parts AS x` as `FROM t AS a, a.items.parts AS x`: the column read is the same.
+    """Rewrite `FROM t AS a, a.items[0].parts AS x` as `FROM t AS a, a.items.parts AS x`, which reads the same column.
 
     https://docs.aws.amazon.com/redshift/latest/dg/query-super.html
     """
     if not any(token.token_type is TokenType.L_BRACKET for token in statement.tokens):
         return statement
     kept: list[Token] = []
-    in_from: set[int] = set()  # the brackets in which a FROM clause goes on
+    in_from: set[int] = set()  # brackets that enclose an open FROM clause
     on_path = False
     position = 0
     while position < len(statement):
-        token, bracket = statement.tokens[position], statement.around[position]
+        token, bracket = statement.tokens[position], statement.enclosing[position]
         kind, word = token.token_type, statement.word(position)
         if on_path and kind is TokenType.L_BRACKET:
             position = statement.after(position)

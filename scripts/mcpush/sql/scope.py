@@ -1,7 +1,7 @@
-"""What the functions that read a query share: the state of one statement, and the relations a SELECT can refer to.
+"""State shared by the functions that read a query: the current statement, and the relations a SELECT can refer to.
 
 The modules that read queries import each other in one direction: relations <- scope <- expressions <- sources <- query.
-Subqueries also stand in expressions and in FROM; those modules call `Reader.read_query`, which is `query.read_query`.
+Expressions and FROM can contain subqueries. Their modules call `Reader.read_query`, which is `query.read_query`.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from sqlglot import exp
 
 from mcpush.sql.dialects import Traits
 from mcpush.sql.names import Namer, TableName
-from mcpush.sql.relations import NOTHING, Base, Relation, Rows, Sources, Temporary
+from mcpush.sql.relations import NOTHING, Relation, Rows, Sources, TableRelation, Temporary
 
-# How many nodes are visited between two looks at the clock.
-CLOCK_EVERY = 2048
+# Number of nodes visited between two deadline checks.
+STEPS_PER_DEADLINE_CHECK = 2048
 
-Env = Mapping[str, Relation]  # the CTEs in force, by lower-case name
+Env = Mapping[str, Relation]  # the CTEs in scope, by lower-case name
 
 
-class TooCostly(Exception):  # noqa: N818  it is a verdict about a statement, not a fault
-    """The statement would take longer, or yield more columns, than any real one."""
+class LimitExceededError(Exception):
+    """The statement exceeds the time limit or the maximum number of output columns."""
 
 
 @dataclass(slots=True, eq=False)
 class FromItem:
-    """One relation of a FROM clause. A star skips it if it is hidden, as the right side of a semi join is."""
+    """One relation of a FROM clause. A star skips it if it is hidden, like the right side of a semi join."""
 
     relation: Relation
     hidden: bool = False
@@ -36,22 +36,22 @@ class FromItem:
 
 @dataclass(slots=True, eq=False)
 class Scope:
-    """The relations of one SELECT, and the scope around it for correlated references. Keys are in lower case."""
+    """The relations of one SELECT, and the outer scope for correlated references. Keys are in lower case."""
 
     env: Env
     outer: Scope | None = None
     lateral_aliases: bool = False
     items: list[FromItem] = field(default_factory=list)
-    named: dict[str, FromItem] = field(default_factory=dict)  # by alias; the first of two with the same alias
-    tables: dict[tuple[str, ...], FromItem] = field(default_factory=dict)  # by the table's name as it is written
-    using: dict[str, str] = field(default_factory=dict)  # columns joined by USING, and how they are written
-    aliases: dict[str, Sources] = field(default_factory=dict)  # outputs so far, which later ones may use
-    own: set[str] = field(default_factory=set)  # columns of the relations although an alias has the same name
+    named: dict[str, FromItem] = field(default_factory=dict)  # by alias; the first one if two have the same alias
+    tables: dict[tuple[str, ...], FromItem] = field(default_factory=dict)  # by the table's name as written
+    using: dict[str, str] = field(default_factory=dict)  # columns joined by USING -> as written
+    aliases: dict[str, Sources] = field(default_factory=dict)  # outputs so far, which later ones can use
+    own: set[str] = field(default_factory=set)  # columns of the relations that take precedence over an alias
     pseudo: frozenset[str] = frozenset()  # columns that belong to no table (LEVEL)
     windows: dict[str, Sources] = field(default_factory=dict)  # by name in the WINDOW clause
 
     def add(self, alias: str, relation: Relation, written: tuple[str, ...] = ()) -> None:
-        """Adds a relation. Without an alias, or with one that is taken, only stars and bare names reach it."""
+        """Add a relation. Without a unique alias, only stars and unqualified names can refer to it."""
         item = FromItem(relation)
         self.items.append(item)
         if alias:
@@ -60,13 +60,13 @@ class Scope:
             self.tables.setdefault(written, item)
 
     def add_all_of(self, other: Scope) -> None:
-        """Adds the relations of another scope under the same names."""
+        """Add the relations of another scope under the same names."""
         self.items += other.items
         self.named.update(other.named)
         self.tables.update(other.tables)
 
     def clear(self) -> None:
-        """Removes all relations."""
+        """Remove all relations."""
         self.items.clear()
         self.named.clear()
         self.tables.clear()
@@ -76,7 +76,7 @@ class Scope:
         return [item.relation for item in self.items]
 
     def relation(self, alias: str) -> Relation | None:
-        """The relation with that alias, in lower case."""
+        """The relation with that lower-case alias; None if there is none."""
         item = self.named.get(alias)
         return None if item is None else item.relation
 
@@ -112,7 +112,7 @@ class Scope:
         if len(explicit) == 1 or len(opened) == 1:
             self.own.add(key)
             return (explicit or opened)[0].lookup(name, path)
-        # Any of several unknown tables could have it: unresolved, and not the outer query's.
+        # Any of several open tables could have the column: unresolved, but not a column of the outer query.
         return NOTHING
 
     def _find_in_struct(self, name: str, path: Sequence[str]) -> Sources | None:
@@ -120,14 +120,14 @@ class Scope:
         return elements[0].qualified(name, path) if len(elements) == 1 else None
 
     def qualifier(self, parts: tuple[str, ...]) -> tuple[Relation, int] | None:
-        """The relation that the leading parts of a dotted name refer to, and how many parts that took."""
+        """The relation that the leading parts of a dotted name refer to, and the number of those parts."""
         count = len(parts)
         item = self.tables.get(parts) if count > 1 else None
         if item is not None:
             return item.relation, count
         for length in range(count, 0, -1):
             if length == 1 and parts[0] in self.named:
-                # An alias hides the table of that name: FROM b AS a JOIN a AS b.
+                # An alias shadows a table of that name: FROM b AS a JOIN a AS b.
                 return self.named[parts[0]].relation, 1
             for written, item in self.tables.items():
                 if written[-length:] == parts[:length]:
@@ -137,7 +137,7 @@ class Scope:
 
 @dataclass(slots=True, eq=False)
 class Reader:
-    """The state of reading one statement. `reads` collects the tables in the order in which they are met."""
+    """The state for reading one statement. `reads` collects the tables in order of appearance."""
 
     namer: Namer
     temporaries: Mapping[TableName, Temporary]
@@ -145,8 +145,8 @@ class Reader:
     deadline: float | None = None  # on the monotonic clock
     change: Callable[[exp.Expr, Env], Relation] | None = None  # reads an INSERT, UPDATE or DELETE inside a CTE
     reads: dict[TableName, None] = field(default_factory=dict)
-    outer_env: Env = field(default_factory=dict)  # the CTEs around a statement that stands inside a WITH clause
-    piped: dict[str, Scope] = field(default_factory=dict)  # the scope of a pipe operator's CTE: its aliases stay valid
+    outer_env: Env = field(default_factory=dict)  # for a statement inside a WITH clause: the CTEs in scope
+    piped: dict[str, Scope] = field(default_factory=dict)  # scopes of pipe operators' CTEs, whose aliases stay valid
     steps: int = 0
     traits: Traits = field(init=False)
 
@@ -159,7 +159,7 @@ class Reader:
         return self.namer.fold(text, bool(identifier.args.get("quoted")))
 
     def table(self, parts: tuple[tuple[str, bool], ...]) -> Relation:
-        """The table of that name, recorded as read; a temporary table stands for what it was made from."""
+        """The table with that name, recorded as read. A temporary table is replaced by its sources."""
         name = self.namer.table(parts)
         temporary = self.temporaries.get(self.namer.created_as(name))
         if temporary is not None:
@@ -167,15 +167,15 @@ class Reader:
                 self.reads.setdefault(source)
             return temporary.relation
         self.reads.setdefault(name)
-        return Base(name, self.namer.columns(name))
+        return TableRelation(name, self.namer.columns(name))
 
     def count_step(self) -> None:
-        """Looks at the clock from time to time. Raises TooCostly after the deadline."""
+        """Count a node; check the deadline every STEPS_PER_DEADLINE_CHECK nodes. Raises LimitExceededError after it."""
         self.steps += 1
-        if self.steps % CLOCK_EVERY == 0:
-            self.check_clock()
+        if self.steps % STEPS_PER_DEADLINE_CHECK == 0:
+            self.check_deadline()
 
-    def check_clock(self) -> None:
-        """Raises TooCostly after the deadline."""
+    def check_deadline(self) -> None:
+        """Raise LimitExceededError if the deadline has passed."""
         if self.deadline is not None and time.monotonic() > self.deadline:
-            raise TooCostly("time limit exceeded")
+            raise LimitExceededError("time limit exceeded")

@@ -1,8 +1,8 @@
-"""Takes a script apart: statements, BEGIN … END blocks, procedure and task bodies, EXECUTE IMMEDIATE.
+"""Splits a script into statements, including BEGIN … END blocks, procedure and task bodies, and EXECUTE IMMEDIATE.
 
-From SQL text, through sqlglot's tokenizer, to one `Statement` for each statement, with the words of the procedural
-language taken off. One statement that cannot be read loses none of its neighbours. A text that is not
-tokens at all raises sqlglot.errors.TokenError.
+Tokenizes SQL text with sqlglot and yields one `Statement` per statement, without the keywords of the procedural
+language. A statement that cannot be read does not affect the others. A text that cannot be tokenized raises
+sqlglot.errors.TokenError.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-# Texts inside texts (a procedure that executes a string that defines a task …): deeper ones are left unread.
+# SQL nested in strings (a procedure that executes a string that defines a task …). Deeper levels are ignored.
 MAX_NESTED_TEXTS = 6
-# Words of a procedural language before one statement (IF … THEN IF … THEN …).
+# Maximum number of control clauses before one statement (IF … THEN IF … THEN …).
 MAX_WRAPPINGS = 100
 
 STARTERS = _words(
@@ -32,8 +32,8 @@ STARTERS = _words(
     """
 )
 
-# Statements that move nothing between tables, whatever follows.
-SILENT = _words(
+# First words of statements that never move data between tables.
+NO_LINEAGE_VERBS = _words(
     """
     ABORT ADD ANALYSE ANALYZE ASSERT ATTACH AWAIT BREAK CALL CANCEL CLEAR CLOSE COMMENT COMMIT CONTINUE CONVERT
     DEALLOCATE DECLARE DELIMITER DENY DESC DESCRIBE DETACH DFS DISCARD EXIT EXPLAIN FETCH FSCK GET GO GRANT ITERATE
@@ -44,7 +44,7 @@ SILENT = _words(
 )
 
 _CONTROL = _words("BEGIN CASE ELSE ELSEIF ELSIF END EXCEPTION EXEC EXECUTE FOR IF LOOP MERGE REPEAT THEN WHEN WHILE")
-# What a statement in brackets begins with when more than reading may come of it.
+# First words of a statement in brackets that might do more than read.
 _MOVING = _words("COPY CREATE DELETE EXEC EXECUTE INSERT MERGE TRUNCATE UPDATE WITH")
 _TRANSACTION = _words("TRANSACTION TRAN WORK ISOLATION DEFERRED IMMEDIATE EXCLUSIVE READ")
 # Languages whose procedure bodies are not SQL.
@@ -57,7 +57,7 @@ _MODIFIERS = _words(
     VOLATILE
     """
 )
-# What can be created and holds no rows, by its first word (ROW ACCESS POLICY, STORAGE CREDENTIAL, SEARCH INDEX, …).
+# First words of objects that CREATE accepts but that have no rows (ROW ACCESS POLICY, STORAGE CREDENTIAL, …).
 _NO_DATA = _words(
     """
     ASSIGNMENT BLOOMFILTER CAPACITY CATALOG CONNECTION CREDENTIAL EXTENSION GROUP INDEX INTEGRATION LOCATION MASKING
@@ -65,31 +65,31 @@ _NO_DATA = _words(
     STORAGE TAG UNIQUE USER VECTOR VOLUME WAREHOUSE
     """
 )
-# A script without semicolons (T-SQL) starts its statements with these, first on a line.
+# In a script without semicolons (T-SQL), a statement starts with one of these words at the start of a line.
 _LINE_STARTERS = _words(
     """
     ALTER CREATE DECLARE DELETE DROP EXEC INSERT MERGE SELECT SET TRUNCATE UPDATE WITH
     """
 )
-# What may follow the condition of an IF that has no THEN, or an END.
+# First words of what can follow an END, or the condition of an IF without THEN.
 _INNER_STARTERS = (*sorted(STARTERS - {"FROM", "TABLE", "VALUES", "REPLACE"}), "BEGIN", "ELSE")
 
 
 def statements(sql: str, dialect: Dialect, depth: int = 0) -> Iterator[Statement]:
-    """The statements of a script in order. Raises TokenError when the text cannot be tokenized."""
+    """The statements of a script in order. Raises TokenError if the text cannot be tokenized."""
     if depth > MAX_NESTED_TEXTS:
         return
     declaring = False
     for statement in split(dialect.tokenize(sql), sql):
         if declaring and _is_declaration(statement):
-            yield from _unwrapped(_bracketed(statement) or statement.part(0, 0), dialect, depth)
+            yield from _unwrap(_bracketed(statement) or statement.part(0, 0), dialect, depth)
         else:
             declaring = _begins_declarations(statement)
-            yield from _unwrapped(statement, dialect, depth)
+            yield from _unwrap(statement, dialect, depth)
 
 
 def split(tokens: Sequence[Token], text: str) -> Iterator[Statement]:
-    """What stands between the semicolons of a text."""
+    """Split a text at its semicolons."""
     start = 0
     for position, token in enumerate(tokens):
         if token.token_type is TokenType.SEMICOLON:
@@ -99,7 +99,7 @@ def split(tokens: Sequence[Token], text: str) -> Iterator[Statement]:
 
 
 def _begins_declarations(statement: Statement) -> bool:
-    """Whether more declarations may follow: DECLARE without the BEGIN that ends them, in a procedure or alone."""
+    """Whether more declarations can follow: a DECLARE, in a procedure or alone, without the BEGIN that ends it."""
     if statement.word(0) not in ("DECLARE", "CREATE"):
         return False
     words = set(statement.words())
@@ -107,16 +107,16 @@ def _begins_declarations(statement: Statement) -> bool:
 
 
 def _is_declaration(statement: Statement) -> bool:
-    """`rs RESULTSET`, `rec RECORD`, `n NUMBER(38, 0) := 3`: a name and a type, where only declarations can stand."""
+    """Whether a statement of a declaration section is a name and a type: `rs RESULTSET`, `n NUMBER(38, 0) := 3`."""
     word = statement.word(0)
-    if len(statement) < 2 or word in STARTERS or word in SILENT or word in _CONTROL:
+    if len(statement) < 2 or word in STARTERS or word in NO_LINEAGE_VERBS or word in _CONTROL:
         return False
     words = set(statement.words())
     return (word[:1].isalpha() or word[:1] in ("", "_")) and statement.word(1) != ":" and "BEGIN" not in words
 
 
 def _bracketed(statement: Statement) -> Statement | None:
-    """The statement in `rs := (INSERT …)`, `LET rs RESULTSET := ASYNC (…)` and `ASYNC (…)`, if it moves data.
+    """The statement in `rs := (INSERT …)`, `LET rs RESULTSET := ASYNC (…)` and `ASYNC (…)`, if it can move data.
 
     https://docs.snowflake.com/en/developer-guide/snowflake-scripting/asynchronous-child-jobs
     """
@@ -132,7 +132,9 @@ def _bracketed(statement: Statement) -> Statement | None:
 
 
 def _without_variables(statement: Statement, anywhere: bool) -> Statement:
-    """PL/pgSQL's SELECT … INTO a, b …, which fills variables; `anywhere` or, as in no other language, after SELECT.
+    """Remove the INTO of PL/pgSQL's SELECT … INTO a, b …, which assigns variables.
+
+    Unless `anywhere`, removes it only directly after SELECT, where no other language allows it.
 
     https://www.postgresql.org/docs/current/plpgsql-statements.html#PLPGSQL-STATEMENTS-SQL-ONEROW
     """
@@ -148,7 +150,7 @@ def _without_variables(statement: Statement, anywhere: bool) -> Statement:
 def is_use(statement: Statement) -> bool:
     """Whether the statement changes the session's defaults.
 
-    https://docs.databricks.com/aws/en/sql/language-manual/sql-ref-syntax-aux-set-catalog: SET CATALOG is USE CATALOG.
+    https://docs.databricks.com/aws/en/sql/language-manual/sql-ref-syntax-aux-set-catalog: SET CATALOG = USE CATALOG.
     https://cloud.google.com/bigquery/docs/reference/system-variables: SET @@dataset_id = 'd'
     """
     if statement.word(0) == "RESET":
@@ -162,11 +164,11 @@ def is_use(statement: Statement) -> bool:
 
 
 def search_path(statement: Statement) -> Sequence[Token] | None:
-    """The schemas of SET search_path TO …, as they are written; none for RESET; None for another statement.
+    """The schemas of SET search_path TO …, as written; empty for RESET; None for other statements.
 
     https://docs.aws.amazon.com/redshift/latest/dg/r_search_path.html
     """
-    if statement.word(0) == "RESET":  # what follows may be one string to the tokenizer
+    if statement.word(0) == "RESET":  # the tokenizer can return the rest as one string
         return [] if [token.text.upper() for token in statement.tokens[1:]] == ["SEARCH_PATH"] else None
     start = statement.skip(1, "SESSION", "LOCAL")
     if not statement.has(0, "SET") or not statement.has(start, "SEARCH_PATH"):
@@ -176,10 +178,10 @@ def search_path(statement: Statement) -> Sequence[Token] | None:
     return [token for token in statement.tokens[start + 2 :] if token.token_type is not TokenType.COMMA]
 
 
-def uses(sql: str, dialect: Dialect) -> list[Statement]:
-    """The statements of a text that change the session's defaults, not those that a procedure only holds.
+def use_statements(sql: str, dialect: Dialect) -> list[Statement]:
+    """The statements of a text that change the session's defaults, except those in a procedure body.
 
-    Empty for a text that cannot be tokenized.
+    Empty if the text cannot be tokenized.
     """
     try:
         tokens = dialect.tokenize(sql)
@@ -196,24 +198,24 @@ def uses(sql: str, dialect: Dialect) -> list[Statement]:
     return found
 
 
-def _unwrapped(statement: Statement, dialect: Dialect, depth: int) -> Iterator[Statement]:
-    """Takes off what the procedural language puts before a statement."""
+def _unwrap(statement: Statement, dialect: Dialect, depth: int) -> Iterator[Statement]:
+    """Strip the procedural keywords before a statement. Yields the statements inside."""
     for _ in range(MAX_WRAPPINGS):
         if not statement.tokens:
             return
         word = statement.word(0)
         payload = _payload(statement)
         if payload is not None and word not in ("EXECUTE", "EXEC"):
-            yield from _commanded(statement, word, payload, dialect, depth)
+            yield from _command_statements(statement, word, payload, dialect, depth)
             return
         if word in ("EXECUTE", "EXEC"):
             text = _executed(statement, dialect)
             if text:
                 yield from statements(text, dialect, depth + 1)
             elif text is None:
-                yield statement  # computed at run time: for the reader to report
+                yield statement  # computed at run time: the caller reports it
             return
-        if word == "CREATE" or _holds_statements(statement):
+        if word == "CREATE" or _contains_statements(statement):
             yield from _created(statement, dialect, depth)
             return
         if is_use(statement):
@@ -225,17 +227,17 @@ def _unwrapped(statement: Statement, dialect: Dialect, depth: int) -> Iterator[S
             continue
         statement = _without_variables(statement, anywhere=False)
         if word == "FOR":
-            yield from _looped_over(statement)
+            yield from _loop_query(statement)
         rest = _after_control_word(statement, word)
-        if rest is None or word == "CALL" or (word in SILENT and _flows_on(statement)):
+        if rest is None or word == "CALL" or (word in NO_LINEAGE_VERBS and _pipes_result(statement)):
             yield statement
             return
         statement = statement.part(rest)
     yield statement
 
 
-def _looped_over(statement: Statement) -> Iterator[Statement]:
-    """The query whose rows a loop takes one by one: FOR r IN (SELECT …) DO, FOR r AS SELECT … DO.
+def _loop_query(statement: Statement) -> Iterator[Statement]:
+    """The query that a loop iterates over: FOR r IN (SELECT …) DO, FOR r AS SELECT … DO.
 
     https://cloud.google.com/bigquery/docs/reference/standard-sql/procedural-language#for-in
     https://docs.databricks.com/aws/en/sql/language-manual/control-flow/for-stmt
@@ -249,46 +251,51 @@ def _looped_over(statement: Statement) -> Iterator[Statement]:
         yield query
 
 
-def _commanded(statement: Statement, word: str, payload: str, dialect: Dialect, depth: int) -> Iterator[Statement]:
-    """A statement whose words the tokenizer gave as one string, because it takes the first for a command."""
+def _command_statements(
+    statement: Statement, word: str, payload: str, dialect: Dialect, depth: int
+) -> Iterator[Statement]:
+    """The statements in `payload`: the tokenizer returns the rest of a statement as one string after a command word."""
     inner = Statement(dialect.tokenize(payload), payload)
     if word in ("CALL", "UNLOAD"):
         yield Statement([statement.tokens[0], *inner.tokens], payload, f"{word} {payload}")
     elif word in ("ELSEIF", "ELSIF", "EXCEPTION", "WHILE", "WHEN"):
         begin = inner.find("THEN", "DO", "LOOP")
         if begin is not None:
-            yield from _unwrapped(inner.part(begin + 1), dialect, depth)
+            yield from _unwrap(inner.part(begin + 1), dialect, depth)
     elif word == "PREPARE" and (body := _find_body(inner, 0)) is not None:
         # https://docs.aws.amazon.com/redshift/latest/dg/r_PREPARE.html: PREPARE p (int) AS statement
-        yield from _unwrapped(inner.part(body), dialect, depth)
+        yield from _unwrap(inner.part(body), dialect, depth)
     elif word == "DO" and inner.is_string(0):
         yield from statements(inner.tokens[0].text, dialect, depth + 1)
     elif word in ("BEGIN", "ELSE", "LOOP", "REPEAT", "THEN"):
         yield from statements(payload, dialect, depth + 1)
-    elif (word.split()[0] not in SILENT and word != "END") or _flows_on(inner) or is_use(statement):
-        yield statement  # for the reader to apply or report
+    elif (word.split()[0] not in NO_LINEAGE_VERBS and word != "END") or _pipes_result(inner) or is_use(statement):
+        yield statement  # the caller applies or reports it
 
 
-def _flows_on(statement: Statement) -> bool:
-    """https://docs.snowflake.com/en/sql-reference/operators-flow: SHOW … ->> INSERT INTO t SELECT … FROM $1."""
+def _pipes_result(statement: Statement) -> bool:
+    """Whether a result is piped into a statement that moves data: SHOW … ->> INSERT INTO t SELECT … FROM $1.
+
+    https://docs.snowflake.com/en/sql-reference/operators-flow
+    """
     places = (at for at, token in enumerate(statement.tokens) if token.token_type is TokenType.DARROW)
     return any(statement.word(at + 1) in ("INSERT", "CREATE", "MERGE", "COPY", "UPDATE", "DELETE") for at in places)
 
 
 def flow_parts(statement: Statement) -> list[Statement]:
-    """The statements of a chain `a ->> b ->> c`, each on its own; the statement itself when it is not a chain.
+    """The separate statements of a chain `a ->> b ->> c`; the statement itself if it is not a chain.
 
     https://docs.snowflake.com/en/sql-reference/operators-flow
     """
     arrows = [at for at, token in enumerate(statement.tokens) if token.token_type is TokenType.DARROW]
-    if not arrows or statement.word(0) in SILENT:
+    if not arrows or statement.word(0) in NO_LINEAGE_VERBS:
         return [statement]
     bounds = zip([0, *(at + 1 for at in arrows)], [*arrows, len(statement)], strict=True)
     return [statement.part(begin, end) for begin, end in bounds if begin < end]
 
 
-def reads_flow(statement: Statement) -> bool:
-    """Whether a statement of a chain reads the result of one before it: FROM $1."""
+def reads_previous_result(statement: Statement) -> bool:
+    """Whether a statement of a chain reads the result of an earlier one: FROM $1."""
     places = range(1, len(statement) - 1)
     return any(statement.word(at) == "$" and statement.word(at - 1) in ("FROM", "JOIN") for at in places)
 
@@ -302,7 +309,7 @@ def _payload(statement: Statement) -> str | None:
 
 
 def _after_control_word(statement: Statement, word: str) -> int | None:
-    """How many tokens of a procedural language stand before the statement; None when there are none."""
+    """The number of procedural tokens before the statement; None if there are none."""
     count = len(statement)
     if word == "BEGIN":
         named = statement.word(1) == "NAME" and count == 3  # Snowflake: BEGIN NAME t
@@ -319,12 +326,12 @@ def _after_control_word(statement: Statement, word: str) -> int | None:
     if word == "DECLARE":
         begin = statement.find("BEGIN", start=1)
         return begin if begin is not None else _next_line_statement(statement)
-    if word in SILENT:
+    if word in NO_LINEAGE_VERBS:
         return _next_line_statement(statement)
     return _after_label(statement, word)
 
 
-# A clause of a procedural language, and the words that end it and begin its statements.
+# First words of procedural clauses, and the words that end the clause and begin its statements.
 _CLAUSES = (
     (frozenset({"IF", "ELSEIF", "ELSIF", "WHEN", "CASE"}), ("THEN",)),
     (frozenset({"WHILE", "FOR"}), ("DO", "LOOP")),
@@ -332,7 +339,7 @@ _CLAUSES = (
 
 
 def _after_label(statement: Statement, word: str) -> int | None:
-    """Labels, assignments and cursors: `<<a>>`, `a:`, `x := …`, `c CURSOR FOR …`."""
+    """The position after a label, assignment or cursor: `<<a>>`, `a:`, `x := …`, `c CURSOR FOR …`."""
     if word == "<" and statement.word(1) == "<":
         return 5
     if word == "<<":
@@ -350,39 +357,39 @@ def _statement_from(statement: Statement, start: int) -> int:
 
 
 def _next_line_statement(statement: Statement) -> int:
-    """Where the next statement starts in a script without semicolons (T-SQL): a starter first on its line."""
+    """The start of the next statement in a script without semicolons (T-SQL): a starter that is first on its line."""
     if statement.tokens[0].line == statement.tokens[-1].line:
         return len(statement)
     return next(iter(line_starts(statement)), len(statement))
 
 
 def line_starts(statement: Statement) -> list[int]:
-    """Places of statements that start a line without a semicolon before them."""
+    """Positions of statements that start a line without a semicolon before them."""
     tokens = statement.tokens
     return [
         position
-        for position in statement.along()
+        for position in statement.same_level()
         if position and tokens[position].line > tokens[position - 1].line and statement.word(position) in _LINE_STARTERS
     ]
 
 
 def block_parts(statement: Statement) -> list[Statement]:
-    """A statement and what follows the END or ELSE of its block, in a script without semicolons (T-SQL)."""
+    """The parts before and after the END or ELSE of a block, in a script without semicolons (T-SQL)."""
     end = statement.find("END", "ELSE", start=1)
     if end is None:
         return []
     return [statement.part(0, end), statement.part(end)]
 
 
-def unwrapped(statement: Statement, dialect: Dialect) -> Iterator[Statement]:
-    """The statements in a part of a block."""
-    return _unwrapped(statement, dialect, 0)
+def unwrap(statement: Statement, dialect: Dialect) -> Iterator[Statement]:
+    """The statements in a part of a block, without procedural keywords."""
+    return _unwrap(statement, dialect, 0)
 
 
 def _executed(statement: Statement, dialect: Dialect) -> str | None:
     """The text of EXECUTE IMMEDIATE '…', EXECUTE '…', EXEC('…') and sp_executesql N'…'.
 
-    None when the text is computed; empty when the statement executes a procedure or a task, not a text.
+    None if the text is computed; empty if the statement executes a procedure or a task, not a text.
     """
     payload = _payload(statement)
     tokens = list(dialect.tokenize(payload)) if payload is not None else list(statement.tokens[1:])
@@ -390,13 +397,13 @@ def _executed(statement: Statement, dialect: Dialect) -> str | None:
     start += start < len(tokens) and tokens[start].token_type is TokenType.L_PAREN
     if start < len(tokens) and tokens[start].token_type in STRINGS:
         follower = tokens[start + 1].text.upper() if start + 1 < len(tokens) else ""
-        # A string that is only the beginning of a concatenation is no statement.
+        # A string that is only the start of a concatenation is not a statement.
         return None if follower in ("||", "+") else tokens[start].text
     return None if start else ""
 
 
-def _holds_statements(statement: Statement) -> bool:
-    """Statements that hold others without a CREATE.
+def _contains_statements(statement: Statement) -> bool:
+    """Whether a statement other than CREATE contains other statements.
 
     https://docs.snowflake.com/en/sql-reference/sql/alter-task: ALTER TASK t MODIFY AS statement
     https://docs.snowflake.com/en/sql-reference/sql/call-with: WITH p AS PROCEDURE () … AS 'body' CALL p()
@@ -415,7 +422,7 @@ def _created(statement: Statement, dialect: Dialect, depth: int) -> Iterator[Sta
     elif kind in ("TASK", "PIPE", "ALERT", "SCHEDULED"):  # Hive: CREATE SCHEDULED QUERY q … AS statement
         body = _find_body(statement, position)
         if body is not None:
-            yield from _unwrapped(statement.part(body), dialect, depth)
+            yield from _unwrap(statement.part(body), dialect, depth)
     elif kind in ("FUNCTION", "AGGREGATE", "TRIGGER", "MACRO", "EVENT") or kind in _NO_DATA:
         return
     else:
@@ -423,7 +430,7 @@ def _created(statement: Statement, dialect: Dialect, depth: int) -> Iterator[Sta
 
 
 def _find_body(statement: Statement, start: int) -> int | None:
-    """The statement after AS that is not the AS of EXECUTE AS, nor of a column."""
+    """The position of the statement after AS, except the AS of EXECUTE AS or of a column alias."""
     position = statement.find("AS", "THEN", start=start)
     while position is not None:
         follower = statement.word(position + 1)
@@ -438,7 +445,7 @@ def _procedure_body(statement: Statement, start: int, dialect: Dialect, depth: i
     if "LANGUAGE" in words and words[min(words.index("LANGUAGE") + 1, len(words) - 1)] in _FOREIGN:
         bodies = (token.text.upper() for token in statement.tokens if token.token_type in STRINGS)
         if any(word in body for body in bodies for word in _SQL_IN_BODIES):
-            yield statement  # for the reader to report
+            yield statement  # the caller reports it
         return
     for position in range(start, len(statement)):
         if statement.is_string(position) and words[position - 1] == "AS":
@@ -448,4 +455,4 @@ def _procedure_body(statement: Statement, start: int, dialect: Dialect, depth: i
     begin = statement.find("BEGIN", "DECLARE", start=start)
     body = _find_body(statement, start) if begin is None else begin
     if body is not None:
-        yield from _unwrapped(statement.part(body), dialect, depth)
+        yield from _unwrap(statement.part(body), dialect, depth)

@@ -1,8 +1,8 @@
-"""From SQL text to lineage: one statement or a script, in one session, with what could not be read.
+"""Extracts lineage from SQL text: a statement or a script in one session. Reports statements that cannot be read.
 
-Needs sqlglot (pinned exactly: the shape of its trees changes between minor versions). Never raises for what the text
-holds: a statement that cannot be read becomes a `Skip`, and its neighbours are read all the same. No regular
-expressions: what sqlglot does not parse is read from its tokens.
+Requires sqlglot, pinned to an exact version because its syntax trees change between minor versions. Never raises
+because of the SQL: a statement that cannot be read becomes a `Skip`, and the others are still read. Uses no regular
+expressions: statements that sqlglot cannot parse are read from their tokens.
 """
 
 from __future__ import annotations
@@ -31,52 +31,52 @@ from mcpush.sql.parsing import (
     parse_tokens,
 )
 from mcpush.sql.relations import Relation, Temporary
-from mcpush.sql.rewrite import called, rewritten, with_pipe_stars, with_scripts, without_subscripts
-from mcpush.sql.scope import TooCostly
+from mcpush.sql.rewrite import call_as_insert, rewritten, with_pipe_stars, with_scripts, without_subscripts
+from mcpush.sql.scope import LimitExceededError
 from mcpush.sql.script import (
-    SILENT,
+    NO_LINEAGE_VERBS,
     STARTERS,
     block_parts,
     flow_parts,
     is_use,
-    reads_flow,
+    reads_previous_result,
     search_path,
     split,
     statements,
-    unwrapped,
-    uses,
+    unwrap,
+    use_statements,
 )
 from mcpush.sql.statements import PARTIAL, Effect, StatementLineage, StatementReader
 from mcpush.sql.tokens import Parts, Statement, TokenWriter
 from mcpush.sql.verbs import HANDLERS
 
-# Longer texts are generated data (INSERT … VALUES with a million rows), not lineage: only their table names are read.
+# Longer texts are generated data (INSERT … VALUES with a million rows). Only their table names are extracted.
 MAX_PARSED_CHARACTERS = 2_000_000
 MAX_PARSED_TOKENS = 200_000
-# Of a text that is not parsed, this much is searched for table names.
+# Number of characters searched for table names in a text that is not parsed.
 MAX_NAMED_CHARACTERS = 500_000
 EXAMPLE_CHARACTERS = 200
-# Words of a search path that are not schemas with tables of the user's.
+# Words of a search path that are not schemas with user tables.
 # https://docs.aws.amazon.com/redshift/latest/dg/r_search_path.html
 IGNORED_IN_SEARCH_PATH = ("default", "pg_catalog", "pg_temp")
 
 
 @dataclass(frozen=True)
 class Skip:
-    """Something that could not be read: why (a short, countable phrase), and the beginning of the statement."""
+    """A statement that could not be read: the reason (a short phrase to count by) and the start of the statement."""
 
     reason: str
     example: str
 
     @classmethod
     def of(cls, reason: str, text: str) -> Skip:
-        """The skip of a text: its beginning on one line is the example."""
+        """A skip with the start of the text, on one line, as the example."""
         return cls(reason, " ".join(text[: EXAMPLE_CHARACTERS * 2].split())[:EXAMPLE_CHARACTERS])
 
 
 @dataclass(frozen=True)
 class Extraction:
-    """What a text does: lineage in the order of its statements, what was skipped, and the session after it."""
+    """The result for a text: lineage in statement order, skips, effects on temporary tables, and resulting defaults."""
 
     lineages: tuple[StatementLineage, ...] = ()
     skips: tuple[Skip, ...] = ()
@@ -94,13 +94,13 @@ def extract(
     truncated: bool = False,
     time_limit: float | None = 30.0,
 ) -> Extraction:
-    """Reads a statement or a script.
+    """Extract the lineage of a statement or a script.
 
-    `defaults` complete unqualified names; `schema` resolves stars and gives names the catalog's case; `temporaries`
-    are the session's temporary tables so far. `truncated` says that the text was cut by the log that kept it: then
-    only the tables before the cut are reported, as "partial". `time_limit` is in seconds, for the whole text, and is
-    looked at between steps: a caller that cannot trust the text at all uses `LineageLog`, which reads it in another
-    process. Raises ValueError for an unknown dialect; for nothing else.
+    `defaults` complete unqualified names; `schema` resolves stars and provides the catalog's case; `temporaries` are
+    the session's temporary tables so far. `truncated` means that the log truncated the text: only its tables are
+    reported, as "partial". `time_limit` is in seconds for the whole text and is checked between steps. For untrusted
+    text, use `LineageLog`, which reads it in another process. Raises ValueError for an unknown dialect, and no other
+    exception.
     """
     work = _Script(dialect_of(dialect), defaults, schema, temporaries or {}, time_limit)
     work.read(sql, truncated)
@@ -108,15 +108,15 @@ def extract(
 
 
 def defaults_after(sql: str, dialect: str, defaults: Defaults) -> Defaults:
-    """The session's defaults after a text, of which only USE and its relatives are read."""
+    """The session's defaults after a text. Reads only USE and similar statements."""
     work = _Script(dialect_of(dialect), defaults, None, {}, None)
-    for statement in uses(sql, work.dialect):
+    for statement in use_statements(sql, work.dialect):
         work.use(statement)
     return work.defaults
 
 
 class _Script:
-    """The state of one extraction: it changes with USE and with every temporary table."""
+    """The state of one extraction. USE and temporary tables change it."""
 
     def __init__(
         self,
@@ -140,8 +140,8 @@ class _Script:
         self._parser = dialect.parser()
 
     def read(self, sql: str, truncated: bool) -> None:
-        """Reads a text; adds what it does to `lineages`, `effects` and `skips`."""
-        sql = sql.removeprefix("\ufeff")  # the mark that Windows editors put before the first statement
+        """Read a text; add the results to `lineages`, `effects` and `skips`."""
+        sql = sql.removeprefix("\ufeff")  # byte order mark, added by Windows editors
         if truncated or len(sql) > MAX_PARSED_CHARACTERS:
             self._skip("truncated statement" if truncated else "statement too long", sql)
             self._read_names(sql[:MAX_NAMED_CHARACTERS], is_truncated=True)
@@ -168,11 +168,11 @@ class _Script:
             self._skip("the statement is computed at run time", statement.source)
             return
         if statement.word(0) == "CALL":
-            moved = called(statement)
+            moved = call_as_insert(statement)
             if moved is None:
                 return
             statement = moved
-        if self.traits.enters_created:
+        if self.traits.create_sets_default:
             self._enter_created(statement)
         reason = _unsupported_reason(statement)
         if reason is not None:
@@ -185,9 +185,9 @@ class _Script:
         elif _is_values_insert(statement):
             self._insert_values(statement)
         elif len(statement) > MAX_PARSED_TOKENS:
-            self._unread("statement too long", statement)
+            self._skip_with_names("statement too long", statement)
         elif statement.nesting > MAX_NESTING:
-            self._unread("nested too deeply", statement)
+            self._skip_with_names("nested too deeply", statement)
         elif needs_deep_stack(statement):
             on_deep_stack(lambda: self._parse_and_read(statement))
         else:
@@ -196,36 +196,36 @@ class _Script:
     def _statements(self, sql: str) -> Iterator[Statement]:
         for statement in statements(sql, self.dialect):
             for part in flow_parts(statement) if self.traits.flow_operator else [statement]:
-                if part is not statement and reads_flow(part):
+                if part is not statement and reads_previous_result(part):
                     self._skip("reads the result of another statement", part.source)
                 else:
                     yield part
 
     def _parse_and_read(self, statement: Statement) -> None:
         try:
-            told = with_pipe_stars(with_scripts(rewritten(statement)))
+            prepared = with_pipe_stars(with_scripts(rewritten(statement)))
             if self.traits.array_subscripts_in_from:
-                told = without_subscripts(told)
-            parsed = parse(told, self.dialect, self._parser)
+                prepared = without_subscripts(prepared)
+            parsed = parse(prepared, self.dialect, self._parser)
             for tree in parsed.trees:
                 self._read_tree(tree, statement, parsed)
             if not parsed.trees:
                 self._read_parts(statement)
-        except TooCostly as error:
-            self._unread(str(error), statement)
+        except LimitExceededError as error:
+            self._skip_with_names(str(error), statement)
         except RecursionError:
-            self._unread("nested too deeply", statement)
+            self._skip_with_names("nested too deeply", statement)
         except PARSER_ERRORS:
-            # A tree of a shape nobody has met: the statement is lost, the script is not.
-            self._unread("parsed, but not supported", statement)
+            # An unexpected syntax tree: skip this statement, but not the rest of the script.
+            self._skip_with_names("parsed, but not supported", statement)
 
     def _read_parts(self, statement: Statement) -> None:
         parts = block_parts(statement)
         if not parts:
-            self._unread("cannot be parsed", statement)
+            self._skip_with_names("cannot be parsed", statement)
             return
         for part in parts:
-            for inner in unwrapped(part, self.dialect):
+            for inner in unwrap(part, self.dialect):
                 self._read_statement(inner)
 
     def _read_tree(self, tree: exp.Expr, statement: Statement, parsed: Parsed) -> None:
@@ -234,8 +234,8 @@ class _Script:
             return
         reader = StatementReader(self._namer, self.temporaries, HANDLERS, self.deadline)
         reader.read(tree)
-        if reader.unread is not None:
-            self._unread(reader.unread, statement)
+        if reader.skip_reason is not None:
+            self._skip_with_names(reader.skip_reason, statement)
             return
         lineages = reader.lineages
         if not parsed.certain:
@@ -246,7 +246,7 @@ class _Script:
                 self._apply(effect)
 
     def _keep(self, lineages: Iterable[StatementLineage], statement: Statement, computed: str | None) -> None:
-        """Adds lineage without what has no name before run time, which is counted."""
+        """Add lineage without names that are computed at run time. Those are counted as skips."""
         for lineage in lineages:
             known = _without_computed(lineage, computed) if computed is not None else lineage
             if known is not lineage:
@@ -255,7 +255,7 @@ class _Script:
                 self.lineages.append(known)
 
     def _insert_values(self, statement: Statement) -> None:
-        """INSERT … VALUES reads no table, however long it is."""
+        """Record an INSERT … VALUES, which reads no tables. The list of values is not parsed."""
         target, _ = unparsed.table_names(statement.part(0, 40), is_truncated=False)
         if target and target[-1][0] != statement.computed:
             self.lineages.append(StatementLineage(self._namer.table(target), (), (), "insert", moves_data=False))
@@ -268,7 +268,7 @@ class _Script:
         self._namer.temporaries = self.temporaries
 
     def use(self, statement: Statement) -> None:
-        """Applies USE …, SET CATALOG …, SET search_path TO … or SET @@dataset_id = …."""
+        """Apply USE …, SET CATALOG …, SET search_path TO … or SET @@dataset_id = …."""
         path = search_path(statement)
         if path is not None:
             self._use_path(path)
@@ -281,14 +281,14 @@ class _Script:
         written.write("USE")
         written.keep(statement.tokens[1:])
         tree = parse_tokens(self._parser, written.tokens, statement.text)
-        changed = used(tree, self._namer, self.defaults) if isinstance(tree, exp.Use) else None
+        changed = defaults_after_use(tree, self._namer, self.defaults) if isinstance(tree, exp.Use) else None
         if changed is not None:
             self._enter(_without_placeholder(changed, statement.computed))
 
     def _use_path(self, path: Sequence[Token]) -> None:
-        """Applies a search path; one that is a list in a single string stays unknown.
+        """Apply a search path. A path that lists several schemas in one string is treated as unknown.
 
-        What is quoted keeps its case: whoever has a schema "Raw" in Redshift asks for names to be taken so.
+        Quoted names keep their case: a user with a schema "Raw" in Redshift has enabled case-sensitive names.
         """
         schemas: list[str] = []
         for token in path:
@@ -302,7 +302,7 @@ class _Script:
         self._enter(self.defaults.in_schemas(*schemas))
 
     def _enter_created(self, statement: Statement) -> None:
-        """CREATE DATABASE and CREATE SCHEMA go on in what they made."""
+        """Apply CREATE DATABASE and CREATE SCHEMA: the new object becomes the session's default."""
         at = statement.skip(1, "OR", "REPLACE", "TRANSIENT")
         kind = statement.word(at)
         if (
@@ -310,7 +310,7 @@ class _Script:
             or kind not in ("DATABASE", "SCHEMA")
             or statement.word(at + 1) in ("IF", "ROLE")
         ):
-            return  # of one that may be there already the page does not say it
+            return  # with IF NOT EXISTS, the documentation does not say whether the default changes
         names = [self._namer.fold(*part) for part in statement.name_at(at + 1)[0]]
         if names and kind == "DATABASE":
             self._enter(self.defaults.in_database(names[0]).in_schemas())
@@ -319,13 +319,13 @@ class _Script:
             self._enter(self.defaults.in_database(database).in_schemas(names[-1]))
 
     def _enter(self, defaults: Defaults) -> None:
-        made = self._namer.made
+        created_columns = self._namer.created_columns
         self.defaults = defaults
         self._namer = Namer(self.dialect, self.defaults, self.schema)
-        self._namer.made = made
+        self._namer.created_columns = created_columns
         self._namer.temporaries = self.temporaries
 
-    # -- what sqlglot does not parse -------------------------------------------------------------------------
+    # -- statements that sqlglot cannot parse ----------------------------------------------------------------
 
     def _form(self, form: Form, statement: Statement) -> None:
         target = self._form_name(form.target, form.target_is_path)
@@ -355,11 +355,11 @@ class _Script:
         return self._namer.table(parts)
 
     def _reads(self, name: TableName) -> Sequence[TableName]:
-        """The table itself; what it was made from if it is temporary."""
+        """The table itself; for a temporary table, its sources."""
         held = self.temporaries.get(name)
         return held.reads if held is not None else (name,)
 
-    def _unread(self, reason: str, statement: Statement) -> None:
+    def _skip_with_names(self, reason: str, statement: Statement) -> None:
         self._skip(reason, statement.source)
         if statement.word(0) in STARTERS:
             self._add_names(statement, is_truncated=False)
@@ -387,7 +387,7 @@ class _Script:
 
 
 def _without_computed(lineage: StatementLineage, computed: str) -> StatementLineage | None:
-    """The same lineage when all its names are known, else without the computed ones; None when nothing is left."""
+    """The lineage without computed names: the same object if it has none, None if nothing is left."""
     sources = tuple(source for source in lineage.sources if source.name != computed)
     columns = tuple(
         edge for edge in lineage.columns if computed not in (edge.source.name, edge.source_column, edge.target_column)
@@ -400,7 +400,7 @@ def _without_computed(lineage: StatementLineage, computed: str) -> StatementLine
 
 
 def applied(temporaries: Mapping[TableName, Temporary], effect: Effect) -> Mapping[TableName, Temporary]:
-    """The session's temporary tables after an effect; the mapping given is left as it was."""
+    """The session's temporary tables after an effect. Does not modify `temporaries`."""
     held = temporaries.get(effect.table)
     if effect.action == "create" and effect.content is not None:
         return {**temporaries, effect.table: effect.content}
@@ -414,8 +414,8 @@ def applied(temporaries: Mapping[TableName, Temporary], effect: Effect) -> Mappi
     return rest
 
 
-def used(tree: exp.Expr, namer: Namer, defaults: Defaults) -> Defaults | None:
-    """The session's defaults after USE …; None when it changes none (USE ROLE, USE WAREHOUSE)."""
+def defaults_after_use(tree: exp.Expr, namer: Namer, defaults: Defaults) -> Defaults | None:
+    """The session's defaults after USE …; None if it does not change them (USE ROLE, USE WAREHOUSE)."""
     kind = str(tree.args.get("kind") or "").upper()
     table = tree.this
     if kind in ("ROLE", "WAREHOUSE", "SECONDARY ROLES") or table is None:
@@ -434,14 +434,14 @@ def used(tree: exp.Expr, namer: Namer, defaults: Defaults) -> Defaults | None:
 
 
 def _without_placeholder(defaults: Defaults, computed: str | None) -> Defaults:
-    """The same defaults; a name that is computed at run time is unknown."""
+    """The defaults with None in place of a name that is computed at run time."""
     if computed is not None and defaults.database == computed:
         defaults = defaults.in_database(None)
     return defaults.in_schemas() if computed is not None and defaults.schema == computed else defaults
 
 
 def _dataset_set(statement: Statement, defaults: Defaults) -> Defaults:
-    """BigQuery's SET @@dataset_id = 'd' and SET @@dataset_project_id = 'p'."""
+    """The defaults after BigQuery's SET @@dataset_id = 'd' or SET @@dataset_project_id = 'p'."""
     name = statement.tokens[-1].text if len(statement) == 6 and statement.kind(5) is TokenType.STRING else None
     if statement.word(3) == "DATASET_PROJECT_ID":
         return defaults.in_database(name)
@@ -449,13 +449,13 @@ def _dataset_set(statement: Statement, defaults: Defaults) -> Defaults:
 
 
 def _unsupported_reason(statement: Statement) -> str | None:
-    """Why a statement that may move data is not read at all; None for all others."""
+    """The reason to skip a statement that might move data; None if the statement is supported."""
     first = statement.word(0)
-    if first in SILENT:  # those come only when their result flows on: SHOW … ->> INSERT …
+    if first in NO_LINEAGE_VERBS:  # only possible if its result is piped into a statement: SHOW … ->> INSERT …
         return "reads the result of a command"
     if first == "CREATE":
         for position, word in enumerate(statement.words(1, 8), start=1):
-            if word in ("PROCEDURE", "PROC"):  # those in SQL came as the statements of their bodies
+            if word in ("PROCEDURE", "PROC"):  # SQL procedures are already split into the statements of their bodies
                 return "a procedure in another language contains SQL"
             if word in ("SCHEMA", "DATABASE"):
                 clones = "CLONE" in statement.words(position + 2)
@@ -466,7 +466,7 @@ def _unsupported_reason(statement: Statement) -> str | None:
 
 
 def _is_values_insert(statement: Statement) -> bool:
-    """Whether an INSERT lists its rows: no word in it could read a table."""
+    """Whether the statement is an INSERT … VALUES without a keyword that could read a table."""
     if statement.word(0) != "INSERT" or len(statement) < 4:
         return False
     if not any(token.text.upper() == "VALUES" for token in statement.tokens[:12]):

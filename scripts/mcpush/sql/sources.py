@@ -1,7 +1,7 @@
-"""What a query reads from: the items of FROM and JOIN, and the CTEs that a WITH clause gives a name.
+"""Reads the sources of a query: the items of FROM and JOIN, and the CTEs of a WITH clause.
 
-Tables, subqueries, laterals, UNNEST, VALUES, table functions, joins, PIVOT and UNPIVOT: each becomes a relation in the
-scope of its SELECT. Queries inside are read through `Reader.read_query`.
+Adds each table, subquery, lateral, UNNEST, VALUES, table function, join, PIVOT and UNPIVOT as a relation to the scope
+of its SELECT. Reads nested queries through `Reader.read_query`.
 """
 
 from __future__ import annotations
@@ -21,12 +21,23 @@ from mcpush.sql.expressions import (
     star_of,
     table_parts,
 )
-from mcpush.sql.relations import NOTHING, Base, Derived, Output, Relation, Rest, Rows, Sources, renamed, stacked
+from mcpush.sql.relations import (
+    NOTHING,
+    Derived,
+    Output,
+    Relation,
+    RemainingColumns,
+    Rows,
+    Sources,
+    TableRelation,
+    renamed,
+    stacked,
+)
 from mcpush.sql.scope import Env, FromItem, Reader, Scope
 
 # https://docs.snowflake.com/en/sql-reference/functions/flatten#output
 FLATTEN_COLUMNS = ("SEQ", "KEY", "PATH", "INDEX", "VALUE", "THIS")
-# https://spark.apache.org/docs/latest/api/sql/#explode and #posexplode: what LATERAL VIEW without AS calls its columns
+# Column names of LATERAL VIEW without AS: https://spark.apache.org/docs/latest/api/sql/#explode and #posexplode
 GENERATED_COLUMNS = ("col", "pos", "key", "value")
 
 
@@ -34,15 +45,15 @@ GENERATED_COLUMNS = ("col", "pos", "key", "value")
 
 
 def with_env(reader: Reader, node: exp.Expr, env: Env) -> Env:
-    """The CTEs in force inside a node that may have a WITH clause."""
+    """The CTEs in scope inside a node, including those of its WITH clause if it has one."""
     with_ = node.args.get("with_")
     if with_ is None:
         return env
     inner = dict(env)
-    said = bool(with_.args.get("recursive"))
+    declared = bool(with_.args.get("recursive"))
     for cte in with_.expressions:
         name = cte.alias.lower()
-        recursive = said or (reader.traits.implicit_recursion and _reads_itself(cte.this, name))
+        recursive = declared or (reader.traits.implicit_recursion and _reads_itself(cte.this, name))
         inner[name] = renamed(_read_cte(reader, cte, name, inner, recursive), _alias_columns(reader, cte))
     return inner
 
@@ -63,7 +74,7 @@ def _read_cte(reader: Reader, cte: exp.Expr, name: str, env: Env, recursive: boo
 
 
 def _reads_itself(body: exp.Expr, name: str) -> bool:
-    """Whether a set operation reads `name` in a later branch only: in its first, that is a table of the same name."""
+    """Whether a set operation can be a recursive CTE. If its first branch reads `name`, that is another table."""
     query = body.unnest() if isinstance(body, exp.Subquery) else body
     if not isinstance(query, exp.SetOperation):
         return False
@@ -72,7 +83,7 @@ def _reads_itself(body: exp.Expr, name: str) -> bool:
 
 
 def branches_of(node: exp.SetOperation) -> Iterable[exp.Expr]:
-    """The operands of a chain of set operations from left to right, however long, without recursion."""
+    """The operands of a chain of set operations, from left to right. Not recursive, so the chain can be long."""
     found: list[exp.Expr] = []
     current: exp.Expr = node
     while isinstance(current, exp.SetOperation) and (current is node or current.args.get("with_") is None):
@@ -86,7 +97,7 @@ def branches_of(node: exp.SetOperation) -> Iterable[exp.Expr]:
 
 
 def add_from(reader: Reader, node: exp.Expr, scope: Scope) -> None:
-    """Adds the relations of FROM, JOIN and LATERAL VIEW clauses to the scope."""
+    """Add the relations of FROM, JOIN and LATERAL VIEW clauses to the scope."""
     from_ = node.args.get("from_")
     if from_ is not None:
         add_source(reader, from_.this, scope)
@@ -96,7 +107,7 @@ def add_from(reader: Reader, node: exp.Expr, scope: Scope) -> None:
 
 
 def add_source(reader: Reader, node: exp.Expr, scope: Scope) -> None:
-    """Adds one item of a FROM clause, with the joins and laterals that belong to it."""
+    """Add one item of a FROM clause, with its joins and laterals."""
     if isinstance(node, exp.Table):
         _add_table(reader, node, scope)
     elif isinstance(node, exp.Subquery):
@@ -128,7 +139,7 @@ def _add_joins_and_laterals(reader: Reader, node: exp.Expr, scope: Scope) -> Non
 
 
 def add_joins(reader: Reader, node: exp.Expr, scope: Scope) -> None:
-    """Adds the joins that belong to a query or to an item of FROM."""
+    """Add the joins of a query or of an item of FROM."""
     for join in node.args.get("joins") or ():
         left = len(scope.items)
         add_source(reader, join.this, scope)
@@ -178,7 +189,7 @@ def _add_table(reader: Reader, node: exp.Table, scope: Scope) -> None:
 def _named_relation(
     reader: Reader, parts: tuple[tuple[str, bool], ...], alias: str, scope: Scope
 ) -> tuple[Relation, tuple[str, ...]]:
-    """The CTE, array or table of that name, and the name that qualifies its columns."""
+    """The CTE, array or table with that name, and the name that qualifies its columns."""
     if not parts:
         return Rows((), NOTHING), ()
     written = tuple(text.lower() for text, _ in parts)
@@ -193,23 +204,23 @@ def _named_relation(
 
 
 def _array_holder(reader: Reader, parts: tuple[tuple[str, bool], ...], scope: Scope) -> Relation | None:
-    """The relation that a path in FROM starts from, in this query or, where arrays need no UNNEST, around it."""
+    """The relation that an array path in FROM starts with: in this query or, with bare_arrays, in an outer one."""
     key = parts[0][0].lower()
-    around: Scope | None = scope
-    while around is not None and key not in around.named:
-        around = around.outer if reader.traits.bare_arrays else None
+    current: Scope | None = scope
+    while current is not None and key not in current.named:
+        current = current.outer if reader.traits.bare_arrays else None
     namer = reader.namer
-    if around is None or (namer.schema is not None and namer.columns(namer.table(parts))):
+    if current is None or (namer.schema is not None and namer.columns(namer.table(parts))):
         return None
-    relation = around.named[key].relation
+    relation = current.named[key].relation
     return relation if not relation.closed or relation.lookup(parts[1][0]) is not None else None
 
 
 def _semantic_view(reader: Reader, node: exp.SemanticView) -> Relation:
-    # What a semantic view calls metrics and dimensions are its columns: it stays one open table.
+    # The columns of a semantic view are its metrics and dimensions, so it is treated as one open table.
     name = reader.namer.table(table_parts(node.this))
     reader.reads.setdefault(name)
-    return Base(name)
+    return TableRelation(name)
 
 
 # -- subqueries and rows ---------------------------------------------------------------------------------------
@@ -232,7 +243,7 @@ def _add_subquery(reader: Reader, node: exp.Subquery, scope: Scope) -> None:
 
 
 def _is_join_group(node: exp.Expr) -> bool:
-    """Parentheses around joins, which hide no alias inside them: FROM ((a JOIN b ON …) JOIN c ON …)."""
+    """Whether these are parentheses around joins: FROM ((a JOIN b ON …) JOIN c ON …). Inner aliases stay visible."""
     while isinstance(node, exp.Subquery):
         inner = node.this
         if isinstance(inner, exp.Table) or (isinstance(inner, exp.Subquery) and inner.args.get("joins")):
@@ -255,9 +266,9 @@ def _add_lateral(reader: Reader, node: exp.Lateral, scope: Scope) -> None:
         return
     is_view = bool(node.args.get("view"))
     names = columns or (GENERATED_COLUMNS[:1] if is_view else FLATTEN_COLUMNS)
-    also = frozenset((node.alias.lower(), *GENERATED_COLUMNS)) if is_view and not columns else frozenset()
+    hidden_names = frozenset((node.alias.lower(), *GENERATED_COLUMNS)) if is_view and not columns else frozenset()
     sources = _union(reader, this.iter_expressions(), scope)
-    scope.add(node.alias, Rows(names, sources, also=also))
+    scope.add(node.alias, Rows(names, sources, hidden_names=hidden_names))
 
 
 def _add_unnest(reader: Reader, node: exp.Unnest, scope: Scope, alias: str, columns: Sequence[str]) -> None:
@@ -285,7 +296,7 @@ def _add_elements(reader: Reader, node: exp.Expr, scope: Scope) -> None:
     alias = named.alias
     sources = read_value(reader, named.this if isinstance(named, exp.Alias) else named, scope)
     rows = Rows([reader.namer.fold(alias)], sources)
-    if place is not None:  # the key of an object is part of its value, the place in an array is not
+    if place is not None:  # an object key is part of the data, an array index is not
         rows.outputs = [*rows.outputs, (reader.fold(place), sources if is_object else NOTHING)]
     scope.add(alias, rows)
 
@@ -308,7 +319,7 @@ def _add_values(reader: Reader, node: exp.Values, scope: Scope) -> None:
 
 
 def _add_function(reader: Reader, node: exp.Expr, call: exp.Expr, scope: Scope) -> None:
-    """A table function: its columns come from its arguments, its tables from the queries among them."""
+    """Add a table function. Its columns come from its arguments, its tables from queries among the arguments."""
     path = _file_argument(call)
     inner = call.this if isinstance(call, exp.TableFromRows) else call
     if isinstance(inner, exp.Literal) and inner.is_string:
@@ -318,7 +329,7 @@ def _add_function(reader: Reader, node: exp.Expr, call: exp.Expr, scope: Scope) 
     elif path:
         external = reader.namer.external(path)
         reader.reads.setdefault(external)
-        relation = Base(external)
+        relation = TableRelation(external)
     else:
         relation = _function_rows(reader, node, inner, scope)
     scope.add(node.alias, relation)
@@ -343,7 +354,7 @@ def _function_rows(reader: Reader, node: exp.Expr, inner: exp.Expr, scope: Scope
     passed = [relation for argument in arguments for relation in _passed_relations(reader, argument, scope)]
     columns = _alias_columns(reader, node)
     if len(passed) == 1:
-        # ML.PREDICT(MODEL m, (SELECT …)), f(TABLE t): the rows pass through under their own names.
+        # ML.PREDICT(MODEL m, (SELECT …)), f(TABLE t): the columns keep their names.
         return renamed(passed[0], columns)
     sources = _union(reader, arguments, scope)
     if isinstance(inner, exp.Explode) and not columns:
@@ -352,14 +363,14 @@ def _function_rows(reader: Reader, node: exp.Expr, inner: exp.Expr, scope: Scope
 
 
 def _arguments(node: exp.Expr, inner: exp.Expr) -> list[exp.Expr]:
-    """The arguments of a table function, without the model that BigQuery's ML functions name first."""
+    """The arguments of a table function, without the model, which is the first argument of BigQuery ML functions."""
     schema = node.args.get("db")
     model = inner.args.get("this") if schema is not None and schema.name.upper() in ("ML", "AI") else None
     return [argument for argument in inner.iter_expressions() if argument is not model]
 
 
 def _passed_relations(reader: Reader, argument: exp.Expr, scope: Scope) -> list[Relation]:
-    """The relations that one argument of a table function passes in."""
+    """The relations passed as one argument of a table function."""
     passed: list[Relation] = []
     if isinstance(argument, exp.Anonymous) and str(argument.this).upper() == "TABLE":
         # https://docs.databricks.com/aws/en/sql/language-manual/sql-ref-function-invocation: f(TABLE(t))
@@ -378,7 +389,7 @@ def _passed_relations(reader: Reader, argument: exp.Expr, scope: Scope) -> list[
 
 
 def pivoted(reader: Reader, node: exp.Expr, relation: Relation, scope: Scope) -> Relation:
-    """The relation after the PIVOT and UNPIVOT clauses that follow it."""
+    """The relation with the PIVOT and UNPIVOT clauses of `node` applied."""
     for pivot in node.args.get("pivots") or ():
         relation = _pivot(reader, pivot, relation, scope)
     return relation
@@ -397,12 +408,12 @@ def _pivot(reader: Reader, pivot: exp.Pivot, relation: Relation, scope: Scope) -
     names = _alias_columns(reader, pivot)
     if relation.closed:
         return renamed(Relation(kept + new), names)
-    result = Derived(kept + new, [Rest(relation, frozenset(consumed), {})])
+    result = Derived(kept + new, [RemainingColumns(relation, frozenset(consumed), {})])
     return _named_tail(result, names, new) if names and len(names) >= len(new) else result
 
 
 def _named_tail(result: Relation, names: Sequence[str], new: Sequence[Output]) -> Relation:
-    """An open relation under a column list: the columns kept are unknown, but the last names are the new columns'."""
+    """Apply a column list to an open relation. The kept columns are unknown; the last names are the new columns."""
     count = len(names) - len(new)
     head = [(name, result.qualified(name)) for name in names[:count]]
     return Relation(head + [(name, output[1]) for name, output in zip(names[count:], new, strict=True)])
@@ -414,7 +425,7 @@ def _pivot_outputs(reader: Reader, pivot: exp.Pivot, inner: Scope) -> list[Outpu
     is_query = any(isinstance(item, exp.Query) for field in fields for item in field.args.get("expressions") or ())
     names = [] if is_query else [column.name for column in pivot.args.get("columns") or ()]
     if not names:
-        # The IN list is a query: what the columns are called is not written anywhere.
+        # The IN list is a query, so the column names are unknown.
         for field in fields:
             scan(reader, field, inner)
         return []

@@ -1,8 +1,7 @@
-"""What one parsed statement moves: its target, the tables it reads, and which column feeds which.
+"""The lineage of one parsed statement: its target, the tables that it reads, and its column mappings.
 
-From a statement as sqlglot parsed it, to `StatementLineage` (one per target) and `Effect` (what it does to the
-session's temporary tables). Which function reads which verb is in verbs.py; forms that sqlglot does not parse are read
-in forms.py.
+Converts a sqlglot tree to `StatementLineage` (one per target) and `Effect` (a change to the session's temporary
+tables). verbs.py maps each kind of statement to its handler; forms.py handles statements that sqlglot cannot parse.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from sqlglot import exp
 from mcpush.sql.expressions import table_parts
 from mcpush.sql.names import Namer, TableName
 from mcpush.sql.query import read_query, read_select
-from mcpush.sql.relations import Base, Derived, Output, Relation, Sources, Temporary
+from mcpush.sql.relations import Derived, Output, Relation, Sources, TableRelation, Temporary
 from mcpush.sql.scope import Env, Reader, Scope
 
 PARSED = "parsed"
@@ -24,7 +23,7 @@ PARTIAL = "partial"
 
 @dataclass(frozen=True)
 class ColumnEdge:
-    """One column of the target takes part of its value from one column of a source table."""
+    """A mapping from one column of a source table to one column of the target."""
 
     source: TableName
     source_column: str
@@ -33,12 +32,13 @@ class ColumnEdge:
 
 @dataclass(frozen=True)
 class StatementLineage:
-    """What a statement does to one target.
+    """The lineage of one target of a statement.
 
     `target` is None for a query that only reads. `kind` is the statement's verb in lower case ("insert", "create
-    table", "merge", "rename", …). `certainty` is "parsed" when the whole statement was understood, "partial" when
-    only its table names could be picked out. `temporary` says that the target lives only as long as the session.
-    `moves_data` is False for statements that name tables without filling them (DROP, CREATE TABLE … LIKE, …).
+    table", "merge", "rename", …). `certainty` is "parsed" if the whole statement was parsed in the session's dialect,
+    else "partial" (parsed in another dialect, or only table names extracted). `temporary` is True if the target exists
+    only in the session. `moves_data` is False for statements that do not fill the tables that they name (DROP, CREATE
+    TABLE … LIKE, …).
     """
 
     target: TableName | None
@@ -52,7 +52,7 @@ class StatementLineage:
 
 @dataclass(frozen=True)
 class Effect:
-    """A change to the session's temporary tables: one is created, filled further, dropped or renamed."""
+    """A change to the session's temporary tables: one is created, added to, dropped or renamed."""
 
     action: str  # create, fill, drop, rename
     table: TableName
@@ -61,9 +61,10 @@ class Effect:
 
 
 class StatementReader:
-    """Reads the statements of one session at one moment: its defaults, catalog and temporary tables.
+    """Reads statements with the current defaults, catalog and temporary tables of a session.
 
-    `handlers` say which function reads which kind of tree. They add what they find with `emit` and to `effects`.
+    `handlers` maps types of syntax trees to the functions that read them. Handlers add results with `emit` and to
+    `effects`.
     """
 
     def __init__(
@@ -78,18 +79,18 @@ class StatementReader:
         self.deadline = deadline
         self.lineages: list[StatementLineage] = []
         self.effects: list[Effect] = []
-        self.unread: str | None = None  # why a statement was not understood
+        self.skip_reason: str | None = None  # why the statement cannot be read
         self.queries: Reader
         self._handlers = handlers
-        self._of_session: set[TableName] = set()  # targets whose schema says that they are temporary
+        self._session_tables: set[TableName] = set()  # targets in a schema of temporary tables
         self.restart()
 
     def restart(self) -> None:
-        """Forgets which tables were read: what follows is another statement."""
+        """Clear the list of tables read, to start another statement."""
         self.queries = Reader(self.namer, self.temporaries, read_query, self.deadline, self._change_in_cte)
 
     def read(self, node: exp.Expr) -> None:
-        """Adds what the statement does to `lineages` and `effects`. Raises TooCostly."""
+        """Add the results for a statement to `lineages` and `effects`. Raises LimitExceededError."""
         self.restart()
         handler = self._handlers.get(type(node))
         if handler is None and isinstance(node, (exp.Query, exp.Table)):
@@ -98,7 +99,7 @@ class StatementReader:
             handler(self, node)
 
     def name_of(self, node: exp.Expr | None) -> TableName | None:
-        """The table a target node names; None when it is computed (a variable, a function)."""
+        """The table that a target node names; None if it is computed (a variable, a function)."""
         if isinstance(node, exp.Directory):
             return self.namer.external(node.this.name)
         if isinstance(node, exp.Literal):
@@ -113,11 +114,11 @@ class StatementReader:
         table = self.namer.table(parts)
         known = self.namer.created_as(table)
         if known is not table:
-            self._of_session.add(known)
+            self._session_tables.add(known)
         return known
 
     def as_temporary(self, node: exp.Expr, table: TableName) -> TableName:
-        """The table that a target node names, once it is known to be temporary."""
+        """The table that a target node names, given that it is temporary."""
         parts = table_parts(node)
         return replace(self.namer.created(parts, is_temporary=True), kind=table.kind) if len(parts) == 1 else table
 
@@ -132,7 +133,7 @@ class StatementReader:
         moves_data: bool = True,
         action: str = "fill",
     ) -> None:
-        """Records the lineage of one target from what was read so far, and its effect on the session."""
+        """Record the lineage of one target from the tables read so far, and its effect on the session."""
         reads = tuple(self.queries.reads)
         edges: dict[ColumnEdge, None] = {}
         for name, sources in columns:
@@ -140,7 +141,7 @@ class StatementReader:
                 known = self._catalog_column(target, name)
                 for table, column in sources:
                     edges[ColumnEdge(table, column, known)] = None
-        temporary = temporary or target in self.temporaries or target in self._of_session
+        temporary = temporary or target in self.temporaries or target in self._session_tables
         ordered = tuple(sorted(edges, key=lambda edge: (edge.target_column, str(edge.source), edge.source_column)))
         self.lineages.append(StatementLineage(target, reads, ordered, kind, PARSED, temporary, moves_data))
         if temporary and target is not None and moves_data:
@@ -156,13 +157,13 @@ class StatementReader:
         lowered = name.lower()
         return next((column for column in columns if column.lower() == lowered), name)
 
-    def placed(
+    def match_columns(
         self, relation: Relation, names: Sequence[str], target: TableName | None = None
     ) -> tuple[list[Output], Relation]:
-        """The outputs under the target's column names: a column list, else the catalog's order, else their own."""
+        """Rename the outputs to the target's columns: from a column list, else in catalog order, else unchanged."""
         known = len(relation.outputs) if relation.closed else 0
         if isinstance(relation, Derived) and relation.rest:
-            known = relation.placed
+            known = relation.known_positions
         if not names and target is not None and relation.closed:
             columns = self.columns_of(target)
             if len(columns) >= len(relation.outputs):
@@ -175,14 +176,17 @@ class StatementReader:
         return outputs, Relation(outputs) if relation.closed else relation
 
     def columns_of(self, target: TableName) -> Sequence[str]:
-        """The columns of a table of the session or the catalog, in order; none when they are unknown."""
+        """The columns of a temporary or catalog table, in order; empty if unknown."""
         held = self.temporaries.get(target)
         if held is None:
             return self.namer.columns(target)
         return [name for name, _ in held.relation.outputs] if held.relation.closed else ()
 
     def _change_in_cte(self, node: exp.Expr, env: Env) -> Relation:
-        """An INSERT, UPDATE or DELETE inside a WITH clause: lineage of its own; it yields what RETURNING names."""
+        """Read an INSERT, UPDATE or DELETE inside a WITH clause.
+
+        Records its own lineage. Returns the relation of its RETURNING clause; without one, the target.
+        """
         inner = StatementReader(self.namer, self.temporaries, self._handlers, self.deadline)
         handler = self._handlers.get(type(node))
         if handler is not None:
@@ -190,12 +194,12 @@ class StatementReader:
             handler(inner, node)
         self.lineages.extend(inner.lineages)
         target = self.name_of(node.this if isinstance(node.this, exp.Expr) else None)
-        relation: Relation = Base(target, self.namer.columns(target)) if target else Relation()
+        relation: Relation = TableRelation(target, self.namer.columns(target)) if target else Relation()
         returning = node.args.get("returning")
         if returning is None:
             return relation
         if target is not None:
-            self.queries.reads[target] = None  # the rows it returns are the target's
+            self.queries.reads[target] = None  # RETURNING reads rows of the target
         scope = Scope(env, None)
         scope.add(target.name if target else "", relation)
         query = exp.Select(expressions=[item.copy() for item in returning.expressions])
@@ -206,7 +210,7 @@ Handler = Callable[[StatementReader, exp.Expr], None]
 
 
 def column_list(node: exp.Expr | None, namer: Namer) -> list[str]:
-    """The columns a target lists: INSERT INTO t (a, b), CREATE VIEW v (a, b)."""
+    """The column list of a target: INSERT INTO t (a, b), CREATE VIEW v (a, b)."""
     if not isinstance(node, exp.Schema):
         return []
     names = []

@@ -1,7 +1,7 @@
-"""A statement as sqlglot's tokenizer sees it: words, brackets and dotted names.
+"""A statement as tokens of sqlglot's tokenizer: words, brackets and dotted names.
 
-Everything that reads a statement before (or instead of) parsing it works on a `Statement`. Which bracket encloses each
-token is computed once, when it is first needed. `TokenWriter` builds the tokens of a rewritten statement.
+Code that reads a statement before (or instead of) parsing it works on a `Statement`. The enclosing bracket of each
+token is computed once, on first use. `TokenWriter` builds the tokens of a rewritten statement.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from sqlglot.tokenizer_core import Token, TokenType
 
-# The parts of a dotted name, each with whether it was quoted.
+# The parts of a dotted name, and whether each was quoted.
 Parts = tuple[tuple[str, bool], ...]
 
 STRINGS = frozenset({TokenType.STRING, TokenType.RAW_STRING, TokenType.HEREDOC_STRING, TokenType.NATIONAL_STRING})
@@ -18,19 +18,19 @@ _QUOTED = STRINGS | {TokenType.IDENTIFIER}
 
 _OPENERS = frozenset({TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.L_BRACE})
 _CLOSERS = frozenset({TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.R_BRACE})
-# The tokens that open or close something, CASE … END and angle brackets (ARRAY<STRUCT<…>>) included.
+# Tokens that open or close a level, including CASE … END and angle brackets (ARRAY<STRUCT<…>>).
 _STRUCTURE = _OPENERS | _CLOSERS | {TokenType.CASE, TokenType.END, TokenType.LT, TokenType.GT}
 
 
 class Statement:
     """The tokens of one statement, and the text that their positions refer to.
 
-    A statement is never changed: each method that leaves out or replaces tokens returns another one. `written` is the
-    source text where the positions of the tokens do not say it. `computed` is the identifier that stands for names that
-    are computed at run time; None when the statement holds no such name.
+    Immutable: methods that remove or replace tokens return a new statement. `written` is the source text if token
+    positions do not determine it. `computed` is the placeholder for names that are computed at run time; None if the
+    statement contains no such name.
     """
 
-    __slots__ = ("_around", "_nesting", "_written", "computed", "text", "tokens")
+    __slots__ = ("_enclosing", "_nesting", "_written", "computed", "text", "tokens")
 
     def __init__(
         self, tokens: Sequence[Token], text: str, written: str | None = None, computed: str | None = None
@@ -39,7 +39,7 @@ class Statement:
         self.text = text
         self.computed = computed
         self._written = written
-        self._around: list[int] | None = None
+        self._enclosing: list[int] | None = None
         self._nesting = 0
 
     def __len__(self) -> int:
@@ -47,7 +47,7 @@ class Statement:
 
     @property
     def source(self) -> str:
-        """The statement as it was written."""
+        """The original text of the statement."""
         if self._written is not None:
             return self._written
         return self.text[self.tokens[0].start : self.tokens[-1].end + 1] if self.tokens else ""
@@ -55,29 +55,29 @@ class Statement:
     # -- words -----------------------------------------------------------------------------------------------
 
     def word(self, position: int) -> str:
-        """The token at that position in upper case; empty outside the statement, for quoted names and for strings."""
+        """The token at `position` in upper case; empty outside the statement, for quoted names and for strings."""
         if not 0 <= position < len(self.tokens):
             return ""
         token = self.tokens[position]
         return "" if token.token_type in _QUOTED else token.text.upper()
 
     def words(self, start: int = 0, end: int | None = None) -> list[str]:
-        """The words of a range of tokens, one for each."""
+        """The words of a range of tokens, one per token."""
         return [self.word(position) for position in range(len(self.tokens))[start:end]]
 
     def has(self, position: int, *words: str) -> bool:
-        """Whether these words stand at that position, one after the other."""
+        """Whether the tokens from `position` on are these words, in order."""
         return all(self.word(position + place) == word for place, word in enumerate(words))
 
     def kind(self, position: int) -> TokenType | None:
-        """The type of the token at that position; None outside the statement."""
+        """The type of the token at `position`; None outside the statement."""
         return self.tokens[position].token_type if 0 <= position < len(self.tokens) else None
 
     def is_string(self, position: int) -> bool:
         return self.kind(position) in STRINGS
 
     def skip(self, position: int, *words: str) -> int:
-        """The first position from there on that holds none of these words."""
+        """The first position, from `position` on, that is none of these words."""
         while self.word(position) in words:
             position += 1
         return position
@@ -85,51 +85,51 @@ class Statement:
     # -- brackets --------------------------------------------------------------------------------------------
 
     @property
-    def around(self) -> Sequence[int]:
-        """For each token, the position of the innermost bracket or CASE that is open before it; -1 when none is."""
-        if self._around is None:
-            self._around, self._nesting = _enclosing(self.tokens)
-        return self._around
+    def enclosing(self) -> Sequence[int]:
+        """For each token, the position of the innermost bracket or CASE open before it; -1 if there is none."""
+        if self._enclosing is None:
+            self._enclosing, self._nesting = _enclosing_brackets(self.tokens)
+        return self._enclosing
 
     @property
     def nesting(self) -> int:
-        """How deep brackets and CASE expressions, or else angle brackets, are nested."""
-        return self._nesting if self.around else 0
+        """The nesting depth of brackets and CASE expressions, or of angle brackets if that is greater."""
+        return self._nesting if self.enclosing else 0
 
-    def along(self, start: int = 0) -> Iterator[int]:
-        """The positions from `start` on that stand directly in the bracket around it, or in none."""
-        around = self.around
-        if start < len(around):
-            bracket = around[start]
-            for position in range(start, len(around)):
-                if around[position] == bracket:
+    def same_level(self, start: int = 0) -> Iterator[int]:
+        """The positions from `start` on that are at the same bracket level as `start`."""
+        enclosing = self.enclosing
+        if start < len(enclosing):
+            bracket = enclosing[start]
+            for position in range(start, len(enclosing)):
+                if enclosing[position] == bracket:
                     yield position
-                elif around[position] < bracket:
+                elif enclosing[position] < bracket:
                     return
 
     def find(self, *words: str, start: int = 0) -> int | None:
-        """The first of these words that stands directly in the bracket around `start`, from there on."""
-        return next((position for position in self.along(start) if self.word(position) in words), None)
+        """The position of the first of these words from `start` on, at its bracket level; None if there is none."""
+        return next((position for position in self.same_level(start) if self.word(position) in words), None)
 
     def after(self, position: int) -> int:
-        """The position after the bracket that closes the one at `position`; the next one for any other token."""
-        around = self.around
-        for following in range(position + 1, len(around)):
-            if around[following] < position:
+        """The position after the bracket that closes the one at `position`; for any other token, the next position."""
+        enclosing = self.enclosing
+        for following in range(position + 1, len(enclosing)):
+            if enclosing[following] < position:
                 return following
         return len(self.tokens)
 
     def end_of_part(self, start: int, kind: TokenType) -> int:
-        """Where the next token of that type, the end of the bracket around `start`, or of the statement stands."""
-        for position in self.along(start):
+        """The position of the next token of that type, or the end of the enclosing bracket or of the statement."""
+        for position in self.same_level(start):
             if self.kind(position) in _CLOSERS or self.kind(position) is kind:
                 return position
         return len(self.tokens)
 
     def items(self, start: int, end: int) -> Iterator[tuple[int, int]]:
-        """The range of each item of a list: what stands between commas, outside inner brackets."""
+        """The range of each item of a list: the tokens between commas that are not in inner brackets."""
         begin = start
-        for position in self.along(start):
+        for position in self.same_level(start):
             if position >= end:
                 break
             if self.kind(position) is TokenType.COMMA:
@@ -140,9 +140,9 @@ class Statement:
     # -- names -----------------------------------------------------------------------------------------------
 
     def name_at(self, position: int) -> tuple[Parts, int]:
-        """The dotted name, string or stage at that position, and the position after it.
+        """The dotted name, string or stage at `position`, and the position after it.
 
-        No parts past the end, and for a name that ends with a dot.
+        The name has no parts past the end of the statement, or if it ends with a dot.
         """
         if position >= len(self.tokens):
             return (), position
@@ -166,7 +166,7 @@ class Statement:
         return (), position
 
     def _dashed(self, text: str, position: int) -> tuple[str, int]:
-        """BigQuery's projects hold dashes without quotes: my-project-1.d.t, where `1.` is one token."""
+        """Read an unquoted BigQuery project with dashes: my-project-1.d.t, where `1.` is one token."""
         end = self.tokens[position - 1].end
         while position + 1 < len(self.tokens) and self.kind(position) is TokenType.DASH:
             dash, following = self.tokens[position], self.tokens[position + 1]
@@ -178,7 +178,7 @@ class Statement:
         return text, position
 
     def _stage_at(self, position: int) -> tuple[Parts, int]:
-        """A stage and its path, which end where a space does: @db.s.stage/path/file.csv."""
+        """Read a stage and its path, which end at whitespace: @db.s.stage/path/file.csv."""
         start, end = self.tokens[position].start, self.tokens[position].end
         position += 1
         while position < len(self.tokens) and self.tokens[position].start == end + 1:
@@ -189,33 +189,36 @@ class Statement:
     # -- other statements ------------------------------------------------------------------------------------
 
     def part(self, start: int, end: int | None = None) -> Statement:
-        """The statement that a range of these tokens is."""
+        """The statement in a range of these tokens."""
         return Statement(self.tokens[start:end], self.text, None, self.computed)
 
     def without(self, positions: Collection[int]) -> Statement:
-        """This statement without the tokens at these positions; itself when there are none."""
+        """This statement without the tokens at these positions; the same object if there are none."""
         if not positions:
             return self
         kept = [token for position, token in enumerate(self.tokens) if position not in positions]
         return Statement(kept, self.text, self._written, self.computed)
 
     def named(self, tokens: Sequence[Token], computed: str | None) -> Statement:
-        """This statement with names in place of the calls that give them."""
+        """This statement with other tokens, in which calls are replaced with the names they refer to."""
         return Statement(tokens, self.text, self._written, computed)
 
     def with_tokens(self, tokens: Sequence[Token]) -> Statement:
-        """This statement rewritten in other tokens; its source stays as it was written."""
+        """This statement with other tokens. Its source stays the original text."""
         return Statement(tokens, self.text, self.source, self.computed)
 
 
-def _enclosing(tokens: Sequence[Token]) -> tuple[list[int], int]:
-    """The bracket around each token, and how deep they are nested. END closes a CASE only, a bracket what it holds."""
-    around: list[int] = []
-    opened: list[int] = []  # positions of brackets and CASEs that are open
+def _enclosing_brackets(tokens: Sequence[Token]) -> tuple[list[int], int]:
+    """The enclosing bracket of each token, and the nesting depth.
+
+    END closes only a CASE. A closing bracket also closes the CASEs inside it.
+    """
+    enclosing: list[int] = []
+    opened: list[int] = []  # positions of open brackets and CASEs
     deepest = angles = most_angles = 0
     bracket = -1
     for position, token in enumerate(tokens):
-        around.append(bracket)
+        enclosing.append(bracket)
         kind = token.token_type
         if kind not in _STRUCTURE:
             continue
@@ -235,10 +238,10 @@ def _enclosing(tokens: Sequence[Token]) -> tuple[list[int], int]:
                 opened.pop()
             opened.pop()
         bracket = opened[-1] if opened else -1
-    return around, max(deepest, most_angles)
+    return enclosing, max(deepest, most_angles)
 
 
-# The types of the words that are written into statements; all others are plain words.
+# Token types of words that TokenWriter writes; all others are VAR.
 _WRITTEN = {
     "(": TokenType.L_PAREN,
     ")": TokenType.R_PAREN,
@@ -266,14 +269,14 @@ _WRITTEN = {
 
 
 class TokenWriter:
-    """Builds the tokens of a rewritten statement. What nobody wrote gets the position of the token `near` it."""
+    """Builds the tokens of a rewritten statement. New tokens get the text position of the token `near`."""
 
     def __init__(self, near: Token) -> None:
         self.near = near
         self.tokens: list[Token] = []
 
     def write(self, words: str) -> None:
-        """Adds words of SQL, given with spaces between them."""
+        """Add SQL words, separated by spaces."""
         for word in words.split():
             self.add(_WRITTEN.get(word, TokenType.VAR), word)
 
@@ -282,14 +285,14 @@ class TokenWriter:
         self.tokens.append(Token(kind, text, near.line, near.col, near.start, near.end))
 
     def name(self, parts: Sequence[tuple[str, bool]]) -> None:
-        """Adds a dotted name."""
+        """Add a dotted name."""
         for place, (text, quoted) in enumerate(parts):
             if place:
                 self.write(".")
             self.add(TokenType.IDENTIFIER if quoted else TokenType.VAR, text)
 
     def names(self, names: Sequence[tuple[str, bool]]) -> None:
-        """Adds a list of names in brackets; nothing when it is empty."""
+        """Add a list of names in brackets; nothing if it is empty."""
         for place, name in enumerate(names):
             self.write("," if place else "(")
             self.name([name])
@@ -297,5 +300,5 @@ class TokenWriter:
             self.write(")")
 
     def keep(self, tokens: Sequence[Token]) -> None:
-        """Adds tokens as they were written."""
+        """Add tokens unchanged."""
         self.tokens.extend(tokens)

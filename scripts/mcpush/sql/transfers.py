@@ -20,7 +20,7 @@ def _copy(reader: StatementReader, node: exp.Expr) -> None:
         target = reader.name_of(this)
         relations = [_copied_from(reader, item) for item in files]
         rows = stacked(relations, False) if relations else Relation()
-        outputs, content = reader.placed(rows, column_list(this, reader.namer))
+        outputs, content = reader.match_columns(rows, column_list(this, reader.namer))
         if target is not None:
             reader.emit(target, "copy", outputs, content=content)
         return
@@ -30,7 +30,7 @@ def _copy(reader: StatementReader, node: exp.Expr) -> None:
 
 
 def _copied_from(reader: StatementReader, item: exp.Expr) -> Relation:
-    """The rows that COPY takes from a file, a stage, a table or a query."""
+    """The relation that COPY reads: a file, a stage, a table or a query."""
     if isinstance(item, exp.Schema):
         item = item.this
     is_stage = isinstance(item, exp.Table) and isinstance(item.this, (exp.Var, exp.Literal))
@@ -69,7 +69,7 @@ def _export(reader: StatementReader, node: exp.Expr) -> None:
         if isinstance(path, exp.Literal):
             reader.emit(reader.namer.external(path.name), "export", relation.outputs)
         else:
-            reader.unread = "the target of an EXPORT is computed at run time"
+            reader.skip_reason = "the target of an EXPORT is computed at run time"
 
 
 HANDLERS: Mapping[type, Handler] = {

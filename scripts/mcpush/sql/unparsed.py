@@ -1,7 +1,7 @@
-"""Table names from a statement that cannot be parsed: cut off by the log, or in words no grammar here knows.
+"""Extracts table names from a statement that cannot be parsed: truncated by the log, or in unsupported syntax.
 
-From tokens, to a target and the tables read, with nothing known about columns. Names that follow FROM, JOIN, INTO
-and USING are taken; names of CTEs and functions are not. The result is marked as less certain by the caller.
+Returns a target and the tables read, without columns, from tokens. Includes names after FROM, JOIN, INTO and USING,
+except names of CTEs and functions. The caller marks the result as less certain.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from sqlglot.tokenizer_core import Token, TokenType
 
 from mcpush.sql.tokens import Parts, Statement
 
-# What closes the quote, comment or body that a cut has left open.
+# Terminators of a quote, comment or body that truncation left open.
 _CLOSINGS = ("", "'", '"', "`", "*/", "$$", "'''", '"""', "]")
-# FROM inside these functions names no table: EXTRACT(year FROM d), TRIM(x FROM y).
+# FROM inside these functions does not name a table: EXTRACT(year FROM d), TRIM(x FROM y).
 _FROM_FUNCTIONS = frozenset({"EXTRACT", "TRIM", "SUBSTRING", "SUBSTR", "OVERLAY", "POSITION", "LTRIM", "RTRIM"})
 _NOT_NAMES = frozenset(
     {
@@ -29,7 +29,7 @@ _AFTER_TARGET = frozenset({"INTO", "OVERWRITE", "TABLE", "VIEW", "IF", "NOT", "E
 
 
 def tokens_of(text: str, dialect: Dialect) -> list[Token]:
-    """The tokens of a text whose end may be missing; empty when it is no SQL at all."""
+    """The tokens of a text that might be truncated; empty if it cannot be tokenized."""
     for closing in _CLOSINGS:
         try:
             return list(dialect.tokenize(text + closing))
@@ -39,13 +39,16 @@ def tokens_of(text: str, dialect: Dialect) -> list[Token]:
 
 
 def table_names(statement: Statement, is_truncated: bool) -> tuple[Parts | None, list[Parts]]:
-    """The target (None for a query) and the tables read. A name that the end of a text cuts may go on: left out."""
+    """The target (None for a query) and the tables read.
+
+    Omits a name at the end of a truncated text, because it might be incomplete.
+    """
     end = len(statement)
     ctes = _cte_names(statement)
     target, start = _target(statement)
     if is_truncated and start >= end:
         target = None
-    sources: dict[Parts, int] = {}  # with the first place after the name
+    sources: dict[Parts, int] = {}  # name -> position after it
     aliases: set[str] = set()
     position = start
     while position < end:
@@ -62,7 +65,7 @@ def table_names(statement: Statement, is_truncated: bool) -> tuple[Parts | None,
 
 
 def is_temporary(statement: Statement) -> bool:
-    """Whether a CREATE says that its table or view lives only as long as the session."""
+    """Whether the statement is a CREATE of a temporary table or view."""
     if statement.word(0) != "CREATE":
         return False
     for position in range(1, min(len(statement), 8)):
@@ -77,13 +80,13 @@ def is_temporary(statement: Statement) -> bool:
 def _introduces_table(statement: Statement, position: int) -> bool:
     word = statement.word(position)
     if word == "FROM":
-        function = statement.word(statement.around[position] - 1)
+        function = statement.word(statement.enclosing[position] - 1)
         return function not in _FROM_FUNCTIONS and statement.word(position - 1) != "DISTINCT"
     return word == "JOIN" or (word == "USING" and statement.word(0) in ("MERGE", "DELETE", "WITH"))
 
 
 def _names_from(statement: Statement, position: int, sources: dict[Parts, int], aliases: set[str]) -> int:
-    """Reads `a x, b AS y, …` after FROM; returns the place after it. A path from an alias (`x.items`) is no table."""
+    """Read `a x, b AS y, …` after FROM; return the position after it. Excludes paths from an alias (`x.items`)."""
     while True:
         while statement.word(position) in ("LATERAL", "ONLY", "TABLE") or _is_stream(statement, position):
             position += 1
@@ -104,7 +107,7 @@ def _names_from(statement: Statement, position: int, sources: dict[Parts, int], 
 
 
 def _is_stream(statement: Statement, position: int) -> bool:
-    """Databricks' STREAM before the name of a table: FROM STREAM c.s.t, but not FROM stream AS x."""
+    """Whether this is Databricks' STREAM before a table name: FROM STREAM c.s.t, but not FROM stream AS x."""
     if statement.word(position) != "STREAM":
         return False
     name, after = _table_at(statement, position + 1)
@@ -112,14 +115,14 @@ def _is_stream(statement: Statement, position: int) -> bool:
 
 
 def _table_at(statement: Statement, position: int) -> tuple[Parts, int]:
-    """The table's name at that position and the position after it; no parts when it is none, or ends with a dot."""
+    """The table name at `position` and the position after it. No parts if it is not a name, or ends with a dot."""
     quoted = statement.kind(position) is TokenType.IDENTIFIER
     if not quoted and (statement.word(position) in _NOT_NAMES or not _is_word(statement.word(position))):
         return (), position
     parts, after = statement.name_at(position)
     if not all(quoted or _is_word(text) for text, quoted in parts):
         return (), after
-    # A name inside backticks may hold the whole dotted path.
+    # A name inside backticks can contain the whole dotted path.
     if len(parts) == 1 and quoted and "." in parts[0][0]:
         parts = tuple((part, True) for part in parts[0][0].split("."))
     return parts, after
@@ -130,21 +133,21 @@ def _is_word(text: str) -> bool:
 
 
 def _cte_names(statement: Statement) -> frozenset[str]:
-    """Names that `name AS (` or `name (a, b) AS (` define after WITH or a comma."""
+    """The CTE names: `name AS (` or `name (a, b) AS (` after WITH or a comma."""
     names = set()
     for position in range(1, len(statement)):
         if not statement.has(position, "AS", "("):
             continue
         at = position - 1
         if statement.word(at) == ")":
-            at = statement.around[at] - 1
+            at = statement.enclosing[at] - 1
         if statement.word(at - 1) in ("WITH", "RECURSIVE", ",") and at > 0:
             names.add(statement.tokens[at].text.lower())
     return frozenset(names)
 
 
 def _target(statement: Statement) -> tuple[Parts | None, int]:
-    """The table a statement writes, and where its sources may start."""
+    """The table that a statement writes, and the first position of its sources."""
     words = statement.words(0, 12)
     first = words[0] if words else ""
     if first == "WITH":
@@ -155,7 +158,7 @@ def _target(statement: Statement) -> tuple[Parts | None, int]:
     if first == "INSERT" and not {"INTO", "OVERWRITE", "TABLE"} & set(words[1:6]):
         return None, 0
     if first == "INSERT" and words[1] in ("ALL", "FIRST", "OVERWRITE") and {"ALL", "FIRST"} & set(words[1:3]):
-        return None, 0  # Snowflake's INSERT ALL: into several tables, and the columns between them are not told apart
+        return None, 0  # Snowflake's INSERT ALL has several targets, which cannot be told apart from column lists here
     if first in ("INSERT", "MERGE", "UPDATE"):
         return _named_after(statement, 4 if words[1:4] == ["WITH", "SCHEMA", "EVOLUTION"] else 1)
     if first == "DELETE" and len(words) > 1 and words[1] == "FROM":
@@ -168,7 +171,7 @@ def _target(statement: Statement) -> tuple[Parts | None, int]:
 
 
 def _created(statement: Statement, words: Sequence[str]) -> tuple[Parts | None, int]:
-    """The table or view made, and where its query or body starts: FROM before that names something else."""
+    """The table or view created, and the start of its query or body. An earlier FROM does not name a source."""
     target: Parts | None = None
     start = 1
     for position, word in enumerate(words):
@@ -178,7 +181,7 @@ def _created(statement: Statement, words: Sequence[str]) -> tuple[Parts | None, 
     body = statement.find("AS", "BEGIN", start=start)
     if body is not None:
         return target, body
-    # No query: nothing to read. A name that the text ends with is still told by its place.
+    # No query, so there are no sources to read.
     return target, len(statement) + (start < len(statement))
 
 

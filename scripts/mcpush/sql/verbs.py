@@ -1,4 +1,4 @@
-"""Which function reads which kind of statement; and those for queries and for what sqlglot does not parse."""
+"""Maps each kind of statement to its handler. Contains the handlers for queries and unsupported statements."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PARTITION_FUNCTIONS = frozenset(
 
 
 def _query(reader: StatementReader, node: exp.Expr) -> None:
-    """A query that only reads, or SELECT … INTO t."""
+    """Read a query that only reads, or SELECT … INTO t."""
     relation = read_query(reader.queries, node, {})
     select = node
     while isinstance(select, (exp.Subquery, exp.SetOperation)):
@@ -35,7 +35,7 @@ def _query(reader: StatementReader, node: exp.Expr) -> None:
 
 
 def _partition_swap(reader: StatementReader, node: exp.Expr) -> None:
-    """Vertica: SELECT SWAP_PARTITIONS_BETWEEN_TABLES('staging', min, max, 'target'), and its relatives."""
+    """Vertica: SELECT SWAP_PARTITIONS_BETWEEN_TABLES('staging', min, max, 'target') and similar functions."""
     for item in node.expressions if isinstance(node, exp.Select) else ():
         call = item.this if isinstance(item, exp.Alias) else item
         if not isinstance(call, exp.Anonymous) or str(call.this).upper() not in _PARTITION_FUNCTIONS:
@@ -52,8 +52,8 @@ def _partition_swap(reader: StatementReader, node: exp.Expr) -> None:
 
 def _command(reader: StatementReader, node: exp.Expr) -> None:
     verb = str(node.this).upper()
-    if verb != "ALTER":  # the ways to alter a table that move data are read before this
-        reader.unread = f"unsupported statement: {verb}"
+    if verb != "ALTER":  # forms.py handles the ALTER statements that move data
+        reader.skip_reason = f"unsupported statement: {verb}"
 
 
 HANDLERS: Mapping[type, Handler] = {
