@@ -1,4 +1,4 @@
-"""What every script answers at the command line, without a warehouse or with one that it only looks at."""
+"""Tests the command line of every script: help, version, list, dry runs, configuration errors and summaries."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_list_names_what_a_run_collects(case: Case, full: Observation) -> None:
 
 
 def _queries_listed(lines: list[str]) -> Counter[str]:
-    """Queries by database; a line is [hour] database number."""
+    """The number of queries by database. A line has the form "[hour] database number"."""
     counted: Counter[str] = Counter()
     for line in lines:
         database, number = re.sub(r"^\d{4}-\d\d-\d\dT\S+ ", "", line).rsplit(" ", 1)
@@ -83,7 +83,7 @@ def test_a_missing_variable_is_named(case: Case, monte_carlo: SandboxProcess) ->
 
 
 def _named(case: Case, error: dict[str, str]) -> set[str]:
-    """The variables in an error that the README explains."""
+    """The variables that both the error and the README name."""
     readme = (case.subject.template / "README.md").read_text(encoding="utf-8")
     return set(VARIABLE.findall(error["message"] + error["remedy"])) & set(VARIABLE.findall(readme))
 
@@ -105,7 +105,7 @@ def test_the_keys_of_a_summary_are_documented(case: Case, full: Observation, mon
 
 
 def _documented_keys() -> dict[str, set[str]]:
-    """The keys in the reference's table, by the kind of script that has them."""
+    """The keys in the table of references/summary.md, by the kind of script that writes them."""
     rows = re.findall(r"(?m)^\| (`[^|]+) \| ([^|]+) \|", SUMMARY_REFERENCE.read_text(encoding="utf-8"))
     keys: dict[str, set[str]] = {}
     for names, by in rows:

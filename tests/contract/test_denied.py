@@ -1,4 +1,4 @@
-"""What the warehouse refuses: the whole of it, or one view that a run reads."""
+"""Tests refusals: wrong credentials, missing grants, an unreachable server, and single views that are denied."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_a_denied_view_is_counted_or_refused(case: Case, full: Observation) -> N
 
 
 def _problem(observation: Observation, full: Observation) -> str:
-    """What is wrong with a run that was denied a view; an empty text where nothing is."""
+    """The problem with a run that was denied a view, or an empty string if there is none."""
     code = observation.run.exit_code
     if code == 3:
         return f"refused, and it left {observation.leftovers}" if observation.leftovers else ""

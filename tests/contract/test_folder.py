@@ -1,4 +1,4 @@
-"""What lies in a template folder: its scripts, its README, and what the tests need for it."""
+"""Tests the contents of a template folder: its scripts, its README, and its test harness."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is collected: exactly what the warehouse holds, in every run and in every time zone."""
+"""Tests that every run, in every time zone, collects exactly what the warehouse contains."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from tests.warehouses.model import Model
 
 VOLUME_AND_FRESHNESS = ("row_count", "byte_count", "last_update_time")
 LEFT_OUT = ("fields", "view_query", "tags")
-FOREIGN_ZONES = {"America/New_York": 18_000, "Asia/Kolkata": -19_800}  # seconds west of UTC, without summer time
+# seconds west of UTC, without daylight saving time
+FOREIGN_ZONES = {"America/New_York": 18_000, "Asia/Kolkata": -19_800}
 OFFSET = "import time; print(time.timezone)"
 
 
@@ -63,7 +64,7 @@ def _lineage_keys(full: Observation) -> Iterator[tuple[str, str, str]]:
 
 
 def _in_lineage(model: Model) -> set[tuple[str, str, str]]:
-    """Views and what they read, and what statements that did not fail read and wrote."""
+    """The views, the tables they read, and the tables that successful statements read and wrote."""
     views = [(table.path, table.source) for table in model.tables if table.source]
     writes = [(query.target, query.path) for query in model.queries if query.target and not query.error]
     return {path for pair in views + writes for path in pair}
@@ -97,7 +98,7 @@ def test_the_machines_time_zone_changes_nothing(case: Case, full: Observation) -
 
 
 def _without_its_time(observation: Observation) -> list[str]:
-    """The lines of a manifest, in order, without when it was collected."""
+    """The lines of a manifest, in order, without the collection time."""
     collected = observation.collected
     assert collected is not None, observation.run.stderr
     header = {key: value for key, value in collected.header.items() if key != "collected_at"}

@@ -1,4 +1,4 @@
-"""Runs that are stopped or killed, and runs that meet another one on the same manifest."""
+"""Tests runs that are interrupted or killed, and concurrent runs on the same manifest."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.contract.subject import INGESTION_PATHS, Case, Observation
 from tests.sandbox_process import SandboxProcess
 from tests.script_process import KINDS, Kind, Run, started_script, wait_for
 
-LONGEST_START_SECONDS = 300  # until a script sends its first statement: far more than any machine takes
+LONGEST_START_SECONDS = 300  # until a script sends its first statement; far longer than any machine needs
 LONGEST_REFUSAL_SECONDS = 60  # for a second run, which must not wait for the first one
 POLLING_SECONDS = 0.05
 
@@ -39,7 +39,7 @@ def _ends_in_order(case: Case, full: Observation, number: signal.Signals) -> Non
 
 @pytest.mark.one_flow
 def test_only_one_run_works_on_a_manifest(case: Case, full: Observation, monte_carlo: SandboxProcess) -> None:
-    """All three kinds of script take the lock and respect it; a run that was killed has released it."""
+    """All three kinds of script take the lock and respect it. A killed run releases its lock."""
     with _waiting_for_the_warehouse(case, "collect", full) as first:
         _held(first)
         for kind in KINDS:
@@ -79,7 +79,7 @@ def _is_refused(case: Case, kind: Kind, monte_carlo: SandboxProcess) -> None:
 def _waiting_for_the_warehouse(
     case: Case, kind: Kind, full: Observation, monte_carlo: dict[str, str] | None = None
 ) -> Iterator[subprocess.Popen[str]]:
-    """A run whose first query is answered slowly, as soon as the server has the query."""
+    """Start a run whose first query gets a slow response. Yields as soon as the server has received the query."""
     first = next(iter(sort_out(full.statements, case.subject.template).by_constant.values()))[0]
     case.server.restore()
     case.server.fail(first, "slow")
@@ -94,7 +94,7 @@ def _waiting_for_the_warehouse(
 
 @contextmanager
 def _waiting_for_monte_carlo(case: Case, monte_carlo: SandboxProcess) -> Iterator[subprocess.Popen[str]]:
-    """A push whose requests are answered slowly, as soon as its journal exists."""
+    """Start a push whose requests get slow responses. Yields as soon as its journal exists."""
     monte_carlo.fault(INGESTION_PATHS[case.flow], delay=LONGEST_START_SECONDS)
     with started_script(
         case.subject.folder, case.script("push"), *case.command("push"), env=monte_carlo.env, cwd=case.work

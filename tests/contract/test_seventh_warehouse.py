@@ -1,4 +1,4 @@
-"""A new warehouse needs its three folders and nothing else. Shown in a copy of the project that has one more."""
+"""Tests that a new warehouse needs only its three folders. Uses a copy of the project with one more warehouse."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.contract.tree import ENVIRONMENTS, PLACES, ROOT, make_tree, outcomes_
 from tests.script_process import KINDS
 
 NAME = "tiny"
-# Stands in for mypy and pyright where only what they are asked to check is of interest: all of it takes minutes.
+# Replaces mypy and pyright, which take minutes. These tests only check which files the type checkers receive.
 CHECKER = "import os, sys\nprint('asked:', os.getcwd(), *sys.argv[1:], file=sys.stderr)\n"
 SANDBOX = """
 import json, pathlib, sys
@@ -33,12 +33,12 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def added(tree: Path) -> Path:
-    """Its template folder."""
+    """The template folder of the added warehouse."""
     return tree / PLACES["template"]
 
 
 def contents(project: Path) -> Iterator[tuple[str, str]]:
-    """Each file with its digest, without what tools make and without names that begin with a dot."""
+    """Each file with its digest, without files that tools create and names that start with a dot."""
     for path in project.rglob("*"):
         name = path.relative_to(project).as_posix()
         if path.is_file() and "__pycache__" not in name and not name.startswith("."):

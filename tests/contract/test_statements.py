@@ -1,4 +1,6 @@
-"""What is run in the warehouse: reads and session settings only, from the folder's constants, on what is documented."""
+"""Tests the statements that run in the warehouse: reads and session settings only, from the folder's constants, on
+documented views and columns.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,7 @@ from tests.contract.subject import Case, Observation
 
 
 def _statements(case: Case, full: Observation) -> list[str]:
-    """All that a run and a list send."""
+    """All statements that a full run and ``--list`` send."""
     return [*full.statements, *case.subject.listing(case.flow).statements]
 
 
@@ -47,7 +49,9 @@ def test_statements_name_documented_views_and_columns(case: Case) -> None:
 
 @pytest.mark.one_flow
 def test_every_constant_is_run(case: Case) -> None:
-    """By a run, a list, or a run that is refused a view; else the harness says where it is tested."""
+    """A run, ``--list`` or a run with a denied view sends each constant. Otherwise the harness names the test that
+    covers it.
+    """
     subject = case.subject
     texts = []
     for flow in subject.flows:
@@ -61,5 +65,5 @@ def test_every_constant_is_run(case: Case) -> None:
 
 
 def _constants(statements: Iterable[Statement]) -> set[tuple[str, str]]:
-    """File and name: two files may have constants of the same name."""
+    """File and name of each constant. Two files can have constants of the same name."""
     return {(statement.path.name, statement.constant) for statement in statements}
