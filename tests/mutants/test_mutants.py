@@ -1,4 +1,4 @@
-"""The named mutants can be made, and the runner tells those that a test notices from those that it does not."""
+"""Tests that all named mutants can be applied and that the runner distinguishes noticed from unnoticed mutants."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ GOOD = Mutant("added", "a double", "code_under_test.py", "number / 2", "number +
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A small project with mistakes to make, whose tests need no plugins."""
+    """A small project to mutate. Its tests need no plugins."""
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     (tmp_path / "tests").mkdir()
     (tmp_path / "code_under_test.py").write_text(CODE)
