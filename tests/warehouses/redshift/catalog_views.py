@@ -48,8 +48,7 @@ CREATE TABLE testbed.late_binding_columns (
 CREATE TABLE testbed.view_texts (schemaname name, viewname name, viewowner name, definition text);
 """
 
-# PostgreSQL has no late-binding or Redshift-style materialized views, so PG_VIEWS adds their texts to those of real
-# views.
+# PostgreSQL cannot represent Redshift's late-binding and materialized views, so their texts are added to PG_VIEWS.
 VIEWS_SQL = """
 ALTER VIEW pg_catalog.pg_views RENAME TO pg_views_of_postgresql;
 CREATE VIEW pg_catalog.pg_views AS

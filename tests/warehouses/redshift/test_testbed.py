@@ -1,4 +1,4 @@
-"""The local Redshift itself: it looks to the driver as the documented one would, and refuses what that refuses."""
+"""Tests of the local Redshift itself: to the driver it behaves like the documented service, including refusals."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ def test_a_statement_meets_the_fault_that_was_ordered(server: RedshiftServer, fa
     cursor = connection.cursor()
     cursor.execute("SELECT 1 AS marked")
     with pytest.raises(Error) as error:
-        cursor.execute("SELECT 1 AS marked")  # prepared before
+        cursor.execute("SELECT 1 AS marked")  # prepared earlier
     assert code(error) == expected
     cursor.execute("SELECT 2 AS other")
     assert list(cursor.fetchall()[0]) == [2]
@@ -188,7 +188,7 @@ def test_a_statement_meets_the_fault_that_was_ordered(server: RedshiftServer, fa
 
 
 def test_a_session_that_is_ended_is_closed(server: RedshiftServer) -> None:
-    """The driver reads on after the server's reason, until the connection is closed, and reports that."""
+    """After the server's reason, the driver reads until the connection closes, and reports that."""
     server.fail("session ended", "marked")
     connection = connect(server, shop.ADMIN)
     with pytest.raises(InterfaceError, match="server socket closed"):

@@ -1,7 +1,7 @@
-"""The embedded Snowflake keeps what it promises, seen through the real driver.
+"""Tests of the embedded Snowflake itself, through the real driver.
 
-What these tests prove is the server, not Snowflake: where a refusal or a column is asserted, the vendor's page or the
-driver's source says so (``catalog.toml``, ``errors.py``).
+They test the server, not Snowflake. For each refusal or column that they assert, the source is the vendor's page or the
+driver's code, as cited in ``catalog.toml`` and ``errors.py``.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from tests.warehouses.snowflake.shop import DOTTED_NAME, build_shop, open_shop
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::FutureWarning"),
-    pytest.mark.filterwarnings("ignore:.*is deprecated; use:DeprecationWarning"),  # names that connector 4 knows too
+    pytest.mark.filterwarnings("ignore:.*is deprecated; use:DeprecationWarning"),  # names that connector 4 also accepts
 ]
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=timezone.utc)
@@ -66,7 +66,7 @@ def fetch(server: EmbeddedSnowflake, sql: str, parameters: Sequence[Any] | None 
 
 
 def refusal(server: EmbeddedSnowflake, sql: str) -> tuple[int | None, str | None]:
-    """Error number and SQLSTATE of a statement that must fail."""
+    """The error number and SQLSTATE of a statement that must fail."""
     with pytest.raises(ProgrammingError) as caught:
         fetch(server, sql)
     return caught.value.errno, caught.value.sqlstate
@@ -92,7 +92,7 @@ def test_role_that_is_not_granted_is_refused_at_login(snowflake: EmbeddedSnowfla
 
 
 def key_files(directory: Path) -> tuple[Path, str]:
-    """A private key file with a passphrase, and the public key that belongs to it."""
+    """A private key file with a passphrase, and the matching public key."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     private = directory / "key.p8"
     private.write_bytes(
@@ -149,7 +149,7 @@ with snowflake.connector.connect(connection_name=name, session_parameters={"QUER
 
 
 def test_profile_and_session_parameters_arrive(snowflake: EmbeddedSnowflake, tmp_path: Path) -> None:
-    """In a process of its own: the driver reads SNOWFLAKE_HOME when it is imported."""
+    """Runs in a separate process because the driver reads SNOWFLAKE_HOME at import."""
     environment = clean_environment(snowflake.environment(tmp_path))
     subprocess.run([sys.executable, "-W", "ignore", "-c", PROFILE_SCRIPT], env=environment, check=True)
     if os.name == "posix":
@@ -273,7 +273,7 @@ def test_a_connection_breaks_within_the_result_that_is_too_many(snowflake: Embed
 def test_a_server_ends_with_the_process_that_started_it() -> None:
     with embedded_snowflake() as server:
         assert server.process.stdin is not None
-        server.process.stdin.close()  # what the operating system does when the owner dies
+        server.process.stdin.close()  # the operating system does this when the owner dies
         assert server.process.wait(STOP_SECONDS) is not None
 
 
@@ -303,7 +303,7 @@ def test_large_results_come_in_chunks_complete_and_in_order(snowflake: EmbeddedS
 
 
 def test_rows_have_only_the_order_that_was_asked_for(snowflake: EmbeddedSnowflake) -> None:
-    """Twelve rows come in the same order by chance once in 479 million times."""
+    """The probability that twelve rows have the same order by chance is 1 in 479 million."""
     values = "(VALUES " + ", ".join(f"({n}, {n % 2})" for n in range(12)) + ") AS v(n, half)"
     names = [{"database_name": "D", "schema_name": "S", "name": f"T{n:02}"} for n in range(12)]
     snowflake.insert("SHOW DYNAMIC TABLES", names)
