@@ -1,4 +1,4 @@
-"""What goes wrong: each kind of trouble has its exit code, leaves nothing half-written, and tells no secret."""
+"""Tests failures: each has its exit code, leaves no partial files, and reveals no secret."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_a_database_the_user_may_not_enter_is_refused(templates: Templates) -> N
 def test_a_short_password_is_masked_too(templates: Templates) -> None:
     run = templates.run("collect", "metadata", REDSHIFT_PASSWORD="adm", REDSHIFT_USER="q9z!", REDSHIFT_TOKEN="q9z!")
     run.check(3)
-    assert "q9z!" not in run.stdout + run.stderr  # the server names the user: here it is a secret's text as well
+    assert "q9z!" not in run.stdout + run.stderr  # the server's message contains the user, which equals the secret here
 
 
 def test_an_error_the_server_has_with_itself_is_told_plainly(templates: Templates) -> None:
@@ -63,7 +63,7 @@ def test_a_server_without_tls_is_not_spoken_to_unless_told(templates: Templates)
     [
         ("metadata", "svv_all_columns", 1),
         ("metadata", "SHOW TABLES", 3),
-        ("metadata", "SET statement_timeout", 1),  # on entering the second database
+        ("metadata", "SET statement_timeout", 1),  # when the run enters the second database
         ("lineage", "SET statement_timeout", 1),
         ("lineage", "pg_depend", 0),
         ("lineage", "sys_query_text", 2),

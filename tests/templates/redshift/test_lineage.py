@@ -1,4 +1,4 @@
-"""Lineage: what statements moved, read from their text within their sessions, and what views are made of."""
+"""Tests lineage from statements, parsed within their sessions, and from view definitions."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ FROM_STATEMENTS: set[Edge] = {
     (LOADED, ORDERS),
     (ORDERS, UNLOADED),
     (ORDERS, ("TABLE", DEV, "sales", "order_items")),
-    (ORDERS, FCT_ORDERS),  # through a temporary table, and across databases
+    (ORDERS, FCT_ORDERS),  # through a temporary table and across databases
     (CUSTOMERS, ("TABLE", ANALYTICS, "marts", "dim_customer")),
-    (ORDERS, ("TABLE", DEV, "sales", "returns")),  # both named without a schema, after SET search_path
+    (ORDERS, ("TABLE", DEV, "sales", "returns")),  # both names unqualified, after SET search_path
 }
 FROM_VIEWS: set[Edge] = {
     (FCT_ORDERS, ("VIEW", ANALYTICS, "marts", "revenue")),
@@ -59,7 +59,7 @@ def edges(records: list[Record]) -> list[Edge]:
 
 
 def columns(records: list[Record], *destination: str) -> set[tuple[str, str, str]]:
-    """(column, source table, source column) of a destination."""
+    """(column, source table, source column) for a destination."""
     (record,) = [each for each in records if asset(each["destination"])[1:] == destination]
     return {
         (column["name"], record["sources"][mapping["source"]]["name"], mapping["name"])
@@ -73,7 +73,7 @@ def of_origin(collected: Collected, origin: str) -> list[Record]:
 
 
 def test_every_edge_is_found_and_no_other(templates: Templates) -> None:
-    """Also none from a name that two schemas have, in a session whose search path nobody saw."""
+    """A name that exists in two schemas gives no edge if the session's search path is unknown."""
     collected = templates.collect("lineage")
     found = edges(collected.records)
     assert set(found) == FROM_STATEMENTS | FROM_VIEWS
@@ -110,7 +110,7 @@ def test_it_says_how_it_knows(templates: Templates) -> None:
 
 
 def test_a_materialised_view_reads_what_its_text_says_and_not_the_table_of_its_rows(templates: Templates) -> None:
-    """Redshift makes one a view of a table of its own, ``mv_tbl__<view>__<n>``, and PG_DEPEND knows only that."""
+    """Redshift creates it as a view of a backing table, ``mv_tbl__<view>__<n>``, and PG_DEPEND has only that table."""
     templates.server.run(
         "CREATE TABLE sales.mv_tbl__best_customers__0 (customer_id integer, spent numeric); "
         "CREATE VIEW sales.best_customers AS SELECT customer_id, spent FROM sales.mv_tbl__best_customers__0"
@@ -123,7 +123,8 @@ def test_a_materialised_view_reads_what_its_text_says_and_not_the_table_of_its_r
     assert collected.records[0]["origin"] == "view_definition"
 
 
-# What dbt runs for a table and for a view on Redshift: https://docs.getdbt.com/faqs/Models/sql-dialect
+# The statements that dbt runs for a table and for a view on Redshift:
+# https://docs.getdbt.com/faqs/Models/sql-dialect
 DBT_TABLE = (
     """/* {"app": "dbt"} */ create table "analytics"."marts"."daily_totals__dbt_tmp" as (
         select order_id, amount from "analytics"."marts"."fct_orders"
@@ -143,7 +144,7 @@ DBT_VIEW = (
 def session(
     shop: Shop, *texts: str, database: str = DEV, user: User = LOADER, hours_ago: float = 2, number: int = 1
 ) -> list[Query]:
-    """Statements of one session, a second apart. The process that serves it is the same for all of them."""
+    """Statements of one session, one second apart. All sessions have the same process ID."""
     start = shop.now - timedelta(hours=hours_ago)
     return [
         Query(80_000 + 100 * number + place, user, database, kind_of(text), text, start + timedelta(seconds=place),
@@ -174,7 +175,7 @@ def test_what_dbt_builds_and_renames_comes_from_what_its_model_reads(templates: 
 
 
 def test_names_are_told_as_the_catalog_spells_them(templates: Templates, shop: Shop) -> None:
-    """With enable_case_sensitive_identifier there are capitals, and names that differ in nothing else."""
+    """With enable_case_sensitive_identifier, names can have uppercase letters or differ only in case."""
     renamed = [text.replace('"analytics"."marts"', '"dev"."Mixed"').replace("fct_orders", "Both") for text in DBT_TABLE]
     insert = "INSERT INTO sales.returns (order_id) SELECT order_id FROM mixed.both"
     templates.server.run(
@@ -200,7 +201,7 @@ def test_nothing_is_taken_for_gone_where_not_all_tables_could_be_listed(template
 
 
 def test_a_search_path_of_several_schemas_is_followed_in_its_order(templates: Templates, shop: Shop) -> None:
-    """Also behind a long comment; and ``$user`` is no schema of that name here."""
+    """Also after a long comment. ``$user`` is not a schema with that name here."""
     insert = "INSERT INTO returns (order_id) SELECT order_id FROM orders"
     for path, source in (("sales, archive", ORDERS), ("'$user', archive, \"sales\"", ARCHIVE)):
         with logged_too(templates.server, *session(shop, f"/* {'comment ' * 60} */ SET search_path TO {path}", insert)):
@@ -227,7 +228,7 @@ def test_what_no_schema_of_a_search_path_has_was_made_in_the_first_and_is_gone(
 
 
 def test_a_process_that_served_two_users_is_two_sessions(templates: Templates, shop: Shop) -> None:
-    """Neither the search path of the one nor its temporary table is the other's; nor are they in another database."""
+    """A session uses neither the search path nor the temporary table of another user or another database."""
     first = session(
         shop, "SET search_path TO archive", "CREATE TEMP TABLE customers AS SELECT order_id FROM sales.orders"
     )
@@ -244,7 +245,7 @@ def test_a_process_that_served_two_users_is_two_sessions(templates: Templates, s
 
 
 def test_a_long_select_whose_into_stands_behind_the_first_piece_is_read(templates: Templates, shop: Shop) -> None:
-    """The history's text of it ends before INTO, and in blanks."""
+    """The history's text of the query ends before INTO, and in spaces."""
     wide = ", ".join(f"order_id AS column_number_{number}" for number in range(115))
     text = f"SELECT {wide},{' ' * (CHUNK - len(wide))}order_id INTO sales.returns FROM sales.customers"
     assert "into" not in text[:CHUNK].lower()
@@ -254,7 +255,7 @@ def test_a_long_select_whose_into_stands_behind_the_first_piece_is_read(template
 
 
 def test_what_is_left_of_a_statement_that_lacks_a_piece_is_not_certain(templates: Templates, shop: Shop) -> None:
-    """It is a statement too, with another meaning."""
+    """The remaining text is also a valid statement, but with another meaning."""
     pieces = (
         "INSERT INTO archive.orders (order_id) SELECT c.customer_id FROM sales.customers AS c",
         "JOIN sales.returns AS r ON r.order_id = c.customer_id",
@@ -271,7 +272,7 @@ def test_what_is_left_of_a_statement_that_lacks_a_piece_is_not_certain(templates
 
 
 def test_a_table_in_a_schema_may_be_named_like_a_system_view(templates: Templates, shop: Shop) -> None:
-    """Only without a schema does the start of a name tell a system view."""
+    """A name prefix identifies a system view only if the name is unqualified."""
     insert = "INSERT INTO sales.returns (order_id) SELECT order_id FROM sales.sys_orders"
     with logged_too(templates.server, *session(shop, insert)):
         collected = templates.collect("lineage", "--include", "dev.sales.returns")
@@ -285,7 +286,7 @@ def test_it_arrives_in_monte_carlo(templates: Templates) -> None:
 
 
 def test_one_command_collects_and_pushes_a_window(templates: Templates, shop: Shop) -> None:
-    """Views are what they are; of the statements those of the window and of the six hours before it."""
+    """View lineage is independent of the window. Statements are read from the window and the six hours before it."""
     window = [(shop.now - timedelta(hours=hours)).isoformat() for hours in (3.5, 3)]
     run = templates.run("collect_and_push", "lineage", "--since", window[0], "--until", window[1]).check()
     found = set(edges(templates.received(run, "lineage")))
@@ -297,7 +298,7 @@ def test_one_command_collects_and_pushes_a_window(templates: Templates, shop: Sh
 
 
 def test_a_window_knows_what_its_sessions_did_before(templates: Templates, shop: Shop) -> None:
-    """It starts between the making of a temporary table and its use, and after SET search_path."""
+    """The window starts between the creation and the use of a temporary table, and after SET search_path."""
     for after_five_hours in (timedelta(minutes=1, seconds=30), timedelta(minutes=4, seconds=30)):
         since = shop.now - timedelta(hours=5) + after_five_hours
         found = set(edges(templates.collect("lineage", "--since", since.isoformat()).records))
@@ -319,7 +320,7 @@ def test_a_statement_of_an_unknown_sort_is_read(templates: Templates, shop: Shop
 
 
 def test_a_view_that_is_read_is_told_as_a_view(templates: Templates, shop: Shop) -> None:
-    """By another view, as the catalog knows; by one that only its text tells of; and by a statement."""
+    """In three cases: the catalog knows the view, only a view's text names it, or a statement reads it."""
     (late,) = [relation for relation in shop.relations if relation.name == "clicks_late"]
     templates.server.run(
         "CREATE VIEW sales.best_days AS SELECT day FROM sales.daily_revenue; UPDATE testbed.view_texts SET definition "
@@ -346,7 +347,7 @@ def test_a_view_that_is_read_is_told_as_a_view(templates: Templates, shop: Shop)
 
 
 def test_a_rename_that_cannot_be_read_is_counted(templates: Templates, shop: Shop) -> None:
-    """What it did to its table nobody knows; the other statements of the window stay."""
+    """The new name of its table is unknown. The other statements in the window are still read."""
     before = templates.collect("lineage")
     with logged_too(templates.server, *session(shop, "ALTER TABLE sales.orders RENAME TO")):
         collected = templates.collect("lineage")
@@ -357,7 +358,7 @@ def test_a_rename_that_cannot_be_read_is_counted(templates: Templates, shop: Sho
 
 
 def test_a_statement_that_failed_moved_nothing(templates: Templates, shop: Shop) -> None:
-    """Nor did one that was canceled, or still runs."""
+    """The same applies to statements that were canceled or are still running."""
     queries = [
         replace(query, status=status)
         for number, status in enumerate(("failed", "canceled", "running"), start=1)
@@ -371,7 +372,8 @@ def test_a_statement_that_failed_moved_nothing(templates: Templates, shop: Shop)
 def test_tables_that_cannot_be_listed_are_counted(templates: Templates) -> None:
     with broken(templates.server, "svv_all_tables"):
         collected = templates.collect("lineage", "--include", "analytics.*")
-    assert collected.skipped["external tables not readable (svv_all_tables)"] == 2  # asked in dev: its own, the share's
+    # one for each query in dev: local tables and the share's tables
+    assert collected.skipped["external tables not readable (svv_all_tables)"] == 2
 
 
 def test_filters_choose_destinations_and_leave_their_sources(templates: Templates) -> None:

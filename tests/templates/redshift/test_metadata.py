@@ -1,4 +1,4 @@
-"""Metadata: every table and view the user sees, as the catalog has it, and a count of what the user does not see."""
+"""Tests metadata: every table and view that the user sees, as in the catalog, and a count of what the user cannot see."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def name_of(record: Record) -> str:
 
 
 def expected_volume(relation: Relation) -> Record:
-    """As a superuser learns it: the visible rows where they are known, and a table without blocks is empty."""
+    """The volume for a superuser: the visible rows if they are known. A table without blocks is empty."""
     if relation.kind not in ("table", "materialized view"):
         return {}
     if relation.size_mb is None:
@@ -45,7 +45,7 @@ def expected_volume(relation: Relation) -> Record:
 
 
 def expected(relation: Relation) -> Record:
-    """Everything but the text of a view, which PostgreSQL words anew."""
+    """The expected record without the text of a view, because PostgreSQL reformats it."""
     record: Record = {
         "type": "VIEW" if relation.is_view else "TABLE",
         "kind": relation.kind,
@@ -99,7 +99,7 @@ def test_what_was_collected_arrives_in_monte_carlo(templates: Templates, shop: S
     assert orders["volume"] == {"row_count": 120_000, "byte_count": 64 * MEGABYTE}
     assert orders["freshness"] == {"last_update_time": iso(truth.modified)} if truth.modified else False
     assert [field["type"] for field in orders["fields"]][2] == "numeric(18,2)"
-    assert arrived["dev.sales.customers"]["volume"] == {"byte_count": 12 * MEGABYTE}  # rows: no statistics
+    assert arrived["dev.sales.customers"]["volume"] == {"byte_count": 12 * MEGABYTE}  # no rows: no statistics
     assert "freshness" not in arrived["dev.sales.returns"]
 
 
@@ -121,7 +121,7 @@ def test_freshness_and_volume_come_without_the_rest(templates: Templates, shop: 
 
 
 def test_databases_come_in_the_order_of_their_names(templates: Templates) -> None:
-    """In the manifest and in a list, whatever the order in which Redshift tells them."""
+    """In the manifest and in a list, regardless of the order in which Redshift returns them."""
     wanted = [ANALYTICS, DEV, DOTTED, FINANCE, SHARED]
     records = templates.collect("metadata").records
     assert list(dict.fromkeys(record["database"] for record in records)) == wanted
@@ -156,7 +156,7 @@ def test_a_role_without_superuser_rights_gets_its_own_and_hears_of_the_rest(temp
     assert {name_of(record) for record in collected.records} == wanted
     assert collected.skipped == {REFUSED: 2, NO_VOLUME: 2}
     assert FINANCE in str(collected.trailer["skipped_examples"]) or DOTTED in str(collected.trailer["skipped_examples"])
-    assert not any("row_count" in record for record in collected.records)  # unknown, and not 0
+    assert not any("row_count" in record for record in collected.records)  # unknown, not 0
     orders = next(record for record in collected.records if name_of(record) == "dev.sales.orders")
     assert orders["last_update_time"] == expected(shop.relation("sales", "orders"))["last_update_time"]
 
@@ -243,7 +243,7 @@ DELETE FROM testbed.show_tables WHERE schema_name = 'MixedCase';
 
 
 def test_a_schema_with_capitals_has_its_freshness(templates: Templates) -> None:
-    """Redshift lower-cases quoted names too, unless the session asks for their case."""
+    """Redshift also converts quoted names to lowercase, unless the session is case-sensitive."""
     templates.server.run(MIXED_CASE_SQL)
     try:
         collected = templates.collect("metadata", "--include", "dev.MixedCase.*")
@@ -284,7 +284,7 @@ CHANGED_NOTHING = (
 def test_a_materialised_view_is_as_fresh_as_the_last_refresh_that_brought_data(
     templates: Templates, shop: Shop, status: str
 ) -> None:
-    """SHOW TABLES says nothing of it here; a stream that brings no more data is refreshed, and says so, for ever."""
+    """SHOW TABLES has no time for it here. A streaming view without new data is refreshed, and logged, indefinitely."""
     rows = [(status, 1), *((each, hour) for hour, each in enumerate(CHANGED_NOTHING, start=2))]
     templates.server.run(REFRESHES_SQL.format(rows=", ".join(f"('{each}', {hour})" for each, hour in rows)))
     try:
@@ -298,7 +298,7 @@ def test_a_materialised_view_is_as_fresh_as_the_last_refresh_that_brought_data(
 def test_what_show_tables_says_of_a_materialised_view_goes_before_its_refreshes(
     templates: Templates, shop: Shop
 ) -> None:
-    """Both know when its data changed; of several refreshes the end of the last one counts."""
+    """Both have the time of the last change. If there are several refreshes, the end of the last one counts."""
     templates.server.run(
         "INSERT INTO testbed.sys_mv_refresh_history "
         "(user_id, database_name, schema_name, mv_name, status, start_time, end_time) "
@@ -318,7 +318,7 @@ def test_what_show_tables_says_of_a_materialised_view_goes_before_its_refreshes(
     assert found == [expected(shop.relation("sales", "best_customers"))["last_update_time"], "2026-02-02T00:00:00Z"]
 
 
-# Of tables that dev has too.
+# For tables that dev also has.
 NAMESAKES_SQL = """
 INSERT INTO testbed.svv_mv_info (database_name, schema_name, user_name, name, is_stale, state)
 VALUES ('finance', 'sales', 'admin', 'orders', 'f', 1);
@@ -335,7 +335,7 @@ DELETE FROM testbed.svv_external_tables WHERE redshift_database_name = 'finance'
 
 
 def test_a_table_has_nothing_of_its_namesake_in_another_database(templates: Templates, shop: Shop) -> None:
-    """The views of materialised views, of their refreshes and of external tables tell of all databases."""
+    """The system views of materialized views, their refreshes and external tables contain all databases."""
     refreshed = "('Refresh successfully updated MV incrementally', 1)"
     templates.server.run(REFRESHES_SQL.format(rows=refreshed))
     try:
@@ -380,7 +380,7 @@ DELETE FROM testbed.svv_table_info WHERE schema = 'based';
 
 
 def test_a_table_is_known_by_the_svv_views_alone(templates: Templates) -> None:
-    """The page names the type "base table"; remarks stand in for comments."""
+    """The documented type name is "base table". Remarks replace comments."""
     templates.server.run(BASE_TABLE_SQL)
     templates.server.order(Order("denied", "SHOW TABLES"), Order("denied", "pg_description"))
     try:
@@ -404,7 +404,7 @@ def test_a_table_is_known_by_the_svv_views_alone(templates: Templates) -> None:
 
 
 def test_comments_are_whole_where_remarks_end(templates: Templates) -> None:
-    """Remarks of the SVV views end after 256 characters; the comment of a column too is longer here."""
+    """Remarks in the SVV views end after 256 characters. The column comment is also longer here."""
     long = "How it is counted. " * 30 + "Ends here."
     name = "sales.orders.customer_id"
     templates.server.run(f"COMMENT ON COLUMN {name} IS {literal(long)}")
@@ -471,7 +471,7 @@ WHERE t.schema_name = 'crowd';
 
 
 def test_names_with_underscores_are_asked_for_in_parts_that_are_small_enough(templates: Templates) -> None:
-    """In a pattern an underscore is any character: t_% finds what starts with ta as well."""
+    """An underscore in a pattern matches any character: t_% also matches names that start with ta."""
     templates.server.run(LOOKALIKES_SQL)
     try:
         collected = templates.collect("metadata", "--include", "dev.crowd.*", "--only-freshness-and-volume")
@@ -483,7 +483,9 @@ def test_names_with_underscores_are_asked_for_in_parts_that_are_small_enough(tem
 
 
 def test_columns_of_a_crowded_schema_come_in_pages(templates: Templates) -> None:
-    """However many tables a schema has, one answer holds the columns of 2,000; and only pages with what is wanted."""
+    """Regardless of the number of tables in a schema, a result has the columns of 2,000. Only pages with requested
+    tables are read.
+    """
     templates.server.run(CROWD_SQL)
     try:
         before = len(templates.server.events("statement"))

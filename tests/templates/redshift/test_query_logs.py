@@ -1,4 +1,4 @@
-"""Query logs: each query that ended in the window, once, with its whole text, its user, its error and its cost."""
+"""Tests query logs: each query that ended in the window, exactly once, with its full text, user, error and costs."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_what_was_collected_arrives_in_monte_carlo(templates: Templates, shop: S
 
 
 def test_runs_with_a_state_file_neither_miss_nor_repeat(templates: Templates, shop: Shop) -> None:
-    """Three windows of one command, collecting and pushing: together every query, each one once."""
+    """Three windows of one command that collects and pushes: together they deliver every query exactly once."""
     state = str(templates.work / "query_logs.state")
     cuts = [shop.now - timedelta(hours=hours) for hours in (4.9, 4, 1)]
     arrived: list[Record] = []
@@ -125,7 +125,7 @@ def test_a_text_that_only_the_history_has_may_be_cut_off(templates: Templates, s
 
 @pytest.mark.parametrize("letter", "eé日")
 def test_blanks_between_two_pieces_stay(templates: Templates, shop: Shop, letter: str) -> None:
-    """The last of three blanks is the last character of a piece, with letters of one byte and of more."""
+    """The last of three spaces is the last character of a text row, with one-byte and multi-byte letters."""
     start, end = f"SELECT '{letter}', ", " FROM sales.orders   "
     text = f"{start}'{'x' * (CHUNK - len(start) - len(end) - 2)}'{end}WHERE amount > 1"
     assert (text[CHUNK - 1], text[CHUNK]) == (" ", "W")
@@ -137,7 +137,9 @@ def test_blanks_between_two_pieces_stay(templates: Templates, shop: Shop, letter
 
 
 def test_a_query_that_ran_for_hours_has_its_whole_text(templates: Templates, shop: Shop) -> None:
-    """Its text is as old as its start; that of one that ran for days is the history's, and said to be incomplete."""
+    """Its text has the time of its start. For a query that ran for days, the text is from the history and reported as
+    incomplete.
+    """
     for days, is_whole in ((0.9, True), (2, False)):
         text = f"SELECT '{'x' * CHUNK}' AS wide"
         start = shop.now - timedelta(days=days, hours=2)
@@ -167,7 +169,7 @@ def test_a_query_that_did_not_succeed_has_an_error_also_without_a_message(templa
 
 
 def test_a_window_ends_before_what_the_views_may_still_lack(templates: Templates) -> None:
-    """Ten minutes ago, whatever is asked for."""
+    """The window ends ten minutes ago, regardless of the requested end."""
     latency, second = timedelta(minutes=10), timedelta(seconds=1)
     before = datetime.now(timezone.utc)
     run = templates.run("collect", "query_logs", "--until", (before + timedelta(days=1)).isoformat()).check()
@@ -202,5 +204,6 @@ def test_an_empty_window_is_a_success_that_sends_nothing(templates: Templates) -
         env=templates.environment(),
     ).check()
     assert run.summary["records"] == 0
-    assert run.summary["skipped"] == {}  # a superuser without SYSLOG ACCESS sees all, even where there is nothing
+    # a superuser without SYSLOG ACCESS sees all queries, so nothing is reported even if there are none
+    assert run.summary["skipped"] == {}
     assert run.summary["invocation_ids"] == []

@@ -1,4 +1,4 @@
-"""Signing in: TLS with a verified name, IAM, Serverless, Secrets Manager, through the real driver and SDK."""
+"""Tests sign-in through the real driver and SDK: TLS with a verified name, IAM, Serverless, Secrets Manager."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SHORT = ("--include", "analytics.*")
 
 
 def certificate_for(host: str) -> str:
-    """A certificate for this name that signs itself, with its key, in PEM."""
+    """A self-signed certificate for this name, with its key, in PEM."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
     now = datetime.now(timezone.utc)
@@ -51,7 +51,7 @@ def certificate_for(host: str) -> str:
 
 @dataclass
 class Secured:
-    """A server with TLS, the templates, and the file that makes its certificate trusted."""
+    """A server with TLS, the templates, and the CA file for its certificate."""
 
     server: RedshiftServer
     folder: Path
@@ -118,7 +118,7 @@ def test_iam_on_a_provisioned_cluster(secured: Secured) -> None:
     assert asked["GetClusterCredentials"]["ClusterIdentifier"] == "c1"
     assert asked["GetClusterCredentials"]["DbUser"] == ADMIN.name
     assert {asked["GetClusterCredentials"][f"DbGroups.DbGroup.{place}"] for place in (1, 2)} == {"a", "b"}
-    assert "DescribeClusters" in asked  # where it is: no host was given
+    assert "DescribeClusters" in asked  # to find the address, because no host is set
     assert ADMIN.password not in run.stdout + run.stderr
 
 
@@ -177,7 +177,7 @@ def test_a_secrets_password_is_never_shown(secured: Secured) -> None:
 
 
 def test_a_secrets_password_is_masked(secured: Secured) -> None:
-    """The server repeats the user's name, which is the same text here."""
+    """The server's message contains the user's name, which equals the password here."""
     with Aws("n0t-the-passw0rd", "n0t-the-passw0rd", HOST, secured.server.port) as aws:
         run = secured.collect(**aws.environment, REDSHIFT_SECRET_ARN="arn:aws:secretsmanager:eu-west-1:1:secret:x")
     run.check(3)
@@ -198,7 +198,7 @@ def test_variables_go_before_the_fields_of_a_secret(secured: Secured) -> None:
 
 
 def test_an_identity_provider_is_asked_before_redshift(secured: Secured) -> None:
-    """The driver's plugin gets its options; its provider is not there."""
+    """The driver's plugin gets its options. Its provider is not available."""
     provider = {"REDSHIFT_CREDENTIALS_PROVIDER": "OktaCredentialsProvider", "REDSHIFT_IDP_HOST": "127.0.0.1:1"}
     user = {
         "REDSHIFT_USER": "someone",

@@ -1,4 +1,4 @@
-"""The small rules the Redshift collectors go by, each by itself: texts from pieces, types, patterns."""
+"""Unit tests for the rules in the Redshift collectors: texts from rows, types, patterns, errors."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Modules:
 
 @pytest.fixture(scope="module")
 def modules() -> Iterator[Modules]:
-    """The folder's modules. The other folders' have the same names: theirs are put aside meanwhile."""
+    """The folder's modules. Other folders have modules of the same names, which are set aside during the test."""
     aside = {name: sys.modules.pop(name) for name in list(sys.modules) if name in OWN}
     sys.path.insert(0, str(FOLDER))
     try:
@@ -64,14 +64,14 @@ def modules() -> Iterator[Modules]:
         sys.modules.update(aside)
 
 
-# Long texts of short units: the ends of pieces then fall on every place of the unit.
+# Long texts of short units, so that the ends of text rows fall on every position in a unit.
 UNITS = st.text(st.sampled_from(list("ab \\\n\r'\"né日")), min_size=1, max_size=40)
 
 
 @settings(deadline=None)
 @given(UNITS.map(lambda unit: unit * (3 * CHUNK // len(unit))))
 def test_a_statement_comes_back_as_it_was_sent(modules: Modules, text: str) -> None:
-    kept = [piece.ljust(CHUNK) for piece in pieces(text)]  # as CHAR gives them back
+    kept = [piece.ljust(CHUNK) for piece in pieces(text)]  # as CHAR returns them
     assert modules.pieces.assembled(kept) == text.rstrip(" ")
 
 
@@ -131,7 +131,7 @@ def test_types_are_put_together(modules: Modules, parts: tuple[object, ...], dec
 
 
 def like(pattern: str, names: list[str]) -> list[str]:
-    """The names that LIKE finds: an underscore is any character, a percent sign any number of them."""
+    """The names that LIKE matches: an underscore is any character, a percent sign any number of characters."""
     expression = "".join({"_": ".", "%": ".*"}.get(letter, re.escape(letter)) for letter in pattern)
     return [name for name in names if re.fullmatch(expression, name, re.DOTALL)]
 
@@ -165,15 +165,15 @@ def test_every_refusal_of_the_server_has_a_remedy(modules: Modules, code: str) -
 @pytest.mark.parametrize(
     ("code", "exit_code"),
     [
-        ("28000", 3),  # the password
-        ("42501", 3),  # a right
-        ("3D000", 2),  # the database
+        ("28000", 3),  # wrong password
+        ("42501", 3),  # missing privilege
+        ("3D000", 2),  # missing database
         ("57014", 4),  # canceled
-        ("57P01", 4),  # the session was ended
+        ("57P01", 4),  # session ended
         ("57P03", 4),  # starting up
-        ("08006", 4),  # the connection
+        ("08006", 4),  # connection failure
         ("53300", 4),  # too many connections
-        ("58030", 4),  # input and output
+        ("58030", 4),  # I/O error
     ],
 )
 def test_what_the_server_answers_has_its_exit_code(modules: Modules, code: str, exit_code: int) -> None:
@@ -214,7 +214,7 @@ def test_what_goes_wrong_on_the_way_has_its_exit_code(modules: Modules, error: E
 def test_a_provider_of_the_databases_own_is_not_asked_through_iam(
     modules: Modules, monkeypatch: pytest.MonkeyPatch, provider: str, is_iam: bool
 ) -> None:
-    """The driver refuses both together."""
+    """The driver refuses this combination."""
     monkeypatch.setenv("REDSHIFT_CREDENTIALS_PROVIDER", provider)
     method, arguments = modules.signing_in.arguments_from_environment()
     assert method == f"identity provider {provider}"
@@ -256,7 +256,7 @@ def test_how_much_an_error_costs(modules: Modules, error: Exception, is_closed: 
 
 
 def test_every_option_of_the_driver_has_a_variable_that_reads_its_type(modules: Modules) -> None:
-    """A driver that has gained an option fails here: give it a line in OPTIONS."""
+    """If the driver has a new option, this test fails. Add the option to OPTIONS."""
     readers = {"bool": modules.signing_in.truth, "int": int, "List[str]": modules.signing_in.words}
     wanted = {
         name: next((reader for kind, reader in readers.items() if kind in str(parameter.annotation)), str)

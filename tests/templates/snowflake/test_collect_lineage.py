@@ -1,4 +1,6 @@
-"""Lineage: the edges that ACCESS_HISTORY and OBJECT_DEPENDENCIES tell, or else the statements, each once."""
+"""Tests lineage edges, each exactly once: from ACCESS_HISTORY and OBJECT_DEPENDENCIES, or else from the statements'
+texts.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,7 @@ def name_of(reference: Record) -> Name:
 
 
 def edges(collected: Collected, *, external: bool = False) -> set[Edge]:
-    """(source, destination) of all records; stages only when asked for."""
+    """(source, destination) for all records. Includes stages only on request."""
     return {
         (name_of(source), name_of(record["destination"]))
         for record in collected.records
@@ -330,7 +332,7 @@ def test_a_statement_still_running_at_the_last_windows_end_is_found_later(templa
     state = templates.work / "state.json"
     first = templates.collect("lineage", "--state", str(state))
     assert first.records == []
-    started = datetime.now(timezone.utc) - timedelta(hours=5)  # before that window's end, shown only now
+    started = datetime.now(timezone.utc) - timedelta(hours=5)  # before the end of that window, but shown only now
     add_access(templates, modified=[table("D.S.B")], accessed=[table("D.S.A")], at=started)
     assert edges(templates.collect("lineage", "--state", str(state))) == {(("D", "S", "A"), ("D", "S", "B"))}
 
@@ -340,7 +342,7 @@ GONE = "destination no longer in the catalog (renamed, dropped or temporary)"
 
 @pytest.mark.parametrize("columns", [True, False])
 def test_what_is_beneath_a_view_that_is_gone_stands_in_for_it(templates: Templates, columns: bool) -> None:
-    """dbt's incremental models: merged from a temporary view, which only the session's statements know."""
+    """dbt's incremental models: merged from a temporary view that appears only in the session's statements."""
     exist(templates, "D.S.FCT", "D.S.T", "D.S.KEPT")
     fct = table("D.S.FCT", columns={"A": [("D.S.FCT__DBT_TMP", "X")]}, source_domain="View", base=("D.S.T", "B"))
     fct["columns"] += table("D.S.FCT", columns={"C": [("D.S.KEPT", "Y")]}, source_domain="View", base=("D.S.U", "Z"))[
@@ -363,7 +365,7 @@ def test_what_is_beneath_a_view_that_is_gone_stands_in_for_it(templates: Templat
 
 
 def test_what_a_view_that_is_gone_only_joined_or_filtered_by_is_read_too(templates: Templates) -> None:
-    """Where nothing else was read, but for the target itself: all that is beneath is beneath the view."""
+    """If nothing else was read except the target itself, the base tables of the statement are those of the view."""
     exist(templates, "D.S.FCT", "D.S.T", "D.S.WANTED")
     fct = table("D.S.FCT", columns={"A": [("D.S.FCT__DBT_TMP", "X")]}, source_domain="View", base=("D.S.T", "B"))
     add_access(
@@ -424,7 +426,7 @@ def test_temporary_tables_are_seen_through(templates: Templates) -> None:
     collected = templates.collect("lineage")
     assert edges(collected) == {
         (("D", "S", "T"), ("D", "S", "RESULT")),
-        (("SHARED", "S", "Y"), ("SHARED", "S", "X")),  # nothing is known of that database
+        (("SHARED", "S", "Y"), ("SHARED", "S", "X")),  # nothing is known about that database
     }
     assert column_edges(collected) == {(("D", "S", "T"), "B", ("D", "S", "RESULT"), "C")}
     assert collected.skipped == {GONE: 1}

@@ -1,4 +1,4 @@
-"""Metadata: what the manifest says is what the account holds, through the real driver."""
+"""Tests that the metadata manifest matches the account, through the real driver."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def by_name(collected: Collected) -> dict[Name, Record]:
 
 
 def expected(relation: Relation) -> Record:
-    """The record of a relation, written down from the shop's truth."""
+    """The expected record of a relation, derived from the shop's truth."""
     plain_view = relation.kind in ("view", "secure view")
     fresh = not plain_view and relation.kind != "external table"
     record: dict[str, Any] = {
@@ -75,7 +75,7 @@ def test_every_table_and_view_arrives_as_it_is(shop_templates: Templates, shop: 
 
 
 def test_only_freshness_and_volume_leaves_the_rest_unasked(shop_templates: Templates, shop: Shop) -> None:
-    shop_templates.server.break_with(  # whatever asks for more than that fails
+    shop_templates.server.break_with(  # all statements that request more fail
         *(Fault("error", contains=view, code="002003") for view in (".COLUMNS", ".VIEWS", "TAG_REFERENCES"))
     )
     collected = shop_templates.collect("metadata", "--only-freshness-and-volume")
@@ -162,13 +162,13 @@ def test_a_schema_too_large_for_one_answer_is_read_by_ranges_of_names(templates:
     scale.many_tables(templates.server, tables=120, columns=4, schemas=2)
     whole = templates.collect("metadata")
     before = len(templates.server.statements())
-    templates.server.break_with(Fault("too_much_data", rows=65))  # a schema has 60 names, and 240 columns
+    templates.server.break_with(Fault("too_much_data", rows=65))  # a schema has 60 names and 240 columns
     parts = templates.collect("metadata")
     assert parts.records == whole.records
     assert parts.skipped == {}
     asked = [text for text in templates.server.statements()[before:] if "INFORMATION_SCHEMA.COLUMNS" in text]
-    assert len(asked) == 2 * (1 + 2 + 4)  # of each schema all, and ranges of 30 and 15
-    templates.server.break_with(Fault("too_much_data", rows=50))  # not even the names
+    assert len(asked) == 2 * (1 + 2 + 4)  # for each schema: all names, then ranges of 30 and 15
+    templates.server.break_with(Fault("too_much_data", rows=50))  # not even the names fit
     nothing = templates.collect("metadata")
     assert nothing.records == []
     assert nothing.skipped == {"schema not readable": 2}
@@ -202,7 +202,7 @@ def test_what_is_asked_of_a_whole_database_is_asked_once_however_it_is_read(temp
 
 
 def test_tags_that_are_too_much_cost_nothing_but_the_tags(templates: Templates) -> None:
-    """Their statement is the same for every part of a database: no smaller part would help."""
+    """Their statement is the same for every part of a database, so a smaller part would not help."""
     scale.many_tables(templates.server, tables=40, columns=2, schemas=2)
     whole = templates.collect("metadata")
     before = len(templates.server.statements())
@@ -245,8 +245,10 @@ def test_a_share_that_was_taken_back_is_counted_and_the_rest_goes_on(shop_templa
 
 
 def test_more_databases_than_show_answers_are_all_found(templates: Templates) -> None:
-    """SHOW answers with at most 10,000 rows: the next page starts behind the last name, whatever is in it."""
-    # With a quote and a backslash, which SQL takes doubled.
+    """SHOW returns at most 10,000 rows. The next page starts after the last name, whatever characters the name
+    contains.
+    """
+    # With a quote and a backslash, which SQL escapes by doubling.
     quoted = "'D' || chr(39) || chr(92) || printf('%05d', i)"
     templates.server.sql(
         f"""

@@ -1,4 +1,4 @@
-"""Query logs: each query that ended in the window, once, with its error and its cost."""
+"""Tests query logs: each query that ended in the window, exactly once, with its error and its costs."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_a_shorter_limit_cuts_more(shop_templates: Templates) -> None:
 
 def test_two_runs_with_a_state_neither_miss_nor_repeat(shop_templates: Templates, shop: Shop) -> None:
     state = shop_templates.work / "state.json"
-    # The boundary is a moment in which a query ended, while another one was running.
+    # The boundary is the end time of a query, at which another query was running.
     since, until = window(shop, 20), window(shop, 2)
     between = [q for q in ended(shop, window(shop, 12), window(shop, 8)) if q.end is not None]
     boundary = next(
@@ -112,7 +112,7 @@ def test_two_runs_with_a_state_neither_miss_nor_repeat(shop_templates: Templates
     )
     first = shop_templates.collect("query_logs", "--state", str(state), "--since", iso(since), "--until", iso(boundary))
     assert json.loads(state.read_text())["until"] == iso(boundary)
-    shop_templates.manifest("query_logs").unlink()  # it went to where it is pushed from
+    shop_templates.manifest("query_logs").unlink()  # it has been moved to the folder from which it is pushed
     second = shop_templates.collect("query_logs", "--state", str(state), "--until", iso(until))
     assert second.header["window"]["start"] == iso(boundary)
     ids = [record["query_id"] for collected in (first, second) for record in collected.records]
@@ -219,7 +219,7 @@ def assert_unavailable(templates: Templates) -> None:
 
 
 def test_sigterm_ends_it_like_an_interrupt(templates: Templates) -> None:
-    """Wherever the run is by then; it has so much to fetch that it cannot be done."""
+    """At any point of the run. The run has too much data to finish before the signal."""
     scale.many_queries(templates.server, datetime.now(timezone.utc) - timedelta(hours=1), rows=400_000)
     command = ("--manifest", str(templates.manifest("query_logs")), "--lookback-hours", "30")
     with started_script(templates.folder, "collect_query_logs.py", *command, env=templates.environment) as process:

@@ -1,4 +1,4 @@
-"""Signing in: every method the variables offer, through the real driver; and what is said when it goes wrong."""
+"""Tests sign-in: every method that the variables support, through the real driver, and the messages on failure."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ROLE = "MONTE_CARLO"
 
 @dataclass(frozen=True)
 class Account:
-    """A server with one user who has every credential, and the variables of each."""
+    """A server with one user who has every credential, and the variables for each."""
 
     templates: Templates
     place: dict[str, str]
@@ -40,7 +40,7 @@ class Account:
 
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, str]:
-    """A private key, the same encrypted, and its public half as PEM."""
+    """A private key, the same key encrypted, and the public key, as PEM."""
     folder = tmp_path_factory.mktemp("keys")
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     paths = folder / "rsa_key.p8", folder / "rsa_key_encrypted.p8"
@@ -148,7 +148,7 @@ def test_a_session_is_tagged_bounded_and_only_reads(shop_templates: Templates) -
         assert parameters["TIMEZONE"] == "UTC"
         assert int(parameters["CLIENT_PREFETCH_THREADS"]) == 1
         assert int(parameters["STATEMENT_TIMEOUT_IN_SECONDS"]) == 3600
-        # An account or a user may have set these otherwise, and results would be cut or names not found.
+        # An account or a user can override these, which would truncate results or make names unresolvable.
         assert int(parameters["ROWS_PER_RESULTSET"]) == 0
         assert str(parameters["QUOTED_IDENTIFIERS_IGNORE_CASE"]).lower() == "false"
         assert parameters["TIMESTAMP_INPUT_FORMAT"] == "AUTO"
@@ -208,7 +208,7 @@ def test_a_token_from_a_file_is_masked_too(account: Account, tmp_path: Path) -> 
 
 
 def test_a_key_below_the_home_folder_is_found(account: Account) -> None:
-    """As README.md writes it; no shell replaces the tilde in a file of variables."""
+    """As in README.md: no shell expands the tilde in a file of variables."""
     account.run(SNOWFLAKE_PRIVATE_KEY_FILE=f"~/{account.key.name}", HOME=str(account.key.parent)).check()
 
 

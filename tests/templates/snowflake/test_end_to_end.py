@@ -1,4 +1,4 @@
-"""The whole way: what the warehouse holds is what arrives at Monte Carlo, through both drivers, and only once."""
+"""Tests end to end, through both drivers: Monte Carlo receives the contents of the warehouse, exactly once."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_an_hourly_job_that_fails_in_between_neither_misses_nor_repeats(
     for number in (4, 5, 6):
         hour(number).check()
     found = Counter(event["query_id"] for event in quiet_sandbox.received("querylogs"))
-    # The last query ends 50 ms after the last window: it is for the next hour.
+    # The last query ends 50 ms after the last window, so it belongs to the next hour.
     assert set(found.values()) == {1}
     assert 2_998 <= len(found) <= 3_000
 
@@ -155,7 +155,7 @@ def test_a_crash_before_the_state_is_written_repeats_nothing(
     scale.many_queries(templates.server, datetime.now(timezone.utc) - timedelta(hours=1), rows=300, hours=6)
     state = tmp_path / "state.json"
     collect_and_push(templates, quiet_sandbox, "query_logs", "--state", str(state)).check()
-    state.unlink()  # as if the run had ended right after its last batch
+    state.unlink()  # as if the run had crashed right after its last batch
     again = collect_and_push(templates, quiet_sandbox, "query_logs", "--state", str(state)).check()
     assert again.summary["records"] == 0
     assert state.exists()

@@ -1,4 +1,4 @@
-"""The Snowflake folder does what it did when it was recorded: manifests, requests, summaries and all that is said."""
+"""Tests that the Snowflake folder behaves as recorded: manifests, requests, summaries and messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lineage: which statements and definitions count, and as what; whole records compared."""
+"""Tests which statements and definitions give lineage, and of which kind. Compares complete records."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_an_edition_without_access_history_is_read_from_texts(templates: Templat
 
 
 def test_renames_that_cannot_be_read_are_counted_and_names_stay_as_written(templates: Templates) -> None:
-    """An account may lack the column, or have another meaning for it: the rest of the lineage does not need it."""
+    """The account may not have the column, or may use it differently. The rest of the lineage does not need it."""
     add_access(templates, modified=[table("D.S.OLD")], accessed=[table("D.S.T")])
     add_change(templates, "D.S.OLD", objectName="D.S.NEW")
     message = "SQL compilation error: invalid identifier 'HISTORY.OBJECT_MODIFIED_BY_DDL'"
@@ -118,7 +118,7 @@ def test_of_swapped_tables_both_of_which_stay_the_new_one_is_known(templates: Te
 
 
 def test_all_that_is_beneath_a_view_that_is_gone_was_read_where_nothing_else_was(templates: Templates) -> None:
-    """What the view only joined or filtered by has no column in the target."""
+    """Columns that the view uses only for joins or filters have no column in the target."""
     exist(templates, "D.S.FCT", "D.S.T", "D.S.WANTED")
     view = ("D.S.FCT__DBT_TMP", "X")
     add_access(
@@ -142,7 +142,7 @@ def test_a_stage_that_a_text_names_in_small_letters_is_the_catalogs(templates: T
 
 @pytest.mark.parametrize("options", [(), ("--from-query-text",)])
 def test_what_is_too_new_for_the_catalog_view_is_not_gone(templates: Templates, options: tuple[str, ...]) -> None:
-    """The view lags. SHOW tells of a dynamic table at once, and what is defined on something exists."""
+    """The catalog view lags. SHOW lists a new dynamic table immediately, and an object with a definition exists."""
     exist(templates, "D.S.T", "D.S.W")
     add_access(templates, modified=[table("D.S.W")], accessed=[table("D.S.T")])
     add_statement(templates, "INSERT INTO D.S.W SELECT * FROM D.S.T", 1)

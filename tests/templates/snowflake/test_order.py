@@ -1,4 +1,4 @@
-"""What depends on an order comes in it, although the server returns rows in another order each time."""
+"""Tests that order-dependent results are right although the server returns rows in random order."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_a_table_that_was_renamed_many_times_is_found_under_its_last_name(templa
 
 
 def test_temporary_tables_of_two_sessions_with_the_same_names_lead_to_their_own_sources(templates: Templates) -> None:
-    """What a session reads from a temporary table depends on what it wrote there before."""
+    """The content of a temporary table depends on the earlier statements of its session."""
     logged = []
     for step in range(STEPS):
         for session in ("ONE", "TWO"):
@@ -85,7 +85,7 @@ def test_the_list_of_queries_has_a_line_for_each_hour_and_database(templates: Te
 
 
 def test_an_accounts_collation_mixes_up_no_tables(templates: Templates) -> None:
-    """With a collation that ignores case, names of one spelling apart sort otherwise than Python sorts them."""
+    """With a case-insensitive collation, names that differ only in case sort differently than in Python."""
     names = [f"{letter}{number}" for letter in "aBcDÉé_" for number in range(6)]
     tables = [(schema, name, "BASE TABLE") for schema in ("lower", "Mixed", "UPPER") for name in names]
     add_database(templates, "D", tables)
