@@ -1,4 +1,4 @@
-"""Fixtures: local Redshifts for the tests of the Redshift templates, and scripts run from a copy of their folder."""
+"""Fixtures: local Redshifts for the tests of the Redshift templates, and scripts in a copy of their folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests metadata: every table and view that the user sees, as in the catalog, and a count of what the user cannot see."""
+"""Tests metadata: every visible table and view, as in the catalog, and a count of the objects that are not visible."""
 
 from __future__ import annotations
 

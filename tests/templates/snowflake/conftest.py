@@ -1,4 +1,4 @@
-"""Fixtures: embedded Snowflakes for the tests of the Snowflake templates, and scripts run from a copy of their folder."""
+"""Fixtures: embedded Snowflakes for the tests of the Snowflake templates, and scripts in a copy of their folder."""
 
 from __future__ import annotations
 

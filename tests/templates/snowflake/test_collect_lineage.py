@@ -365,7 +365,7 @@ def test_what_is_beneath_a_view_that_is_gone_stands_in_for_it(templates: Templat
 
 
 def test_what_a_view_that_is_gone_only_joined_or_filtered_by_is_read_too(templates: Templates) -> None:
-    """If nothing else was read except the target itself, the base tables of the statement are those of the view."""
+    """If nothing else was read except the target itself, all base tables of the statement belong to the view."""
     exist(templates, "D.S.FCT", "D.S.T", "D.S.WANTED")
     fct = table("D.S.FCT", columns={"A": [("D.S.FCT__DBT_TMP", "X")]}, source_domain="View", base=("D.S.T", "B"))
     add_access(
