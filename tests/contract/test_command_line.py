@@ -18,7 +18,7 @@ SUMMARY_REFERENCE = Path(__file__).resolve().parents[2] / "references" / "summar
 VARIABLE = re.compile(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b")
 
 
-def test_help_has_an_example(case: Case) -> None:
+def test_help_shows_an_example(case: Case) -> None:
     for script in case.scripts:
         run = run_script(case.subject.folder, script, "--help", env={}, cwd=case.work).check()
         assert f"example:\n  python {script} --" in run.stdout
@@ -27,14 +27,14 @@ def test_help_has_an_example(case: Case) -> None:
 
 
 @pytest.mark.one_flow
-def test_version_is_the_librarys(case: Case) -> None:
+def test_version_is_the_library_release(case: Case) -> None:
     release = bundle.release_of(case.subject.folder / "mcpush")
     for script in case.scripts:
         run = run_script(case.subject.folder, script, "--version", env={}, cwd=case.work).check()
         assert run.stdout == f"{script} {release}\n"
 
 
-def test_list_names_what_a_run_collects(case: Case, full: Observation) -> None:
+def test_list_names_everything_that_a_run_collects(case: Case, full: Observation) -> None:
     listed = case.subject.listing(case.flow).run.check().stdout.splitlines()
     if case.flow == "query_logs":
         assert _queries_listed(listed) == _queries_collected(full)
@@ -57,7 +57,9 @@ def _queries_collected(full: Observation) -> Counter[str]:
 
 
 @pytest.mark.one_flow
-def test_a_dry_run_sends_and_leaves_nothing(case: Case, full: Observation, monte_carlo: SandboxProcess) -> None:
+def test_a_dry_run_sends_nothing_and_leaves_no_files(
+    case: Case, full: Observation, monte_carlo: SandboxProcess
+) -> None:
     environment = case.server.environment() | monte_carlo.env
     run = case.run("collect_and_push", "--dry-run", env=environment).check()
     assert (run.summary["dry_run"], run.summary["records"]) == (True, len(full.records))
@@ -70,7 +72,7 @@ def test_a_dry_run_sends_and_leaves_nothing(case: Case, full: Observation, monte
 
 
 @pytest.mark.one_flow
-def test_a_missing_variable_is_named(case: Case, monte_carlo: SandboxProcess) -> None:
+def test_a_missing_variable_is_named_in_the_error(case: Case, monte_carlo: SandboxProcess) -> None:
     nothing = {"HOME": str(case.work)}
     run = case.run("collect", env=nothing).check(2)
     assert _named(case, run.summary["error"]), run.summary["error"]
@@ -89,7 +91,7 @@ def _named(case: Case, error: dict[str, str]) -> set[str]:
 
 
 @pytest.mark.one_flow
-def test_the_keys_of_a_summary_are_documented(case: Case, full: Observation, monte_carlo: SandboxProcess) -> None:
+def test_summary_keys_are_documented(case: Case, full: Observation, monte_carlo: SandboxProcess) -> None:
     documented = _documented_keys()
     assert full.run.summary.keys() == documented["all"] | documented["collecting"]
     environment = case.server.environment() | monte_carlo.env

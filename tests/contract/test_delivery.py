@@ -11,7 +11,7 @@ from tests.sandbox_process import SandboxProcess
 from tests.script_process import Run
 
 
-def test_what_arrives_is_what_was_collected(case: Case, full: Observation, monte_carlo: SandboxProcess) -> None:
+def test_collected_records_arrive_unchanged(case: Case, full: Observation, monte_carlo: SandboxProcess) -> None:
     run = case.run("collect_and_push", env=case.server.environment() | monte_carlo.env).check()
     assert differences(_arrived(case, run, monte_carlo), map(_as_event, full.records)) == []
     assert run.summary["records_accepted"] == len(full.records)
@@ -66,7 +66,9 @@ def _some(record: Record, keys: tuple[str, ...]) -> Record:
 
 
 @pytest.mark.one_flow
-def test_the_worst_exit_code_wins(case: Case, full: Observation, monte_carlo: SandboxProcess) -> None:
+def test_collect_and_push_returns_the_worst_exit_code(
+    case: Case, full: Observation, monte_carlo: SandboxProcess
+) -> None:
     """The collection succeeds and Monte Carlo refuses the push. The next push delivers all records."""
     wrong = {"MCD_INGEST_TOKEN": monte_carlo.env["MCD_INGEST_TOKEN"] + "-not"}
     run = case.run("collect_and_push", env=case.server.environment() | monte_carlo.env | wrong).check(3)

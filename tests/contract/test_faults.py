@@ -11,7 +11,7 @@ from tests.contract.subject import Case, Observation
 MANIFEST_CODES = (0, 1)  # a run with one of these exit codes leaves a manifest
 
 
-def test_every_fault_of_every_statement_has_its_outcome(case: Case, full: Observation) -> None:
+def test_every_fault_of_every_statement_has_the_recorded_outcome(case: Case, full: Observation) -> None:
     """The table of the warehouse contains exactly the observed outcomes."""
     found: dict[tuple[str, str], Outcome] = {
         (constant, fault): Outcome.of(observation)
@@ -47,7 +47,7 @@ def _problem(observation: Observation, full: Observation) -> str:
     return "other records, and nothing is counted" if is_less and observation.skipped == full.skipped else ""
 
 
-def test_a_result_that_is_cut_off_leaves_no_manifest_or_whole_slices(case: Case, full: Observation) -> None:
+def test_a_truncated_result_leaves_no_manifest_or_complete_slices(case: Case, full: Observation) -> None:
     for rows in sorted({1, len(full.records) // 2, len(full.records) - 1}):
         case.server.cut_after(rows)
         observation = case.observe()

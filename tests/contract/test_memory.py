@@ -20,13 +20,13 @@ FLAT = 1.3  # times the peak with few
 
 @pytest.mark.scale
 @pytest.mark.flows("metadata")
-def test_memory_is_flat_for_tables(case: Case) -> None:
+def test_memory_does_not_grow_with_tables(case: Case) -> None:
     _is_flat(case, many_tables, TABLES)
 
 
 @pytest.mark.scale
 @pytest.mark.flows("query_logs")
-def test_memory_is_flat_for_queries(case: Case) -> None:
+def test_memory_does_not_grow_with_queries(case: Case) -> None:
     _is_flat(case, many_queries, QUERIES)
 
 

@@ -25,19 +25,19 @@ FOREIGN_ZONES = {"America/New_York": 18_000, "Asia/Kolkata": -19_800}
 OFFSET = "import time; print(time.timezone)"
 
 
-def test_whole_records_are_what_the_warehouse_holds(case: Case, full: Observation) -> None:
+def test_records_are_complete_and_match_the_warehouse(case: Case, full: Observation) -> None:
     wanted = case.subject.harness.expected(case.subject.world, case.flow)
     assert len(wanted) > 0
     assert differences(full.records, wanted) == []
 
 
-def test_nothing_is_skipped_where_all_can_be_read(case: Case, full: Observation) -> None:
+def test_nothing_is_skipped_if_everything_is_readable(case: Case, full: Observation) -> None:
     assert full.skipped == {}
     assert full.collected is not None
     assert full.collected.skipped == {}
 
 
-def test_names_are_spelled_alike_in_all_flows(case: Case, full: Observation) -> None:
+def test_names_are_spelled_the_same_in_all_flows(case: Case, full: Observation) -> None:
     model = case.subject.world
     tables = {table.path for table in model.tables}
     special = odd(case.subject.harness)
@@ -71,7 +71,7 @@ def _in_lineage(model: Model) -> set[tuple[str, str, str]]:
 
 
 @pytest.mark.flows("query_logs")
-def test_a_window_has_its_start_and_not_its_end(case: Case, full: Observation) -> None:
+def test_a_window_includes_its_start_and_excludes_its_end(case: Case, full: Observation) -> None:
     model = case.subject.world
     ends = {parse_utc(str(record["end_time"])) for record in full.records}
     assert model.since in ends
@@ -83,11 +83,11 @@ def test_a_window_has_its_start_and_not_its_end(case: Case, full: Observation) -
     assert differences([*first.records, *second.records], full.records) == []
 
 
-def test_twice_gives_the_same_records(case: Case, full: Observation) -> None:
+def test_two_runs_give_the_same_records(case: Case, full: Observation) -> None:
     assert _without_its_time(case.observe()) == _without_its_time(full)
 
 
-def test_the_machines_time_zone_changes_nothing(case: Case, full: Observation) -> None:
+def test_records_do_not_depend_on_the_local_time_zone(case: Case, full: Observation) -> None:
     """Times without a zone on the command line are UTC."""
     for zone, offset in FOREIGN_ZONES.items():
         known = subprocess.run([sys.executable, "-c", OFFSET], env={"TZ": zone}, capture_output=True, check=True)
@@ -106,7 +106,7 @@ def _without_its_time(observation: Observation) -> list[str]:
 
 
 @pytest.mark.flows("metadata")
-def test_only_freshness_and_volume_is_a_part_of_the_whole(case: Case, full: Observation) -> None:
+def test_only_freshness_and_volume_gives_a_subset_of_each_record(case: Case, full: Observation) -> None:
     observation = case.observe("--only-freshness-and-volume")
     observation.run.check()
     assert list(map(name_of, observation.records)) == list(map(name_of, full.records))

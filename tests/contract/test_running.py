@@ -21,11 +21,11 @@ POLLING_SECONDS = 0.05
 
 
 @pytest.mark.one_flow
-def test_sigint_ends_a_run_in_order(case: Case, full: Observation) -> None:
+def test_sigint_ends_a_run_cleanly(case: Case, full: Observation) -> None:
     _ends_in_order(case, full, signal.SIGINT)
 
 
-def test_sigterm_ends_a_run_in_order(case: Case, full: Observation) -> None:
+def test_sigterm_ends_a_run_cleanly(case: Case, full: Observation) -> None:
     _ends_in_order(case, full, signal.SIGTERM)
 
 
@@ -38,7 +38,7 @@ def _ends_in_order(case: Case, full: Observation, number: signal.Signals) -> Non
 
 
 @pytest.mark.one_flow
-def test_only_one_run_works_on_a_manifest(case: Case, full: Observation, monte_carlo: SandboxProcess) -> None:
+def test_only_one_run_uses_a_manifest(case: Case, full: Observation, monte_carlo: SandboxProcess) -> None:
     """All three kinds of script take the lock and respect it. A killed run releases its lock."""
     with _waiting_for_the_warehouse(case, "collect", full) as first:
         _held(first)

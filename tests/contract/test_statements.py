@@ -26,20 +26,20 @@ def _statements(case: Case, full: Observation) -> list[str]:
     return [*full.statements, *case.subject.listing(case.flow).statements]
 
 
-def test_only_reads_and_settings_are_run(case: Case, full: Observation) -> None:
+def test_only_reads_and_session_settings_are_run(case: Case, full: Observation) -> None:
     statements = _statements(case, full)
     assert len(statements) > 0
     assert [text for text in statements if not is_read(text, case.subject.harness.dialect)] == []
 
 
-def test_every_statement_run_is_a_constant_or_a_setting(case: Case, full: Observation) -> None:
+def test_every_statement_run_is_a_constant_or_a_session_setting(case: Case, full: Observation) -> None:
     sent = sort_out(_statements(case, full), case.subject.template)
     assert len(sent.by_constant) > 0
     assert [text for text in sent.foreign if not is_setting(text, case.subject.harness.dialect)] == []
 
 
 @pytest.mark.one_flow
-def test_statements_name_documented_views_and_columns(case: Case) -> None:
+def test_statements_use_only_documented_views_and_columns(case: Case) -> None:
     catalog = catalog_of(case.subject.template)
     statements = statements_of(case.subject.template)
     assert len(statements) > 0
@@ -48,7 +48,7 @@ def test_statements_name_documented_views_and_columns(case: Case) -> None:
 
 
 @pytest.mark.one_flow
-def test_every_constant_is_run(case: Case) -> None:
+def test_every_sql_constant_is_run(case: Case) -> None:
     """A run, ``--list`` or a run with a denied view sends each constant. Otherwise the harness names the test that
     covers it.
     """

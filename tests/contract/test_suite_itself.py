@@ -116,7 +116,7 @@ def test_exactly_the_broken_promises_fail(run: str, tree: Path, tmp_path: Path) 
     compare(run, broken_by(run, tree, tmp_path))
 
 
-def test_what_grows_with_the_warehouse_is_noticed(tree: Path, tmp_path: Path) -> None:
+def test_memory_growth_is_noticed(tree: Path, tmp_path: Path) -> None:
     found = broken_by("scale", tree, tmp_path)
     assert found.pop("PASSED", set()) == set()
     compare("scale", found | {"PASSED": set()})
@@ -135,20 +135,20 @@ def test_a_wrong_or_missing_harness_is_noticed(tmp_path: Path) -> None:
         f"test_{promise}[{NAME}-without]"
         for promise in (
             "a_folder_has_a_harness_for_its_flows",
-            "what_is_not_applicable_names_promises_and_reasons",
+            "exemptions_name_a_promise_and_a_reason",
         )
     }
     compare("harness", found | {"FAILED": found["FAILED"] - without})
 
 
-def test_no_folder_at_all_is_noticed(tree: Path, tmp_path: Path) -> None:
+def test_missing_template_folders_are_noticed(tree: Path, tmp_path: Path) -> None:
     (tmp_path / "templates").mkdir()
     arguments = ("tests/contract/test_folder.py", "--templates", str(tmp_path / "templates"))
     found = outcomes_of(tree, *arguments, base=tmp_path / "base")
     assert found.get("FAILED") == {"test_there_are_template_folders"}
 
 
-def test_every_promise_is_broken_once(tree: Path) -> None:
+def test_every_promise_is_broken_by_a_mistake(tree: Path) -> None:
     listed = run_in(tree, sys.executable, "-m", "pytest", "--collect-only", "-q", "tests/contract", "-k", NAME).stdout
     promises = set(TEST.findall(listed))
     assert promises == {name.partition("[")[0] for each in breaks() for name in each.failures}

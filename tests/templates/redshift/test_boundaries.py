@@ -43,7 +43,7 @@ def asked_with(templates: Templates, text: str, before: int) -> int:
 @pytest.mark.parametrize(
     ("rows", "pages"), [(PAGE - 1, 1), (PAGE, 2), (PAGE + 1, 2), (PAGE + 2, 2)], ids=["less", "full", "one", "two"]
 )
-def test_a_text_at_the_end_of_a_page_is_whole(templates: Templates, shop: Shop, rows: int, pages: int) -> None:
+def test_a_text_at_the_end_of_a_page_is_complete(templates: Templates, shop: Shop, rows: int, pages: int) -> None:
     """The last query has three text rows: all on the first page, or one or two of them on the second.
 
     After a full page the script always reads another one, which can be empty.
@@ -61,7 +61,7 @@ def test_a_text_at_the_end_of_a_page_is_whole(templates: Templates, shop: Shop, 
     assert asked_with(templates, "FROM sys_query_history", before) == pages
 
 
-def test_a_page_may_end_among_queries_that_ended_together(templates: Templates, shop: Shop) -> None:
+def test_a_page_can_end_between_queries_with_the_same_end_time(templates: Templates, shop: Shop) -> None:
     since = shop.now - BEFORE_THE_SHOPS_QUERIES
     end = since + timedelta(minutes=5)
     queries = [
@@ -73,7 +73,7 @@ def test_a_page_may_end_among_queries_that_ended_together(templates: Templates, 
     assert found == [(str(query.query_id), query.text) for query in queries]
 
 
-def test_queries_that_ended_at_the_same_moment_are_told_apart(templates: Templates, shop: Shop) -> None:
+def test_queries_with_the_same_end_time_are_not_mixed_up(templates: Templates, shop: Shop) -> None:
     """Their text rows arrive grouped by query and in order."""
     since = shop.now - BEFORE_THE_SHOPS_QUERIES
     queries = [in_pieces(number, 6, since + timedelta(minutes=5), number - 1_000) for number in range(1_001, 1_004)]
@@ -97,9 +97,7 @@ DELETE FROM testbed.show_tables WHERE schema_name = 'shown';
 @pytest.mark.parametrize(
     ("count", "statements"), [(SHOWN - 1, 1), (SHOWN, 1), (SHOWN + 1, 9)], ids=["less", "full", "one"]
 )
-def test_a_schema_is_shown_in_parts_only_when_it_is_too_large(
-    templates: Templates, count: int, statements: int
-) -> None:
+def test_a_schema_is_listed_in_parts_only_if_it_is_too_large(templates: Templates, count: int, statements: int) -> None:
     """Above the cap, the tables are listed by first digit: t1 to t9."""
     templates.server.run(SHOWN_SQL.format(count=count))
     before = len(templates.server.events("statement"))
@@ -125,7 +123,7 @@ VALUES ('dev', 'shown', 'o''', 'REGULAR TABLE', TIMESTAMP '2026-01-01');
 )
 
 
-def test_a_name_that_others_start_with_is_shown_whatever_it_is_made_of(templates: Templates) -> None:
+def test_a_name_that_is_a_prefix_of_others_is_listed(templates: Templates) -> None:
     """One table above the cap: o' is listed by its exact name, and o'1 to o'9 by pattern."""
     templates.server.run(QUOTED_SQL)
     try:

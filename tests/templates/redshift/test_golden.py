@@ -49,7 +49,7 @@ def place(old_shop: RedshiftServer, template_folder: Path, sandbox: SandboxProce
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_it_does_what_was_recorded(part: str, place: Place, golden: Golden) -> None:
+def test_it_matches_the_recording(part: str, place: Place, golden: Golden) -> None:
     check(part, place, ARGUMENTS, golden)
 
 

@@ -50,7 +50,7 @@ def records_of(path: Path) -> Iterator[Record]:
         yield from (json.loads(line) for line in lines if not line.startswith(('{"manifest"', '{"end"')))
 
 
-def test_two_thousand_tables_cost_a_few_statements(templates: Templates, large: tuple[RedshiftServer, Shop]) -> None:
+def test_two_thousand_tables_need_few_statements(templates: Templates, large: tuple[RedshiftServer, Shop]) -> None:
     server, truth = large
     before = len(server.events("statement"))
     run = templates.run("collect_and_push", "metadata", "--include", "dev.bulk.*").check()
@@ -82,7 +82,7 @@ def whole(
     return Whole(templates.manifest("query_logs"), templates.peak_memory("query_logs", "--lookback-hours", "24"))
 
 
-def test_a_hundred_thousand_queries_arrive_whole(
+def test_a_hundred_thousand_queries_arrive_complete(
     templates: Templates, large: tuple[RedshiftServer, Shop], whole: Whole
 ) -> None:
     truth = {str(query.query_id): query for query in large[1].bulk_queries}
@@ -104,7 +104,7 @@ def test_a_hundred_thousand_queries_arrive_whole(
     assert sum(push["events"] for push in templates.sandbox.pushes("querylogs")) == seen + 13
 
 
-def test_lineage_reads_the_long_texts(templates: Templates) -> None:
+def test_lineage_parses_long_texts(templates: Templates) -> None:
     run = templates.run("collect", "lineage").check()
     assert sum(run.summary["skipped"].values()) == 1  # the shop's own statement with a name that two schemas have
     found = [each["destination"]["name"] for each in records_of(templates.manifest("lineage"))]
@@ -118,7 +118,7 @@ def test_memory_does_not_grow_with_the_window(templates: Templates, whole: Whole
     assert whole.peak_memory - little < 64 * MEGABYTES
 
 
-def test_the_long_texts_are_hard_to_put_together(large: tuple[RedshiftServer, Shop]) -> None:
+def test_the_long_texts_contain_edge_cases(large: tuple[RedshiftServer, Shop]) -> None:
     """Checks the data: text rows do end in spaces, which CHAR drops, and in the middle of an escaped newline."""
     texts = [pieces(query.text) for query in large[1].bulk_queries[:LONG_QUERIES]]
     assert all(len(piece) == CHUNK for each in texts for piece in each[:-1])

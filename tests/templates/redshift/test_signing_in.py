@@ -92,7 +92,7 @@ def test_tls_is_on_and_the_name_is_verified(secured: Secured) -> None:
     assert run.summary["records"] == 4
 
 
-def test_a_certificate_nobody_trusts_is_refused(secured: Secured, tmp_path: Path) -> None:
+def test_an_untrusted_certificate_is_refused(secured: Secured, tmp_path: Path) -> None:
     other = tmp_path / "other.pem"
     other.write_text(certificate_for(HOST), encoding="utf-8")
     before = len(secured.server.events("session"))
@@ -101,7 +101,7 @@ def test_a_certificate_nobody_trusts_is_refused(secured: Secured, tmp_path: Path
     assert len(secured.server.events("session")) == before
 
 
-def test_another_name_than_the_certificates_is_refused_unless_told(secured: Secured) -> None:
+def test_a_certificate_for_another_name_is_refused_unless_configured(secured: Secured) -> None:
     by_address = secured.by_password | {"REDSHIFT_HOST": "127.0.0.1"}
     run = secured.collect(**by_address).check(2)
     assert "verify-ca" in run.stderr
@@ -122,7 +122,7 @@ def test_iam_on_a_provisioned_cluster(secured: Secured) -> None:
     assert ADMIN.password not in run.stdout + run.stderr
 
 
-def test_a_database_that_iam_does_not_allow_is_passed_over(secured: Secured) -> None:
+def test_a_database_that_iam_does_not_allow_is_skipped(secured: Secured) -> None:
     by_iam = {"REDSHIFT_CLUSTER_IDENTIFIER": "c1", "REDSHIFT_DB_USER": ADMIN.name}
     with secured.aws(closed="analytics") as aws:
         run = secured.collect("--include", "finance.*", **aws.environment, **by_iam).check()
@@ -148,7 +148,7 @@ def test_a_secret_of_secrets_manager(secured: Secured) -> None:
     assert aws.asked == [("GetSecretValue", {"SecretId": arn})]
 
 
-def test_the_region_of_redshift_goes_before_the_machines(secured: Secured) -> None:
+def test_redshift_region_takes_precedence_over_aws_region(secured: Secured) -> None:
     arn = "arn:aws:secretsmanager:ap-south-1:123456789012:secret:redshift-AbCdEf"
     with secured.aws() as aws:
         secured.collect(**aws.environment, REDSHIFT_SECRET_ARN=arn).check()
@@ -156,7 +156,7 @@ def test_the_region_of_redshift_goes_before_the_machines(secured: Secured) -> No
     assert aws.regions == [aws.environment["AWS_REGION"], "ap-south-1"]
 
 
-def test_what_aws_refuses_is_refused(secured: Secured) -> None:
+def test_a_refusal_by_aws_is_a_refusal(secured: Secured) -> None:
     ways = (
         {"REDSHIFT_CLUSTER_IDENTIFIER": "c1", "REDSHIFT_DB_USER": ADMIN.name},
         {"REDSHIFT_WORKGROUP": "wg1"},
@@ -169,14 +169,14 @@ def test_what_aws_refuses_is_refused(secured: Secured) -> None:
         assert "not authorized" in run.stderr
 
 
-def test_a_secrets_password_is_never_shown(secured: Secured) -> None:
+def test_the_password_of_a_secret_is_never_shown(secured: Secured) -> None:
     with Aws(ADMIN.name, "n0t-the-passw0rd", HOST, secured.server.port) as aws:
         run = secured.collect(**aws.environment, REDSHIFT_SECRET_ARN="arn:aws:secretsmanager:eu-west-1:1:secret:x")
     run.check(3)
     assert "n0t-the-passw0rd" not in run.stdout + run.stderr
 
 
-def test_a_secrets_password_is_masked(secured: Secured) -> None:
+def test_the_password_of_a_secret_is_masked(secured: Secured) -> None:
     """The server's message contains the user's name, which equals the password here."""
     with Aws("n0t-the-passw0rd", "n0t-the-passw0rd", HOST, secured.server.port) as aws:
         run = secured.collect(**aws.environment, REDSHIFT_SECRET_ARN="arn:aws:secretsmanager:eu-west-1:1:secret:x")
@@ -185,7 +185,7 @@ def test_a_secrets_password_is_masked(secured: Secured) -> None:
     assert "n0t-the-passw0rd" not in run.stdout + run.stderr
 
 
-def test_variables_go_before_the_fields_of_a_secret(secured: Secured) -> None:
+def test_variables_take_precedence_over_the_fields_of_a_secret(secured: Secured) -> None:
     before = len(secured.server.events("session"))
     with secured.aws() as aws:
         variables = {
@@ -197,7 +197,7 @@ def test_variables_go_before_the_fields_of_a_secret(secured: Secured) -> None:
     assert [session["parameters"]["database"] for session in sessions] == ["finance", "analytics"]
 
 
-def test_an_identity_provider_is_asked_before_redshift(secured: Secured) -> None:
+def test_an_identity_provider_is_contacted_before_redshift(secured: Secured) -> None:
     """The driver's plugin gets its options. Its provider is not available."""
     provider = {"REDSHIFT_CREDENTIALS_PROVIDER": "OktaCredentialsProvider", "REDSHIFT_IDP_HOST": "127.0.0.1:1"}
     user = {

@@ -70,7 +70,7 @@ UNITS = st.text(st.sampled_from(list("ab \\\n\r'\"né日")), min_size=1, max_siz
 
 @settings(deadline=None)
 @given(UNITS.map(lambda unit: unit * (3 * CHUNK // len(unit))))
-def test_a_statement_comes_back_as_it_was_sent(modules: Modules, text: str) -> None:
+def test_a_statement_is_restored_as_it_was_sent(modules: Modules, text: str) -> None:
     kept = [piece.ljust(CHUNK) for piece in pieces(text)]  # as CHAR returns them
     assert modules.pieces.assembled(kept) == text.rstrip(" ")
 
@@ -86,16 +86,16 @@ def test_a_statement_comes_back_as_it_was_sent(modules: Modules, text: str) -> N
         ("", ""),
     ],
 )
-def test_signs_are_read_from_the_left(modules: Modules, logged: str, sent: str) -> None:
+def test_escapes_are_read_from_the_left(modules: Modules, logged: str, sent: str) -> None:
     assert modules.pieces.unescaped(logged) == sent
 
 
-def test_a_full_piece_with_letters_of_two_bytes_gets_no_blanks(modules: Modules) -> None:
+def test_a_full_text_row_with_two_byte_letters_gets_no_spaces(modules: Modules) -> None:
     first = "é" * (CHUNK // 2)
     assert modules.pieces.assembled([first, "rest"]) == first + "rest"
 
 
-def test_blanks_that_a_piece_lost_on_its_way_are_given_back(modules: Modules) -> None:
+def test_trailing_spaces_that_char_dropped_are_restored(modules: Modules) -> None:
     text = f"{'x' * (CHUNK - 3)}   y"
     assert modules.pieces.assembled([piece.rstrip(" ") for piece in pieces(text)]) == text
 
@@ -105,7 +105,7 @@ def test_blanks_that_a_piece_lost_on_its_way_are_given_back(modules: Modules) ->
     [("x" * 3999, False), ("x" * 3999 + " ", False), ("x" * 4000, True), ("é" * 1998, False), ("é" * 1999, True)],
     ids=["short", "filled-up", "full", "letters-of-two-bytes", "full-of-letters-of-two-bytes"],
 )
-def test_a_text_of_the_history_alone_may_be_cut_where_it_is_full(
+def test_a_full_text_from_the_history_alone_can_be_truncated(
     modules: Modules, text: str, may_be_truncated: bool
 ) -> None:
     row = modules.history.HistoryRow(*[None] * len(modules.history.HistoryRow._fields))
@@ -125,7 +125,7 @@ def test_a_text_of_the_history_alone_may_be_cut_where_it_is_full(
         (("super", None, None, None), "super"),
     ],
 )
-def test_types_are_put_together(modules: Modules, parts: tuple[object, ...], declared: str) -> None:
+def test_full_types_are_assembled(modules: Modules, parts: tuple[object, ...], declared: str) -> None:
     row = modules.metadata.ColumnRow("t", "c", *parts, None)
     assert modules.metadata.full_type(row) == declared
 
@@ -146,7 +146,7 @@ def test_patterns_cover_every_name_in_small_parts(modules: Modules, starts: tupl
 
 
 @given(st.lists(st.text(st.sampled_from("a_%\\"), min_size=1, max_size=5), unique=True), st.integers(1, 5))
-def test_patterns_cover_every_name_whatever_it_is_made_of(modules: Modules, names: list[str], cap: int) -> None:
+def test_patterns_cover_names_of_any_characters(modules: Modules, names: list[str], cap: int) -> None:
     patterns = list(modules.freshness.name_patterns(names, cap))
     assert not any("\\" in pattern or "%" in pattern[:-1] for pattern in patterns)
     assert {name for pattern in patterns for name in like(pattern, names)} == set(names)
@@ -154,7 +154,7 @@ def test_patterns_cover_every_name_whatever_it_is_made_of(modules: Modules, name
 
 
 @pytest.mark.parametrize("code", ["XX000", "42703", "0A000", "42883", "25P02", "55000", "99999"])
-def test_every_refusal_of_the_server_has_a_remedy(modules: Modules, code: str) -> None:
+def test_every_server_error_has_a_remedy(modules: Modules, code: str) -> None:
     explained = modules.connection.explain(ProgrammingError({"S": "ERROR", "C": code, "M": "it cannot be"}))
     assert explained.exit_code == 4
     assert "it cannot be" in str(explained)
@@ -176,7 +176,7 @@ def test_every_refusal_of_the_server_has_a_remedy(modules: Modules, code: str) -
         ("58030", 4),  # I/O error
     ],
 )
-def test_what_the_server_answers_has_its_exit_code(modules: Modules, code: str, exit_code: int) -> None:
+def test_server_errors_have_their_exit_codes(modules: Modules, code: str, exit_code: int) -> None:
     explained = modules.connection.explain(ProgrammingError({"S": "ERROR", "C": code, "M": "it cannot be"}))
     assert (explained.exit_code, bool(explained.remedy)) == (exit_code, True)
 
@@ -203,7 +203,7 @@ def test_what_the_server_answers_has_its_exit_code(modules: Modules, code: str, 
     ],
     ids=lambda value: f"{type(value).__name__} {value}"[:70] if isinstance(value, Exception) else None,
 )
-def test_what_goes_wrong_on_the_way_has_its_exit_code(modules: Modules, error: Exception, exit_code: int) -> None:
+def test_connection_errors_have_their_exit_codes(modules: Modules, error: Exception, exit_code: int) -> None:
     explained = modules.connection.explain(error)
     assert (explained.exit_code, bool(explained.remedy)) == (exit_code, True)
 
@@ -211,7 +211,7 @@ def test_what_goes_wrong_on_the_way_has_its_exit_code(modules: Modules, error: E
 @pytest.mark.parametrize(
     ("provider", "is_iam"), [("OktaCredentialsProvider", True), ("BasicJwtCredentialsProvider", False)]
 )
-def test_a_provider_of_the_databases_own_is_not_asked_through_iam(
+def test_a_native_identity_provider_is_not_combined_with_iam(
     modules: Modules, monkeypatch: pytest.MonkeyPatch, provider: str, is_iam: bool
 ) -> None:
     """The driver refuses this combination."""
@@ -250,7 +250,7 @@ def test_an_unknown_error_of_the_driver_has_a_remedy(modules: Modules) -> None:
     ],
     ids=lambda value: None if isinstance(value, bool) else str(value)[:60],
 )
-def test_how_much_an_error_costs(modules: Modules, error: Exception, is_closed: bool, is_statements_own: bool) -> None:
+def test_the_scope_of_each_error(modules: Modules, error: Exception, is_closed: bool, is_statements_own: bool) -> None:
     assert modules.connection.is_closed(error) is is_closed
     assert modules.connection.is_statements_own(error) is is_statements_own
 

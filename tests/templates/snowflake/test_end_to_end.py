@@ -78,7 +78,7 @@ def test_the_shops_lineage_arrives_edge_by_edge(
     assert columns[True] > 20
 
 
-def test_an_hourly_job_that_fails_in_between_neither_misses_nor_repeats(
+def test_an_hourly_job_that_fails_midway_neither_misses_nor_repeats_records(
     templates: Templates, quiet_sandbox: SandboxProcess, tmp_path: Path
 ) -> None:
     end = (datetime.now(timezone.utc) - timedelta(hours=1)).replace(minute=0, second=0, microsecond=0)
@@ -133,7 +133,7 @@ def test_one_query_that_is_never_accepted_does_not_stop_the_job(
     assert "query-10" not in since
 
 
-def test_a_dry_run_touches_nothing_that_waits_to_be_pushed(
+def test_a_dry_run_does_not_change_an_unpushed_manifest(
     templates: Templates, quiet_sandbox: SandboxProcess, tmp_path: Path
 ) -> None:
     scale.many_queries(templates.server, datetime.now(timezone.utc) - timedelta(hours=1), rows=600, hours=6)

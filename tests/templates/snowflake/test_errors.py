@@ -66,7 +66,7 @@ CASES: tuple[tuple[Fault, str, tuple[bool, bool]], ...] = (
 )
 
 
-def test_each_error_of_the_service_has_its_meaning(templates: Templates) -> None:
+def test_each_service_error_has_the_expected_effect(templates: Templates) -> None:
     statements = {f"case {number}": f"SELECT {number} AS n FROM 'case {number}'" for number in range(len(CASES))}
     faults = [replace(fault, contains=f"'case {number}'") for number, (fault, _, _) in enumerate(CASES)]
     templates.server.break_with(*faults)

@@ -52,7 +52,7 @@ def place(old_shop: EmbeddedSnowflake, template_folder: Path, sandbox: SandboxPr
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_it_does_what_was_recorded(part: str, place: Place, golden: Golden) -> None:
+def test_it_matches_the_recording(part: str, place: Place, golden: Golden) -> None:
     check(part, place, ARGUMENTS, golden)
 
 

@@ -87,7 +87,7 @@ def expected(database: str, *, is_shown: bool) -> list[Record]:
     return sorted(records, key=lambda record: str(record["name"]))
 
 
-def test_each_kind_of_object_has_what_is_known_of_its_kind(templates: Templates) -> None:
+def test_each_kind_of_object_has_the_expected_record(templates: Templates) -> None:
     add_each_kind(templates, "ONE")
     add_each_kind(templates, "OTHER")  # with the same names but its own tags
     collected = templates.collect("metadata")
@@ -99,7 +99,7 @@ def test_each_kind_of_object_has_what_is_known_of_its_kind(templates: Templates)
     assert collected.skipped == {NO_SHOW: 4, NO_VIEW_TEXT: 4}
 
 
-def test_any_single_sign_of_a_shared_database_is_enough(templates: Templates) -> None:
+def test_any_single_indication_of_a_shared_database_is_enough(templates: Templates) -> None:
     kinds = {
         "APPLICATION": {"kind": "APPLICATION", "origin": ""},
         "IMPORTED": {"kind": "IMPORTED DATABASE", "origin": ""},

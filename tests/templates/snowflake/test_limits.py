@@ -54,7 +54,7 @@ def show(templates: Templates, command: str, database: str, count: int) -> None:
     )
 
 
-def test_details_that_show_does_not_list_are_counted_from_the_cap_on(templates: Templates) -> None:
+def test_details_beyond_the_cap_of_show_are_counted(templates: Templates) -> None:
     for database, count in (("BELOW", SHOW_CAP - 1), ("EQUAL", SHOW_CAP), ("OVER", SHOW_CAP + 1)):
         add_database(templates, database, [("S", "DYN", "BASE TABLE"), ("S", "MV", "MATERIALIZED VIEW")])
         for command in ("SHOW DYNAMIC TABLES", "SHOW MATERIALIZED VIEWS"):
@@ -76,7 +76,7 @@ def test_details_that_show_does_not_list_are_counted_from_the_cap_on(templates: 
         (SHOW_CAP + 1, {NO_DYNAMIC_TABLES: 1}),
     ],
 )
-def test_dynamic_tables_that_show_does_not_list_are_counted_from_the_cap_on(
+def test_dynamic_tables_beyond_the_cap_of_show_are_counted(
     templates: Templates, count: int, skipped: dict[str, int]
 ) -> None:
     show(templates, "SHOW DYNAMIC TABLES", "D", count)
@@ -84,7 +84,7 @@ def test_dynamic_tables_that_show_does_not_list_are_counted_from_the_cap_on(
 
 
 @pytest.mark.parametrize(("count", "pages"), [(SHOW_CAP - 1, 1), (SHOW_CAP, 2), (SHOW_CAP + 1, 2)])
-def test_databases_are_asked_for_until_a_page_is_not_full(templates: Templates, count: int, pages: int) -> None:
+def test_databases_are_read_until_a_page_is_not_full(templates: Templates, count: int, pages: int) -> None:
     """Of this many databases, including SNOWFLAKE, the last one has a table."""
     templates.server.sql(
         f"""
@@ -103,7 +103,7 @@ def test_databases_are_asked_for_until_a_page_is_not_full(templates: Templates, 
 # --- texts ------------------------------------------------------------------------------------------------
 
 
-def test_a_text_is_cut_and_counted_from_the_length_on_that_snowflake_keeps(
+def test_a_text_as_long_as_the_limit_of_snowflake_is_truncated_and_counted(
     templates: Templates, window: tuple[datetime, datetime]
 ) -> None:
     texts = {length: "é" * length for length in (LONGEST_TEXT - 1, LONGEST_TEXT, LONGEST_TEXT + 1)}
@@ -119,7 +119,7 @@ def test_a_text_is_cut_and_counted_from_the_length_on_that_snowflake_keeps(
     assert collected.skipped == {f"query text truncated at {LONGEST_TEXT} characters": 2}
 
 
-def test_a_text_of_exactly_the_length_that_was_asked_for_is_whole(
+def test_a_text_of_exactly_the_requested_length_is_complete(
     templates: Templates, window: tuple[datetime, datetime]
 ) -> None:
     for length in (19, 20, 21):
@@ -133,7 +133,7 @@ def test_a_text_of_exactly_the_length_that_was_asked_for_is_whole(
     assert collected.skipped == {"query text truncated at 20 characters": 1}
 
 
-def test_lineage_is_not_read_from_a_text_that_may_be_cut(
+def test_lineage_is_not_read_from_a_text_that_may_be_truncated(
     templates: Templates, window: tuple[datetime, datetime]
 ) -> None:
     for number, length in enumerate((LONGEST_TEXT - 1, LONGEST_TEXT)):
@@ -179,7 +179,7 @@ def test_lineage_is_read_from_six_hours_before_the_window_to_its_end(
     assert sorted(record["destination"]["name"] for record in collected.records) == ["FIRST", "LAST"]
 
 
-def test_tables_are_renamed_by_what_happened_in_the_same_time(
+def test_tables_are_renamed_by_statements_in_the_same_period(
     templates: Templates, window: tuple[datetime, datetime]
 ) -> None:
     starts = starts_at_the_edges(*window)

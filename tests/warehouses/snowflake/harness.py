@@ -23,9 +23,9 @@ databases: Sequence[str] = ("SHOP", 'Märkte "EU".2')
 not_applicable: Mapping[tuple[Flow, str], str] = {}
 _TESTS = "tests/templates/snowflake/test_collect_metadata.py::"
 run_elsewhere: Mapping[str, str] = {
-    "MORE_DATABASES_SQL": f"{_TESTS}test_more_databases_than_show_answers_are_all_found",
-    "SCHEMAS_SQL": f"{_TESTS}test_a_database_too_large_for_one_answer_is_read_schema_by_schema",
-    "NAMES_SQL": f"{_TESTS}test_a_schema_too_large_for_one_answer_is_read_by_ranges_of_names",
+    "MORE_DATABASES_SQL": f"{_TESTS}test_all_databases_beyond_the_cap_of_show_are_found",
+    "SCHEMAS_SQL": f"{_TESTS}test_a_database_too_large_for_one_result_is_read_schema_by_schema",
+    "NAMES_SQL": f"{_TESTS}test_a_schema_too_large_for_one_result_is_read_by_ranges_of_names",
 }
 
 LONGEST_NAME = 255  # characters: https://docs.snowflake.com/en/sql-reference/identifiers-syntax

@@ -11,7 +11,7 @@ from tests.warehouses.harness import harness
 LENGTHS = [60, 30, 15, 10]  # minutes of each window; none is shorter than 10
 
 
-def test_query_history_is_asked_for_in_shorter_parts_where_it_takes_too_long(tmp_path: Path) -> None:
+def test_query_history_is_read_in_shorter_windows_if_it_times_out(tmp_path: Path) -> None:
     tiny = harness("tiny")
     model = world(tiny)
     folder = copy_folder("tiny", tmp_path / "my-push")
