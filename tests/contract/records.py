@@ -40,9 +40,9 @@ def not_within(records: Iterable[Record], full: Iterable[Record]) -> list[str]:
     for record in records:
         name = name_of(record)
         if name in seen or name not in known:
-            problems.append(f"{name} is {'there twice' if name in seen else 'not among the full records'}")
+            problems.append(f"{name} is {'duplicated' if name in seen else 'not among the full records'}")
         elif other := _disagreeing(record, known[name]):
-            problems.append(f"{name} has another {', '.join(other)}")
+            problems.append(f"{name} has a different {', '.join(other)}")
         seen.add(name)
     return problems
 

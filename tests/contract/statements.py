@@ -72,7 +72,7 @@ def variants(path: Path) -> Iterator[tuple[str, str]]:
         if "{condition}" not in text:
             yield name, text
             continue
-        assert conditions, f"{path.name}: {name} takes a condition, and its folder has none"
+        assert conditions, f"{path.name}: {name} has {{condition}}, but its folder has no _CONDITION constant"
         for condition, part in conditions:
             yield f"{name}[{condition}]", text.replace("{condition}", part)
 
@@ -234,7 +234,7 @@ def mark_of(name: str, text: str, sent: Mapping[str, Sequence[str]]) -> str:
     pieces = [piece.strip() for piece in BOUND.sub("\0", PLACEHOLDER.sub("\0", text)).replace("%%", "%").split("\0")]
     longest_first = sorted(filter(None, pieces), key=len, reverse=True)
     shared = [piece for piece in longest_first if all(piece in each for each in sent[name])]
-    assert shared, f"{name}: none of its text reached the server unchanged"
+    assert shared, f"{name}: the server received none of its text unchanged"
     others = [each for other, texts in sent.items() if other != name for each in texts]
     unique = [piece for piece in shared if not any(piece in each for each in others)]
     return unique[0] if unique else shared[0]

@@ -51,7 +51,7 @@ def _problem(observation: Observation, full: Observation) -> str:
     if code != 0:
         return f"exit {code}: {observation.run.stderr}"
     if not _counted(observation, full):
-        return "exit 0, and nothing is counted"
+        return "exit 0, but nothing is counted"
     return "; ".join(not_within(observation.records, full.records))
 
 

@@ -42,9 +42,9 @@ def _problem(observation: Observation, full: Observation) -> str:
     if code not in MANIFEST_CODES:
         return f"exit {code}, and it left {observation.leftovers}" if observation.leftovers else ""
     if "Traceback" in observation.run.stderr:
-        return f"an error that nobody foresaw: {observation.run.stderr}"
+        return f"an unexpected error: {observation.run.stderr}"
     is_less = differences(observation.records, full.records) != []
-    return "other records, and nothing is counted" if is_less and observation.skipped == full.skipped else ""
+    return "different records, but nothing is counted" if is_less and observation.skipped == full.skipped else ""
 
 
 def test_a_truncated_result_leaves_no_manifest_or_complete_slices(case: Case, full: Observation) -> None:

@@ -91,7 +91,7 @@ def test_records_do_not_depend_on_the_local_time_zone(case: Case, full: Observat
     """Times without a zone on the command line are UTC."""
     for zone, offset in FOREIGN_ZONES.items():
         known = subprocess.run([sys.executable, "-c", OFFSET], env={"TZ": zone}, capture_output=True, check=True)
-        assert int(known.stdout) == offset, "this machine does not know the time zone"
+        assert int(known.stdout) == offset, "this machine does not have the time zone"
         observation = case.observe(*case.window(zone=""), env=case.server.environment() | {"TZ": zone})
         observation.run.check()
         assert _without_its_time(observation) == _without_its_time(full), zone

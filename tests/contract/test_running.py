@@ -70,7 +70,7 @@ def _is_refused(case: Case, kind: Kind, monte_carlo: SandboxProcess) -> None:
         try:
             stdout, stderr = process.communicate(timeout=LONGEST_REFUSAL_SECONDS)
         except subprocess.TimeoutExpired:
-            raise AssertionError(f"{kind} waits for the run that works on its manifest") from None
+            raise AssertionError(f"{kind} waits for the run that is using its manifest") from None
     run = Run(process.returncode, stdout, stderr).check(4)
     assert str(case.manifest) in run.summary["error"]["message"]
 
@@ -108,5 +108,5 @@ def _wait(process: subprocess.Popen[str], has_begun: Callable[[], bool]) -> None
     while not has_begun():
         if process.poll() is not None:
             wait_for(process).check(-1)
-        assert time.monotonic() < deadline, "the run does not begin"
+        assert time.monotonic() < deadline, "the run did not start"
         time.sleep(POLLING_SECONDS)

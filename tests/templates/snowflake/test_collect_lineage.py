@@ -50,7 +50,7 @@ def column_edges(collected: Collected) -> set[ColumnEdge]:
 
 def by_destination(collected: Collected) -> dict[Name, Record]:
     found = {name_of(record["destination"]): record for record in collected.records}
-    assert len(found) == len(collected.records), "a destination came twice"
+    assert len(found) == len(collected.records), "a destination is duplicated"
     return found
 
 
@@ -166,7 +166,7 @@ def test_a_role_without_grants_gets_no_lineage_and_a_count_for_each_view(shop_te
     views = ("ACCESS_HISTORY", "OBJECT_DEPENDENCIES", "QUERY_HISTORY")
     shop_templates.server.deny(*(f"SNOWFLAKE.ACCOUNT_USAGE.{view}" for view in views))
     run = shop_templates.run("lineage")
-    assert run.exit_code == 3, "an empty manifest would pass for an account without lineage"
+    assert run.exit_code == 3, "an empty manifest would look like an account without lineage"
     assert shop_templates.leftovers() == []
 
 
@@ -434,7 +434,7 @@ def test_temporary_tables_are_replaced_by_their_sources(templates: Templates) ->
     assert collected.skipped == {GONE: 1}
     filtered = templates.collect("lineage", "--include", "D.S.RESULT")
     assert edges(filtered) == {(("D", "S", "T"), ("D", "S", "RESULT"))}
-    assert filtered.skipped == {}, "nobody asked for what is gone"
+    assert filtered.skipped == {}, "dropped tables are outside the filter"
 
 
 def test_all_edges_stay_and_a_reason_is_counted_if_the_catalog_is_unreadable(templates: Templates) -> None:

@@ -24,7 +24,7 @@ def name_of(record: Record) -> Name:
 
 def by_name(collected: Collected) -> dict[Name, Record]:
     found = {name_of(record): record for record in collected.records}
-    assert len(found) == len(collected.records), "a table came twice"
+    assert len(found) == len(collected.records), "a table is duplicated"
     return found
 
 

@@ -67,7 +67,7 @@ def test_the_shops_lineage_arrives_edge_by_edge(
     run = collect_and_push(shop_templates, quiet_sandbox, "lineage", "--lookback-hours", "48").check()
     events = list(arrived(quiet_sandbox, "lineage", run))
     destinations = Counter(name_of(event["destination"]) for event in events)
-    assert max(destinations.values()) == 1, "a destination came twice"
+    assert max(destinations.values()) == 1, "a destination is duplicated"
     edges = {(name_of(source), name_of(event["destination"])) for event in events for source in event["sources"]}
     begin = shop.now - timedelta(days=3)
     own = {relation.name for relation in shop.own()}
@@ -96,7 +96,7 @@ def test_an_hourly_job_that_fails_midway_neither_misses_nor_repeats_records(
     broken = hour(2)
     assert broken.exit_code == 4, broken.stderr
     assert 0 < broken.summary["records_accepted"] < broken.summary["records"]
-    assert state.read_bytes() == before, "the state moved past what was not accepted"
+    assert state.read_bytes() == before, "the checkpoint passed records that were not accepted"
     quiet_sandbox.clear_faults()
     third = hour(3).check()
     assert "pushing the rest of it first" in third.stderr
@@ -217,7 +217,7 @@ def test_refusals_of_either_side_have_their_exit_codes_and_show_no_secret(
     ).check(3)
     assert quiet_sandbox.requests(METADATA).count == 1
     assert "not-the-t0ken" not in run.stdout + run.stderr
-    assert run.summary["records"] > 200, "what was collected is counted, and stays for the next run"
+    assert run.summary["records"] > 200, "collected records are counted and kept for the next run"
     again = collect_and_push(shop_templates, quiet_sandbox, "metadata").check()
     assert again.summary["records_accepted"] == again.summary["records"]
 

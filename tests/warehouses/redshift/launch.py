@@ -155,7 +155,7 @@ class RedshiftServer:
         line = self._process.stdout.readline()
         if not line:
             said = (self._folder / "server.log").read_text(encoding="utf-8")[-4000:]
-            raise RuntimeError(f"the local Redshift ended with {self._process.wait()} and said:\n{said}")
+            raise RuntimeError(f"the local Redshift ended with {self._process.wait()} with the output:\n{said}")
         answer: dict[str, Any] = json.loads(line)
         return answer
 

@@ -211,7 +211,7 @@ def _wait_until_ready(server: EmbeddedSnowflake) -> None:
             return
         if time.monotonic() > deadline or server.process.poll() is not None:
             server.stop()
-            raise ServerStartError("the embedded Snowflake does not answer")
+            raise ServerStartError("the embedded Snowflake does not respond")
         time.sleep(0.05)
 
 

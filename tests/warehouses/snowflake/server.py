@@ -692,8 +692,8 @@ def _end_with_stdin(server: uvicorn.Server) -> None:
 def main() -> None:
     """Serve until the process ends. Prints the port as soon as connections are accepted."""
     arguments = argparse.ArgumentParser(description="The embedded Snowflake.")
-    arguments.add_argument("--port", type=int, default=0, help="0 (the default) takes a free one")
-    arguments.add_argument("--until-stdin-closes", action="store_true", help="end when the starting process is gone")
+    arguments.add_argument("--port", type=int, default=0, help="0 (the default) chooses a free port")
+    arguments.add_argument("--until-stdin-closes", action="store_true", help="end when the starting process ends")
     options = arguments.parse_args()
     listener = socket.create_server(("127.0.0.1", options.port), backlog=128)
     warehouse = Warehouse()
