@@ -1,1 +1,1 @@
-"""What must be true of every template folder, whatever warehouse it is for."""
+"""The contract that every template folder must keep, independent of the warehouse."""

@@ -1,8 +1,9 @@
-"""The warehouses under test: discovered from disk, started once, restored after each test.
+"""Fixtures for the warehouses under test. Folders are discovered on disk, each server starts once, and every test
+restores it afterwards.
 
-A test of the suite takes a ``case`` (a warehouse and a flow) and runs for each flow of each template folder. With the
-mark ``flows`` it runs for the named flows only; with ``one_flow`` for the first flow of each warehouse, because the
-library does the same for all.
+A test of the suite requests a ``case`` (a warehouse and a flow) and runs for each flow of each template folder. With
+the mark ``flows`` it runs for the named flows only. With ``one_flow`` it runs for the first flow of each warehouse,
+because the library code is the same for all flows.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def _flows(warehouse: str, test: pytest.Item) -> list[Flow]:
-    """The flows of a warehouse that a test is run for."""
+    """The flows of a warehouse for which a test runs."""
     harness = harness_of(warehouse)
     flows = list(harness.flows) if harness else []
     if test.get_closest_marker("one_flow"):
@@ -58,7 +59,9 @@ def subject(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 @pytest.fixture
 def case(subject: Subject, flow: Flow, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Case]:
-    """A flow of a warehouse. Its server holds the world, and nothing is denied or broken when the test starts."""
+    """A flow of a warehouse. Its server contains the world; no views are denied and no faults are set when the test
+    starts.
+    """
     promise = request.function.__name__.removeprefix("test_")
     if reason := subject.harness.not_applicable.get((flow, promise)):
         pytest.skip(reason)
@@ -86,7 +89,7 @@ def sandbox_of_subject(subject: Subject, tmp_path_factory: pytest.TempPathFactor
 
 @pytest.fixture
 def monte_carlo(sandbox_of_subject: SandboxProcess, case: Case) -> Iterator[SandboxProcess]:
-    """A local Monte Carlo with this warehouse, without faults, its request counts at zero."""
+    """The local Monte Carlo sandbox with this warehouse, without faults, and with its request counts at zero."""
     sandbox_of_subject.clear_faults()
     sandbox_of_subject.clear_requests()
     yield sandbox_of_subject
@@ -94,7 +97,9 @@ def monte_carlo(sandbox_of_subject: SandboxProcess, case: Case) -> Iterator[Sand
 
 
 def _settings(resource: str) -> dict[str, object]:
-    """An account with one warehouse, whose keys can be looked for in what a script wrote."""
+    """An account with one warehouse. Its keys contain the secret mark, so that tests can search for it in a script's
+    output.
+    """
     return {
         "account": str(uuid.uuid5(uuid.NAMESPACE_DNS, "contract")),
         "keys": [

@@ -1,4 +1,4 @@
-"""Runs with one documented view, command or function denied."""
+"""Runs in which one documented view, command or function is denied."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.warehouses.harness import Flow
 
 
 def denials(subject: Subject, flow: Flow) -> dict[str, Observation]:
-    """A run for each documented view that the flow reads and that a right is needed for, made once."""
+    """One run for each documented view that the flow reads and that requires a grant. Each runs once per session."""
     found = {}
     for view in read_views(subject, flow):
         name = f"denied {flow} {view}"
@@ -20,7 +20,7 @@ def denials(subject: Subject, flow: Flow) -> dict[str, Observation]:
 
 
 def read_views(subject: Subject, flow: Flow) -> list[str]:
-    """The documented views, commands and functions that a whole run reads, without those that everybody may read."""
+    """The documented views, commands and functions that a full run reads, except those that everybody may read."""
     catalog = catalog_of(subject.template)
     statements = sort_out(subject.full(flow).statements, subject.template).statements
     read = {name for each in statements for name in documented_in(each, catalog, subject.harness.dialect)}

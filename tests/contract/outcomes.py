@@ -1,14 +1,15 @@
-"""What becomes of a run when one of its statements meets a fault: observed, and as the warehouse's table has it.
+"""Compares the outcomes of runs in which a statement fails with the warehouse's table of expected outcomes.
 
-The table is ``tests/warehouses/<warehouse>/outcomes.toml``. For each constant that a whole run of a flow sends, and for
-each fault, it has the exit code, the number of records in the manifest (if there is one) and what was skipped:
+The table is ``tests/warehouses/<warehouse>/outcomes.toml``. For each constant that a full run of a flow sends, and for
+each fault, it contains the exit code, the number of records in the manifest (if there is one) and the skipped counts:
 
     [metadata.TABLES_SQL]
     "connection gone" = {exit = 4}
     denied = {exit = 0, records = 12, skipped = {"volume not readable" = 1}}
 
-Every run of the statement is denied or times out; a statement that is run several times loses its session or its
-connection midway. Prints the table as observed now, for a person to review:
+With ``denied`` and ``timeout``, every execution of the statement fails. With ``session ended`` and ``connection gone``,
+a statement that runs several times fails halfway through its executions. As a script, prints the observed table for
+review:
 
     python -m tests.contract.outcomes snowflake
 """
@@ -24,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))  # when it is run by itself
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))  # for direct execution
 
 from tests.contract.statements import constants, mark_of, sort_out
 from tests.contract.subject import Observation, Subject, started
@@ -43,7 +44,7 @@ MIDWAY: tuple[Fault, ...] = ("session ended", "connection gone")
 
 @dataclass(frozen=True)
 class Outcome:
-    """``records`` is None where no manifest was left."""
+    """The outcome of a run. ``records`` is None if the run left no manifest."""
 
     exit: int
     records: int | None
@@ -70,10 +71,10 @@ class Outcome:
 
 
 def observed(subject: Subject, flow: Flow) -> dict[str, dict[Fault, Observation]]:
-    """A run for each constant that a whole run sends and each fault, made once."""
+    """One run for each constant that a full run sends and each fault. Each runs once per session."""
     found = sort_out(subject.full(flow).statements, subject.template)
     sent = found.by_constant
-    # By the file that it was sent from: two modules of a folder may have constants of the same name.
+    # Two modules of a folder can have constants of the same name, so look in the file that the statement was sent from.
     texts = {each.constant: dict(constants(each.path))[each.constant] for each in found.statements}
     return {
         name: {
@@ -94,7 +95,7 @@ def _faulty(subject: Subject, flow: Flow, constant: str, mark: str, fault: Fault
 
 
 def table_of(warehouse: str) -> dict[str, dict[str, dict[str, Outcome]]]:
-    """The table by flow, constant and fault."""
+    """The expected outcomes by flow, constant and fault."""
     path = WAREHOUSES / warehouse / "outcomes.toml"
     table = tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     return {

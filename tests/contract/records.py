@@ -1,4 +1,4 @@
-"""Manifest records compared: whole, by name, and one within another. A record is a dict as json.loads makes it."""
+"""Compares manifest records: complete records, names, and subsets. A record is a dict as ``json.loads`` returns it."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Iterable
 
 from tests.collected import Record
 
-SHOWN = 5  # records of each side of a difference
-# What may be told otherwise, not only left out, where a second source stands in for one that cannot be read.
+SHOWN = 5  # records shown for each side of a difference
+# Keys whose values may differ, not only be missing, if a second source replaces one that cannot be read.
 FROM_ANOTHER_SOURCE = ("fields", "columns", "origin", "certainty")
 
 
 def name_of(record: Record) -> str:
-    """The full name of a table or of a lineage destination, or a query's id."""
+    """The full name of a table or of a lineage destination, or the ID of a query."""
     if "query_text" in record:
         return str(record["query_id"])
     place = record.get("destination", record)
@@ -22,27 +22,27 @@ def name_of(record: Record) -> str:
 
 
 def exact(value: object) -> str:
-    """A text that is the same for the same value and type: 1, 1.0 and true differ."""
+    """A text that is equal only for equal values of the same type: 1, 1.0 and true differ."""
     return json.dumps(value, sort_keys=True, ensure_ascii=False)
 
 
 def differences(found: Iterable[Record], wanted: Iterable[Record]) -> list[str]:
-    """What only one of the two has, in lines for a person; order does not count."""
+    """The records that only one side has, as human-readable lines. Order does not matter."""
     there, here = Counter(map(exact, found)), Counter(map(exact, wanted))
     extra, missing = sorted((there - here).elements()), sorted((here - there).elements())
     return [f"+ {line}" for line in extra[:SHOWN]] + [f"- {line}" for line in missing[:SHOWN]]
 
 
 def not_within(records: Iterable[Record], full: Iterable[Record]) -> list[str]:
-    """What the records say that the full ones do not: other names, a name twice, or other values of the same key."""
+    """Where the records contradict the full ones: unknown names, duplicate names, or other values for the same key."""
     known = {name_of(record): record for record in full}
     problems, seen = [], set()
     for record in records:
         name = name_of(record)
         if name in seen or name not in known:
-            problems.append(f"{name} is {'there twice' if name in seen else 'not among the full records'}")
+            problems.append(f"{name} is {'duplicated' if name in seen else 'not among the full records'}")
         elif other := _disagreeing(record, known[name]):
-            problems.append(f"{name} has another {', '.join(other)}")
+            problems.append(f"{name} has a different {', '.join(other)}")
         seen.add(name)
     return problems
 
@@ -54,7 +54,7 @@ def _disagreeing(record: Record, full: Record) -> list[str]:
 
 
 def _agrees(value: object, full: object) -> bool:
-    """Whether a value is the full one, or an object that has some of the full one's keys."""
+    """Whether a value equals the full one, or is an object with some of the full one's keys."""
     if isinstance(value, dict) and isinstance(full, dict):
         return all(_agrees(each, full.get(key)) for key, each in value.items())
     return exact(value) == exact(full)

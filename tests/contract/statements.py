@@ -1,7 +1,8 @@
-"""The SQL of a template folder: its statements, what they read, and which of them a server was sent.
+"""The SQL of a template folder: its statements, the views they read, and the constants behind the statements that a
+server received.
 
-The statements are the module constants ending in ``_SQL``; the documented views, commands and functions are in the
-folder's ``catalog.toml``. A statement with ``{condition}`` has a variant for each constant of its folder that ends in
+Statements are the module constants ending in ``_SQL``. The documented views, commands and functions are in the folder's
+``catalog.toml``. A statement with ``{condition}`` has a variant for each constant of its folder that ends in
 ``_CONDITION``.
 """
 
@@ -28,19 +29,19 @@ else:
 READ_ONLY = (exp.Query, exp.Describe)
 SETTINGS = (exp.Set, exp.Use)
 WRITES = (exp.DML, exp.Create, exp.Drop, exp.Into, exp.Lock)
-# What sqlglot knows by its first words only.
+# sqlglot does not parse these; they are recognized by their first words.
 COMMANDS = re.compile(r"\s*(SHOW|DESCRIBE|DESC|SET|USE|ALTER\s+SESSION)\s", re.I)
 PLACEHOLDER = re.compile(r"\{\w+\}")
 BOUND = re.compile(r"%\(\w+\)s|%s|\?|(?<![:\w]):[a-z_]\w*")
 ANYTHING = "(?:.+?)"
 
 
-# --- what a folder's files say ----------------------------------------------------------------------------
+# --- statements in a folder's files -----------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Statement:
-    """A constant of a template: its file, its name, its text with placeholders filled in."""
+    """A SQL constant of a template: its file, its name, and its text with placeholders filled in."""
 
     path: Path
     name: str
@@ -56,7 +57,7 @@ class Statement:
 
 
 def constants(path: Path, ending: str = "_SQL") -> Iterator[tuple[str, str]]:
-    """Names and texts of the module constants whose name ends so."""
+    """Names and texts of the module constants whose names have this ending."""
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         target = node.targets[0] if isinstance(node, ast.Assign) else None
         if isinstance(node, ast.Assign) and isinstance(target, ast.Name) and target.id.endswith(ending):
@@ -64,26 +65,26 @@ def constants(path: Path, ending: str = "_SQL") -> Iterator[tuple[str, str]]:
 
 
 def variants(path: Path) -> Iterator[tuple[str, str]]:
-    """Names and texts of the statements in a module, one for each condition where they take one."""
+    """Names and texts of the statements in a module. One with ``{condition}`` yields a variant per condition."""
     folder = sorted(path.parent.glob("*.py"))
     conditions = [found for each in folder for found in constants(each, "_CONDITION")]
     for name, text in constants(path):
         if "{condition}" not in text:
             yield name, text
             continue
-        assert conditions, f"{path.name}: {name} takes a condition, and its folder has none"
+        assert conditions, f"{path.name}: {name} has {{condition}}, but its folder has no _CONDITION constant"
         for condition, part in conditions:
             yield f"{name}[{condition}]", text.replace("{condition}", part)
 
 
 def filled(text: str) -> str:
-    """The text as it is sent: identifiers for ``{placeholders}``, a literal for every bound value."""
+    """The text with an identifier for each ``{placeholder}`` and a literal for each bound value."""
     text = PLACEHOLDER.sub('"PLACEHOLDER"', text)
     return re.sub(r"%\(\w+\)s|%s", "'bound'", text).replace("%%", "%")
 
 
 def statements_of(folder: Path) -> list[Statement]:
-    """Every statement of a template folder, placeholders filled in."""
+    """Every statement of a template folder, with placeholders filled in."""
     return [
         Statement(path, name, filled(text)) for path in sorted(folder.glob("*.py")) for name, text in variants(path)
     ]
@@ -95,11 +96,11 @@ def catalog_of(folder: Path) -> dict[str, Any]:
     return found
 
 
-# --- what a statement reads -------------------------------------------------------------------------------
+# --- views that a statement reads -------------------------------------------------------------------------
 
 
 def view_of(table: exp.Table, views: Mapping[str, Any]) -> str | None:
-    """The documented name a table reference ends in, e.g. INFORMATION_SCHEMA.TABLES."""
+    """The documented view that a table reference ends with, e.g. INFORMATION_SCHEMA.TABLES."""
     name = ".".join(part.name for part in table.parts).upper()
     found = [view for view in views if name == view.upper() or name.endswith("." + view.upper())]
     return max(found, key=len) if found else None
@@ -113,8 +114,8 @@ def command_of(text: str, catalog: Mapping[str, Any]) -> str | None:
 
 
 def undocumented(statement: Statement, catalog: Mapping[str, Any], dialect: str) -> list[str]:
-    """What the statement names that no page documents."""
-    if statement.text.strip().upper().startswith("SHOW "):  # sqlglot knows few of them
+    """The views, columns and commands that a statement uses and ``catalog.toml`` does not document."""
+    if statement.text.strip().upper().startswith("SHOW "):  # sqlglot parses few SHOW commands
         return [] if command_of(statement.text, catalog) else [statement.text.strip().upper()]
     tree = parse_one(statement.text, read=dialect)
     assert isinstance(tree, READ_ONLY), f"{statement} is not a query: {type(tree).__name__}"
@@ -143,13 +144,13 @@ def _physical_tables(tree: exp.Expr) -> list[exp.Table]:
 
 
 def is_table(source: exp.Table, scope: Any) -> bool:
-    """Whether it names a table or view: not a function, nor a WITH clause of the statement."""
+    """Whether a source is a table or view, not a function or a WITH clause of the statement."""
     named = isinstance(source.this, exp.Identifier)
     return named and isinstance(scope.sources.get(source.alias_or_name), exp.Table)
 
 
 def documented_in(statement: Statement, catalog: Mapping[str, Any], dialect: str) -> set[str]:
-    """The documented views, commands and functions that a statement reads, named as in the catalog."""
+    """The documented views, commands and functions that a statement reads, spelled as in the catalog."""
     if command := command_of(statement.text, catalog):
         return {command}
     tree = parse_one(statement.text, read=dialect)
@@ -158,18 +159,18 @@ def documented_in(statement: Statement, catalog: Mapping[str, Any], dialect: str
     return {view for view in views if view} | {name for name in catalog.get("functions", {}) if name.upper() in called}
 
 
-# --- what a server was sent -------------------------------------------------------------------------------
+# --- statements that a server received --------------------------------------------------------------------
 
 
 def is_setting(text: str, dialect: str) -> bool:
-    """Whether a statement sets something of its own session and reads nothing."""
+    """Whether a statement changes a setting of its own session and reads nothing."""
     if re.match(r"\s*ALTER\s+SESSION\s", text, re.I):
         return True
     return isinstance(_parsed(text, dialect), SETTINGS)
 
 
 def is_read(text: str, dialect: str) -> bool:
-    """Whether a statement reads or sets something of its own session, and changes nothing."""
+    """Whether a statement reads data or changes a setting of its own session, and writes nothing."""
     if COMMANDS.match(text):
         return True
     tree = _parsed(text, dialect)
@@ -185,7 +186,9 @@ def _parsed(text: str, dialect: str) -> exp.Expr | None:
 
 @dataclass(frozen=True)
 class Sent:
-    """Which statements of a folder were sent: the texts by the constant's name, and those of no constant."""
+    """The statements of a folder that were sent: texts by constant, the statements themselves, and texts of no
+    constant.
+    """
 
     by_constant: dict[str, list[str]]
     statements: list[Statement]
@@ -193,7 +196,7 @@ class Sent:
 
 
 def sort_out(texts: Iterable[str], folder: Path) -> Sent:
-    """Find the constant that each statement was made from: of several that fit, the one with the most fixed text."""
+    """Find the constant that each text was created from. If several match, choose the one with the most fixed text."""
     known = [
         (Statement(path, name, filled(text)), _fixed_text(text), _pattern(text))
         for path in sorted(folder.glob("*.py"))
@@ -221,17 +224,17 @@ def _fixed_text(text: str) -> str:
 
 
 def _pattern(text: str) -> re.Pattern[str]:
-    """Matches, on one line, what a constant becomes once its placeholders are filled and its values bound."""
+    """A pattern for the text of a constant, on one line, after its placeholders are filled in and its values bound."""
     marked = BOUND.sub("\0", PLACEHOLDER.sub("\0", _one_line(text))).replace("%%", "%")
     return re.compile(ANYTHING.join(map(re.escape, marked.split("\0"))), re.S)
 
 
 def mark_of(name: str, text: str, sent: Mapping[str, Sequence[str]]) -> str:
-    """A piece of a constant's text that each of its statements contains, and no other statement if possible."""
+    """A segment of a constant's text that all of its statements contain, and if possible no other statement."""
     pieces = [piece.strip() for piece in BOUND.sub("\0", PLACEHOLDER.sub("\0", text)).replace("%%", "%").split("\0")]
     longest_first = sorted(filter(None, pieces), key=len, reverse=True)
     shared = [piece for piece in longest_first if all(piece in each for each in sent[name])]
-    assert shared, f"{name}: none of its text reached the server unchanged"
+    assert shared, f"{name}: the server received none of its text unchanged"
     others = [each for other, texts in sent.items() if other != name for each in texts]
     unique = [piece for piece in shared if not any(piece in each for each in others)]
     return unique[0] if unique else shared[0]

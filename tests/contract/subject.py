@@ -1,7 +1,7 @@
 """A warehouse under test: a complete copy of its template folder, its running server, and runs that tests share.
 
-The template folders come from ``--templates ROOT``; each is copied once a session, with the library that lies beside
-ROOT (``ROOT/../mcpush``) or else with the repository's.
+The template folders are in ``--templates ROOT``. Each is copied once per session, together with the library next to
+ROOT (``ROOT/../mcpush``) or, if there is none, the repository's library.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def template_folders(root: Path) -> list[Path]:
 
 
 def harness_of(name: str) -> Harness | None:
-    """The harness of a warehouse; None if there is none."""
+    """The harness of a warehouse, or None if it has none."""
     try:
         return harness(name)
     except ModuleNotFoundError as error:
@@ -45,7 +45,9 @@ def harness_of(name: str) -> Harness | None:
 
 
 def copied(template: Path, place: Path) -> Path:
-    """A complete folder, as a customer has it, compiled: its scripts start many times."""
+    """Copy a template folder with the library, as a customer has it, and compile it because its scripts start many
+    times.
+    """
     folder = place / template.name
     shutil.copytree(template, folder, ignore=shutil.ignore_patterns("__pycache__"))
     beside = template.parent.parent / "mcpush"
@@ -57,7 +59,7 @@ def copied(template: Path, place: Path) -> Path:
 
 @dataclass(frozen=True)
 class Observation:
-    """A run of a collect script with all that it left. ``collected`` is None where it left no manifest."""
+    """A run of a collect script and everything it left. ``collected`` is None if it left no manifest."""
 
     run: Run
     collected: Collected | None
@@ -67,20 +69,20 @@ class Observation:
 
     @property
     def records(self) -> list[Record]:
-        """The manifest's records; the run must have left one."""
+        """The records of the manifest. Fails if the run left no manifest."""
         assert self.collected is not None, self.run.stderr
         return self.collected.records
 
     @property
     def skipped(self) -> dict[str, int]:
-        """What the run counted as skipped, by reason."""
+        """The skipped counts of the run, by reason."""
         counted: dict[str, int] = self.run.summary.get("skipped", {})
         return counted
 
 
 @dataclass
 class Subject:
-    """A warehouse under test. Its server holds ``world`` unless a test shows it something else."""
+    """A warehouse under test. Its server contains ``world`` unless a test fills it with another model."""
 
     template: Path
     folder: Path
@@ -100,7 +102,7 @@ class Subject:
         return self.harness.flows
 
     def show(self, model: Model) -> None:
-        """Fill the server with this model, unless it is there already."""
+        """Fill the server with this model, unless it already contains it."""
         if self.shown is not model:
             self.shown = None
             self.server.fill(model)
@@ -111,15 +113,15 @@ class Subject:
         self.server.empty()
 
     def full(self, flow: Flow) -> Observation:
-        """A run that collects the whole world, made once. Nothing may be denied or broken when it is asked for."""
+        """The run that collects the whole world. It runs once; nothing may be denied or broken at the first call."""
         return self.once(f"full {flow}", flow)
 
     def listing(self, flow: Flow) -> Observation:
-        """A run of ``--list``, made once."""
+        """The run with ``--list``. It runs once."""
         return self.once(f"list {flow}", flow, "--list")
 
     def once(self, name: str, flow: Flow, *arguments: str, env: dict[str, str] | None = None) -> Observation:
-        """A run that tests share, by its name."""
+        """The shared run of this name. The first call runs it."""
         if name not in self.kept:
             work = self.place / name.replace("/", "-")
             work.mkdir()
@@ -128,13 +130,13 @@ class Subject:
 
     @property
     def resource(self) -> str:
-        """The type of the warehouse in Monte Carlo that the folder's data are pushed to."""
+        """The type in Monte Carlo of the warehouse that the folder pushes to."""
         return bundle.resource_type(self.folder)
 
 
 @dataclass
 class Case:
-    """A flow of a warehouse, whose scripts work in a folder of the test's own."""
+    """A flow of a warehouse. Its scripts run in a separate folder for each test."""
 
     subject: Subject
     flow: Flow
@@ -156,7 +158,7 @@ class Case:
         return f"{kind}_{self.flow}.py"
 
     def window(self, zone: str = "Z", model: Model | None = None) -> tuple[str, ...]:
-        """The options for the model's window, its times followed by ``zone``; none for metadata."""
+        """The options for the model's window, with ``zone`` appended to its times. Empty for metadata."""
         if self.flow == "metadata":
             return ()
         model = model or self.subject.world
@@ -164,14 +166,14 @@ class Case:
         return ("--since", since, "--until", until)
 
     def command(self, kind: Kind, *arguments: str) -> tuple[str, ...]:
-        """The arguments of a script for the manifest, and for the world's window where it collects."""
+        """The arguments of a script: the manifest and, if the script collects, the window of the world."""
         if kind == "push":
             return ("--manifest", str(self.manifest), *arguments)
         own = self.subject.harness.arguments(self.flow)
         return ("--manifest", str(self.manifest), *self.window(), *own, *arguments)
 
     def run(self, kind: Kind, *arguments: str, env: dict[str, str] | None = None) -> Run:
-        """Run a script; without ``env`` with the right variables for the warehouse."""
+        """Run a script. ``env`` defaults to the valid variables for the warehouse."""
         env = self.server.environment() if env is None else env
         return run_script(
             self.subject.folder, self.script(kind), *self.command(kind, *arguments), env=env, cwd=self.work
@@ -186,13 +188,13 @@ class Case:
         return Observation(run, collected, statements, self.leftovers(), self.manifest)
 
     def leftovers(self) -> list[str]:
-        """Names of all files that runs left in the work folder."""
+        """The names of all files that runs left in the work folder."""
         return sorted(path.relative_to(self.work).as_posix() for path in self.work.rglob("*") if path.is_file())
 
 
 @contextmanager
 def started(template: Path, place: Path) -> Iterator[Subject]:
-    """A warehouse under test, its server running and filled."""
+    """Start the warehouse's server, fill it, and yield the warehouse under test."""
     given = harness(template.name)
     with given.start() as server:
         subject = Subject(template, copied(template, place), place, given, server, world(given))

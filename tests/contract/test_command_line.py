@@ -1,4 +1,4 @@
-"""What every script answers at the command line, without a warehouse or with one that it only looks at."""
+"""Tests the command line of every script: help, version, list, dry runs, configuration errors and summaries."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SUMMARY_REFERENCE = Path(__file__).resolve().parents[2] / "references" / "summar
 VARIABLE = re.compile(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b")
 
 
-def test_help_has_an_example(case: Case) -> None:
+def test_help_shows_an_example(case: Case) -> None:
     for script in case.scripts:
         run = run_script(case.subject.folder, script, "--help", env={}, cwd=case.work).check()
         assert f"example:\n  python {script} --" in run.stdout
@@ -27,14 +27,14 @@ def test_help_has_an_example(case: Case) -> None:
 
 
 @pytest.mark.one_flow
-def test_version_is_the_librarys(case: Case) -> None:
+def test_version_is_the_library_release(case: Case) -> None:
     release = bundle.release_of(case.subject.folder / "mcpush")
     for script in case.scripts:
         run = run_script(case.subject.folder, script, "--version", env={}, cwd=case.work).check()
         assert run.stdout == f"{script} {release}\n"
 
 
-def test_list_names_what_a_run_collects(case: Case, full: Observation) -> None:
+def test_list_names_everything_that_a_run_collects(case: Case, full: Observation) -> None:
     listed = case.subject.listing(case.flow).run.check().stdout.splitlines()
     if case.flow == "query_logs":
         assert _queries_listed(listed) == _queries_collected(full)
@@ -44,7 +44,7 @@ def test_list_names_what_a_run_collects(case: Case, full: Observation) -> None:
 
 
 def _queries_listed(lines: list[str]) -> Counter[str]:
-    """Queries by database; a line is [hour] database number."""
+    """The number of queries by database. A line has the form "[hour] database number"."""
     counted: Counter[str] = Counter()
     for line in lines:
         database, number = re.sub(r"^\d{4}-\d\d-\d\dT\S+ ", "", line).rsplit(" ", 1)
@@ -57,7 +57,9 @@ def _queries_collected(full: Observation) -> Counter[str]:
 
 
 @pytest.mark.one_flow
-def test_a_dry_run_sends_and_leaves_nothing(case: Case, full: Observation, monte_carlo: SandboxProcess) -> None:
+def test_a_dry_run_sends_nothing_and_leaves_no_files(
+    case: Case, full: Observation, monte_carlo: SandboxProcess
+) -> None:
     environment = case.server.environment() | monte_carlo.env
     run = case.run("collect_and_push", "--dry-run", env=environment).check()
     assert (run.summary["dry_run"], run.summary["records"]) == (True, len(full.records))
@@ -70,7 +72,7 @@ def test_a_dry_run_sends_and_leaves_nothing(case: Case, full: Observation, monte
 
 
 @pytest.mark.one_flow
-def test_a_missing_variable_is_named(case: Case, monte_carlo: SandboxProcess) -> None:
+def test_a_missing_variable_is_named_in_the_error(case: Case, monte_carlo: SandboxProcess) -> None:
     nothing = {"HOME": str(case.work)}
     run = case.run("collect", env=nothing).check(2)
     assert _named(case, run.summary["error"]), run.summary["error"]
@@ -83,13 +85,13 @@ def test_a_missing_variable_is_named(case: Case, monte_carlo: SandboxProcess) ->
 
 
 def _named(case: Case, error: dict[str, str]) -> set[str]:
-    """The variables in an error that the README explains."""
+    """The variables that both the error and the README name."""
     readme = (case.subject.template / "README.md").read_text(encoding="utf-8")
     return set(VARIABLE.findall(error["message"] + error["remedy"])) & set(VARIABLE.findall(readme))
 
 
 @pytest.mark.one_flow
-def test_the_keys_of_a_summary_are_documented(case: Case, full: Observation, monte_carlo: SandboxProcess) -> None:
+def test_summary_keys_are_documented(case: Case, full: Observation, monte_carlo: SandboxProcess) -> None:
     documented = _documented_keys()
     assert full.run.summary.keys() == documented["all"] | documented["collecting"]
     environment = case.server.environment() | monte_carlo.env
@@ -105,7 +107,7 @@ def test_the_keys_of_a_summary_are_documented(case: Case, full: Observation, mon
 
 
 def _documented_keys() -> dict[str, set[str]]:
-    """The keys in the reference's table, by the kind of script that has them."""
+    """The keys in the table of references/summary.md, by the kind of script that writes them."""
     rows = re.findall(r"(?m)^\| (`[^|]+) \| ([^|]+) \|", SUMMARY_REFERENCE.read_text(encoding="utf-8"))
     keys: dict[str, set[str]] = {}
     for names, by in rows:

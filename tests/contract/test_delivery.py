@@ -1,4 +1,4 @@
-"""What Monte Carlo gets: every record that was collected, once, through real pycarlo into the sandbox."""
+"""Tests that Monte Carlo receives every collected record exactly once, through the real pycarlo and the sandbox."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.sandbox_process import SandboxProcess
 from tests.script_process import Run
 
 
-def test_what_arrives_is_what_was_collected(case: Case, full: Observation, monte_carlo: SandboxProcess) -> None:
+def test_collected_records_arrive_unchanged(case: Case, full: Observation, monte_carlo: SandboxProcess) -> None:
     run = case.run("collect_and_push", env=case.server.environment() | monte_carlo.env).check()
     assert differences(_arrived(case, run, monte_carlo), map(_as_event, full.records)) == []
     assert run.summary["records_accepted"] == len(full.records)
@@ -25,7 +25,7 @@ def _arrived(case: Case, run: Run, monte_carlo: SandboxProcess) -> list[Record]:
 
 
 def _as_event(record: Record) -> Record:
-    """A record of a manifest as the ingestion API takes it."""
+    """A manifest record in the format of the ingestion API."""
     if "query_text" in record:
         return record
     return _edge(record) if "destination" in record else _asset(record)
@@ -45,7 +45,7 @@ def _asset(record: Record) -> Record:
 
 
 def _edge(record: Record) -> Record:
-    """Sources have an id where columns refer to them."""
+    """A lineage record in the format of the ingestion API. If columns refer to sources, the sources have IDs."""
     if not record["columns"]:
         return {"destination": record["destination"], "sources": record["sources"]}
     fields = [
@@ -66,8 +66,10 @@ def _some(record: Record, keys: tuple[str, ...]) -> Record:
 
 
 @pytest.mark.one_flow
-def test_the_worst_exit_code_wins(case: Case, full: Observation, monte_carlo: SandboxProcess) -> None:
-    """Collected, then refused by Monte Carlo; the next push finishes what is left."""
+def test_collect_and_push_returns_the_worst_exit_code(
+    case: Case, full: Observation, monte_carlo: SandboxProcess
+) -> None:
+    """The collection succeeds and Monte Carlo refuses the push. The next push delivers all records."""
     wrong = {"MCD_INGEST_TOKEN": monte_carlo.env["MCD_INGEST_TOKEN"] + "-not"}
     run = case.run("collect_and_push", env=case.server.environment() | monte_carlo.env | wrong).check(3)
     assert (run.summary["status"], run.summary["records"]) == ("failed", len(full.records))

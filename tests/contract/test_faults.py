@@ -1,4 +1,4 @@
-"""What fails while a run is under way: each statement in each way, and the connection in the middle of a result."""
+"""Tests faults during a run: every fault of every statement, and a connection that breaks in the middle of a result."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from tests.contract.outcomes import Outcome, observed, table_of
 from tests.contract.records import differences
 from tests.contract.subject import Case, Observation
 
-MANIFEST_CODES = (0, 1)  # with these a run leaves a manifest
+MANIFEST_CODES = (0, 1)  # a run with one of these exit codes leaves a manifest
 
 
-def test_every_fault_of_every_statement_has_its_outcome(case: Case, full: Observation) -> None:
-    """As the warehouse's table says, which has nothing else."""
+def test_every_fault_of_every_statement_has_the_recorded_outcome(case: Case, full: Observation) -> None:
+    """The table of the warehouse contains exactly the observed outcomes."""
     found: dict[tuple[str, str], Outcome] = {
         (constant, fault): Outcome.of(observation)
         for constant, faults in observed(case.subject, case.flow).items()
@@ -37,17 +37,17 @@ def test_no_fault_passes_silently(case: Case, full: Observation) -> None:
 
 
 def _problem(observation: Observation, full: Observation) -> str:
-    """What is wrong with a run, whatever the table says of it; an empty text where nothing is."""
+    """The problem with a run, regardless of the table, or an empty string if there is none."""
     code = observation.run.exit_code
     if code not in MANIFEST_CODES:
         return f"exit {code}, and it left {observation.leftovers}" if observation.leftovers else ""
     if "Traceback" in observation.run.stderr:
-        return f"an error that nobody foresaw: {observation.run.stderr}"
+        return f"an unexpected error: {observation.run.stderr}"
     is_less = differences(observation.records, full.records) != []
-    return "other records, and nothing is counted" if is_less and observation.skipped == full.skipped else ""
+    return "different records, but nothing is counted" if is_less and observation.skipped == full.skipped else ""
 
 
-def test_a_result_that_is_cut_off_leaves_no_manifest_or_whole_slices(case: Case, full: Observation) -> None:
+def test_a_truncated_result_leaves_no_manifest_or_complete_slices(case: Case, full: Observation) -> None:
     for rows in sorted({1, len(full.records) // 2, len(full.records) - 1}):
         case.server.cut_after(rows)
         observation = case.observe()
@@ -61,7 +61,7 @@ def test_a_result_that_is_cut_off_leaves_no_manifest_or_whole_slices(case: Case,
 
 
 def _slice(observation: Observation, full: Observation) -> list[dict[str, object]]:
-    """What the whole run has of the window that a run came to."""
+    """The records of the full run in the window that a run completed."""
     assert observation.collected is not None
     until = parse_utc(observation.collected.header["window"]["end"])
     return [record for record in full.records if parse_utc(str(record["end_time"])) < until]

@@ -1,4 +1,4 @@
-"""What lies in a template folder: its scripts, its README, and what the tests need for it."""
+"""Tests the contents of a template folder: its scripts, its README, and its test harness."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_a_folder_has_a_harness_for_its_flows(template: Path) -> None:
     assert sorted(found.flows) == sorted(bundle.flows(template))
 
 
-def test_what_is_not_applicable_names_promises_and_reasons(template: Path) -> None:
+def test_exemptions_name_a_promise_and_a_reason(template: Path) -> None:
     found = harness(template.name)
     promises = {name.removeprefix("test_") for name in _tests()}
     wrong = [key for key in found.not_applicable if key[0] not in found.flows or key[1] not in promises]
@@ -53,7 +53,7 @@ def test_a_folder_is_complete(case: Case) -> None:
     assert sorted(wanted - {path.name for path in case.subject.template.iterdir()}) == []
 
 
-def test_the_readme_has_its_sections(template: Path) -> None:
+def test_the_readme_has_the_required_sections(template: Path) -> None:
     text = (template / "README.md").read_text(encoding="utf-8")
     headings = [line.lstrip("#").strip().lower() for line in text.splitlines() if line.startswith("##")]
     missing = [name for name, words in SECTIONS.items() if not any(re.search(words, each) for each in headings)]

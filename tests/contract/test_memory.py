@@ -1,4 +1,4 @@
-"""Memory is flat: many more tables or queries take no more of it."""
+"""Tests that memory does not grow with the number of tables or queries."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from tests.warehouses.harness import Harness
 from tests.warehouses.model import Model
 
 TABLES = (500, 5_000)
-QUERIES = (5_000, 20_000)  # with fewer, pages and buffers of drivers are not full
-FLAT = 1.3  # of the peak with few
+QUERIES = (5_000, 20_000)  # fewer do not fill the drivers' pages and buffers
+FLAT = 1.3  # times the peak with few
 
 
 @pytest.mark.scale
 @pytest.mark.flows("metadata")
-def test_memory_is_flat_for_tables(case: Case) -> None:
+def test_memory_does_not_grow_with_tables(case: Case) -> None:
     _is_flat(case, many_tables, TABLES)
 
 
 @pytest.mark.scale
 @pytest.mark.flows("query_logs")
-def test_memory_is_flat_for_queries(case: Case) -> None:
+def test_memory_does_not_grow_with_queries(case: Case) -> None:
     _is_flat(case, many_queries, QUERIES)
 
 
@@ -36,7 +36,7 @@ def _is_flat(case: Case, model: Callable[[Harness, int], Model], numbers: tuple[
 
 
 def _peak(case: Case, model: Model, number: int) -> int:
-    """Bytes that a run takes at most, which collects so many records."""
+    """The peak memory in bytes of a run that collects this many records."""
     case.subject.show(model)
     environment = case.server.environment()
     arguments = case.command("collect", *case.window(model=model))

@@ -1,4 +1,4 @@
-"""What is collected: exactly what the warehouse holds, in every run and in every time zone."""
+"""Tests that every run, in every time zone, collects exactly what the warehouse contains."""
 
 from __future__ import annotations
 
@@ -20,23 +20,24 @@ from tests.warehouses.model import Model
 
 VOLUME_AND_FRESHNESS = ("row_count", "byte_count", "last_update_time")
 LEFT_OUT = ("fields", "view_query", "tags")
-FOREIGN_ZONES = {"America/New_York": 18_000, "Asia/Kolkata": -19_800}  # seconds west of UTC, without summer time
+# seconds west of UTC, without daylight saving time
+FOREIGN_ZONES = {"America/New_York": 18_000, "Asia/Kolkata": -19_800}
 OFFSET = "import time; print(time.timezone)"
 
 
-def test_whole_records_are_what_the_warehouse_holds(case: Case, full: Observation) -> None:
+def test_records_are_complete_and_match_the_warehouse(case: Case, full: Observation) -> None:
     wanted = case.subject.harness.expected(case.subject.world, case.flow)
     assert len(wanted) > 0
     assert differences(full.records, wanted) == []
 
 
-def test_nothing_is_skipped_where_all_can_be_read(case: Case, full: Observation) -> None:
+def test_nothing_is_skipped_if_everything_is_readable(case: Case, full: Observation) -> None:
     assert full.skipped == {}
     assert full.collected is not None
     assert full.collected.skipped == {}
 
 
-def test_names_are_spelled_alike_in_all_flows(case: Case, full: Observation) -> None:
+def test_names_are_spelled_the_same_in_all_flows(case: Case, full: Observation) -> None:
     model = case.subject.world
     tables = {table.path for table in model.tables}
     special = odd(case.subject.harness)
@@ -63,14 +64,14 @@ def _lineage_keys(full: Observation) -> Iterator[tuple[str, str, str]]:
 
 
 def _in_lineage(model: Model) -> set[tuple[str, str, str]]:
-    """Views and what they read, and what statements that did not fail read and wrote."""
+    """The views, the tables they read, and the tables that successful statements read and wrote."""
     views = [(table.path, table.source) for table in model.tables if table.source]
     writes = [(query.target, query.path) for query in model.queries if query.target and not query.error]
     return {path for pair in views + writes for path in pair}
 
 
 @pytest.mark.flows("query_logs")
-def test_a_window_has_its_start_and_not_its_end(case: Case, full: Observation) -> None:
+def test_a_window_includes_its_start_and_excludes_its_end(case: Case, full: Observation) -> None:
     model = case.subject.world
     ends = {parse_utc(str(record["end_time"])) for record in full.records}
     assert model.since in ends
@@ -82,22 +83,22 @@ def test_a_window_has_its_start_and_not_its_end(case: Case, full: Observation) -
     assert differences([*first.records, *second.records], full.records) == []
 
 
-def test_twice_gives_the_same_records(case: Case, full: Observation) -> None:
+def test_two_runs_give_the_same_records(case: Case, full: Observation) -> None:
     assert _without_its_time(case.observe()) == _without_its_time(full)
 
 
-def test_the_machines_time_zone_changes_nothing(case: Case, full: Observation) -> None:
+def test_records_do_not_depend_on_the_local_time_zone(case: Case, full: Observation) -> None:
     """Times without a zone on the command line are UTC."""
     for zone, offset in FOREIGN_ZONES.items():
         known = subprocess.run([sys.executable, "-c", OFFSET], env={"TZ": zone}, capture_output=True, check=True)
-        assert int(known.stdout) == offset, "this machine does not know the time zone"
+        assert int(known.stdout) == offset, "this machine does not have the time zone"
         observation = case.observe(*case.window(zone=""), env=case.server.environment() | {"TZ": zone})
         observation.run.check()
         assert _without_its_time(observation) == _without_its_time(full), zone
 
 
 def _without_its_time(observation: Observation) -> list[str]:
-    """The lines of a manifest, in order, without when it was collected."""
+    """The lines of a manifest, in order, without the collection time."""
     collected = observation.collected
     assert collected is not None, observation.run.stderr
     header = {key: value for key, value in collected.header.items() if key != "collected_at"}
@@ -105,7 +106,7 @@ def _without_its_time(observation: Observation) -> list[str]:
 
 
 @pytest.mark.flows("metadata")
-def test_only_freshness_and_volume_is_a_part_of_the_whole(case: Case, full: Observation) -> None:
+def test_only_freshness_and_volume_gives_a_subset_of_each_record(case: Case, full: Observation) -> None:
     observation = case.observe("--only-freshness-and-volume")
     observation.run.check()
     assert list(map(name_of, observation.records)) == list(map(name_of, full.records))

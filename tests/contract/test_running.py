@@ -1,4 +1,4 @@
-"""Runs that are stopped or killed, and runs that meet another one on the same manifest."""
+"""Tests runs that are interrupted or killed, and concurrent runs on the same manifest."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from tests.contract.subject import INGESTION_PATHS, Case, Observation
 from tests.sandbox_process import SandboxProcess
 from tests.script_process import KINDS, Kind, Run, started_script, wait_for
 
-LONGEST_START_SECONDS = 300  # until a script sends its first statement: far more than any machine takes
+LONGEST_START_SECONDS = 300  # until a script sends its first statement; far longer than any machine needs
 LONGEST_REFUSAL_SECONDS = 60  # for a second run, which must not wait for the first one
 POLLING_SECONDS = 0.05
 
 
 @pytest.mark.one_flow
-def test_sigint_ends_a_run_in_order(case: Case, full: Observation) -> None:
+def test_sigint_ends_a_run_cleanly(case: Case, full: Observation) -> None:
     _ends_in_order(case, full, signal.SIGINT)
 
 
-def test_sigterm_ends_a_run_in_order(case: Case, full: Observation) -> None:
+def test_sigterm_ends_a_run_cleanly(case: Case, full: Observation) -> None:
     _ends_in_order(case, full, signal.SIGTERM)
 
 
@@ -38,8 +38,8 @@ def _ends_in_order(case: Case, full: Observation, number: signal.Signals) -> Non
 
 
 @pytest.mark.one_flow
-def test_only_one_run_works_on_a_manifest(case: Case, full: Observation, monte_carlo: SandboxProcess) -> None:
-    """All three kinds of script take the lock and respect it; a run that was killed has released it."""
+def test_only_one_run_uses_a_manifest(case: Case, full: Observation, monte_carlo: SandboxProcess) -> None:
+    """All three kinds of script take the lock and respect it. A killed run releases its lock."""
     with _waiting_for_the_warehouse(case, "collect", full) as first:
         _held(first)
         for kind in KINDS:
@@ -70,7 +70,7 @@ def _is_refused(case: Case, kind: Kind, monte_carlo: SandboxProcess) -> None:
         try:
             stdout, stderr = process.communicate(timeout=LONGEST_REFUSAL_SECONDS)
         except subprocess.TimeoutExpired:
-            raise AssertionError(f"{kind} waits for the run that works on its manifest") from None
+            raise AssertionError(f"{kind} waits for the run that is using its manifest") from None
     run = Run(process.returncode, stdout, stderr).check(4)
     assert str(case.manifest) in run.summary["error"]["message"]
 
@@ -79,7 +79,7 @@ def _is_refused(case: Case, kind: Kind, monte_carlo: SandboxProcess) -> None:
 def _waiting_for_the_warehouse(
     case: Case, kind: Kind, full: Observation, monte_carlo: dict[str, str] | None = None
 ) -> Iterator[subprocess.Popen[str]]:
-    """A run whose first query is answered slowly, as soon as the server has the query."""
+    """Start a run whose first query gets a slow response. Yields as soon as the server has received the query."""
     first = next(iter(sort_out(full.statements, case.subject.template).by_constant.values()))[0]
     case.server.restore()
     case.server.fail(first, "slow")
@@ -94,7 +94,7 @@ def _waiting_for_the_warehouse(
 
 @contextmanager
 def _waiting_for_monte_carlo(case: Case, monte_carlo: SandboxProcess) -> Iterator[subprocess.Popen[str]]:
-    """A push whose requests are answered slowly, as soon as its journal exists."""
+    """Start a push whose requests get slow responses. Yields as soon as its journal exists."""
     monte_carlo.fault(INGESTION_PATHS[case.flow], delay=LONGEST_START_SECONDS)
     with started_script(
         case.subject.folder, case.script("push"), *case.command("push"), env=monte_carlo.env, cwd=case.work
@@ -108,5 +108,5 @@ def _wait(process: subprocess.Popen[str], has_begun: Callable[[], bool]) -> None
     while not has_begun():
         if process.poll() is not None:
             wait_for(process).check(-1)
-        assert time.monotonic() < deadline, "the run does not begin"
+        assert time.monotonic() < deadline, "the run did not start"
         time.sleep(POLLING_SECONDS)

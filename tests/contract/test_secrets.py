@@ -1,4 +1,4 @@
-"""No secret is in anything that a script prints or writes, however its run ends."""
+"""Tests that scripts print and write no secrets, however their runs end."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def test_no_secret_is_printed_or_written(case: Case, full: Observation, monte_ca
 
 
 def _has_secret(environment: dict[str, str]) -> None:
-    """A harness may keep its secrets in files that its variables name."""
+    """Check that the environment contains a secret. A harness can keep secrets in files that its variables name."""
     texts = [*environment.values(), *(text for value in environment.values() for text in _files(Path(value)))]
-    assert any(SECRET_MARK in text for text in texts), "there is no secret to be found"
+    assert any(SECRET_MARK in text for text in texts), "the environment contains no secret"
 
 
 def _files(path: Path) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""A new warehouse needs its three folders and nothing else. Shown in a copy of the project that has one more."""
+"""Tests that a new warehouse needs only its three folders. Uses a copy of the project with one more warehouse."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.contract.tree import ENVIRONMENTS, PLACES, ROOT, make_tree, outcomes_
 from tests.script_process import KINDS
 
 NAME = "tiny"
-# Stands in for mypy and pyright where only what they are asked to check is of interest: all of it takes minutes.
+# Replaces mypy and pyright, which take minutes. These tests only check which files the type checkers receive.
 CHECKER = "import os, sys\nprint('asked:', os.getcwd(), *sys.argv[1:], file=sys.stderr)\n"
 SANDBOX = """
 import json, pathlib, sys
@@ -33,19 +33,19 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def added(tree: Path) -> Path:
-    """Its template folder."""
+    """The template folder of the added warehouse."""
     return tree / PLACES["template"]
 
 
 def contents(project: Path) -> Iterator[tuple[str, str]]:
-    """Each file with its digest, without what tools make and without names that begin with a dot."""
+    """Each file with its digest, without files that tools create and names that start with a dot."""
     for path in project.rglob("*"):
         name = path.relative_to(project).as_posix()
         if path.is_file() and "__pycache__" not in name and not name.startswith("."):
             yield name, sha256(path.read_bytes()).hexdigest()
 
 
-def test_nothing_outside_its_three_folders_is_touched(tree: Path) -> None:
+def test_nothing_outside_its_three_folders_changes(tree: Path) -> None:
     own = tuple(f"{place}/" for place in PLACES.values())
     found = dict(contents(tree))
     assert {name.rpartition("/")[0] for name in found if name.startswith(own)} == set(PLACES.values())
@@ -57,7 +57,7 @@ def test_the_contract_suite_finds_it_and_passes(tree: Path, tmp_path: Path) -> N
     found = outcomes_of(tree, "tests/contract", "-k", NAME, base=tmp_path / "base")
     assert found.keys() == {"PASSED"}
     for flow in bundle.FLOWS:
-        assert f"test_whole_records_are_what_the_warehouse_holds[{NAME}-{flow}]" in found["PASSED"]
+        assert f"test_records_are_complete_and_match_the_warehouse[{NAME}-{flow}]" in found["PASSED"]
 
 
 def test_its_own_tests_pass(tree: Path, tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_its_own_tests_pass(tree: Path, tmp_path: Path) -> None:
     assert found.keys() == {"PASSED"}
 
 
-def test_the_checks_of_all_folders_find_it_and_pass(tree: Path, added: Path, tmp_path: Path) -> None:
+def test_the_checks_for_all_folders_find_it_and_pass(tree: Path, added: Path, tmp_path: Path) -> None:
     files = ("tests/test_catalog_sql.py", "tests/test_inline_dependencies.py", "tests/test_documents.py")
     chosen = f"({NAME} and not contract) or (sqlglot and 3.11)"
     found = outcomes_of(tree, *files, "-k", chosen, base=tmp_path / "base")
@@ -84,7 +84,7 @@ def test_the_checks_of_all_folders_find_it_and_pass(tree: Path, added: Path, tmp
     }
 
 
-def test_the_type_check_looks_at_it(tree: Path, added: Path, tmp_path: Path) -> None:
+def test_the_type_check_includes_it(tree: Path, added: Path, tmp_path: Path) -> None:
     for name in ("mypy", "basedpyright"):
         (tmp_path / f"{name}.py").write_text(CHECKER, encoding="utf-8")
     asked = run_in(tree, sys.executable, "scripts/check_types.py", PYTHONPATH=str(tmp_path)).stderr.splitlines()
@@ -97,13 +97,13 @@ def test_the_sandbox_has_a_warehouse_of_its_type(tree: Path, tmp_path: Path) -> 
     assert "MCD_RESOURCE_UUID_TINY" in json.loads(started.stdout)
 
 
-def test_make_installs_what_it_needs(tree: Path) -> None:
+def test_make_installs_its_requirements(tree: Path) -> None:
     rules = run_in(tree, "make", "--print-data-base", "--dry-run", "help").stdout
     (rule,) = [line for line in rules.splitlines() if line.startswith(".venv/.ready:")]
     assert f"{PLACES['template']}/requirements.txt" in rule.split()
 
 
-def test_a_folder_is_created_from_it(tree: Path, added: Path, tmp_path: Path) -> None:
+def test_new_push_creates_a_folder_from_it(tree: Path, added: Path, tmp_path: Path) -> None:
     mine = tmp_path / "my-push"
     run_in(tree, sys.executable, "scripts/new_push.py", NAME, str(mine))
     record = json.loads((mine / ".push-ingestion.json").read_text(encoding="utf-8"))

@@ -1,4 +1,6 @@
-"""What is run in the warehouse: reads and session settings only, from the folder's constants, on what is documented."""
+"""Tests the statements that run in the warehouse: reads and session settings only, from the folder's constants, on
+documented views and columns.
+"""
 
 from __future__ import annotations
 
@@ -20,24 +22,24 @@ from tests.contract.subject import Case, Observation
 
 
 def _statements(case: Case, full: Observation) -> list[str]:
-    """All that a run and a list send."""
+    """All statements that a full run and ``--list`` send."""
     return [*full.statements, *case.subject.listing(case.flow).statements]
 
 
-def test_only_reads_and_settings_are_run(case: Case, full: Observation) -> None:
+def test_only_reads_and_session_settings_are_run(case: Case, full: Observation) -> None:
     statements = _statements(case, full)
     assert len(statements) > 0
     assert [text for text in statements if not is_read(text, case.subject.harness.dialect)] == []
 
 
-def test_every_statement_run_is_a_constant_or_a_setting(case: Case, full: Observation) -> None:
+def test_every_statement_run_is_a_constant_or_a_session_setting(case: Case, full: Observation) -> None:
     sent = sort_out(_statements(case, full), case.subject.template)
     assert len(sent.by_constant) > 0
     assert [text for text in sent.foreign if not is_setting(text, case.subject.harness.dialect)] == []
 
 
 @pytest.mark.one_flow
-def test_statements_name_documented_views_and_columns(case: Case) -> None:
+def test_statements_use_only_documented_views_and_columns(case: Case) -> None:
     catalog = catalog_of(case.subject.template)
     statements = statements_of(case.subject.template)
     assert len(statements) > 0
@@ -46,8 +48,10 @@ def test_statements_name_documented_views_and_columns(case: Case) -> None:
 
 
 @pytest.mark.one_flow
-def test_every_constant_is_run(case: Case) -> None:
-    """By a run, a list, or a run that is refused a view; else the harness says where it is tested."""
+def test_every_sql_constant_is_run(case: Case) -> None:
+    """A run, ``--list`` or a run with a denied view sends each constant. Otherwise the harness names the test that
+    covers it.
+    """
     subject = case.subject
     texts = []
     for flow in subject.flows:
@@ -56,10 +60,10 @@ def test_every_constant_is_run(case: Case) -> None:
     run = _constants(sort_out(texts, subject.template).statements)
     not_run = sorted(name for _, name in _constants(statements_of(subject.template)) - run)
     elsewhere = getattr(subject.harness, "run_elsewhere", {})
-    assert not_run == sorted(elsewhere), "not run, or run although the harness says that it is not"
+    assert not_run == sorted(elsewhere), "a constant did not run, or ran although it is in run_elsewhere"
     assert [name for name, reason in elsewhere.items() if not reason.strip()] == []
 
 
 def _constants(statements: Iterable[Statement]) -> set[tuple[str, str]]:
-    """File and name: two files may have constants of the same name."""
+    """File and name of each constant. Two files can have constants of the same name."""
     return {(statement.path.name, statement.constant) for statement in statements}

@@ -1,7 +1,7 @@
-"""The contract suite notices mistakes: they are put into Tiny, and exactly the tests of the broken promises fail.
+"""Tests the contract suite itself: with mistakes inserted into Tiny, exactly the tests of the broken promises fail.
 
-The mistakes are data, tests/contract/tiny/breaks.toml. Those of one run are put into one copy, because the suite takes
-a minute. Each promise is broken in one run and kept in another.
+The mistakes are in tests/contract/tiny/breaks.toml. All mistakes of a run go into one copy, because the suite takes a
+minute. Each promise is broken in one run and kept in another.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tests.contract.tree import PLACES, TINY, make_tree, outcomes_of, run_in
 
 NAME = "tiny"
 WITHOUT_SCALE = ("-m", "not scale")
-# What each run of breaks.toml runs of the suite.
+# The pytest arguments for each run in breaks.toml.
 RUNS: Mapping[str, Sequence[str]] = {
     "first": ("tests/contract", *WITHOUT_SCALE),
     "second": ("tests/contract", *WITHOUT_SCALE),
@@ -33,7 +33,7 @@ TEST = re.compile(r"::(test_\w+)\[")
 
 @dataclass(frozen=True)
 class Break:
-    """A mistake, and by flow the promises that it breaks; "folder" are those of all flows together."""
+    """A mistake and the promises that it breaks, by flow. "folder" means promises about a folder, not a single flow."""
 
     run: str
     what: str
@@ -53,7 +53,7 @@ class Break:
 
     @property
     def failures(self) -> set[str]:
-        """The tests that must fail, as pytest names them."""
+        """The names of the tests that must fail, as pytest prints them."""
         return {
             f"test_{promise}[{NAME if flow == 'folder' else f'{NAME}-{flow}'}]"
             for flow, promises in self.fails.items()
@@ -72,7 +72,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def copies(tree: Path, place: Path) -> Path:
-    """Tiny's template folder and the library, to be broken."""
+    """Copy Tiny's template folder and the library, so that mistakes can be inserted."""
     shutil.copytree(tree / PLACES["template"], place / "templates" / NAME)
     shutil.copytree(tree / "scripts/mcpush", place / "mcpush")
     return place
@@ -94,7 +94,7 @@ def broken_by(run: str, tree: Path, tmp_path: Path) -> dict[str, set[str]]:
 
 
 def compare(run: str, found: Mapping[str, set[str]]) -> None:
-    """Exactly the tests failed that the mistakes of the run have to fail, and none broke down before it could."""
+    """Check that exactly the tests that the run's mistakes break have failed, and that no test ended with an error."""
     failed = found.get("FAILED", set())
     mistakes = [each for each in breaks() if each.run == run]
     wanted = {failure for each in mistakes for failure in each.failures}
@@ -116,14 +116,14 @@ def test_exactly_the_broken_promises_fail(run: str, tree: Path, tmp_path: Path) 
     compare(run, broken_by(run, tree, tmp_path))
 
 
-def test_what_grows_with_the_warehouse_is_noticed(tree: Path, tmp_path: Path) -> None:
+def test_memory_growth_is_noticed(tree: Path, tmp_path: Path) -> None:
     found = broken_by("scale", tree, tmp_path)
     assert found.pop("PASSED", set()) == set()
     compare("scale", found | {"PASSED": set()})
 
 
 def test_a_wrong_or_missing_harness_is_noticed(tmp_path: Path) -> None:
-    """A folder without one fails: it is not left out."""
+    """A folder without a harness fails the suite; it is not skipped."""
     tree = make_tree(tmp_path / "project")
     place = copies(tree, tmp_path / "broken")
     shutil.copytree(place / "templates" / NAME, place / "templates" / f"{NAME}-without")
@@ -135,20 +135,20 @@ def test_a_wrong_or_missing_harness_is_noticed(tmp_path: Path) -> None:
         f"test_{promise}[{NAME}-without]"
         for promise in (
             "a_folder_has_a_harness_for_its_flows",
-            "what_is_not_applicable_names_promises_and_reasons",
+            "exemptions_name_a_promise_and_a_reason",
         )
     }
     compare("harness", found | {"FAILED": found["FAILED"] - without})
 
 
-def test_no_folder_at_all_is_noticed(tree: Path, tmp_path: Path) -> None:
+def test_missing_template_folders_are_noticed(tree: Path, tmp_path: Path) -> None:
     (tmp_path / "templates").mkdir()
     arguments = ("tests/contract/test_folder.py", "--templates", str(tmp_path / "templates"))
     found = outcomes_of(tree, *arguments, base=tmp_path / "base")
     assert found.get("FAILED") == {"test_there_are_template_folders"}
 
 
-def test_every_promise_is_broken_once(tree: Path) -> None:
+def test_every_promise_is_broken_by_a_mistake(tree: Path) -> None:
     listed = run_in(tree, sys.executable, "-m", "pytest", "--collect-only", "-q", "tests/contract", "-k", NAME).stdout
     promises = set(TEST.findall(listed))
     assert promises == {name.partition("[")[0] for each in breaks() for name in each.failures}

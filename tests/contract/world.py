@@ -1,7 +1,7 @@
-"""The neutral world that every warehouse is filled with: few tables, each there for a reason.
+"""The neutral world that fills every warehouse: few tables, each for a reason.
 
-From a harness and a moment to a ``Model``. No two numbers, times or texts in it are equal, so that a value taken from
-the wrong column or row is noticed.
+Creates a ``Model`` from a harness and a time. No two numbers, times or texts in it are equal, so that tests notice a
+value from the wrong column or row.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from tests.warehouses.harness import Harness
 from tests.warehouses.model import Column, ColumnType, Model, Path, Query, Table
 
 MIB = 1024 * 1024
-# What a window of any warehouse may end before: no system view lags more.
+# No system view has a higher latency. Windows end this long before now, in every warehouse.
 LONGEST_LATENCY = timedelta(hours=4)
 ODD_NAME = 'Übergröße\'s "best" of 100%.v2 \\ `x`; --'
 COLUMN_TYPES: tuple[ColumnType, ...] = ("integer", "decimal", "text", "timestamp", "boolean")
@@ -29,7 +29,7 @@ def world(harness: Harness, now: datetime | None = None) -> Model:
 
 
 def many_tables(harness: Harness, number: int) -> Model:
-    """So many tables of ten columns, in five schemas of the first database; no queries."""
+    """This many tables of ten columns, in five schemas of the first database, and no queries."""
     model = _without_queries(timedelta(hours=1))
     legal = harness.legal_name
     columns = tuple(Column(legal(f"column_{n}"), "text") for n in range(10))
@@ -48,7 +48,7 @@ def many_tables(harness: Harness, number: int) -> Model:
 
 
 def many_queries(harness: Harness, number: int) -> Model:
-    """So many queries of one table, one a second."""
+    """This many queries on one table, one per second."""
     model = _without_queries(timedelta(seconds=number + 1))
     legal = harness.legal_name
     path = (harness.databases[0], legal("sales"), legal("orders"))
@@ -67,7 +67,7 @@ def _without_queries(window: timedelta) -> Model:
 
 
 def odd(harness: Harness, word: str = "") -> str:
-    """The nearest legal name to one with every special character."""
+    """The nearest legal name to a text with every special character."""
     return harness.legal_name(f"{word}{ODD_NAME}")
 
 
@@ -76,7 +76,7 @@ def _tables(harness: Harness, now: datetime) -> list[Table]:
     legal = harness.legal_name
     tables = []
     for database in harness.databases:
-        # Upper and lower case, and letters of other alphabets, sort differently under every collation.
+        # Uppercase, lowercase and non-ASCII letters sort differently in different collations.
         for schema in (legal("sales"), odd(harness, "Schema ")):
             paths = [(database, schema, legal(name)) for name in ("orders", "Zebra", "_copy", "éclair")]
             paths.append((database, schema, odd(harness)))
@@ -126,12 +126,12 @@ def _queries(harness: Harness, model: Model) -> list[Query]:
 
     add(1, first.path, "ana")
     add(5, last.path, "Björn O'Neil")
-    # From and into a name with special characters, between schemas; the columns have the source's names.
+    # To and from names with special characters, and across schemas. Columns keep the source's names.
     for minute, (source, target) in enumerate(_writes(tables, same_database), 10):
         add(minute, source, "etl", target=target)
     add(30, first.path, "etl", target=same_database[2], error='division by zero: it\'s "bad"')
     add(40, first.path, "ana", error="statement aborted")
-    # Ended at the very start of the window, which is in it, and at its very end, which is not.
+    # These end at the start of the window (included), at its end (excluded), and one second before its end (included).
     queries.append(Query(901, 90, "edge", model.since - timedelta(seconds=31), 31, first.path, rows=41))
     queries.append(Query(902, 91, "edge", model.until - timedelta(seconds=32), 32, first.path, rows=42))
     queries.append(Query(903, 92, "edge", model.until - timedelta(seconds=34), 33, first.path, rows=43))
@@ -139,7 +139,7 @@ def _queries(harness: Harness, model: Model) -> list[Query]:
 
 
 def _writes(tables: list[Table], paths: list[Path]) -> list[tuple[Path, Path]]:
-    """(source, target): plain into plain, odd into plain, plain into odd in the other schema."""
+    """(source, target) pairs: plain to plain, odd to plain, and plain to odd in the other schema."""
     by_schema: dict[str, list[Path]] = {}
     for path in paths:
         by_schema.setdefault(path[1], []).append(path)

@@ -1,1 +1,1 @@
-"""Named mutants: small mistakes in the product, each with the test that must fail. Run ``python -m tests.mutants``."""
+"""Named mutants: small mistakes in the product, each with a test that must fail. Run ``python -m tests.mutants``."""

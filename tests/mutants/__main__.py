@@ -1,10 +1,10 @@
-"""Runs mutants and prints what became of each.
+"""Runs mutants and prints the result of each.
 
     python -m tests.mutants                                    all
-    python -m tests.mutants --file tests/mutants/library.toml  those of a file
+    python -m tests.mutants --file tests/mutants/library.toml  those in a file
     python -m tests.mutants no-lock torn-checkpoint            those with these names
 
-Exits 0 when every mutant was noticed by its test, 1 when one was not, 2 when they cannot be run.
+Exits with 0 if a test noticed every mutant, 1 if a mutant was not noticed, and 2 if the mutants cannot run.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ ROOT = FOLDER.parents[1]
 
 
 def chosen(arguments: argparse.Namespace) -> list[Mutant]:
-    """The mutants that were asked for. Raises ValueError for a name that no mutant has."""
+    """The requested mutants. Raises ValueError for an unknown name."""
     mutants = read_mutants(arguments.file or sorted(FOLDER.glob("*.toml")))
     if unknown := set(arguments.names) - {mutant.name for mutant in mutants}:
         raise ValueError(f"no mutant is named {', '.join(sorted(unknown))}")
@@ -28,7 +28,7 @@ def chosen(arguments: argparse.Namespace) -> list[Mutant]:
 
 
 def run(mutants: list[Mutant], root: Path) -> int:
-    """Run the mutants of the project at ``root``; print a line for each. Returns the exit code."""
+    """Run the mutants of the project at ``root`` and print a line for each. Returns the exit code."""
     with copies(root, PROCESSES) as projects:
         print(f"{len(mutants)} mutants; first their tests, unchanged", flush=True)
         if output := failures_unchanged(projects, mutants):

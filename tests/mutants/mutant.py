@@ -1,8 +1,8 @@
-"""Mutants as data: what ``tests/mutants/*.toml`` holds, and what can be wrong with it.
+"""Mutants as data: the format of ``tests/mutants/*.toml`` and its validation.
 
 [[mutant]]
 name = "short-kebab-name"
-why = "what a customer would see"
+why = "the effect that a customer would see"
 file = "scripts/mcpush/…"
 old = '''exact text, which occurs once in the file'''
 new = '''the mistake'''
@@ -28,9 +28,9 @@ FOLDER = Path(__file__).resolve().parent
 
 @dataclass(frozen=True)
 class Mutant:
-    """A mistake: ``file`` with ``new`` in place of ``old``. ``file`` and ``test`` are relative to the project's root.
+    """A mistake: ``file`` with ``new`` instead of ``old``. ``file`` and ``test`` are relative to the project's root.
 
-    ``test`` is the pytest node id of a test, or of one of its parametrised cases.
+    ``test`` is the pytest node ID of a test or of one of its parametrized cases.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Mutant:
 
 
 def read_mutants(files: Sequence[Path]) -> list[Mutant]:
-    """The mutants of these files. Raises ValueError or TypeError for a file that is not in the format."""
+    """The mutants in these files. Raises ValueError or TypeError if a file does not have the expected format."""
     found = []
     for file in files:
         content = tomllib.loads(file.read_text(encoding="utf-8"))
@@ -55,7 +55,7 @@ def read_mutants(files: Sequence[Path]) -> list[Mutant]:
 
 
 def problems(mutants: Sequence[Mutant], root: Path) -> Iterator[str]:
-    """A sentence for each thing that keeps a mutant from being run as described."""
+    """The reasons why a mutant cannot run as described, one sentence each."""
     if not mutants:
         yield "there is no mutant"
     for name, count in Counter(mutant.name for mutant in mutants).items():
@@ -92,7 +92,7 @@ def _is_python(text: str) -> bool:
 
 
 def _has_test(node_id: str, root: Path) -> bool:
-    """Whether the test's function is there. Only pytest knows whether a parametrised case is."""
+    """Whether the test function exists. Only pytest can tell whether a parametrized case exists."""
     file, _, function = node_id.partition("::")
     if not (root / file).is_file():
         return False

@@ -1,6 +1,6 @@
-"""Runs mutants: each mistake is made in a copy of the project, where its test must fail.
+"""Runs mutants: applies each mistake to a copy of the project, where the mutant's test must fail.
 
-First the tests run unchanged, because a test that fails anyway notices nothing.
+The tests first run on the unchanged code, because a test that fails anyway proves nothing.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ PROCESSES = 2
 ENVIRONMENTS = (".venv", ".envs")  # large, and the same for every copy
 LEFT_OUT = (".git", ".*_cache", "__pycache__", ".hypothesis", ".demo", ".sandbox", *ENVIRONMENTS)
 LONGEST_TEST_SECONDS = 600
-SHOWN_CHARACTERS = 3_000  # of pytest's output, when neither a pass nor a failure
+SHOWN_CHARACTERS = 3_000  # of pytest's output, if the test neither passed nor failed
 
 NOTICED, UNNOTICED, BROKEN = "noticed", "UNNOTICED", "BROKEN"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a mutant. BROKEN is a test that ended in another way than a pass or a failure: see ``output``."""
+    """The result of a mutant. BROKEN means that the test neither passed nor failed; ``output`` shows why."""
 
     mutant: Mutant
     verdict: str
@@ -52,7 +52,7 @@ def copies(root: Path, count: int) -> Iterator[list[Path]]:
 
 
 def run_tests(project: Path, tests: Sequence[str], timeout: float | None = None) -> tuple[int, str]:
-    """Run pytest in a copy. Returns its exit code and output. Tests that hang are interrupted, which is exit code 2."""
+    """Run pytest in a copy. Returns its exit code and output. Interrupts tests that hang; their exit code is 2."""
     process = subprocess.Popen(
         [sys.executable, "-m", "pytest", "-q", "-rfE", "--tb=short", "-p", "no:cacheprovider", *tests],
         cwd=project,
@@ -71,7 +71,7 @@ def run_tests(project: Path, tests: Sequence[str], timeout: float | None = None)
 
 
 def failures_unchanged(projects: Sequence[Path], mutants: Sequence[Mutant]) -> str:
-    """Run the tests of all mutants on the unchanged copies. Returns pytest's output where not all pass."""
+    """Run the tests of all mutants on the unchanged copies. Returns pytest's output if not all tests pass."""
     tests = sorted({mutant.test for mutant in mutants})
     files = sorted({_file(test) for test in tests})
     shares = [files[number :: len(projects)] for number in range(min(len(projects), len(files)))]
@@ -89,7 +89,7 @@ def _file(test: str) -> str:
 
 
 def outcomes(projects: Sequence[Path], mutants: Sequence[Mutant]) -> Iterator[Outcome]:
-    """What became of each mutant, in their order; as many run at once as there are copies."""
+    """The result of each mutant, in order. Runs as many mutants concurrently as there are copies."""
     free: SimpleQueue[Path] = SimpleQueue()
     for project in projects:
         free.put(project)
@@ -108,7 +108,7 @@ def outcomes(projects: Sequence[Path], mutants: Sequence[Mutant]) -> Iterator[Ou
 def _outcome(project: Path, mutant: Mutant) -> Outcome:
     with _mutated(project, mutant):
         code, output = run_tests(project, [mutant.test], LONGEST_TEST_SECONDS)
-    # pytest's exit code is 1 as well where the test could not begin: "ERROR", as of a fixture.
+    # pytest's exit code is also 1 if the test could not start, for example if a fixture failed ("ERROR").
     has_failed = any(line.startswith(f"FAILED {mutant.test}") for line in output.splitlines())
     if code == 1 and has_failed:
         return Outcome(mutant, NOTICED, "")

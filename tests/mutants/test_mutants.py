@@ -1,4 +1,4 @@
-"""The named mutants can be made, and the runner tells those that a test notices from those that it does not."""
+"""Tests that all named mutants can be applied and that the runner distinguishes noticed from unnoticed mutants."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ GOOD = Mutant("added", "a double", "code_under_test.py", "number / 2", "number +
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A small project with mistakes to make, whose tests need no plugins."""
+    """A small project to mutate. Its tests need no plugins."""
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     (tmp_path / "tests").mkdir()
     (tmp_path / "code_under_test.py").write_text(CODE)
@@ -47,7 +47,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_each_mutant_can_be_made_and_its_test_exists() -> None:
+def test_each_mutant_can_be_applied_and_its_test_exists() -> None:
     assert list(problems(read_mutants(sorted(FOLDER.glob("*.toml"))), ROOT)) == []
 
 
@@ -71,11 +71,11 @@ def test_each_mutant_can_be_made_and_its_test_exists() -> None:
         ([replace(GOOD, test="tests/gone.py::test_half")], ["added: there is no test tests/gone.py::test_half"]),
     ],
 )
-def test_what_is_wrong_with_a_mutant_is_named(project: Path, mutants: list[Mutant], found: list[str]) -> None:
+def test_problems_of_a_mutant_are_named(project: Path, mutants: list[Mutant], found: list[str]) -> None:
     assert list(problems(mutants, project)) == found
 
 
-def test_only_a_test_that_fails_notices(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_mutant_is_noticed_only_if_its_test_fails(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     by_zero = replace(GOOD, name="by-zero", new="number / 0", test="tests/test_code.py::test_four")
     unnoticed = replace(GOOD, name="third", new="number / 3", test="tests/test_code.py::test_type")
     not_imported = replace(GOOD, name="renamed", old="def half", new="def third")
@@ -87,7 +87,7 @@ def test_only_a_test_that_fails_notices(project: Path, capsys: pytest.CaptureFix
     assert (project / "code_under_test.py").read_text() == CODE
 
 
-def test_a_test_that_fails_unchanged_notices_nothing(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_tests_that_fail_on_unchanged_code_are_reported(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (project / "code_under_test.py").write_text(CODE.replace("/ 2", "/ 4"))
     assert run([replace(GOOD, old="number / 4")], project) == 2
     assert "not all tests pass unchanged" in capsys.readouterr().out

@@ -1,1 +1,1 @@
-"""Local servers that speak the protocols of the warehouses' own drivers, and what they are filled with."""
+"""Local servers that speak the protocols of the warehouses' own drivers, and the data that fills them."""

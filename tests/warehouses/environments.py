@@ -1,11 +1,11 @@
-"""Builds, once, the isolated Python environments that local warehouse servers run in.
+"""Builds the isolated Python environments for local warehouse servers, each only once.
 
-From ``tests/warehouses/<name>/requirements.txt`` to ``<repository>/.envs/<name>-<fingerprint>``. The servers'
-pins conflict with the templates' own drivers, so they never share an environment. Needs a package index and
-either ``uv`` on the path or the interpreter's own ``venv`` and ``pip``.
+Installs ``tests/warehouses/<name>/requirements.txt`` in ``<repository>/.envs/<name>-<fingerprint>``. The servers' pins
+conflict with the templates' own drivers, so they never share an environment. Requires a package index and either ``uv``
+on the path or the interpreter's own ``venv`` and ``pip``.
 
-A server that needs a newer Python than this one says so in its requirements, ``# needs Python >= 3.11``; a newer
-interpreter is then looked for on the path.
+A server that needs a newer Python than this one declares it in its requirements, ``# needs Python >= 3.11``. This
+module then looks for a newer interpreter on the path.
 
     python -m tests.warehouses.environments snowflake redshift
 """
@@ -29,15 +29,15 @@ REQUIREMENTS = Path(__file__).resolve().parent
 
 
 class EnvironmentBuildError(RuntimeError):
-    """An environment could not be built; the message carries the installer's last lines."""
+    """An environment could not be built. The message contains the installer's last lines."""
 
 
 def environment_python(name: str) -> Path:
-    """The interpreter of the environment for ``tests/warehouses/<name>``, built now if it is not there yet.
+    """The interpreter of the environment for ``tests/warehouses/<name>``. Builds the environment if it does not exist
+    yet.
 
-    Safe to call from several processes at once: one builds, the others wait. A finished environment costs one
-    file read. Raises :class:`EnvironmentBuildError` when the installation fails, ``FileNotFoundError`` for an
-    unknown name.
+    Safe to call from several processes concurrently: one builds, the others wait. A finished environment costs one file
+    read. Raises :class:`EnvironmentBuildError` if the installation fails, ``FileNotFoundError`` for an unknown name.
     """
     requirements = REQUIREMENTS / name / "requirements.txt"
     base = _suitable_python(requirements)
@@ -51,7 +51,7 @@ def environment_python(name: str) -> Path:
 
 
 def _suitable_python(requirements: Path) -> str:
-    """This interpreter, or the nearest newer one when the requirements ask for more than it is."""
+    """This interpreter, or the nearest newer one if the requirements need a newer Python."""
     needed = re.search(r"^# needs Python >= 3\.(\d+)$", requirements.read_text(encoding="utf-8"), re.MULTILINE)
     if needed is None or sys.version_info >= (3, int(needed[1])):
         return sys.executable
@@ -65,7 +65,7 @@ def _suitable_python(requirements: Path) -> str:
 
 
 def _fingerprint(requirements: Path, base: str) -> str:
-    """Changes with the pins, the interpreter's version and its location: then another environment is due."""
+    """Changes with the pins and with the interpreter's version and location; each value has its own environment."""
     digest = hashlib.sha256(requirements.read_bytes())
     python = sys.base_prefix if base == sys.executable else base
     digest.update(f"{sys.version_info[:3]} {sys.platform} {python}".encode())
@@ -77,10 +77,10 @@ def _interpreter(home: Path) -> Path:
 
 
 def _build(home: Path, requirements: Path, base: str) -> None:
-    """Build beside the final place and rename: a directory with the final name is always complete.
+    """Build in a temporary directory and rename it: a directory with the final name is always complete.
 
-    Only ``python`` itself is ever started from an environment (with ``-m``), so that the scripts in ``bin``,
-    which name the temporary place, do not matter.
+    Environments only ever start ``python`` itself (with ``-m``), so it does not matter that the scripts in ``bin``
+    contain the temporary path.
     """
     unfinished = Path(tempfile.mkdtemp(prefix=f"{home.name}.", dir=home.parent))
     print(f"building {home.relative_to(REPOSITORY)} …", file=sys.stderr, flush=True)
@@ -108,7 +108,7 @@ def _run(command: list[str]) -> None:
 
 @contextmanager
 def only_one_process(path: Path) -> Iterator[None]:
-    """Hold a lock that the operating system frees when its owner dies: a crash leaves nothing to clean up."""
+    """Hold a lock that the operating system releases when its owner dies, so a crash leaves nothing to clean up."""
     with path.open("a+b") as lock:
         if os.name == "nt":
             import msvcrt
@@ -122,7 +122,7 @@ def only_one_process(path: Path) -> Iterator[None]:
 
 
 def main(names: list[str]) -> int:
-    """Build the named environments, or all that have requirements; prints the interpreter of each."""
+    """Build the named environments, or all that have requirements, and print the interpreter of each."""
     known = sorted(path.parent.name for path in REQUIREMENTS.glob("*/requirements.txt"))
     unknown = sorted(set(names) - set(known))
     if unknown:

@@ -1,7 +1,7 @@
-"""A neutral warehouse: what the contract suite fills every server with.
+"""The neutral warehouse model with which the contract suite fills every server.
 
-Plain data, in no warehouse's words. Names are already legal in the warehouse; no two columns of a record share a value,
-so that a value from the wrong column is noticed. Statement texts quote names as the dialect does.
+Plain data, independent of any warehouse. Names are already legal in the warehouse. No two columns of a record have the
+same value, so that tests notice a value from the wrong column. Statement texts quote names as the dialect does.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ ColumnType = Literal["integer", "decimal", "text", "timestamp", "boolean"]
 
 @dataclass(frozen=True)
 class Column:
-    """``decimal`` is decimal(12,2), ``text`` is text of at most 40 characters."""
+    """A column. ``decimal`` is decimal(12,2), ``text`` is text of at most 40 characters."""
 
     name: str
     type: ColumnType
@@ -49,10 +49,10 @@ class Table:
 
 @dataclass(frozen=True)
 class Query:
-    """A statement that has ended, run with the schema of ``path`` as its current one.
+    """A finished statement, run with the schema of ``path`` as its current schema.
 
-    With a target it wrote all columns of ``path`` into it (INSERT … SELECT), else it read ``path``. ``error`` is the
-    message of one that failed and wrote nothing. ``rows`` is what it returned or wrote.
+    With a target, it wrote all columns of ``path`` into it (INSERT … SELECT); otherwise it read ``path``. ``error`` is
+    the message of a statement that failed and wrote nothing. ``rows`` is the number of rows that it returned or wrote.
     """
 
     number: int
@@ -72,7 +72,9 @@ class Query:
 
 @dataclass(frozen=True)
 class Model:
-    """``since`` and ``until`` enclose the ends of all queries; both lie before what system views may still lack."""
+    """The contents of a warehouse. All queries end between ``since`` and ``until``; both are earlier than any latency
+    of system views.
+    """
 
     now: datetime
     since: datetime
@@ -84,7 +86,7 @@ class Model:
         return next(table for table in self.tables if table.path == path)
 
     def text(self, query: Query, dialect: str) -> str:
-        """The statement, names quoted."""
+        """The text of the statement, with names quoted."""
         columns = [column.name for column in self.table(query.path).columns]
         select = exp.select(*(_quoted(name) for name in columns)).from_(_named(query.path))
         if query.target is None:
@@ -101,7 +103,7 @@ class Model:
 
 
 def spelled(path: Sequence[str], dialect: str) -> str:
-    """A dotted name, each part quoted."""
+    """A dotted name with each part quoted."""
     return ".".join(_quoted(part).sql(dialect) for part in path)
 
 

@@ -1,3 +1,3 @@
-"""The folders here are a fixture: their tests run in the tree that tests/contract/tree.py makes."""
+"""Excludes these folders, which are a fixture. Their tests run in the tree that tests/contract/tree.py creates."""
 
 collect_ignore = ["template", "tests", "warehouse"]

@@ -1,7 +1,7 @@
-"""As much of AWS as signing in to Redshift asks for, on this machine: reached through the SDK's AWS_ENDPOINT_URL.
+"""A local stand-in for the AWS services that Redshift sign-in uses, reached through the SDK's AWS_ENDPOINT_URL.
 
-From the requests of the real boto3 to answers in AWS's two protocols (query with XML, JSON). It hands out the database
-credentials it was given, and keeps what was asked. No signature is checked.
+Answers the requests of the real boto3 in AWS's two protocols (query with XML, JSON). It returns the database
+credentials that it was given, and records the requests. It does not check signatures.
 """
 
 from __future__ import annotations
@@ -18,16 +18,18 @@ from urllib.parse import parse_qs
 
 @dataclass
 class Aws:
-    """``with Aws(user, password, host, port) as aws``: ``aws.environment``, and afterwards ``aws.asked``."""
+    """The service. Use ``with Aws(user, password, host, port) as aws``, ``aws.environment``, and afterwards
+    ``aws.asked``.
+    """
 
     user: str
     password: str
     host: str
     port: int
     refuses: bool = False
-    closed: str = ""  # a database that this caller may have no credentials for
+    closed: str = ""  # a database for which this caller cannot get credentials
     asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
-    regions: list[str] = field(default_factory=list)  # for which each request was signed
+    regions: list[str] = field(default_factory=list)  # the region in the signature of each request
 
     def __enter__(self) -> Aws:
         aws = self
@@ -79,7 +81,7 @@ class Aws:
         self.asked.append((action, fields))
         if self.refuses or (self.closed and fields.get("DbName") == self.closed):
             return _xml_error(403, "AccessDenied", "not authorized")
-        if not fields.get("ClusterIdentifier"):  # the driver asks again, with it, when a custom domain is not known
+        if not fields.get("ClusterIdentifier"):  # the driver repeats the request with it if a custom domain is unknown
             return _xml_error(400, "InvalidParameterCombination", "no cluster is named")
         result = self._xml(action)
         text = f"<{action}Response><{action}Result>{result}</{action}Result></{action}Response>"

@@ -1,4 +1,4 @@
-"""Breaks system views of the local Redshift for a while, and writes single queries into its log."""
+"""Breaks system views of the local Redshift temporarily, and adds single queries to its log."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.warehouses.redshift.filling import query_blocks, stamp
 from tests.warehouses.redshift.launch import RedshiftServer, literal
 from tests.warehouses.redshift.truth import Query
 
-# An external schema whose catalog does not answer makes the views that list it fail as a whole.
+# If the catalog of an external schema does not respond, the views that list it fail completely.
 BREAK_SQL = """
 CREATE OR REPLACE FUNCTION testbed.catalog_answers() RETURNS boolean LANGUAGE plpgsql AS
 $$ BEGIN RAISE EXCEPTION 'External Catalog Error' USING ERRCODE = 'XX000'; END $$;
@@ -30,7 +30,7 @@ DROP TABLE testbed.kept_{view};
 
 @contextmanager
 def broken(server: RedshiftServer, *views: str) -> Iterator[None]:
-    """In this block these views of the main database fail with XX000."""
+    """Within this context, these views of the main database fail with XX000."""
     with ExitStack() as stack:
         for view in views:
             server.run(BREAK_SQL.format(view=view))
@@ -40,7 +40,7 @@ def broken(server: RedshiftServer, *views: str) -> Iterator[None]:
 
 @contextmanager
 def logged(server: RedshiftServer, text: str, at: datetime, query_type: str | None, has_text: bool) -> Iterator[None]:
-    """In this block the log has one more query (of a session of its own), with or without SYS_QUERY_TEXT."""
+    """Within this context, the log has one more query, in a separate session, with or without SYS_QUERY_TEXT."""
     start, end = literal(stamp(at)), literal(stamp(at + timedelta(seconds=1)))
     server.run(
         "INSERT INTO testbed.sys_query_history (user_id, username, query_id, session_id, database_name, query_type, "
@@ -61,7 +61,7 @@ def logged(server: RedshiftServer, text: str, at: datetime, query_type: str | No
 
 @contextmanager
 def logged_too(server: RedshiftServer, *queries: Query) -> Iterator[None]:
-    """In this block the log has these queries more, with their texts in pieces. Their ids are no others'."""
+    """Within this context, the log also has these queries, including their texts. Their IDs must be unused."""
     ids = ", ".join(str(query.query_id) for query in queries)
     try:
         server.run("\n".join(query_blocks(queries)))

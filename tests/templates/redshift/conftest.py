@@ -1,4 +1,4 @@
-"""Local Redshifts for the tests of the Redshift templates, and scripts run from a copy of their folder."""
+"""Fixtures: local Redshifts for the tests of the Redshift templates, and scripts in a copy of their folder."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Templates:
         return run_script(self.folder, f"{script}_{flow}.py", *command, env=self.environment(user, **changes))
 
     def collect(self, flow: str, *arguments: str, user: str = "admin") -> Collected:
-        """Run a collect script that has to succeed, and read what it wrote."""
+        """Run a collect script that must succeed, and read its manifest."""
         run = self.run("collect", flow, *arguments, user=user).check()
         collected = Collected.read(self.manifest(flow))
         assert run.summary["records"] == len(collected.records)
@@ -46,17 +46,17 @@ class Templates:
         return collected
 
     def received(self, run: Run, flow: str) -> list[Record]:
-        """What the sandbox got of the pushes of this run."""
+        """The records that the sandbox received from the pushes of this run."""
         return [
             event for invocation in run.summary["invocation_ids"] for event in self.sandbox.received(flow, invocation)
         ]
 
     def leftovers(self) -> list[str]:
-        """Names of all files that runs left where the manifests go."""
+        """The names of all files that runs left in the folder of the manifests."""
         return sorted(path.name for path in self.work.iterdir())
 
     def peak_memory(self, flow: str, *arguments: str) -> int:
-        """Run a collect script that has to succeed; its largest resident size in bytes."""
+        """Run a collect script that must succeed. Returns its maximum resident set size in bytes."""
         command = ("--manifest", str(self.manifest(flow)), *arguments)
         return peak_memory(self.folder, f"collect_{flow}.py", *command, env=self.environment())
 
@@ -69,7 +69,7 @@ def template_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def shop_server() -> Iterator[tuple[RedshiftServer, Shop]]:
-    """A server with the shop, filled once: tests only read it, and mend what they break."""
+    """A server with the shop, filled only once. Tests only read it, and repair what they break."""
     truth = shop_module.shop(datetime.now(timezone.utc))
     with RedshiftServer() as server:
         server.load(truth.load())
@@ -92,7 +92,7 @@ def templates(
 
 
 def connected(server: RedshiftServer, folder: Path, sandbox: SandboxProcess, tmp_path: Path) -> Templates:
-    """The templates, working in a folder of the test's own."""
+    """The templates, with a separate work folder for each test."""
     work = tmp_path / "work"
     work.mkdir()
     return Templates(folder, work, server, sandbox)

@@ -1,4 +1,4 @@
-"""One less, exactly as many, one more: rows of a page of the history, tables of a SHOW TABLES, rows that rank alike."""
+"""Tests limits with one item less, the exact number, and one more: history pages, SHOW TABLES, and ties in an order."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from tests.templates.redshift.conftest import Templates
 from tests.warehouses.redshift.shop import DEV, LOADER, Shop
 from tests.warehouses.redshift.truth import CHUNK, Query, pieces
 
-PAGE = 4_000  # rows that a statement for the history returns at most
-SHOWN = 10_000  # tables that SHOW TABLES returns at most
+PAGE = 4_000  # maximum number of rows in a result of the history statement
+SHOWN = 10_000  # maximum number of tables in a result of SHOW TABLES
 BEFORE_THE_SHOPS_QUERIES = timedelta(hours=20)
 WINDOW = timedelta(minutes=30)  # one slice
 
 
 def in_pieces(number: int, count: int, end: datetime, seconds: float = 1) -> Query:
-    """A query whose text has so many pieces, each unlike the others."""
+    """A query whose text has this many rows, all different."""
     text = "SELECT " + ", ".join(f"'{number} {place:08d}'" for place in range(count * CHUNK // 25))
     text += " " * ((count - 1) * CHUNK + 9 - len(text)) + "FROM sales.orders" if count > 1 else ""
     assert len(pieces(text)) == count
@@ -27,7 +27,7 @@ def in_pieces(number: int, count: int, end: datetime, seconds: float = 1) -> Que
 
 
 def texts_of(templates: Templates, since: datetime) -> list[tuple[str, str]]:
-    """(id, text) of each query that ended in the window, in the manifest's order. Nothing may be skipped."""
+    """(ID, text) of each query that ended in the window, in the manifest's order. Fails if anything is skipped."""
     window = ("--since", since.isoformat(), "--until", (since + WINDOW).isoformat())
     collected = templates.collect("query_logs", *window)
     assert collected.skipped == {}
@@ -35,7 +35,7 @@ def texts_of(templates: Templates, since: datetime) -> list[tuple[str, str]]:
 
 
 def asked_with(templates: Templates, text: str, before: int) -> int:
-    """How many statements with this text came after so many statements."""
+    """How many statements contain this text, not counting the first ``before`` statements."""
     events: list[dict[str, Any]] = templates.server.events("statement")
     return sum(text in event["sql"] for event in events[before:])
 
@@ -43,10 +43,10 @@ def asked_with(templates: Templates, text: str, before: int) -> int:
 @pytest.mark.parametrize(
     ("rows", "pages"), [(PAGE - 1, 1), (PAGE, 2), (PAGE + 1, 2), (PAGE + 2, 2)], ids=["less", "full", "one", "two"]
 )
-def test_a_text_at_the_end_of_a_page_is_whole(templates: Templates, shop: Shop, rows: int, pages: int) -> None:
-    """The last query has three pieces: all on the first page, or one or two of them on the second.
+def test_a_text_at_the_end_of_a_page_is_complete(templates: Templates, shop: Shop, rows: int, pages: int) -> None:
+    """The last query has three text rows: all on the first page, or one or two of them on the second.
 
-    A page that is full promises another, which may be empty.
+    After a full page the script always reads another one, which can be empty.
     """
     since = shop.now - BEFORE_THE_SHOPS_QUERIES
     short = [
@@ -61,7 +61,7 @@ def test_a_text_at_the_end_of_a_page_is_whole(templates: Templates, shop: Shop, 
     assert asked_with(templates, "FROM sys_query_history", before) == pages
 
 
-def test_a_page_may_end_among_queries_that_ended_together(templates: Templates, shop: Shop) -> None:
+def test_a_page_can_end_between_queries_with_the_same_end_time(templates: Templates, shop: Shop) -> None:
     since = shop.now - BEFORE_THE_SHOPS_QUERIES
     end = since + timedelta(minutes=5)
     queries = [
@@ -73,8 +73,8 @@ def test_a_page_may_end_among_queries_that_ended_together(templates: Templates, 
     assert found == [(str(query.query_id), query.text) for query in queries]
 
 
-def test_queries_that_ended_at_the_same_moment_are_told_apart(templates: Templates, shop: Shop) -> None:
-    """Their pieces come one query after the other, and in their order."""
+def test_queries_with_the_same_end_time_are_not_mixed_up(templates: Templates, shop: Shop) -> None:
+    """Their text rows arrive grouped by query and in order."""
     since = shop.now - BEFORE_THE_SHOPS_QUERIES
     queries = [in_pieces(number, 6, since + timedelta(minutes=5), number - 1_000) for number in range(1_001, 1_004)]
     with logged_too(templates.server, *queries):
@@ -97,10 +97,8 @@ DELETE FROM testbed.show_tables WHERE schema_name = 'shown';
 @pytest.mark.parametrize(
     ("count", "statements"), [(SHOWN - 1, 1), (SHOWN, 1), (SHOWN + 1, 9)], ids=["less", "full", "one"]
 )
-def test_a_schema_is_shown_in_parts_only_when_it_is_too_large(
-    templates: Templates, count: int, statements: int
-) -> None:
-    """Above the cap by the first digit: t1 to t9."""
+def test_a_schema_is_listed_in_parts_only_if_it_is_too_large(templates: Templates, count: int, statements: int) -> None:
+    """Above the cap, the tables are listed by first digit: t1 to t9."""
     templates.server.run(SHOWN_SQL.format(count=count))
     before = len(templates.server.events("statement"))
     try:
@@ -125,8 +123,8 @@ VALUES ('dev', 'shown', 'o''', 'REGULAR TABLE', TIMESTAMP '2026-01-01');
 )
 
 
-def test_a_name_that_others_start_with_is_shown_whatever_it_is_made_of(templates: Templates) -> None:
-    """One above the cap: o' is asked for by itself, and o'1 to o'9 by pattern."""
+def test_a_name_that_is_a_prefix_of_others_is_listed(templates: Templates) -> None:
+    """One table above the cap: o' is listed by its exact name, and o'1 to o'9 by pattern."""
     templates.server.run(QUOTED_SQL)
     try:
         collected = templates.collect("metadata", "--include", "dev.shown.*", "--only-freshness-and-volume")

@@ -1,4 +1,4 @@
-"""What goes wrong: each kind of trouble has its exit code, leaves nothing half-written, and tells no secret."""
+"""Tests failures: each has its exit code, leaves no partial files, and reveals no secret."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_a_wrong_password_is_refused(templates: Templates) -> None:
     assert templates.leftovers() == []
 
 
-def test_a_database_the_user_may_not_enter_is_refused(templates: Templates) -> None:
+def test_a_database_that_the_user_cannot_connect_to_is_refused(templates: Templates) -> None:
     run = templates.run("collect", "metadata", user="monitor", REDSHIFT_DATABASE="finance").check(3)
     assert "permission denied for database" in run.stderr
     assert MONITOR.password not in run.stdout + run.stderr
@@ -30,10 +30,10 @@ def test_a_database_the_user_may_not_enter_is_refused(templates: Templates) -> N
 def test_a_short_password_is_masked_too(templates: Templates) -> None:
     run = templates.run("collect", "metadata", REDSHIFT_PASSWORD="adm", REDSHIFT_USER="q9z!", REDSHIFT_TOKEN="q9z!")
     run.check(3)
-    assert "q9z!" not in run.stdout + run.stderr  # the server names the user: here it is a secret's text as well
+    assert "q9z!" not in run.stdout + run.stderr  # the server's message contains the user, which equals the secret here
 
 
-def test_an_error_the_server_has_with_itself_is_told_plainly(templates: Templates) -> None:
+def test_an_internal_server_error_has_a_plain_message(templates: Templates) -> None:
     with broken(templates.server, "svv_redshift_databases"):
         for flow in ("metadata", "lineage"):
             run = templates.run("collect", flow).check(4)
@@ -42,16 +42,16 @@ def test_an_error_the_server_has_with_itself_is_told_plainly(templates: Template
     assert templates.leftovers() == []
 
 
-def test_a_database_that_does_not_exist_is_a_wrong_configuration(templates: Templates) -> None:
+def test_a_missing_database_is_a_configuration_error(templates: Templates) -> None:
     run = templates.run("collect", "metadata", REDSHIFT_DATABASE="nowhere").check(2)
     assert "REDSHIFT_DATABASE" in run.stderr
 
 
-def test_a_server_that_is_not_there_is_unavailable(templates: Templates) -> None:
+def test_a_missing_server_is_reported_as_unavailable(templates: Templates) -> None:
     templates.run("collect", "metadata", REDSHIFT_PORT="1").check(4)
 
 
-def test_a_server_without_tls_is_not_spoken_to_unless_told(templates: Templates) -> None:
+def test_a_server_without_tls_is_refused_unless_tls_is_turned_off(templates: Templates) -> None:
     run = templates.run("collect", "metadata", REDSHIFT_SSL="").check(2)
     assert "REDSHIFT_SSL" in run.stderr
     sessions = templates.server.events("session")
@@ -63,14 +63,14 @@ def test_a_server_without_tls_is_not_spoken_to_unless_told(templates: Templates)
     [
         ("metadata", "svv_all_columns", 1),
         ("metadata", "SHOW TABLES", 3),
-        ("metadata", "SET statement_timeout", 1),  # on entering the second database
+        ("metadata", "SET statement_timeout", 1),  # when the run enters the second database
         ("lineage", "SET statement_timeout", 1),
         ("lineage", "pg_depend", 0),
         ("lineage", "sys_query_text", 2),
         ("query_logs", "sys_query_text", 2),
     ],
 )
-def test_a_server_gone_midway_is_unavailable_and_leaves_nothing(
+def test_a_connection_lost_midway_is_unavailable_and_leaves_no_files(
     templates: Templates, flow: str, statement: str, after: int
 ) -> None:
     templates.server.cut(statement, after)
@@ -84,7 +84,7 @@ def test_a_server_gone_midway_is_unavailable_and_leaves_nothing(
     templates.run("collect", flow, *arguments).check()
 
 
-def test_collect_and_push_sends_nothing_of_what_was_cut_off(templates: Templates) -> None:
+def test_collect_and_push_sends_nothing_from_a_truncated_run(templates: Templates) -> None:
     before = len(templates.sandbox.pushes())
     templates.server.cut("sys_query_text", 2)
     templates.run("collect_and_push", "query_logs").check(4)
@@ -106,20 +106,20 @@ def test_collect_and_push_sends_nothing_of_what_was_cut_off(templates: Templates
         ({"REDSHIFT_PASSWORD": "", "REDSHIFT_CLUSTER_IDENTIFIER": "c1"}, "REDSHIFT_DB_USER"),
     ],
 )
-def test_variables_that_cannot_be_meant_are_named(templates: Templates, changes: dict[str, str], says: str) -> None:
+def test_invalid_or_conflicting_variables_are_named(templates: Templates, changes: dict[str, str], says: str) -> None:
     before = len(templates.server.events("session"))
     run = templates.run("collect", "metadata", **changes).check(2)
     assert says in run.stderr
     assert len(templates.server.events("session")) == before
 
 
-def test_a_variable_that_nothing_reads_is_named(templates: Templates) -> None:
+def test_an_unknown_variable_is_named(templates: Templates) -> None:
     run = templates.run("collect", "metadata", "--include", "analytics.*", REDSHIFT_SSL_MODE="verify-ca").check()
     assert "REDSHIFT_SSL_MODE is not an option" in run.stderr
     assert run.stderr.count("is not an option") == 1
 
 
-def test_the_session_names_itself_and_limits_its_statements(templates: Templates) -> None:
+def test_the_session_sets_its_name_and_a_statement_timeout(templates: Templates) -> None:
     before = len(templates.server.events("session"))
     statements = len(templates.server.events("statement"))
     templates.run("collect", "query_logs", REDSHIFT_STATEMENT_TIMEOUT="77").check()

@@ -1,4 +1,4 @@
-"""The Redshift folder does what it did when it was recorded: manifests, requests, summaries and all that is said."""
+"""Tests that the Redshift folder behaves as recorded: manifests, requests, summaries and messages."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess
 
 @pytest.fixture(scope="module")
 def old_shop() -> Iterator[RedshiftServer]:
-    """The shop as of the recording, in a server of its own: users and databases are there once in each server."""
+    """The shop as of the recording, in a separate server because users and databases exist only once per server."""
     with RedshiftServer() as server:
         server.load(shop_module.shop(NOW).load())
         yield server
@@ -49,7 +49,7 @@ def place(old_shop: RedshiftServer, template_folder: Path, sandbox: SandboxProce
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_it_does_what_was_recorded(part: str, place: Place, golden: Golden) -> None:
+def test_it_matches_the_recording(part: str, place: Place, golden: Golden) -> None:
     check(part, place, ARGUMENTS, golden)
 
 

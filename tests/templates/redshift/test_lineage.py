@@ -1,4 +1,4 @@
-"""Lineage: what statements moved, read from their text within their sessions, and what views are made of."""
+"""Tests lineage from statements, parsed within their sessions, and from view definitions."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ FROM_STATEMENTS: set[Edge] = {
     (LOADED, ORDERS),
     (ORDERS, UNLOADED),
     (ORDERS, ("TABLE", DEV, "sales", "order_items")),
-    (ORDERS, FCT_ORDERS),  # through a temporary table, and across databases
+    (ORDERS, FCT_ORDERS),  # through a temporary table and across databases
     (CUSTOMERS, ("TABLE", ANALYTICS, "marts", "dim_customer")),
-    (ORDERS, ("TABLE", DEV, "sales", "returns")),  # both named without a schema, after SET search_path
+    (ORDERS, ("TABLE", DEV, "sales", "returns")),  # both names unqualified, after SET search_path
 }
 FROM_VIEWS: set[Edge] = {
     (FCT_ORDERS, ("VIEW", ANALYTICS, "marts", "revenue")),
@@ -59,7 +59,7 @@ def edges(records: list[Record]) -> list[Edge]:
 
 
 def columns(records: list[Record], *destination: str) -> set[tuple[str, str, str]]:
-    """(column, source table, source column) of a destination."""
+    """(column, source table, source column) for a destination."""
     (record,) = [each for each in records if asset(each["destination"])[1:] == destination]
     return {
         (column["name"], record["sources"][mapping["source"]]["name"], mapping["name"])
@@ -72,8 +72,8 @@ def of_origin(collected: Collected, origin: str) -> list[Record]:
     return [record for record in collected.records if record["origin"] == origin]
 
 
-def test_every_edge_is_found_and_no_other(templates: Templates) -> None:
-    """Also none from a name that two schemas have, in a session whose search path nobody saw."""
+def test_exactly_the_expected_edges_are_found(templates: Templates) -> None:
+    """A name that exists in two schemas gives no edge if the session's search path is unknown."""
     collected = templates.collect("lineage")
     found = edges(collected.records)
     assert set(found) == FROM_STATEMENTS | FROM_VIEWS
@@ -82,7 +82,7 @@ def test_every_edge_is_found_and_no_other(templates: Templates) -> None:
     assert all(part for edge in found for reference in edge for part in reference)
 
 
-def test_columns_follow_their_data(templates: Templates) -> None:
+def test_column_lineage_follows_the_data(templates: Templates) -> None:
     records = templates.collect("lineage").records
     assert columns(records, DEV, "sales", "order_items") == {
         ("order_id", "orders", "order_id"),
@@ -99,7 +99,7 @@ def test_columns_follow_their_data(templates: Templates) -> None:
     }
 
 
-def test_it_says_how_it_knows(templates: Templates) -> None:
+def test_records_state_their_origin_and_certainty(templates: Templates) -> None:
     collected = templates.collect("lineage")
     exact = {record["destination"]["name"] for record in of_origin(collected, "pg_depend")}
     assert exact == {"revenue", "daily_revenue", "orders_by_country"}
@@ -109,8 +109,8 @@ def test_it_says_how_it_knows(templates: Templates) -> None:
     assert {record["certainty"] for record in of_origin(collected, "query_text")} == {"parsed"}
 
 
-def test_a_materialised_view_reads_what_its_text_says_and_not_the_table_of_its_rows(templates: Templates) -> None:
-    """Redshift makes one a view of a table of its own, ``mv_tbl__<view>__<n>``, and PG_DEPEND knows only that."""
+def test_a_materialized_view_reads_its_sources_and_not_its_backing_table(templates: Templates) -> None:
+    """Redshift creates it as a view of a backing table, ``mv_tbl__<view>__<n>``, and PG_DEPEND has only that table."""
     templates.server.run(
         "CREATE TABLE sales.mv_tbl__best_customers__0 (customer_id integer, spent numeric); "
         "CREATE VIEW sales.best_customers AS SELECT customer_id, spent FROM sales.mv_tbl__best_customers__0"
@@ -123,7 +123,8 @@ def test_a_materialised_view_reads_what_its_text_says_and_not_the_table_of_its_r
     assert collected.records[0]["origin"] == "view_definition"
 
 
-# What dbt runs for a table and for a view on Redshift: https://docs.getdbt.com/faqs/Models/sql-dialect
+# The statements that dbt runs for a table and for a view on Redshift:
+# https://docs.getdbt.com/faqs/Models/sql-dialect
 DBT_TABLE = (
     """/* {"app": "dbt"} */ create table "analytics"."marts"."daily_totals__dbt_tmp" as (
         select order_id, amount from "analytics"."marts"."fct_orders"
@@ -143,7 +144,7 @@ DBT_VIEW = (
 def session(
     shop: Shop, *texts: str, database: str = DEV, user: User = LOADER, hours_ago: float = 2, number: int = 1
 ) -> list[Query]:
-    """Statements of one session, a second apart. The process that serves it is the same for all of them."""
+    """Statements of one session, one second apart. All sessions have the same process ID."""
     start = shop.now - timedelta(hours=hours_ago)
     return [
         Query(80_000 + 100 * number + place, user, database, kind_of(text), text, start + timedelta(seconds=place),
@@ -156,7 +157,7 @@ def kind_of(text: str) -> str:
     return "SELECT" if text.lower().startswith("select") else "DDL"
 
 
-def test_what_dbt_builds_and_renames_comes_from_what_its_model_reads(templates: Templates, shop: Shop) -> None:
+def test_tables_that_dbt_builds_and_renames_have_the_sources_of_the_model(templates: Templates, shop: Shop) -> None:
     with logged_too(
         templates.server, *session(shop, *DBT_TABLE, database=ANALYTICS), *session(shop, *DBT_VIEW, number=2)
     ):
@@ -173,8 +174,8 @@ def test_what_dbt_builds_and_renames_comes_from_what_its_model_reads(templates: 
     assert (view["origin"], view["certainty"]) == ("pg_depend", "exact")
 
 
-def test_names_are_told_as_the_catalog_spells_them(templates: Templates, shop: Shop) -> None:
-    """With enable_case_sensitive_identifier there are capitals, and names that differ in nothing else."""
+def test_names_are_spelled_as_in_the_catalog(templates: Templates, shop: Shop) -> None:
+    """With enable_case_sensitive_identifier, names can have uppercase letters or differ only in case."""
     renamed = [text.replace('"analytics"."marts"', '"dev"."Mixed"').replace("fct_orders", "Both") for text in DBT_TABLE]
     insert = "INSERT INTO sales.returns (order_id) SELECT order_id FROM mixed.both"
     templates.server.run(
@@ -192,15 +193,15 @@ def test_names_are_told_as_the_catalog_spells_them(templates: Templates, shop: S
     assert (("TABLE", DEV, "mixed", "both"), RETURNS) in found
 
 
-def test_nothing_is_taken_for_gone_where_not_all_tables_could_be_listed(templates: Templates, shop: Shop) -> None:
+def test_no_table_counts_as_dropped_if_not_all_tables_could_be_listed(templates: Templates, shop: Shop) -> None:
     with logged_too(templates.server, *session(shop, *DBT_VIEW)), broken(templates.server, "svv_all_tables"):
         collected = templates.collect("lineage", "--include", "dev.sales.daily_revenue__dbt_*")
     assert [each["destination"]["name"][15:] for each in collected.records] == ["dbt_backup", "dbt_tmp"]
     assert GONE not in collected.skipped
 
 
-def test_a_search_path_of_several_schemas_is_followed_in_its_order(templates: Templates, shop: Shop) -> None:
-    """Also behind a long comment; and ``$user`` is no schema of that name here."""
+def test_a_search_path_of_several_schemas_is_searched_in_order(templates: Templates, shop: Shop) -> None:
+    """Also after a long comment. ``$user`` is not a schema with that name here."""
     insert = "INSERT INTO returns (order_id) SELECT order_id FROM orders"
     for path, source in (("sales, archive", ORDERS), ("'$user', archive, \"sales\"", ARCHIVE)):
         with logged_too(templates.server, *session(shop, f"/* {'comment ' * 60} */ SET search_path TO {path}", insert)):
@@ -209,9 +210,7 @@ def test_a_search_path_of_several_schemas_is_followed_in_its_order(templates: Te
         assert collected.records[0]["certainty"] == "parsed"
 
 
-def test_what_no_schema_of_a_search_path_has_was_made_in_the_first_and_is_gone(
-    templates: Templates, shop: Shop
-) -> None:
+def test_a_missing_table_was_in_the_first_schema_of_the_search_path(templates: Templates, shop: Shop) -> None:
     texts = (
         "SET search_path TO scratch, marts",
         "CREATE TABLE staged AS SELECT order_id FROM daily_totals",
@@ -226,8 +225,8 @@ def test_what_no_schema_of_a_search_path_has_was_made_in_the_first_and_is_gone(
     assert collected.trailer["skipped_examples"][GONE] == "analytics.scratch.staged"
 
 
-def test_a_process_that_served_two_users_is_two_sessions(templates: Templates, shop: Shop) -> None:
-    """Neither the search path of the one nor its temporary table is the other's; nor are they in another database."""
+def test_a_process_id_used_by_two_users_means_two_sessions(templates: Templates, shop: Shop) -> None:
+    """A session uses neither the search path nor the temporary table of another user or another database."""
     first = session(
         shop, "SET search_path TO archive", "CREATE TEMP TABLE customers AS SELECT order_id FROM sales.orders"
     )
@@ -243,8 +242,8 @@ def test_a_process_that_served_two_users_is_two_sessions(templates: Templates, s
     assert collected.skipped[NO_FULL_NAME] == 1 + 1 + 2
 
 
-def test_a_long_select_whose_into_stands_behind_the_first_piece_is_read(templates: Templates, shop: Shop) -> None:
-    """The history's text of it ends before INTO, and in blanks."""
+def test_a_long_select_with_into_after_the_first_text_row_is_parsed(templates: Templates, shop: Shop) -> None:
+    """The history's text of the query ends before INTO, and in spaces."""
     wide = ", ".join(f"order_id AS column_number_{number}" for number in range(115))
     text = f"SELECT {wide},{' ' * (CHUNK - len(wide))}order_id INTO sales.returns FROM sales.customers"
     assert "into" not in text[:CHUNK].lower()
@@ -253,8 +252,8 @@ def test_a_long_select_whose_into_stands_behind_the_first_piece_is_read(template
     assert (CUSTOMERS, RETURNS) in edges(collected.records)
 
 
-def test_what_is_left_of_a_statement_that_lacks_a_piece_is_not_certain(templates: Templates, shop: Shop) -> None:
-    """It is a statement too, with another meaning."""
+def test_lineage_from_a_statement_with_a_missing_text_row_is_not_certain(templates: Templates, shop: Shop) -> None:
+    """The remaining text is also a valid statement, but with another meaning."""
     pieces = (
         "INSERT INTO archive.orders (order_id) SELECT c.customer_id FROM sales.customers AS c",
         "JOIN sales.returns AS r ON r.order_id = c.customer_id",
@@ -270,8 +269,8 @@ def test_what_is_left_of_a_statement_that_lacks_a_piece_is_not_certain(templates
     assert collected.skipped == {NO_FULL_NAME: 1, INCOMPLETE: 1, TRUNCATED: 1}
 
 
-def test_a_table_in_a_schema_may_be_named_like_a_system_view(templates: Templates, shop: Shop) -> None:
-    """Only without a schema does the start of a name tell a system view."""
+def test_a_qualified_table_can_be_named_like_a_system_view(templates: Templates, shop: Shop) -> None:
+    """A name prefix identifies a system view only if the name is unqualified."""
     insert = "INSERT INTO sales.returns (order_id) SELECT order_id FROM sales.sys_orders"
     with logged_too(templates.server, *session(shop, insert)):
         collected = templates.collect("lineage", "--include", "dev.sales.returns")
@@ -285,7 +284,7 @@ def test_it_arrives_in_monte_carlo(templates: Templates) -> None:
 
 
 def test_one_command_collects_and_pushes_a_window(templates: Templates, shop: Shop) -> None:
-    """Views are what they are; of the statements those of the window and of the six hours before it."""
+    """View lineage is independent of the window. Statements are read from the window and the six hours before it."""
     window = [(shop.now - timedelta(hours=hours)).isoformat() for hours in (3.5, 3)]
     run = templates.run("collect_and_push", "lineage", "--since", window[0], "--until", window[1]).check()
     found = set(edges(templates.received(run, "lineage")))
@@ -296,8 +295,8 @@ def test_one_command_collects_and_pushes_a_window(templates: Templates, shop: Sh
     assert set(edges(collected.records)) == FROM_STATEMENTS | FROM_VIEWS
 
 
-def test_a_window_knows_what_its_sessions_did_before(templates: Templates, shop: Shop) -> None:
-    """It starts between the making of a temporary table and its use, and after SET search_path."""
+def test_a_window_includes_the_earlier_statements_of_its_sessions(templates: Templates, shop: Shop) -> None:
+    """The window starts between the creation and the use of a temporary table, and after SET search_path."""
     for after_five_hours in (timedelta(minutes=1, seconds=30), timedelta(minutes=4, seconds=30)):
         since = shop.now - timedelta(hours=5) + after_five_hours
         found = set(edges(templates.collect("lineage", "--since", since.isoformat()).records))
@@ -305,21 +304,21 @@ def test_a_window_knows_what_its_sessions_did_before(templates: Templates, shop:
         assert (ORDERS, ("TABLE", DEV, "sales", "returns")) in found
 
 
-def test_a_name_completed_because_it_is_the_only_one_is_not_certain(templates: Templates, shop: Shop) -> None:
+def test_a_name_resolved_because_it_is_unique_is_not_certain(templates: Templates, shop: Shop) -> None:
     with logged(templates.server, COPIED, shop.now - timedelta(hours=2), "CTAS", has_text=True):
         collected = templates.collect("lineage", "--include", "dev.sales.customers")
     assert edges(collected.records) == [(RETURNS, CUSTOMERS)]
     assert collected.records[0]["certainty"] == "partial"
 
 
-def test_a_statement_of_an_unknown_sort_is_read(templates: Templates, shop: Shop) -> None:
+def test_a_statement_of_an_unknown_type_is_parsed(templates: Templates, shop: Shop) -> None:
     with logged(templates.server, COPIED, shop.now - timedelta(hours=2), None, has_text=True):
         collected = templates.collect("lineage", "--include", "dev.sales.customers")
     assert len(collected.records) == 1
 
 
-def test_a_view_that_is_read_is_told_as_a_view(templates: Templates, shop: Shop) -> None:
-    """By another view, as the catalog knows; by one that only its text tells of; and by a statement."""
+def test_a_view_as_a_source_is_reported_as_a_view(templates: Templates, shop: Shop) -> None:
+    """In three cases: the catalog knows the view, only a view's text names it, or a statement reads it."""
     (late,) = [relation for relation in shop.relations if relation.name == "clicks_late"]
     templates.server.run(
         "CREATE VIEW sales.best_days AS SELECT day FROM sales.daily_revenue; UPDATE testbed.view_texts SET definition "
@@ -345,8 +344,8 @@ def test_a_view_that_is_read_is_told_as_a_view(templates: Templates, shop: Shop)
     }
 
 
-def test_a_rename_that_cannot_be_read_is_counted(templates: Templates, shop: Shop) -> None:
-    """What it did to its table nobody knows; the other statements of the window stay."""
+def test_a_rename_that_cannot_be_parsed_is_counted(templates: Templates, shop: Shop) -> None:
+    """The new name of its table is unknown. The other statements in the window are still read."""
     before = templates.collect("lineage")
     with logged_too(templates.server, *session(shop, "ALTER TABLE sales.orders RENAME TO")):
         collected = templates.collect("lineage")
@@ -356,8 +355,8 @@ def test_a_rename_that_cannot_be_read_is_counted(templates: Templates, shop: Sho
     assert "RENAME TO" in collected.trailer["skipped_examples"][next(iter(new))]
 
 
-def test_a_statement_that_failed_moved_nothing(templates: Templates, shop: Shop) -> None:
-    """Nor did one that was canceled, or still runs."""
+def test_a_failed_statement_has_no_lineage(templates: Templates, shop: Shop) -> None:
+    """The same applies to statements that were canceled or are still running."""
     queries = [
         replace(query, status=status)
         for number, status in enumerate(("failed", "canceled", "running"), start=1)
@@ -371,10 +370,11 @@ def test_a_statement_that_failed_moved_nothing(templates: Templates, shop: Shop)
 def test_tables_that_cannot_be_listed_are_counted(templates: Templates) -> None:
     with broken(templates.server, "svv_all_tables"):
         collected = templates.collect("lineage", "--include", "analytics.*")
-    assert collected.skipped["external tables not readable (svv_all_tables)"] == 2  # asked in dev: its own, the share's
+    # one for each query in dev: local tables and the share's tables
+    assert collected.skipped["external tables not readable (svv_all_tables)"] == 2
 
 
-def test_filters_choose_destinations_and_leave_their_sources(templates: Templates) -> None:
+def test_filters_select_destinations_and_keep_their_sources(templates: Templates) -> None:
     collected = templates.collect("lineage", "--include", "analytics.*")
     found = set(edges(collected.records))
     assert found == {edge for edge in FROM_STATEMENTS | FROM_VIEWS if edge[1][1] == ANALYTICS}
@@ -389,7 +389,7 @@ def test_star_columns_come_from_a_metadata_manifest(templates: Templates) -> Non
     assert set(edges(collected.records)) == FROM_STATEMENTS | FROM_VIEWS
 
 
-def test_a_role_without_rights_gets_its_views_and_hears_of_the_rest(templates: Templates) -> None:
+def test_a_role_without_grants_gets_its_views_and_a_count_of_the_rest(templates: Templates) -> None:
     collected = templates.collect("lineage", user="monitor")
     assert set(edges(collected.records)) == FROM_VIEWS
     assert set(collected.skipped) == {

@@ -1,4 +1,4 @@
-"""Metadata: every table and view the user sees, as the catalog has it, and a count of what the user does not see."""
+"""Tests metadata: every visible table and view, as in the catalog, and a count of the objects that are not visible."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def name_of(record: Record) -> str:
 
 
 def expected_volume(relation: Relation) -> Record:
-    """As a superuser learns it: the visible rows where they are known, and a table without blocks is empty."""
+    """The volume for a superuser: the visible rows if they are known. A table without blocks is empty."""
     if relation.kind not in ("table", "materialized view"):
         return {}
     if relation.size_mb is None:
@@ -45,7 +45,7 @@ def expected_volume(relation: Relation) -> Record:
 
 
 def expected(relation: Relation) -> Record:
-    """Everything but the text of a view, which PostgreSQL words anew."""
+    """The expected record without the text of a view, because PostgreSQL reformats it."""
     record: Record = {
         "type": "VIEW" if relation.is_view else "TABLE",
         "kind": relation.kind,
@@ -71,7 +71,7 @@ def expected(relation: Relation) -> Record:
     return record
 
 
-def test_a_superuser_gets_everything_as_it_is(templates: Templates, shop: Shop) -> None:
+def test_a_superuser_gets_complete_metadata(templates: Templates, shop: Shop) -> None:
     collected = templates.collect("metadata")
     truth = {relation.full_name: relation for relation in shop.relations}
     records = {name_of(record): record for record in collected.records}
@@ -88,7 +88,7 @@ def test_a_superuser_gets_everything_as_it_is(templates: Templates, shop: Shop) 
     assert collected.skipped == {}
 
 
-def test_what_was_collected_arrives_in_monte_carlo(templates: Templates, shop: Shop) -> None:
+def test_collected_records_arrive_in_monte_carlo(templates: Templates, shop: Shop) -> None:
     templates.run("collect", "metadata").check()
     run = templates.run("push", "metadata").check()
     events = [event["relational_asset"] for event in templates.received(run, "metadata")]
@@ -99,7 +99,7 @@ def test_what_was_collected_arrives_in_monte_carlo(templates: Templates, shop: S
     assert orders["volume"] == {"row_count": 120_000, "byte_count": 64 * MEGABYTE}
     assert orders["freshness"] == {"last_update_time": iso(truth.modified)} if truth.modified else False
     assert [field["type"] for field in orders["fields"]][2] == "numeric(18,2)"
-    assert arrived["dev.sales.customers"]["volume"] == {"byte_count": 12 * MEGABYTE}  # rows: no statistics
+    assert arrived["dev.sales.customers"]["volume"] == {"byte_count": 12 * MEGABYTE}  # no rows: no statistics
     assert "freshness" not in arrived["dev.sales.returns"]
 
 
@@ -110,7 +110,7 @@ def test_one_command_collects_and_pushes(templates: Templates, shop: Shop) -> No
     assert sorted(arrived) == sorted(wanted)
 
 
-def test_freshness_and_volume_come_without_the_rest(templates: Templates, shop: Shop) -> None:
+def test_freshness_and_volume_can_be_collected_alone(templates: Templates, shop: Shop) -> None:
     collected = templates.collect("metadata", "--only-freshness-and-volume")
     assert len(collected.records) == len(shop.relations)
     for record in collected.records:
@@ -120,8 +120,8 @@ def test_freshness_and_volume_come_without_the_rest(templates: Templates, shop: 
     assert orders["last_update_time"]
 
 
-def test_databases_come_in_the_order_of_their_names(templates: Templates) -> None:
-    """In the manifest and in a list, whatever the order in which Redshift tells them."""
+def test_databases_are_sorted_by_name(templates: Templates) -> None:
+    """In the manifest and in a list, regardless of the order in which Redshift returns them."""
     wanted = [ANALYTICS, DEV, DOTTED, FINANCE, SHARED]
     records = templates.collect("metadata").records
     assert list(dict.fromkeys(record["database"] for record in records)) == wanted
@@ -129,7 +129,7 @@ def test_databases_come_in_the_order_of_their_names(templates: Templates) -> Non
     assert [line.rsplit(" (", 1)[0] for line in listed] == [name_of(record) for record in records]
 
 
-def test_filters_choose_and_list_shows_the_choice(templates: Templates) -> None:
+def test_filters_apply_and_list_shows_the_result(templates: Templates) -> None:
     arguments = ("--include", "dev.sales.*", "--include", "analytics.*", "--exclude", "*.customers")
     collected = templates.collect("metadata", *arguments)
     run = templates.run("collect", "metadata", *arguments, "--list").check()
@@ -142,26 +142,28 @@ def test_filters_choose_and_list_shows_the_choice(templates: Templates) -> None:
     assert not any(name.startswith(("finance.", "dev.public.")) for name in names)
 
 
-def test_databases_nobody_asked_for_are_not_entered(templates: Templates) -> None:
+def test_databases_outside_the_filters_are_not_connected_to(templates: Templates) -> None:
     before = len(templates.server.events("session"))
     templates.collect("metadata", "--include", "analytics.*")
     entered = [event["parameters"]["database"] for event in templates.server.events("session")[before:]]
     assert sorted(entered) == [ANALYTICS, MAIN_DATABASE]
 
 
-def test_a_role_without_superuser_rights_gets_its_own_and_hears_of_the_rest(templates: Templates, shop: Shop) -> None:
+def test_a_role_that_is_not_a_superuser_gets_its_tables_and_a_count_of_the_rest(
+    templates: Templates, shop: Shop
+) -> None:
     collected = templates.collect("metadata", user="monitor")
     granted = {"dev.sales", "dev.spectrum", "analytics.marts"}
     wanted = {r.full_name for r in shop.relations if f"{r.database}.{r.schema}" in granted}
     assert {name_of(record) for record in collected.records} == wanted
     assert collected.skipped == {REFUSED: 2, NO_VOLUME: 2}
     assert FINANCE in str(collected.trailer["skipped_examples"]) or DOTTED in str(collected.trailer["skipped_examples"])
-    assert not any("row_count" in record for record in collected.records)  # unknown, and not 0
+    assert not any("row_count" in record for record in collected.records)  # unknown, not 0
     orders = next(record for record in collected.records if name_of(record) == "dev.sales.orders")
     assert orders["last_update_time"] == expected(shop.relation("sales", "orders"))["last_update_time"]
 
 
-def test_who_is_no_superuser_cannot_tell_an_empty_table_from_a_hidden_one(templates: Templates) -> None:
+def test_without_superuser_an_empty_table_looks_like_a_hidden_one(templates: Templates) -> None:
     collected = templates.collect("metadata", "--include", "dev.*", user="auditor")
     returns = next(record for record in collected.records if record["name"] == "returns")
     assert "row_count" not in returns
@@ -177,7 +179,7 @@ def test_who_is_no_superuser_cannot_tell_an_empty_table_from_a_hidden_one(templa
         ("svv_all_columns", NO_EXTERNAL_COLUMNS, '"fields"'),
     ],
 )
-def test_a_view_that_fails_costs_only_what_it_tells(
+def test_a_failing_view_affects_only_its_own_columns(
     templates: Templates, shop: Shop, view: str, reason: str, lost: str
 ) -> None:
     whole = templates.collect("metadata", "--include", "dev.spectrum.*")
@@ -190,7 +192,7 @@ def test_a_view_that_fails_costs_only_what_it_tells(
     assert "External Catalog Error" in partial.trailer["skipped_examples"][reason]
 
 
-def test_an_external_catalog_that_fails_leaves_the_local_tables(templates: Templates, shop: Shop) -> None:
+def test_a_failing_external_catalog_does_not_affect_local_tables(templates: Templates, shop: Shop) -> None:
     with broken(templates.server, "svv_all_tables", "svv_all_columns"):
         collected = templates.collect("metadata", "--include", "dev.*")
     truth = {r.full_name: r for r in shop.relations if r.database == DEV and r.kind != "external table"}
@@ -201,7 +203,7 @@ def test_an_external_catalog_that_fails_leaves_the_local_tables(templates: Templ
         assert [each["name"] for each in record["fields"]] == [c.name for c in truth[name_of(record)].columns]
 
 
-def test_a_run_that_could_read_nothing_is_no_success(templates: Templates) -> None:
+def test_a_run_that_could_not_read_anything_fails(templates: Templates) -> None:
     with broken(templates.server, "svv_all_tables", "svv_redshift_tables"):
         run = templates.run("collect", "metadata", "--include", "dev.*").check(4)
     assert "External Catalog Error" in run.stderr
@@ -210,7 +212,7 @@ def test_a_run_that_could_read_nothing_is_no_success(templates: Templates) -> No
     assert templates.leftovers() == []
 
 
-def test_datashares_that_cannot_be_named_stop_nothing(templates: Templates, shop: Shop) -> None:
+def test_unreadable_datashares_do_not_stop_the_run(templates: Templates, shop: Shop) -> None:
     with broken(templates.server, "svv_datashares"):
         collected = templates.collect("metadata")
     assert len(collected.records) == len(shop.relations)
@@ -218,7 +220,7 @@ def test_datashares_that_cannot_be_named_stop_nothing(templates: Templates, shop
     assert [record["tags"] for record in collected.records if record["database"] == SHARED] == [[{"key": "datashare"}]]
 
 
-def test_a_database_that_accepts_no_connections_is_passed_over(templates: Templates, shop: Shop) -> None:
+def test_a_database_that_accepts_no_connections_is_skipped(templates: Templates, shop: Shop) -> None:
     templates.server.run(f"ALTER DATABASE {ANALYTICS} ALLOW_CONNECTIONS false", "postgres")
     try:
         collected = templates.collect("metadata")
@@ -242,8 +244,8 @@ DELETE FROM testbed.show_tables WHERE schema_name = 'MixedCase';
 """
 
 
-def test_a_schema_with_capitals_has_its_freshness(templates: Templates) -> None:
-    """Redshift lower-cases quoted names too, unless the session asks for their case."""
+def test_a_schema_with_uppercase_letters_has_freshness(templates: Templates) -> None:
+    """Redshift also converts quoted names to lowercase, unless the session is case-sensitive."""
     templates.server.run(MIXED_CASE_SQL)
     try:
         collected = templates.collect("metadata", "--include", "dev.MixedCase.*")
@@ -281,10 +283,10 @@ CHANGED_NOTHING = (
     ],
     ids=["incremental", "some-records-skipped", "from-scratch", "partial"],
 )
-def test_a_materialised_view_is_as_fresh_as_the_last_refresh_that_brought_data(
+def test_a_materialized_view_is_as_fresh_as_its_last_refresh_with_new_data(
     templates: Templates, shop: Shop, status: str
 ) -> None:
-    """SHOW TABLES says nothing of it here; a stream that brings no more data is refreshed, and says so, for ever."""
+    """SHOW TABLES has no time for it here. A streaming view without new data is refreshed, and logged, indefinitely."""
     rows = [(status, 1), *((each, hour) for hour, each in enumerate(CHANGED_NOTHING, start=2))]
     templates.server.run(REFRESHES_SQL.format(rows=", ".join(f"('{each}', {hour})" for each, hour in rows)))
     try:
@@ -295,10 +297,8 @@ def test_a_materialised_view_is_as_fresh_as_the_last_refresh_that_brought_data(
     assert [record.get("last_update_time") for record in collected.records] == ["2026-01-01T01:00:00Z"]
 
 
-def test_what_show_tables_says_of_a_materialised_view_goes_before_its_refreshes(
-    templates: Templates, shop: Shop
-) -> None:
-    """Both know when its data changed; of several refreshes the end of the last one counts."""
+def test_show_tables_takes_precedence_over_refreshes_of_a_materialized_view(templates: Templates, shop: Shop) -> None:
+    """Both have the time of the last change. If there are several refreshes, the end of the last one counts."""
     templates.server.run(
         "INSERT INTO testbed.sys_mv_refresh_history "
         "(user_id, database_name, schema_name, mv_name, status, start_time, end_time) "
@@ -318,7 +318,7 @@ def test_what_show_tables_says_of_a_materialised_view_goes_before_its_refreshes(
     assert found == [expected(shop.relation("sales", "best_customers"))["last_update_time"], "2026-02-02T00:00:00Z"]
 
 
-# Of tables that dev has too.
+# For tables that dev also has.
 NAMESAKES_SQL = """
 INSERT INTO testbed.svv_mv_info (database_name, schema_name, user_name, name, is_stale, state)
 VALUES ('finance', 'sales', 'admin', 'orders', 'f', 1);
@@ -334,8 +334,8 @@ DELETE FROM testbed.svv_external_tables WHERE redshift_database_name = 'finance'
 """
 
 
-def test_a_table_has_nothing_of_its_namesake_in_another_database(templates: Templates, shop: Shop) -> None:
-    """The views of materialised views, of their refreshes and of external tables tell of all databases."""
+def test_a_table_has_no_data_of_its_namesake_in_another_database(templates: Templates, shop: Shop) -> None:
+    """The system views of materialized views, their refreshes and external tables contain all databases."""
     refreshed = "('Refresh successfully updated MV incrementally', 1)"
     templates.server.run(REFRESHES_SQL.format(rows=refreshed))
     try:
@@ -351,7 +351,7 @@ def test_a_table_has_nothing_of_its_namesake_in_another_database(templates: Temp
     assert told["orders"][0] == "table"
 
 
-def test_an_older_patch_level_without_a_time_of_change_is_counted(templates: Templates) -> None:
+def test_an_older_patch_level_without_modification_times_is_counted(templates: Templates) -> None:
     rename = "ALTER TABLE testbed.show_tables RENAME COLUMN {} TO {}"
     templates.server.run(rename.format("last_modified_time", "not_yet_offered"))
     try:
@@ -379,8 +379,8 @@ DELETE FROM testbed.svv_table_info WHERE schema = 'based';
 """
 
 
-def test_a_table_is_known_by_the_svv_views_alone(templates: Templates) -> None:
-    """The page names the type "base table"; remarks stand in for comments."""
+def test_a_table_can_come_from_the_svv_views_alone(templates: Templates) -> None:
+    """The documented type name is "base table". Remarks replace comments."""
     templates.server.run(BASE_TABLE_SQL)
     templates.server.order(Order("denied", "SHOW TABLES"), Order("denied", "pg_description"))
     try:
@@ -403,8 +403,8 @@ def test_a_table_is_known_by_the_svv_views_alone(templates: Templates) -> None:
     assert collected.skipped == {NO_FRESHNESS: 1, "comments not readable (pg_description)": 1}
 
 
-def test_comments_are_whole_where_remarks_end(templates: Templates) -> None:
-    """Remarks of the SVV views end after 256 characters; the comment of a column too is longer here."""
+def test_comments_are_complete_where_remarks_are_truncated(templates: Templates) -> None:
+    """Remarks in the SVV views end after 256 characters. The column comment is also longer here."""
     long = "How it is counted. " * 30 + "Ends here."
     name = "sales.orders.customer_id"
     templates.server.run(f"COMMENT ON COLUMN {name} IS {literal(long)}")
@@ -420,7 +420,7 @@ def test_comments_are_whole_where_remarks_end(templates: Templates) -> None:
     assert collected.records[0]["fields"][1] == {"name": "customer_id", "type": "integer", "description": long}
 
 
-def test_columns_of_a_late_binding_view_are_in_its_order(templates: Templates) -> None:
+def test_columns_of_a_late_binding_view_are_in_order(templates: Templates) -> None:
     names = [f"c{number}" for number in (5, 3, 9, 1, 8, 2, 7)]
     rows = ", ".join(f"('sales', 'clicks_late', '{name}', 'integer', {n})" for n, name in enumerate(names, start=3))
     templates.server.run(f"INSERT INTO testbed.late_binding_columns VALUES {rows}")
@@ -448,7 +448,7 @@ DELETE FROM testbed.show_tables WHERE schema_name = 'crowd';
 
 
 @pytest.mark.parametrize(("wanted", "count"), [("dev.crowd.*", 10_500), ("dev.crowd.part_77", 1)])
-def test_a_schema_too_large_for_one_answer_is_shown_in_parts(templates: Templates, wanted: str, count: int) -> None:
+def test_a_schema_too_large_for_one_result_is_listed_in_parts(templates: Templates, wanted: str, count: int) -> None:
     templates.server.run(CROWD_SQL)
     try:
         collected = templates.collect("metadata", "--include", wanted, "--only-freshness-and-volume")
@@ -470,8 +470,8 @@ WHERE t.schema_name = 'crowd';
 """
 
 
-def test_names_with_underscores_are_asked_for_in_parts_that_are_small_enough(templates: Templates) -> None:
-    """In a pattern an underscore is any character: t_% finds what starts with ta as well."""
+def test_names_with_underscores_are_listed_in_parts_that_are_small_enough(templates: Templates) -> None:
+    """An underscore in a pattern matches any character: t_% also matches names that start with ta."""
     templates.server.run(LOOKALIKES_SQL)
     try:
         collected = templates.collect("metadata", "--include", "dev.crowd.*", "--only-freshness-and-volume")
@@ -482,8 +482,10 @@ def test_names_with_underscores_are_asked_for_in_parts_that_are_small_enough(tem
     assert {record.get("last_update_time") for record in collected.records} == {"2026-01-01T00:00:00Z"}
 
 
-def test_columns_of_a_crowded_schema_come_in_pages(templates: Templates) -> None:
-    """However many tables a schema has, one answer holds the columns of 2,000; and only pages with what is wanted."""
+def test_columns_of_a_large_schema_are_read_in_pages(templates: Templates) -> None:
+    """Regardless of the number of tables in a schema, a result has the columns of 2,000. Only pages with requested
+    tables are read.
+    """
     templates.server.run(CROWD_SQL)
     try:
         before = len(templates.server.events("statement"))

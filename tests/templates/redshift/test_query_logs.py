@@ -1,4 +1,4 @@
-"""Query logs: each query that ended in the window, once, with its whole text, its user, its error and its cost."""
+"""Tests query logs: each query that ended in the window, exactly once, with its full text, user, error and costs."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def check(records: list[Record], truth: dict[str, Query]) -> None:
         assert extra["queue"] == "Default queue"
 
 
-def test_every_query_that_ended_is_there_as_it_was(templates: Templates, shop: Shop) -> None:
+def test_every_finished_query_is_collected_completely(templates: Templates, shop: Shop) -> None:
     collected = templates.collect("query_logs")
     truth = ended(shop)
     assert any(query.status == "failed" for query in truth.values())
@@ -65,14 +65,14 @@ def test_every_query_that_ended_is_there_as_it_was(templates: Templates, shop: S
     assert ends == sorted(ends)
 
 
-def test_what_was_collected_arrives_in_monte_carlo(templates: Templates, shop: Shop) -> None:
+def test_collected_records_arrive_in_monte_carlo(templates: Templates, shop: Shop) -> None:
     templates.run("collect", "query_logs").check()
     run = templates.run("push", "query_logs").check()
     check(templates.received(run, "querylogs"), ended(shop))
 
 
-def test_runs_with_a_state_file_neither_miss_nor_repeat(templates: Templates, shop: Shop) -> None:
-    """Three windows of one command, collecting and pushing: together every query, each one once."""
+def test_runs_with_a_state_file_neither_miss_nor_repeat_queries(templates: Templates, shop: Shop) -> None:
+    """Three windows of one command that collects and pushes: together they deliver every query exactly once."""
     state = str(templates.work / "query_logs.state")
     cuts = [shop.now - timedelta(hours=hours) for hours in (4.9, 4, 1)]
     arrived: list[Record] = []
@@ -83,7 +83,7 @@ def test_runs_with_a_state_file_neither_miss_nor_repeat(templates: Templates, sh
     check(arrived, ended(shop))
 
 
-def test_a_query_is_in_the_window_in_which_it_ended(templates: Templates, shop: Shop) -> None:
+def test_a_query_belongs_to_the_window_in_which_it_ended(templates: Templates, shop: Shop) -> None:
     canceled = next(query for query in shop.queries if query.status == "canceled")
     middle = canceled.start + timedelta(seconds=canceled.seconds / 2)
     before = templates.collect("query_logs", "--since", iso(canceled.start), "--until", iso(middle))
@@ -92,7 +92,7 @@ def test_a_query_is_in_the_window_in_which_it_ended(templates: Templates, shop: 
     assert str(canceled.query_id) in [record["query_id"] for record in after.records]
 
 
-def test_a_role_that_sees_its_own_queries_only_is_told_so(templates: Templates, shop: Shop) -> None:
+def test_a_role_that_sees_only_its_own_queries_gets_a_message(templates: Templates, shop: Shop) -> None:
     collected = templates.collect("query_logs", user="monitor")
     own = {key: query for key, query in ended(shop).items() if query.user and query.user.name == "monitor"}
     check(collected.records, own)
@@ -105,14 +105,14 @@ def test_unrestricted_access_to_the_log_shows_all_users(templates: Templates, sh
     assert OWN_ONLY not in collected.skipped
 
 
-def test_a_long_text_is_cut_only_on_request_and_counted(templates: Templates) -> None:
+def test_a_long_text_is_truncated_only_on_request_and_counted(templates: Templates) -> None:
     collected = templates.collect("query_logs", "--max-query-text", "30")
     cut = [record for record in collected.records if record["query_text"].endswith("/* truncated at 30 characters */")]
     assert len(cut) == collected.skipped["query text truncated at 30 characters"] > 3
     assert all(len(record["query_text"].split("\n/* truncated")[0]) == 30 for record in cut)
 
 
-def test_a_text_that_only_the_history_has_may_be_cut_off(templates: Templates, shop: Shop) -> None:
+def test_a_text_that_exists_only_in_the_history_can_be_truncated(templates: Templates, shop: Shop) -> None:
     at = shop.now - timedelta(hours=2)
     for text, is_whole in (("SELECT 1" + "0" * 3992, False), ("SELECT 1" + "0" * 3900, True)):
         with logged(templates.server, text, at, "SELECT", has_text=False):
@@ -124,8 +124,8 @@ def test_a_text_that_only_the_history_has_may_be_cut_off(templates: Templates, s
 
 
 @pytest.mark.parametrize("letter", "eé日")
-def test_blanks_between_two_pieces_stay(templates: Templates, shop: Shop, letter: str) -> None:
-    """The last of three blanks is the last character of a piece, with letters of one byte and of more."""
+def test_spaces_between_two_text_rows_are_kept(templates: Templates, shop: Shop, letter: str) -> None:
+    """The last of three spaces is the last character of a text row, with one-byte and multi-byte letters."""
     start, end = f"SELECT '{letter}', ", " FROM sales.orders   "
     text = f"{start}'{'x' * (CHUNK - len(start) - len(end) - 2)}'{end}WHERE amount > 1"
     assert (text[CHUNK - 1], text[CHUNK]) == (" ", "W")
@@ -136,8 +136,10 @@ def test_blanks_between_two_pieces_stay(templates: Templates, shop: Shop, letter
     assert record["query_text"] == text
 
 
-def test_a_query_that_ran_for_hours_has_its_whole_text(templates: Templates, shop: Shop) -> None:
-    """Its text is as old as its start; that of one that ran for days is the history's, and said to be incomplete."""
+def test_a_query_that_ran_for_hours_has_its_full_text(templates: Templates, shop: Shop) -> None:
+    """Its text has the time of its start. For a query that ran for days, the text is from the history and reported as
+    incomplete.
+    """
     for days, is_whole in ((0.9, True), (2, False)):
         text = f"SELECT '{'x' * CHUNK}' AS wide"
         start = shop.now - timedelta(days=days, hours=2)
@@ -148,7 +150,7 @@ def test_a_query_that_ran_for_hours_has_its_whole_text(templates: Templates, sho
         assert collected.skipped.get(INCOMPLETE, 0) == (not is_whole)
 
 
-def test_a_users_name_comes_from_the_directory_where_the_history_has_none(templates: Templates, shop: Shop) -> None:
+def test_a_missing_user_name_is_read_from_the_directory(templates: Templates, shop: Shop) -> None:
     query = Query(80, LOADER, DEV, "SELECT", "SELECT 80", shop.now - timedelta(hours=2), extra={"username": None})
     with logged_too(templates.server, query):
         collected = templates.collect("query_logs")
@@ -157,7 +159,7 @@ def test_a_users_name_comes_from_the_directory_where_the_history_has_none(templa
     assert collected.skipped == {NO_USER: 1}
 
 
-def test_a_query_that_did_not_succeed_has_an_error_also_without_a_message(templates: Templates, shop: Shop) -> None:
+def test_a_failed_query_has_an_error_even_without_a_message(templates: Templates, shop: Shop) -> None:
     at = shop.now - timedelta(hours=2)
     queries = [Query(n, LOADER, DEV, "SELECT", "SELECT 1", at, status=s) for n, s in ((81, "failed"), (82, "canceled"))]
     with logged_too(templates.server, *queries):
@@ -166,8 +168,8 @@ def test_a_query_that_did_not_succeed_has_an_error_also_without_a_message(templa
     assert found == {"81": ("failed", "failed"), "82": ("canceled", "canceled")}
 
 
-def test_a_window_ends_before_what_the_views_may_still_lack(templates: Templates) -> None:
-    """Ten minutes ago, whatever is asked for."""
+def test_a_window_ends_before_the_latency_of_the_views(templates: Templates) -> None:
+    """The window ends ten minutes ago, regardless of the requested end."""
     latency, second = timedelta(minutes=10), timedelta(seconds=1)
     before = datetime.now(timezone.utc)
     run = templates.run("collect", "query_logs", "--until", (before + timedelta(days=1)).isoformat()).check()
@@ -181,7 +183,7 @@ def test_list_counts_by_database(templates: Templates, shop: Shop) -> None:
     assert run.stdout.splitlines() == [f"analytics {count}"]
 
 
-def test_filters_narrower_than_a_database_are_warned_of(templates: Templates) -> None:
+def test_filters_narrower_than_a_database_give_a_warning(templates: Templates) -> None:
     whole = templates.run("collect", "query_logs", "--exclude", "dev.*", "--include", "*").check()
     assert "warning" not in whole.stderr
     narrow = templates.run("collect", "query_logs", "--include", "dev.sales.*", "--exclude", "dev.hr.*").check()
@@ -202,5 +204,6 @@ def test_an_empty_window_is_a_success_that_sends_nothing(templates: Templates) -
         env=templates.environment(),
     ).check()
     assert run.summary["records"] == 0
-    assert run.summary["skipped"] == {}  # a superuser without SYSLOG ACCESS sees all, even where there is nothing
+    # a superuser without SYSLOG ACCESS sees all queries, so nothing is reported even if there are none
+    assert run.summary["skipped"] == {}
     assert run.summary["invocation_ids"] == []

@@ -1,4 +1,6 @@
-"""Size: 2,000 tables, 100,000 queries of which some have 40 pieces of text, in few statements and little memory."""
+"""Tests size: 2,000 tables, and 100,000 queries of which some have texts of 40 rows, with few statements and little
+memory.
+"""
 
 from __future__ import annotations
 
@@ -48,14 +50,14 @@ def records_of(path: Path) -> Iterator[Record]:
         yield from (json.loads(line) for line in lines if not line.startswith(('{"manifest"', '{"end"')))
 
 
-def test_two_thousand_tables_cost_a_few_statements(templates: Templates, large: tuple[RedshiftServer, Shop]) -> None:
+def test_two_thousand_tables_need_few_statements(templates: Templates, large: tuple[RedshiftServer, Shop]) -> None:
     server, truth = large
     before = len(server.events("statement"))
     run = templates.run("collect_and_push", "metadata", "--include", "dev.bulk.*").check()
     asked = len(server.events("statement")) - before
     arrived = {event["relational_asset"]["metadata"]["name"]: event for event in templates.received(run, "metadata")}
     assert arrived.keys() == {relation.name for relation in truth.bulk_relations}
-    assert asked < 25  # a constant for the database and its one schema
+    assert asked < 25  # constant for the database and its single schema
     some = arrived["t01234"]["relational_asset"]
     assert len(some["fields"]) == 10
     assert some["volume"] == {"row_count": 1234, "byte_count": MEGABYTES}
@@ -63,7 +65,7 @@ def test_two_thousand_tables_cost_a_few_statements(templates: Templates, large: 
 
 @dataclass(frozen=True)
 class Whole:
-    """The query logs of the whole day, collected once."""
+    """The query logs of the whole day. They are collected only once."""
 
     manifest: Path
     peak_memory: int
@@ -80,7 +82,7 @@ def whole(
     return Whole(templates.manifest("query_logs"), templates.peak_memory("query_logs", "--lookback-hours", "24"))
 
 
-def test_a_hundred_thousand_queries_arrive_whole(
+def test_a_hundred_thousand_queries_arrive_complete(
     templates: Templates, large: tuple[RedshiftServer, Shop], whole: Whole
 ) -> None:
     truth = {str(query.query_id): query for query in large[1].bulk_queries}
@@ -98,11 +100,11 @@ def test_a_hundred_thousand_queries_arrive_whole(
             assert record["query_text"] == query.text
             assert record["user"] == "Loader-Ünit"
     assert seen == QUERIES
-    assert run.summary["records_accepted"] == run.summary["records"] == seen + 13  # the shop's own
+    assert run.summary["records_accepted"] == run.summary["records"] == seen + 13  # plus the shop's own queries
     assert sum(push["events"] for push in templates.sandbox.pushes("querylogs")) == seen + 13
 
 
-def test_lineage_reads_the_long_texts(templates: Templates) -> None:
+def test_lineage_parses_long_texts(templates: Templates) -> None:
     run = templates.run("collect", "lineage").check()
     assert sum(run.summary["skipped"].values()) == 1  # the shop's own statement with a name that two schemas have
     found = [each["destination"]["name"] for each in records_of(templates.manifest("lineage"))]
@@ -116,8 +118,8 @@ def test_memory_does_not_grow_with_the_window(templates: Templates, whole: Whole
     assert whole.peak_memory - little < 64 * MEGABYTES
 
 
-def test_the_long_texts_are_hard_to_put_together(large: tuple[RedshiftServer, Shop]) -> None:
-    """The truth itself: pieces do end in blanks, which CHAR loses, and in the middle of the sign for a new line."""
+def test_the_long_texts_contain_edge_cases(large: tuple[RedshiftServer, Shop]) -> None:
+    """Checks the data: text rows do end in spaces, which CHAR drops, and in the middle of an escaped newline."""
     texts = [pieces(query.text) for query in large[1].bulk_queries[:LONG_QUERIES]]
     assert all(len(piece) == CHUNK for each in texts for piece in each[:-1])
     assert any(piece.endswith(" ") for each in texts for piece in each[:-1])

@@ -1,4 +1,4 @@
-"""Signing in: TLS with a verified name, IAM, Serverless, Secrets Manager, through the real driver and SDK."""
+"""Tests sign-in through the real driver and SDK: TLS with a verified name, IAM, Serverless, Secrets Manager."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SHORT = ("--include", "analytics.*")
 
 
 def certificate_for(host: str) -> str:
-    """A certificate for this name that signs itself, with its key, in PEM."""
+    """A self-signed certificate for this name, with its key, in PEM."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
     now = datetime.now(timezone.utc)
@@ -51,7 +51,7 @@ def certificate_for(host: str) -> str:
 
 @dataclass
 class Secured:
-    """A server with TLS, the templates, and the file that makes its certificate trusted."""
+    """A server with TLS, the templates, and the CA file for its certificate."""
 
     server: RedshiftServer
     folder: Path
@@ -92,7 +92,7 @@ def test_tls_is_on_and_the_name_is_verified(secured: Secured) -> None:
     assert run.summary["records"] == 4
 
 
-def test_a_certificate_nobody_trusts_is_refused(secured: Secured, tmp_path: Path) -> None:
+def test_an_untrusted_certificate_is_refused(secured: Secured, tmp_path: Path) -> None:
     other = tmp_path / "other.pem"
     other.write_text(certificate_for(HOST), encoding="utf-8")
     before = len(secured.server.events("session"))
@@ -101,7 +101,7 @@ def test_a_certificate_nobody_trusts_is_refused(secured: Secured, tmp_path: Path
     assert len(secured.server.events("session")) == before
 
 
-def test_another_name_than_the_certificates_is_refused_unless_told(secured: Secured) -> None:
+def test_a_certificate_for_another_name_is_refused_unless_configured(secured: Secured) -> None:
     by_address = secured.by_password | {"REDSHIFT_HOST": "127.0.0.1"}
     run = secured.collect(**by_address).check(2)
     assert "verify-ca" in run.stderr
@@ -118,11 +118,11 @@ def test_iam_on_a_provisioned_cluster(secured: Secured) -> None:
     assert asked["GetClusterCredentials"]["ClusterIdentifier"] == "c1"
     assert asked["GetClusterCredentials"]["DbUser"] == ADMIN.name
     assert {asked["GetClusterCredentials"][f"DbGroups.DbGroup.{place}"] for place in (1, 2)} == {"a", "b"}
-    assert "DescribeClusters" in asked  # where it is: no host was given
+    assert "DescribeClusters" in asked  # to find the address, because no host is set
     assert ADMIN.password not in run.stdout + run.stderr
 
 
-def test_a_database_that_iam_does_not_allow_is_passed_over(secured: Secured) -> None:
+def test_a_database_that_iam_does_not_allow_is_skipped(secured: Secured) -> None:
     by_iam = {"REDSHIFT_CLUSTER_IDENTIFIER": "c1", "REDSHIFT_DB_USER": ADMIN.name}
     with secured.aws(closed="analytics") as aws:
         run = secured.collect("--include", "finance.*", **aws.environment, **by_iam).check()
@@ -148,7 +148,7 @@ def test_a_secret_of_secrets_manager(secured: Secured) -> None:
     assert aws.asked == [("GetSecretValue", {"SecretId": arn})]
 
 
-def test_the_region_of_redshift_goes_before_the_machines(secured: Secured) -> None:
+def test_redshift_region_takes_precedence_over_aws_region(secured: Secured) -> None:
     arn = "arn:aws:secretsmanager:ap-south-1:123456789012:secret:redshift-AbCdEf"
     with secured.aws() as aws:
         secured.collect(**aws.environment, REDSHIFT_SECRET_ARN=arn).check()
@@ -156,7 +156,7 @@ def test_the_region_of_redshift_goes_before_the_machines(secured: Secured) -> No
     assert aws.regions == [aws.environment["AWS_REGION"], "ap-south-1"]
 
 
-def test_what_aws_refuses_is_refused(secured: Secured) -> None:
+def test_a_refusal_by_aws_is_a_refusal(secured: Secured) -> None:
     ways = (
         {"REDSHIFT_CLUSTER_IDENTIFIER": "c1", "REDSHIFT_DB_USER": ADMIN.name},
         {"REDSHIFT_WORKGROUP": "wg1"},
@@ -169,15 +169,15 @@ def test_what_aws_refuses_is_refused(secured: Secured) -> None:
         assert "not authorized" in run.stderr
 
 
-def test_a_secrets_password_is_never_shown(secured: Secured) -> None:
+def test_the_password_of_a_secret_is_never_shown(secured: Secured) -> None:
     with Aws(ADMIN.name, "n0t-the-passw0rd", HOST, secured.server.port) as aws:
         run = secured.collect(**aws.environment, REDSHIFT_SECRET_ARN="arn:aws:secretsmanager:eu-west-1:1:secret:x")
     run.check(3)
     assert "n0t-the-passw0rd" not in run.stdout + run.stderr
 
 
-def test_a_secrets_password_is_masked(secured: Secured) -> None:
-    """The server repeats the user's name, which is the same text here."""
+def test_the_password_of_a_secret_is_masked(secured: Secured) -> None:
+    """The server's message contains the user's name, which equals the password here."""
     with Aws("n0t-the-passw0rd", "n0t-the-passw0rd", HOST, secured.server.port) as aws:
         run = secured.collect(**aws.environment, REDSHIFT_SECRET_ARN="arn:aws:secretsmanager:eu-west-1:1:secret:x")
     run.check(3)
@@ -185,7 +185,7 @@ def test_a_secrets_password_is_masked(secured: Secured) -> None:
     assert "n0t-the-passw0rd" not in run.stdout + run.stderr
 
 
-def test_variables_go_before_the_fields_of_a_secret(secured: Secured) -> None:
+def test_variables_take_precedence_over_the_fields_of_a_secret(secured: Secured) -> None:
     before = len(secured.server.events("session"))
     with secured.aws() as aws:
         variables = {
@@ -197,8 +197,8 @@ def test_variables_go_before_the_fields_of_a_secret(secured: Secured) -> None:
     assert [session["parameters"]["database"] for session in sessions] == ["finance", "analytics"]
 
 
-def test_an_identity_provider_is_asked_before_redshift(secured: Secured) -> None:
-    """The driver's plugin gets its options; its provider is not there."""
+def test_an_identity_provider_is_contacted_before_redshift(secured: Secured) -> None:
+    """The driver's plugin gets its options. Its provider is not available."""
     provider = {"REDSHIFT_CREDENTIALS_PROVIDER": "OktaCredentialsProvider", "REDSHIFT_IDP_HOST": "127.0.0.1:1"}
     user = {
         "REDSHIFT_USER": "someone",

@@ -1,4 +1,4 @@
-"""The small rules the Redshift collectors go by, each by itself: texts from pieces, types, patterns."""
+"""Unit tests for the rules in the Redshift collectors: texts from rows, types, patterns, errors."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Modules:
 
 @pytest.fixture(scope="module")
 def modules() -> Iterator[Modules]:
-    """The folder's modules. The other folders' have the same names: theirs are put aside meanwhile."""
+    """The folder's modules. Other folders have modules of the same names, which are set aside during the test."""
     aside = {name: sys.modules.pop(name) for name in list(sys.modules) if name in OWN}
     sys.path.insert(0, str(FOLDER))
     try:
@@ -64,14 +64,14 @@ def modules() -> Iterator[Modules]:
         sys.modules.update(aside)
 
 
-# Long texts of short units: the ends of pieces then fall on every place of the unit.
+# Long texts of short units, so that the ends of text rows fall on every position in a unit.
 UNITS = st.text(st.sampled_from(list("ab \\\n\r'\"né日")), min_size=1, max_size=40)
 
 
 @settings(deadline=None)
 @given(UNITS.map(lambda unit: unit * (3 * CHUNK // len(unit))))
-def test_a_statement_comes_back_as_it_was_sent(modules: Modules, text: str) -> None:
-    kept = [piece.ljust(CHUNK) for piece in pieces(text)]  # as CHAR gives them back
+def test_a_statement_is_restored_as_it_was_sent(modules: Modules, text: str) -> None:
+    kept = [piece.ljust(CHUNK) for piece in pieces(text)]  # as CHAR returns them
     assert modules.pieces.assembled(kept) == text.rstrip(" ")
 
 
@@ -86,16 +86,16 @@ def test_a_statement_comes_back_as_it_was_sent(modules: Modules, text: str) -> N
         ("", ""),
     ],
 )
-def test_signs_are_read_from_the_left(modules: Modules, logged: str, sent: str) -> None:
+def test_escapes_are_read_from_the_left(modules: Modules, logged: str, sent: str) -> None:
     assert modules.pieces.unescaped(logged) == sent
 
 
-def test_a_full_piece_with_letters_of_two_bytes_gets_no_blanks(modules: Modules) -> None:
+def test_a_full_text_row_with_two_byte_letters_gets_no_spaces(modules: Modules) -> None:
     first = "é" * (CHUNK // 2)
     assert modules.pieces.assembled([first, "rest"]) == first + "rest"
 
 
-def test_blanks_that_a_piece_lost_on_its_way_are_given_back(modules: Modules) -> None:
+def test_trailing_spaces_that_char_dropped_are_restored(modules: Modules) -> None:
     text = f"{'x' * (CHUNK - 3)}   y"
     assert modules.pieces.assembled([piece.rstrip(" ") for piece in pieces(text)]) == text
 
@@ -105,7 +105,7 @@ def test_blanks_that_a_piece_lost_on_its_way_are_given_back(modules: Modules) ->
     [("x" * 3999, False), ("x" * 3999 + " ", False), ("x" * 4000, True), ("é" * 1998, False), ("é" * 1999, True)],
     ids=["short", "filled-up", "full", "letters-of-two-bytes", "full-of-letters-of-two-bytes"],
 )
-def test_a_text_of_the_history_alone_may_be_cut_where_it_is_full(
+def test_a_full_text_from_the_history_alone_can_be_truncated(
     modules: Modules, text: str, may_be_truncated: bool
 ) -> None:
     row = modules.history.HistoryRow(*[None] * len(modules.history.HistoryRow._fields))
@@ -125,13 +125,13 @@ def test_a_text_of_the_history_alone_may_be_cut_where_it_is_full(
         (("super", None, None, None), "super"),
     ],
 )
-def test_types_are_put_together(modules: Modules, parts: tuple[object, ...], declared: str) -> None:
+def test_full_types_are_assembled(modules: Modules, parts: tuple[object, ...], declared: str) -> None:
     row = modules.metadata.ColumnRow("t", "c", *parts, None)
     assert modules.metadata.full_type(row) == declared
 
 
 def like(pattern: str, names: list[str]) -> list[str]:
-    """The names that LIKE finds: an underscore is any character, a percent sign any number of them."""
+    """The names that LIKE matches: an underscore is any character, a percent sign any number of characters."""
     expression = "".join({"_": ".", "%": ".*"}.get(letter, re.escape(letter)) for letter in pattern)
     return [name for name in names if re.fullmatch(expression, name, re.DOTALL)]
 
@@ -146,7 +146,7 @@ def test_patterns_cover_every_name_in_small_parts(modules: Modules, starts: tupl
 
 
 @given(st.lists(st.text(st.sampled_from("a_%\\"), min_size=1, max_size=5), unique=True), st.integers(1, 5))
-def test_patterns_cover_every_name_whatever_it_is_made_of(modules: Modules, names: list[str], cap: int) -> None:
+def test_patterns_cover_names_of_any_characters(modules: Modules, names: list[str], cap: int) -> None:
     patterns = list(modules.freshness.name_patterns(names, cap))
     assert not any("\\" in pattern or "%" in pattern[:-1] for pattern in patterns)
     assert {name for pattern in patterns for name in like(pattern, names)} == set(names)
@@ -154,7 +154,7 @@ def test_patterns_cover_every_name_whatever_it_is_made_of(modules: Modules, name
 
 
 @pytest.mark.parametrize("code", ["XX000", "42703", "0A000", "42883", "25P02", "55000", "99999"])
-def test_every_refusal_of_the_server_has_a_remedy(modules: Modules, code: str) -> None:
+def test_every_server_error_has_a_remedy(modules: Modules, code: str) -> None:
     explained = modules.connection.explain(ProgrammingError({"S": "ERROR", "C": code, "M": "it cannot be"}))
     assert explained.exit_code == 4
     assert "it cannot be" in str(explained)
@@ -165,18 +165,18 @@ def test_every_refusal_of_the_server_has_a_remedy(modules: Modules, code: str) -
 @pytest.mark.parametrize(
     ("code", "exit_code"),
     [
-        ("28000", 3),  # the password
-        ("42501", 3),  # a right
-        ("3D000", 2),  # the database
+        ("28000", 3),  # wrong password
+        ("42501", 3),  # missing privilege
+        ("3D000", 2),  # missing database
         ("57014", 4),  # canceled
-        ("57P01", 4),  # the session was ended
+        ("57P01", 4),  # session ended
         ("57P03", 4),  # starting up
-        ("08006", 4),  # the connection
+        ("08006", 4),  # connection failure
         ("53300", 4),  # too many connections
-        ("58030", 4),  # input and output
+        ("58030", 4),  # I/O error
     ],
 )
-def test_what_the_server_answers_has_its_exit_code(modules: Modules, code: str, exit_code: int) -> None:
+def test_server_errors_have_their_exit_codes(modules: Modules, code: str, exit_code: int) -> None:
     explained = modules.connection.explain(ProgrammingError({"S": "ERROR", "C": code, "M": "it cannot be"}))
     assert (explained.exit_code, bool(explained.remedy)) == (exit_code, True)
 
@@ -203,7 +203,7 @@ def test_what_the_server_answers_has_its_exit_code(modules: Modules, code: str, 
     ],
     ids=lambda value: f"{type(value).__name__} {value}"[:70] if isinstance(value, Exception) else None,
 )
-def test_what_goes_wrong_on_the_way_has_its_exit_code(modules: Modules, error: Exception, exit_code: int) -> None:
+def test_connection_errors_have_their_exit_codes(modules: Modules, error: Exception, exit_code: int) -> None:
     explained = modules.connection.explain(error)
     assert (explained.exit_code, bool(explained.remedy)) == (exit_code, True)
 
@@ -211,10 +211,10 @@ def test_what_goes_wrong_on_the_way_has_its_exit_code(modules: Modules, error: E
 @pytest.mark.parametrize(
     ("provider", "is_iam"), [("OktaCredentialsProvider", True), ("BasicJwtCredentialsProvider", False)]
 )
-def test_a_provider_of_the_databases_own_is_not_asked_through_iam(
+def test_a_native_identity_provider_is_not_combined_with_iam(
     modules: Modules, monkeypatch: pytest.MonkeyPatch, provider: str, is_iam: bool
 ) -> None:
-    """The driver refuses both together."""
+    """The driver refuses this combination."""
     monkeypatch.setenv("REDSHIFT_CREDENTIALS_PROVIDER", provider)
     method, arguments = modules.signing_in.arguments_from_environment()
     assert method == f"identity provider {provider}"
@@ -250,13 +250,13 @@ def test_an_unknown_error_of_the_driver_has_a_remedy(modules: Modules) -> None:
     ],
     ids=lambda value: None if isinstance(value, bool) else str(value)[:60],
 )
-def test_how_much_an_error_costs(modules: Modules, error: Exception, is_closed: bool, is_statements_own: bool) -> None:
+def test_the_scope_of_each_error(modules: Modules, error: Exception, is_closed: bool, is_statements_own: bool) -> None:
     assert modules.connection.is_closed(error) is is_closed
     assert modules.connection.is_statements_own(error) is is_statements_own
 
 
 def test_every_option_of_the_driver_has_a_variable_that_reads_its_type(modules: Modules) -> None:
-    """A driver that has gained an option fails here: give it a line in OPTIONS."""
+    """If the driver has a new option, this test fails. Add the option to OPTIONS."""
     readers = {"bool": modules.signing_in.truth, "int": int, "List[str]": modules.signing_in.words}
     wanted = {
         name: next((reader for kind, reader in readers.items() if kind in str(parameter.annotation)), str)

@@ -1,4 +1,4 @@
-"""Embedded Snowflakes for the tests of the Snowflake templates, and scripts run from a copy of their folder."""
+"""Fixtures: embedded Snowflakes for the tests of the Snowflake templates, and scripts in a copy of their folder."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.warehouses.snowflake.shop_model import Shop
 
 @dataclass
 class Templates:
-    """A copy of the template folder, and the variables that lead to one server."""
+    """A copy of the template folder, and the variables to connect to one server."""
 
     folder: Path
     work: Path
@@ -28,12 +28,12 @@ class Templates:
         return self.work / f"{flow}.jsonl"
 
     def run(self, flow: str, *arguments: str, env: dict[str, str] | None = None) -> Run:
-        """Run a collect script; its manifest, if it leaves one, is ``self.manifest(flow)``."""
+        """Run a collect script. If it leaves a manifest, its path is ``self.manifest(flow)``."""
         command = ("--manifest", str(self.manifest(flow)), *arguments)
         return run_script(self.folder, f"collect_{flow}.py", *command, env=self.environment if env is None else env)
 
     def collect(self, flow: str, *arguments: str) -> Collected:
-        """Run a collect script that has to succeed, and read what it wrote."""
+        """Run a collect script that must succeed, and read its manifest."""
         run = self.run(flow, *arguments).check()
         collected = Collected.read(self.manifest(flow))
         assert run.summary["records"] == len(collected.records)
@@ -41,11 +41,11 @@ class Templates:
         return collected
 
     def leftovers(self) -> list[str]:
-        """Names of all files that runs left where the manifests go."""
+        """The names of all files that runs left in the folder of the manifests."""
         return sorted(path.name for path in self.work.iterdir())
 
     def peak_memory(self, flow: str, *arguments: str) -> int:
-        """Run a collect script that has to succeed; its largest resident size in bytes."""
+        """Run a collect script that must succeed. Returns its maximum resident set size in bytes."""
         command = ("--manifest", str(self.manifest(flow)), *arguments)
         return peak_memory(self.folder, f"collect_{flow}.py", *command, env=self.environment)
 
@@ -58,7 +58,7 @@ def template_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def shop_server() -> Iterator[tuple[EmbeddedSnowflake, Shop]]:
-    """A server with the demo shop, seeded once: tests only read it, and take back what they deny or break."""
+    """A server with the demo shop, filled only once. Tests only read it, and undo their denials and faults."""
     with embedded_snowflake() as server:
         yield server, open_shop(server)
 
@@ -88,13 +88,13 @@ def shop_templates(
 
 @pytest.fixture
 def templates(bare_server: EmbeddedSnowflake, template_folder: Path, tmp_path: Path) -> Templates:
-    """The templates, connected to an account without anything in it."""
+    """The templates, connected to an empty account."""
     bare_server.reset()
     return connected(bare_server, template_folder, tmp_path)
 
 
 def connected(server: EmbeddedSnowflake, folder: Path, tmp_path: Path) -> Templates:
-    """The templates with a profile for this server, working in a folder of the test's own."""
+    """The templates with a profile for this server and a separate work folder for each test."""
     work = tmp_path / "work"
     work.mkdir()
     return Templates(folder, work, server, server.environment(home=tmp_path / "home"))

@@ -1,4 +1,4 @@
-"""Single facts for an embedded Snowflake without the shop: databases, tables, statements, what they read and wrote."""
+"""Adds single facts to an embedded Snowflake without the shop: databases, tables, statements, reads and writes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.templates.snowflake.conftest import Templates
 
 
 def add_database(templates: Templates, database: str, tables: list[tuple[str, str, str]]) -> None:
-    """A database with tables of (schema, name, TABLE_TYPE), of which nothing else is known."""
+    """Add a database with tables given as (schema, name, TABLE_TYPE). Nothing else about them is known."""
     templates.server.insert("INFORMATION_SCHEMA.DATABASES", [{"DATABASE_NAME": database, "TYPE": "STANDARD"}])
     templates.server.insert(
         "INFORMATION_SCHEMA.TABLES",
@@ -25,7 +25,7 @@ def add_database(templates: Templates, database: str, tables: list[tuple[str, st
 def add_query(
     templates: Templates, query_id: str, text: str, end: datetime, seconds: float = 1, **columns: Any
 ) -> None:
-    """A query that has ended. ``columns`` are further ones of the view."""
+    """Add a finished query. ``columns`` are additional columns of the view."""
     templates.server.insert(
         "SNOWFLAKE.ACCOUNT_USAGE.QUERY_HISTORY",
         [
@@ -42,7 +42,7 @@ def add_query(
 
 
 def exist(templates: Templates, *names: str, kind: str = "BASE TABLE") -> None:
-    """Tables that the account's catalog has, and others that it had."""
+    """Add these tables to the account's catalog, and dropped tables: their namesakes in D.S, OLD and DIM_NEW."""
     now = [(name.split("."), None) for name in names]
     once = [
         (["D", "S", name], "2026-01-01T00:00:00Z") for name in (*(n.split(".")[2] for n in names), "OLD", "DIM_NEW")
@@ -64,7 +64,7 @@ def add_change(
     domain: str = "Table",
     **properties: str,
 ) -> None:
-    """An ALTER TABLE as the guide shows it: https://docs.snowflake.com/en/user-guide/access-history"""
+    """Add an ALTER TABLE in the format of the guide: https://docs.snowflake.com/en/user-guide/access-history"""
     at = at or datetime.now(timezone.utc) - timedelta(hours=4, minutes=-minutes)
     change = {
         "objectDomain": domain,
@@ -91,7 +91,7 @@ def table(
     source_domain: str = "Table",
     base: tuple[str, str] | None = None,
 ) -> Record:
-    """An object as ACCESS_HISTORY's JSON shows it; ``columns`` maps its columns to (source, source column)."""
+    """An object in ACCESS_HISTORY's JSON format. ``columns`` maps its columns to (source, source column)."""
 
     def source(domain: str, name: str, column: str) -> Record:
         return {"objectDomain": domain, "objectName": name, "columnName": column}
@@ -128,9 +128,9 @@ def add_access(
 
 
 def add_statement(templates: Templates, text: str, number: int, at: datetime | None = None, **columns: Any) -> None:
-    """A statement of one session, in D.S, a few hours ago; numbers give the order.
+    """Add a statement of one session, in D.S, a few hours ago. Numbers determine the order.
 
-    ``columns`` are further ones of the view, or other values than here.
+    ``columns`` are additional columns of the view, or override the values here.
     """
     start = at or datetime.now(timezone.utc) - timedelta(hours=5) + timedelta(minutes=number)
     templates.server.insert(
@@ -153,7 +153,7 @@ def add_statement(templates: Templates, text: str, number: int, at: datetime | N
 
 
 def add_dependency(templates: Templates, target: str, domain: str, source: str, source_domain: str) -> None:
-    """What a view, or another object with a definition, refers to. Names are dotted, without quotes."""
+    """Add a reference from a view, or another object with a definition. Names are dotted and unquoted."""
     (database, schema, name), (on_database, on_schema, on_name) = target.split("."), source.split(".")
     templates.server.insert(
         "SNOWFLAKE.ACCOUNT_USAGE.OBJECT_DEPENDENCIES",
@@ -173,5 +173,5 @@ def add_dependency(templates: Templates, target: str, domain: str, source: str, 
 
 
 def asset(kind: str, name: str) -> Record:
-    """An asset of a lineage record."""
+    """An asset in a lineage record."""
     return {"type": kind, **dict(zip(("database", "schema", "name"), name.split("."), strict=True))}

@@ -1,4 +1,6 @@
-"""Lineage: the edges that ACCESS_HISTORY and OBJECT_DEPENDENCIES tell, or else the statements, each once."""
+"""Tests lineage edges, each exactly once: from ACCESS_HISTORY and OBJECT_DEPENDENCIES, or else from the statements'
+texts.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,7 @@ def name_of(reference: Record) -> Name:
 
 
 def edges(collected: Collected, *, external: bool = False) -> set[Edge]:
-    """(source, destination) of all records; stages only when asked for."""
+    """(source, destination) for all records. Includes stages only on request."""
     return {
         (name_of(source), name_of(record["destination"]))
         for record in collected.records
@@ -48,7 +50,7 @@ def column_edges(collected: Collected) -> set[ColumnEdge]:
 
 def by_destination(collected: Collected) -> dict[Name, Record]:
     found = {name_of(record["destination"]): record for record in collected.records}
-    assert len(found) == len(collected.records), "a destination came twice"
+    assert len(found) == len(collected.records), "a destination is duplicated"
     return found
 
 
@@ -65,7 +67,7 @@ def span(window: tuple[datetime, datetime]) -> tuple[str, ...]:
     return "--since", iso(window[0]), "--until", iso(window[1])
 
 
-def test_edges_of_tables_and_columns_are_those_that_were_written(
+def test_table_and_column_edges_match_the_writes(
     shop_templates: Templates, shop: Shop, window: tuple[datetime, datetime]
 ) -> None:
     collected = shop_templates.collect("lineage", *span(window))
@@ -91,7 +93,7 @@ def test_edges_of_tables_and_columns_are_those_that_were_written(
     assert {record["origin"] for record in collected.records} == origins
 
 
-def test_what_was_loaded_from_a_stage_names_the_stage(
+def test_a_load_from_a_stage_has_the_stage_as_source(
     shop_templates: Templates, shop: Shop, window: tuple[datetime, datetime]
 ) -> None:
     collected = shop_templates.collect("lineage", *span(window))
@@ -100,7 +102,7 @@ def test_what_was_loaded_from_a_stage_names_the_stage(
     assert {source[2] for source, _ in loaded} == {"LANDING"}
 
 
-def test_a_record_that_snowflake_cut_is_counted(shop_templates: Templates, shop: Shop) -> None:
+def test_a_record_that_snowflake_truncated_is_counted(shop_templates: Templates, shop: Shop) -> None:
     collected = shop_templates.collect(
         "lineage", *span((shop.now - timedelta(hours=20), shop.now - timedelta(hours=4)))
     )
@@ -109,7 +111,7 @@ def test_a_record_that_snowflake_cut_is_counted(shop_templates: Templates, shop:
     assert "TRUNCATED" not in json.dumps(collected.records)
 
 
-def test_filters_take_the_destination_and_the_list_shows_it(
+def test_filters_apply_to_the_destination_and_list_shows_it(
     shop_templates: Templates, shop: Shop, window: tuple[datetime, datetime]
 ) -> None:
     options = (*span(window), "--include", "ANALYTICS.MARTS.*")
@@ -123,7 +125,7 @@ def test_filters_take_the_destination_and_the_list_shows_it(
 
 
 @pytest.mark.parametrize("reason", [FALLBACK, EMPTY])
-def test_without_access_history_the_statements_tell(
+def test_without_access_history_lineage_comes_from_the_statements(
     shop_templates: Templates, shop: Shop, window: tuple[datetime, datetime], reason: str
 ) -> None:
     server = shop_templates.server
@@ -160,11 +162,11 @@ def test_without_dependencies_the_written_edges_remain(
     assert collected.skipped["view lineage not readable (SNOWFLAKE.ACCOUNT_USAGE.OBJECT_DEPENDENCIES)"] == 1
 
 
-def test_a_role_that_may_read_nothing_gets_nothing_and_hears_of_each(shop_templates: Templates) -> None:
+def test_a_role_without_grants_gets_no_lineage_and_a_count_for_each_view(shop_templates: Templates) -> None:
     views = ("ACCESS_HISTORY", "OBJECT_DEPENDENCIES", "QUERY_HISTORY")
     shop_templates.server.deny(*(f"SNOWFLAKE.ACCOUNT_USAGE.{view}" for view in views))
     run = shop_templates.run("lineage")
-    assert run.exit_code == 3, "an empty manifest would pass for an account without lineage"
+    assert run.exit_code == 3, "an empty manifest would look like an account without lineage"
     assert shop_templates.leftovers() == []
 
 
@@ -172,7 +174,7 @@ def test_an_account_without_history_is_a_success(templates: Templates) -> None:
     assert templates.collect("lineage").records == []
 
 
-def test_a_schema_manifest_tells_what_a_star_stands_for(templates: Templates) -> None:
+def test_a_schema_manifest_expands_stars(templates: Templates) -> None:
     add_statement(templates, "CREATE TABLE D.S.COPY AS SELECT * FROM D.S.T", 1)
     schema = templates.work / "metadata.jsonl"
     records = [
@@ -186,7 +188,7 @@ def test_a_schema_manifest_tells_what_a_star_stands_for(templates: Templates) ->
     assert column_edges(collected) == {(("D", "S", "T"), "A", ("D", "S", "COPY"), "A")}
 
 
-def test_temporary_tables_of_a_session_lead_to_their_sources(templates: Templates) -> None:
+def test_temporary_tables_of_a_session_are_replaced_by_their_sources(templates: Templates) -> None:
     add_statement(templates, "CREATE TEMPORARY TABLE STEP AS SELECT A FROM T", 1)
     add_statement(templates, "INSERT INTO RESULT SELECT A FROM STEP", 2)
     add_statement(templates, "<redacted>", 3)
@@ -195,7 +197,7 @@ def test_temporary_tables_of_a_session_lead_to_their_sources(templates: Template
     assert collected.skipped["query text redacted by Snowflake"] == 1
 
 
-def test_names_are_taken_apart_by_the_quoting_rule(templates: Templates) -> None:
+def test_names_are_split_by_the_quoting_rules(templates: Templates) -> None:
     add_access(
         templates,
         modified=[table('"we""ird.db"."a b"."x.""y"".z"', columns={"c": [("RAW.S.T", "d")]})],
@@ -206,7 +208,7 @@ def test_names_are_taken_apart_by_the_quoting_rule(templates: Templates) -> None
     assert collected.records[0]["columns"] == [{"name": "c", "sources": [{"source": 0, "name": "d"}]}]
 
 
-def test_a_stream_is_replaced_by_the_table_beneath_it(templates: Templates) -> None:
+def test_a_stream_is_replaced_by_its_base_table(templates: Templates) -> None:
     target = table("D.S.TARGET", columns={"A": [("D.S.STREAM", "B")]}, source_domain="Stream", base=("D.S.T", "B"))
     add_access(templates, modified=[target], accessed=[table("D.S.STREAM", "Stream")], base=[table("D.S.T")])
     collected = templates.collect("lineage")
@@ -215,7 +217,7 @@ def test_a_stream_is_replaced_by_the_table_beneath_it(templates: Templates) -> N
     assert collected.skipped == {}
 
 
-def test_functions_and_the_table_itself_are_left_out_and_unknown_things_counted(templates: Templates) -> None:
+def test_functions_and_the_table_itself_are_left_out_and_unknown_objects_counted(templates: Templates) -> None:
     target = table("D.S.TARGET", columns={"A": [("D.S.TARGET", "A"), ("D.S.T", "B")]})
     accessed = [
         table("D.S.TARGET"),
@@ -231,7 +233,7 @@ def test_functions_and_the_table_itself_are_left_out_and_unknown_things_counted(
 
 
 @pytest.mark.parametrize("options", [(), ("--from-query-text",)])
-def test_paths_outside_are_named_alike_whoever_tells_of_them(templates: Templates, options: tuple[str, ...]) -> None:
+def test_external_paths_have_the_same_name_from_every_source(templates: Templates, options: tuple[str, ...]) -> None:
     path = {"objectDomain": "Stage", "location": "s3://lake/orders/", "stageKind": "External Unnamed"}
     stage = {"objectDomain": "Stage", "objectName": "D.S.LANDING", "stageKind": "Internal Named"}
     add_access(templates, modified=[table("D.S.T")], accessed=[stage])
@@ -245,7 +247,7 @@ def test_paths_outside_are_named_alike_whoever_tells_of_them(templates: Template
     }
 
 
-def test_what_wrote_into_a_dynamic_table_and_what_defines_it_make_one_record(templates: Templates) -> None:
+def test_writes_and_the_definition_of_a_dynamic_table_give_one_record(templates: Templates) -> None:
     add_access(templates, modified=[table("D.S.DYN")], accessed=[table("D.S.T")])
     templates.server.insert(
         "SNOWFLAKE.ACCOUNT_USAGE.OBJECT_DEPENDENCIES",
@@ -268,7 +270,9 @@ def test_what_wrote_into_a_dynamic_table_and_what_defines_it_make_one_record(tem
 
 
 @pytest.mark.parametrize("options", [(), ("--from-query-text",)])
-def test_the_text_of_a_dynamic_table_tells_tables_and_columns(templates: Templates, options: tuple[str, ...]) -> None:
+def test_the_text_of_a_dynamic_table_gives_table_and_column_lineage(
+    templates: Templates, options: tuple[str, ...]
+) -> None:
     add_access(templates, modified=[table("D.S.OTHER")], accessed=[table("D.S.T")])
     made = "CREATE DYNAMIC TABLE {} TARGET_LAG = '1 hour' WAREHOUSE = W AS SELECT t.A AS X, u.B FROM t, E.R.U AS u"
     place = {"database_name": "D", "schema_name": "S"}
@@ -302,7 +306,7 @@ def test_a_stage_that_two_statements_unload_to_is_one_destination(templates: Tem
     assert [name_of(source)[2] for source in record["sources"]] == ["T", "U"]
 
 
-def test_a_view_that_a_text_takes_for_a_table_is_one_source_and_a_view(templates: Templates) -> None:
+def test_a_view_named_as_a_table_in_a_text_is_a_single_view_source(templates: Templates) -> None:
     made = "CREATE DYNAMIC TABLE dyn TARGET_LAG = '1 hour' WAREHOUSE = W AS SELECT v.A FROM v"
     place = {"database_name": "D", "schema_name": "S"}
     templates.server.insert("SHOW DYNAMIC TABLES", [{**place, "name": "DYN", "text": made}])
@@ -330,7 +334,7 @@ def test_a_statement_still_running_at_the_last_windows_end_is_found_later(templa
     state = templates.work / "state.json"
     first = templates.collect("lineage", "--state", str(state))
     assert first.records == []
-    started = datetime.now(timezone.utc) - timedelta(hours=5)  # before that window's end, shown only now
+    started = datetime.now(timezone.utc) - timedelta(hours=5)  # before the end of that window, but shown only now
     add_access(templates, modified=[table("D.S.B")], accessed=[table("D.S.A")], at=started)
     assert edges(templates.collect("lineage", "--state", str(state))) == {(("D", "S", "A"), ("D", "S", "B"))}
 
@@ -339,8 +343,8 @@ GONE = "destination no longer in the catalog (renamed, dropped or temporary)"
 
 
 @pytest.mark.parametrize("columns", [True, False])
-def test_what_is_beneath_a_view_that_is_gone_stands_in_for_it(templates: Templates, columns: bool) -> None:
-    """dbt's incremental models: merged from a temporary view, which only the session's statements know."""
+def test_the_base_tables_of_a_dropped_view_replace_it(templates: Templates, columns: bool) -> None:
+    """dbt's incremental models: merged from a temporary view that appears only in the session's statements."""
     exist(templates, "D.S.FCT", "D.S.T", "D.S.KEPT")
     fct = table("D.S.FCT", columns={"A": [("D.S.FCT__DBT_TMP", "X")]}, source_domain="View", base=("D.S.T", "B"))
     fct["columns"] += table("D.S.FCT", columns={"C": [("D.S.KEPT", "Y")]}, source_domain="View", base=("D.S.U", "Z"))[
@@ -362,8 +366,8 @@ def test_what_is_beneath_a_view_that_is_gone_stands_in_for_it(templates: Templat
     assert collected.skipped == {}
 
 
-def test_what_a_view_that_is_gone_only_joined_or_filtered_by_is_read_too(templates: Templates) -> None:
-    """Where nothing else was read, but for the target itself: all that is beneath is beneath the view."""
+def test_tables_that_a_dropped_view_only_joins_or_filters_by_are_sources_too(templates: Templates) -> None:
+    """If nothing else was read except the target itself, all base tables of the statement belong to the view."""
     exist(templates, "D.S.FCT", "D.S.T", "D.S.WANTED")
     fct = table("D.S.FCT", columns={"A": [("D.S.FCT__DBT_TMP", "X")]}, source_domain="View", base=("D.S.T", "B"))
     add_access(
@@ -377,7 +381,7 @@ def test_what_a_view_that_is_gone_only_joined_or_filtered_by_is_read_too(templat
     assert column_edges(collected) == {(("D", "S", "T"), "B", ("D", "S", "FCT"), "A")}
 
 
-def test_a_view_beside_a_stream_stays_what_was_read(templates: Templates) -> None:
+def test_a_view_read_together_with_a_stream_stays_a_source(templates: Templates) -> None:
     target = table("D.S.TARGET", columns={"A": [("D.S.STREAM", "B")]}, source_domain="Stream", base=("D.S.T", "B"))
     target["columns"] += table(
         "D.S.TARGET", columns={"C": [("D.S.V", "X")]}, source_domain="View", base=("D.S.L", "X")
@@ -389,7 +393,7 @@ def test_a_view_beside_a_stream_stays_what_was_read(templates: Templates) -> Non
 
 
 @pytest.mark.parametrize("options", [(), ("--from-query-text",)])
-def test_a_table_that_was_swapped_is_made_of_what_the_other_was(templates: Templates, options: tuple[str, ...]) -> None:
+def test_a_swapped_table_gets_the_lineage_of_the_other(templates: Templates, options: tuple[str, ...]) -> None:
     exist(templates, "D.S.DIM", "D.S.T")
     add_access(templates, modified=[table("D.S.DIM_NEW", columns={"A": [("D.S.T", "B")]})], accessed=[table("D.S.T")])
     add_change(templates, "D.S.DIM_NEW", swapTargetName="D.S.DIM")
@@ -403,7 +407,7 @@ def test_a_table_that_was_swapped_is_made_of_what_the_other_was(templates: Templ
     assert collected.skipped == {GONE: 1}
 
 
-def test_a_table_that_was_renamed_is_made_of_what_it_was_before(templates: Templates) -> None:
+def test_a_renamed_table_keeps_its_lineage(templates: Templates) -> None:
     exist(templates, "D.S.NEW", "D.S.T")
     add_access(templates, modified=[table("D.S.OLD")], accessed=[table("D.S.T")])
     add_change(templates, "D.S.OLD", objectName="D.S.MIDDLE")
@@ -413,7 +417,7 @@ def test_a_table_that_was_renamed_is_made_of_what_it_was_before(templates: Templ
     assert collected.skipped == {GONE: 2}
 
 
-def test_temporary_tables_are_seen_through(templates: Templates) -> None:
+def test_temporary_tables_are_replaced_by_their_sources(templates: Templates) -> None:
     exist(templates, "D.S.RESULT", "D.S.T")
     exist(templates, "D.S.STEP", kind="TEMPORARY TABLE")
     add_access(templates, modified=[table("D.S.STEP", columns={"A": [("D.S.T", "B")]})], accessed=[table("D.S.T")])
@@ -424,16 +428,16 @@ def test_temporary_tables_are_seen_through(templates: Templates) -> None:
     collected = templates.collect("lineage")
     assert edges(collected) == {
         (("D", "S", "T"), ("D", "S", "RESULT")),
-        (("SHARED", "S", "Y"), ("SHARED", "S", "X")),  # nothing is known of that database
+        (("SHARED", "S", "Y"), ("SHARED", "S", "X")),  # nothing is known about that database
     }
     assert column_edges(collected) == {(("D", "S", "T"), "B", ("D", "S", "RESULT"), "C")}
     assert collected.skipped == {GONE: 1}
     filtered = templates.collect("lineage", "--include", "D.S.RESULT")
     assert edges(filtered) == {(("D", "S", "T"), ("D", "S", "RESULT"))}
-    assert filtered.skipped == {}, "nobody asked for what is gone"
+    assert filtered.skipped == {}, "dropped tables are outside the filter"
 
 
-def test_where_the_catalog_cannot_be_read_everything_stays_and_it_is_said(templates: Templates) -> None:
+def test_all_edges_stay_and_a_reason_is_counted_if_the_catalog_is_unreadable(templates: Templates) -> None:
     exist(templates, "D.S.RESULT")
     add_access(templates, modified=[table("D.S.STEP")], accessed=[table("D.S.V", "View")], base=[table("D.S.T")])
     templates.server.deny("SNOWFLAKE.ACCOUNT_USAGE.TABLES")
@@ -443,9 +447,7 @@ def test_where_the_catalog_cannot_be_read_everything_stays_and_it_is_said(templa
 
 
 @pytest.mark.parametrize("options", [(), ("--from-query-text",)])
-def test_files_of_people_and_stages_for_one_call_are_no_places_of_data(
-    templates: Templates, options: tuple[str, ...]
-) -> None:
+def test_local_files_and_temporary_stages_are_not_assets(templates: Templates, options: tuple[str, ...]) -> None:
     passing = {"objectDomain": "Stage", "objectName": "D.S.SNOWPARK_TEMP_STAGE_Q1W2E3", "stageKind": "Internal Named"}
     kept = {"objectDomain": "Stage", "objectName": "D.S.LANDING", "stageKind": "Internal Named"}
     file = {"location": "file:///Users/ada/orders.csv"}
@@ -464,7 +466,7 @@ def test_files_of_people_and_stages_for_one_call_are_no_places_of_data(
     assert "ada" not in json.dumps(collected.records)
 
 
-def test_a_table_is_loaded_from_the_stage_of_its_name(templates: Templates) -> None:
+def test_a_table_can_be_loaded_from_the_stage_of_its_name(templates: Templates) -> None:
     stage = {"objectDomain": "Stage", "objectName": "D.S.CLICKS", "stageKind": "Table"}
     add_access(templates, modified=[table("D.S.CLICKS")], accessed=[stage])
     add_access(templates, modified=[stage], accessed=[table("D.S.T")])

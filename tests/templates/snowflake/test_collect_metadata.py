@@ -1,4 +1,4 @@
-"""Metadata: what the manifest says is what the account holds, through the real driver."""
+"""Tests that the metadata manifest matches the account, through the real driver."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def name_of(record: Record) -> Name:
 
 def by_name(collected: Collected) -> dict[Name, Record]:
     found = {name_of(record): record for record in collected.records}
-    assert len(found) == len(collected.records), "a table came twice"
+    assert len(found) == len(collected.records), "a table is duplicated"
     return found
 
 
 def expected(relation: Relation) -> Record:
-    """The record of a relation, written down from the shop's truth."""
+    """The expected record of a relation, derived from the shop's truth."""
     plain_view = relation.kind in ("view", "secure view")
     fresh = not plain_view and relation.kind != "external table"
     record: dict[str, Any] = {
@@ -57,7 +57,7 @@ def iso(moment: Any) -> str:
     return str(moment.isoformat().replace("+00:00", "Z"))
 
 
-def test_every_table_and_view_arrives_as_it_is(shop_templates: Templates, shop: Shop) -> None:
+def test_every_table_and_view_is_collected_completely(shop_templates: Templates, shop: Shop) -> None:
     collected = shop_templates.collect("metadata")
     found = by_name(collected)
     truth = {relation.name: expected(relation) for relation in shop.own()}
@@ -74,8 +74,8 @@ def test_every_table_and_view_arrives_as_it_is(shop_templates: Templates, shop: 
     assert collected.skipped == {SHARED: 2}
 
 
-def test_only_freshness_and_volume_leaves_the_rest_unasked(shop_templates: Templates, shop: Shop) -> None:
-    shop_templates.server.break_with(  # whatever asks for more than that fails
+def test_only_freshness_and_volume_does_not_query_the_rest(shop_templates: Templates, shop: Shop) -> None:
+    shop_templates.server.break_with(  # all statements that request more fail
         *(Fault("error", contains=view, code="002003") for view in (".COLUMNS", ".VIEWS", "TAG_REFERENCES"))
     )
     collected = shop_templates.collect("metadata", "--only-freshness-and-volume")
@@ -89,7 +89,7 @@ def test_only_freshness_and_volume_leaves_the_rest_unasked(shop_templates: Templ
     assert collected.header["options"]["only_freshness_and_volume"] is True
 
 
-def test_filters_choose_and_the_list_shows_them(shop_templates: Templates, shop: Shop) -> None:
+def test_filters_apply_and_list_shows_the_selection(shop_templates: Templates, shop: Shop) -> None:
     filters = ("--include", "analytics.*", "--include", "Marketing-EU.*", "--exclude", "*.CORE.*")
     wanted = {r.name for r in shop.own() if r.name[0] in ("ANALYTICS", "Marketing-EU") and r.name[1] != "CORE"}
     listed = shop_templates.run("metadata", "--list", *filters).check()
@@ -102,7 +102,7 @@ def test_filters_choose_and_the_list_shows_them(shop_templates: Templates, shop:
     )
 
 
-def test_a_database_that_no_filter_lets_through_is_not_asked(shop_templates: Templates) -> None:
+def test_a_database_outside_the_filters_is_not_queried(shop_templates: Templates) -> None:
     before = len(shop_templates.server.statements())
     shop_templates.collect("metadata", "--include", "RAW.*")
     asked = [text for text in shop_templates.server.statements()[before:] if "INFORMATION_SCHEMA." in text]
@@ -110,13 +110,13 @@ def test_a_database_that_no_filter_lets_through_is_not_asked(shop_templates: Tem
     assert all('"RAW"' in text for text in asked)
 
 
-def test_shared_databases_come_when_asked_for(shop_templates: Templates, shop: Shop) -> None:
+def test_shared_databases_are_collected_on_request(shop_templates: Templates, shop: Shop) -> None:
     found = by_name(shop_templates.collect("metadata", "--include-shared"))
     assert {name[0] for name in found} == {name[0] for name in shop.relations}
     assert "PARTNER_SHARE" in {name[0] for name in found}
 
 
-def test_tags_that_may_not_be_read_are_counted(shop_templates: Templates, shop: Shop) -> None:
+def test_unreadable_tags_are_counted(shop_templates: Templates, shop: Shop) -> None:
     shop_templates.server.deny("SNOWFLAKE.ACCOUNT_USAGE.TAG_REFERENCES")
     collected = shop_templates.collect("metadata")
     assert len(collected.records) == len(shop.own())
@@ -124,7 +124,7 @@ def test_tags_that_may_not_be_read_are_counted(shop_templates: Templates, shop: 
     assert collected.skipped == {SHARED: 2, "tags not readable (SNOWFLAKE.ACCOUNT_USAGE.TAG_REFERENCES)": 1}
 
 
-def test_a_view_without_grant_is_not_there_and_the_rest_is(shop_templates: Templates, shop: Shop) -> None:
+def test_a_view_without_a_grant_is_missing_and_the_rest_is_collected(shop_templates: Templates, shop: Shop) -> None:
     hidden = next(relation.name for relation in shop.own() if relation.kind == "view")
     shop_templates.server.deny(".".join(hidden))
     found = by_name(shop_templates.collect("metadata"))
@@ -139,7 +139,9 @@ def test_a_view_whose_text_is_hidden_is_counted(templates: Templates) -> None:
     assert collected.trailer["skipped_examples"]["view definition not visible"] == "D.S.V"
 
 
-def test_a_database_dropped_meanwhile_is_counted_and_the_rest_goes_on(shop_templates: Templates, shop: Shop) -> None:
+def test_a_database_dropped_during_the_run_is_counted_and_the_run_continues(
+    shop_templates: Templates, shop: Shop
+) -> None:
     shop_templates.server.break_with(
         Fault("error", contains='FROM "RAW".', code="002003", sqlstate="02000", message="does not exist")
     )
@@ -149,7 +151,7 @@ def test_a_database_dropped_meanwhile_is_counted_and_the_rest_goes_on(shop_templ
     assert collected.trailer["skipped_examples"]["database dropped during the run, or access denied"].startswith("RAW")
 
 
-def test_a_database_too_large_for_one_answer_is_read_schema_by_schema(templates: Templates) -> None:
+def test_a_database_too_large_for_one_result_is_read_schema_by_schema(templates: Templates) -> None:
     scale.many_tables(templates.server, tables=300, columns=4, schemas=3)
     whole = templates.collect("metadata")
     templates.server.break_with(Fault("too_much_data", rows=500))
@@ -158,23 +160,23 @@ def test_a_database_too_large_for_one_answer_is_read_schema_by_schema(templates:
     assert by_name(parts) == by_name(whole)
 
 
-def test_a_schema_too_large_for_one_answer_is_read_by_ranges_of_names(templates: Templates) -> None:
+def test_a_schema_too_large_for_one_result_is_read_by_ranges_of_names(templates: Templates) -> None:
     scale.many_tables(templates.server, tables=120, columns=4, schemas=2)
     whole = templates.collect("metadata")
     before = len(templates.server.statements())
-    templates.server.break_with(Fault("too_much_data", rows=65))  # a schema has 60 names, and 240 columns
+    templates.server.break_with(Fault("too_much_data", rows=65))  # a schema has 60 names and 240 columns
     parts = templates.collect("metadata")
     assert parts.records == whole.records
     assert parts.skipped == {}
     asked = [text for text in templates.server.statements()[before:] if "INFORMATION_SCHEMA.COLUMNS" in text]
-    assert len(asked) == 2 * (1 + 2 + 4)  # of each schema all, and ranges of 30 and 15
-    templates.server.break_with(Fault("too_much_data", rows=50))  # not even the names
+    assert len(asked) == 2 * (1 + 2 + 4)  # for each schema: all names, then ranges of 30 and 15
+    templates.server.break_with(Fault("too_much_data", rows=50))  # not even the names fit
     nothing = templates.collect("metadata")
     assert nothing.records == []
     assert nothing.skipped == {"schema not readable": 2}
 
 
-def test_what_is_asked_of_a_whole_database_is_asked_once_however_it_is_read(templates: Templates) -> None:
+def test_database_wide_statements_run_once_even_if_the_database_is_read_in_parts(templates: Templates) -> None:
     names = [(schema, name, "BASE TABLE") for schema in "ABC" for name in ("T1", "T2", "T3")]
     add_database(templates, "D", names)
     schemata = [{"CATALOG_NAME": "D", "SCHEMA_NAME": schema} for schema in "ABC"]
@@ -201,8 +203,8 @@ def test_what_is_asked_of_a_whole_database_is_asked_once_however_it_is_read(temp
     assert sum("TAG_REFERENCES" in text for text in asked) == 1
 
 
-def test_tags_that_are_too_much_cost_nothing_but_the_tags(templates: Templates) -> None:
-    """Their statement is the same for every part of a database: no smaller part would help."""
+def test_too_many_tags_affect_only_the_tags(templates: Templates) -> None:
+    """Their statement is the same for every part of a database, so a smaller part would not help."""
     scale.many_tables(templates.server, tables=40, columns=2, schemas=2)
     whole = templates.collect("metadata")
     before = len(templates.server.statements())
@@ -216,7 +218,7 @@ def test_tags_that_are_too_much_cost_nothing_but_the_tags(templates: Templates) 
     assert sum("INFORMATION_SCHEMA.COLUMNS" in text for text in asked) == 1
 
 
-def test_a_name_in_an_error_does_not_tell_what_kind_of_error_it_is(templates: Templates) -> None:
+def test_a_name_in_an_error_message_does_not_change_its_kind(templates: Templates) -> None:
     add_database(templates, "D", [("A", "T", "BASE TABLE")])
     add_database(templates, "TOO MUCH DATA", [("A", "T", "BASE TABLE")])
     message = "Database '\"TOO MUCH DATA\"' does not exist or not authorized."
@@ -228,7 +230,7 @@ def test_a_name_in_an_error_does_not_tell_what_kind_of_error_it_is(templates: Te
 
 
 @pytest.mark.parametrize("code", ["002003", "003030"])
-def test_databases_none_of_which_can_be_read_are_a_refusal(shop_templates: Templates, code: str) -> None:
+def test_a_run_is_refused_if_no_database_is_readable(shop_templates: Templates, code: str) -> None:
     shop_templates.server.break_with(Fault("error", contains="INFORMATION_SCHEMA.TABLES", code=code, message="gone"))
     run = shop_templates.run("metadata").check(3)
     assert "Cannot read any of " in run.summary["error"]["message"]
@@ -236,7 +238,7 @@ def test_databases_none_of_which_can_be_read_are_a_refusal(shop_templates: Templ
     assert shop_templates.leftovers() == []
 
 
-def test_a_share_that_was_taken_back_is_counted_and_the_rest_goes_on(shop_templates: Templates, shop: Shop) -> None:
+def test_a_revoked_share_is_counted_and_the_run_continues(shop_templates: Templates, shop: Shop) -> None:
     fault = Fault("error", contains='FROM "PARTNER_SHARE".', code="003030", sqlstate="02000", message="not available")
     shop_templates.server.break_with(fault)
     collected = shop_templates.collect("metadata", "--include-shared")
@@ -244,9 +246,11 @@ def test_a_share_that_was_taken_back_is_counted_and_the_rest_goes_on(shop_templa
     assert collected.skipped["database dropped during the run, or access denied"] == 1
 
 
-def test_more_databases_than_show_answers_are_all_found(templates: Templates) -> None:
-    """SHOW answers with at most 10,000 rows: the next page starts behind the last name, whatever is in it."""
-    # With a quote and a backslash, which SQL takes doubled.
+def test_all_databases_beyond_the_cap_of_show_are_found(templates: Templates) -> None:
+    """SHOW returns at most 10,000 rows. The next page starts after the last name, whatever characters the name
+    contains.
+    """
+    # With a quote and a backslash, which SQL escapes by doubling.
     quoted = "'D' || chr(39) || chr(92) || printf('%05d', i)"
     templates.server.sql(
         f"""
@@ -277,7 +281,7 @@ def test_an_account_without_tables_is_a_success(templates: Templates) -> None:
     assert collected.skipped == {}
 
 
-def test_names_with_quotes_dots_and_blanks_in_every_part(templates: Templates) -> None:
+def test_names_with_quotes_dots_and_spaces_in_every_part(templates: Templates) -> None:
     odd = ('we"ird .db', 'a.b "c"', 'x "y".z é ')
     add_database(templates, odd[0], [(odd[1], odd[2], "BASE TABLE")])
     templates.server.insert(
@@ -299,7 +303,7 @@ def test_names_with_quotes_dots_and_blanks_in_every_part(templates: Templates) -
     assert collected.records[0]["fields"] == [{"name": 'c."d"', "type": "VECTOR(FLOAT, 256)"}]
 
 
-def test_of_what_lies_outside_neither_volume_nor_freshness_is_known(templates: Templates) -> None:
+def test_external_tables_have_neither_volume_nor_freshness(templates: Templates) -> None:
     add_database(templates, "D", [("S", "LAKE", "EXTERNAL TABLE")])
     templates.server.sql(
         """
@@ -322,7 +326,7 @@ def test_temporary_tables_are_left_out(templates: Templates) -> None:
 
 
 @pytest.mark.scale
-def test_ten_thousand_tables_of_twenty_columns_cost_what_ten_do(templates: Templates) -> None:
+def test_ten_thousand_tables_of_twenty_columns_need_no_more_memory_than_ten(templates: Templates) -> None:
     scale.many_tables(templates.server, tables=10, columns=20)
     little = templates.peak_memory("metadata")
     few_statements = len(templates.server.statements())

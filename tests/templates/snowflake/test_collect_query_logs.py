@@ -1,4 +1,4 @@
-"""Query logs: each query that ended in the window, once, with its error and its cost."""
+"""Tests query logs: each query that ended in the window, exactly once, with its error and its costs."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def window(shop: Shop, hours_ago: float) -> datetime:
     return shop.now - timedelta(hours=hours_ago)
 
 
-def test_every_query_that_ended_in_the_window_arrives_as_it_was(shop_templates: Templates, shop: Shop) -> None:
+def test_every_query_that_ended_in_the_window_is_collected_completely(shop_templates: Templates, shop: Shop) -> None:
     since, until = window(shop, 24), window(shop, 1)
     collected = shop_templates.collect("query_logs", "--since", iso(since), "--until", iso(until))
     truth = {query.query_id: query for query in ended(shop, since, until)}
@@ -81,7 +81,7 @@ def test_every_query_that_ended_in_the_window_arrives_as_it_was(shop_templates: 
     assert collected.header["window"] == {"start": iso(since), "end": iso(until)}
 
 
-def test_what_is_cut_or_missing_is_counted(shop_templates: Templates, shop: Shop) -> None:
+def test_truncated_and_missing_texts_are_counted(shop_templates: Templates, shop: Shop) -> None:
     since, until = window(shop, 24), window(shop, 1)
     collected = shop_templates.collect("query_logs", "--since", iso(since), "--until", iso(until))
     in_window = [query for query in shop.queries if query.end is not None and since <= query.end < until]
@@ -92,7 +92,7 @@ def test_what_is_cut_or_missing_is_counted(shop_templates: Templates, shop: Shop
     assert collected.trailer["skipped_examples"][CUT] in cut
 
 
-def test_a_shorter_limit_cuts_more(shop_templates: Templates) -> None:
+def test_a_shorter_limit_truncates_more_texts(shop_templates: Templates) -> None:
     collected = shop_templates.collect("query_logs", "--max-query-text", "20")
     texts = [record["query_text"] for record in collected.records]
     cut = [text for text in texts if text.endswith("\n/* truncated at 20 characters */")]
@@ -102,9 +102,9 @@ def test_a_shorter_limit_cuts_more(shop_templates: Templates) -> None:
     assert collected.skipped["query text truncated at 20 characters"] == len(cut)
 
 
-def test_two_runs_with_a_state_neither_miss_nor_repeat(shop_templates: Templates, shop: Shop) -> None:
+def test_two_runs_with_a_state_neither_miss_nor_repeat_queries(shop_templates: Templates, shop: Shop) -> None:
     state = shop_templates.work / "state.json"
-    # The boundary is a moment in which a query ended, while another one was running.
+    # The boundary is the end time of a query, at which another query was running.
     since, until = window(shop, 20), window(shop, 2)
     between = [q for q in ended(shop, window(shop, 12), window(shop, 8)) if q.end is not None]
     boundary = next(
@@ -112,7 +112,7 @@ def test_two_runs_with_a_state_neither_miss_nor_repeat(shop_templates: Templates
     )
     first = shop_templates.collect("query_logs", "--state", str(state), "--since", iso(since), "--until", iso(boundary))
     assert json.loads(state.read_text())["until"] == iso(boundary)
-    shop_templates.manifest("query_logs").unlink()  # it went to where it is pushed from
+    shop_templates.manifest("query_logs").unlink()  # it has been moved to the folder from which it is pushed
     second = shop_templates.collect("query_logs", "--state", str(state), "--until", iso(until))
     assert second.header["window"]["start"] == iso(boundary)
     ids = [record["query_id"] for collected in (first, second) for record in collected.records]
@@ -122,7 +122,7 @@ def test_two_runs_with_a_state_neither_miss_nor_repeat(shop_templates: Templates
     assert any(record["start_time"] < iso(boundary) for record in second.records), "one was running at the boundary"
 
 
-def test_filters_that_name_tables_are_warned_of(templates: Templates) -> None:
+def test_filters_that_name_tables_give_a_warning(templates: Templates) -> None:
     whole = templates.run("query_logs", "--include", "*", "--include", "RAW.*.*", "--exclude", "RAW.HR.*").check()
     assert "warning" not in whole.stderr
     narrow = templates.run("query_logs", "--list", "--include", "RAW.CRM.O*", "--exclude", "RAW.HR.SALARIES").check()
@@ -130,7 +130,7 @@ def test_filters_that_name_tables_are_warned_of(templates: Templates) -> None:
     assert "--exclude RAW.HR.SALARIES excludes no queries" in narrow.stderr
 
 
-def test_filters_take_the_sessions_database_and_schema(shop_templates: Templates, shop: Shop) -> None:
+def test_filters_apply_to_the_database_and_schema_of_the_session(shop_templates: Templates, shop: Shop) -> None:
     since, until = window(shop, 24), window(shop, 1)
     span = ("--since", iso(since), "--until", iso(until))
     collected = shop_templates.collect("query_logs", *span, "--include", "RAW.*", "--exclude", "*.CRM")
@@ -139,7 +139,7 @@ def test_filters_take_the_sessions_database_and_schema(shop_templates: Templates
     assert {record["query_id"] for record in collected.records} == {query.query_id for query in truth}
 
 
-def test_a_glob_that_takes_a_schemas_tables_takes_its_queries(shop_templates: Templates, shop: Shop) -> None:
+def test_a_glob_for_all_tables_of_a_schema_selects_its_queries(shop_templates: Templates, shop: Shop) -> None:
     since, until = window(shop, 24), window(shop, 1)
     span = ("--since", iso(since), "--until", iso(until))
     collected = shop_templates.collect("query_logs", *span, "--include", "RAW.CRM.*")
@@ -148,7 +148,7 @@ def test_a_glob_that_takes_a_schemas_tables_takes_its_queries(shop_templates: Te
     assert {record["query_id"] for record in collected.records} == {query.query_id for query in truth}
 
 
-def test_the_list_counts_what_would_be_collected(shop_templates: Templates, shop: Shop) -> None:
+def test_list_counts_the_queries_that_a_run_collects(shop_templates: Templates, shop: Shop) -> None:
     span = ("--since", iso(window(shop, 24)), "--until", iso(window(shop, 1)), "--include", "ANALYTICS.*")
     listed = shop_templates.run("query_logs", "--list", *span).check()
     assert shop_templates.leftovers() == []
@@ -173,7 +173,7 @@ def test_a_redacted_text_is_sent_and_counted(templates: Templates) -> None:
     assert collected.skipped == {"query text redacted by Snowflake": 1}
 
 
-def test_a_query_that_runs_for_days_comes_when_it_ends(templates: Templates) -> None:
+def test_a_query_that_runs_for_days_is_collected_when_it_ends(templates: Templates) -> None:
     end = datetime.now(timezone.utc).replace(microsecond=0) - timedelta(hours=2)
     add_query(templates, "long", "SELECT 1", end, seconds=6 * 86_400)
     assert [record["query_id"] for record in templates.collect("query_logs").records] == ["long"]
@@ -183,7 +183,7 @@ def test_an_account_without_queries_is_a_success(templates: Templates) -> None:
     assert templates.collect("query_logs").records == []
 
 
-def test_a_role_that_may_not_read_the_history_is_told_so(templates: Templates) -> None:
+def test_a_role_that_cannot_read_the_history_gets_a_message(templates: Templates) -> None:
     templates.server.deny("SNOWFLAKE.ACCOUNT_USAGE.QUERY_HISTORY")
     try:
         run = templates.run("query_logs").check(3)
@@ -197,13 +197,13 @@ def test_a_role_that_may_not_read_the_history_is_told_so(templates: Templates) -
     "fault",
     [Fault("abort", at="chunk", after=1), Fault("status", at="chunk", after=1, status=503), Fault("abort", after=0)],
 )
-def test_a_server_that_breaks_off_leaves_nothing_half_written(templates: Templates, fault: Fault) -> None:
+def test_a_broken_connection_leaves_no_partial_files(templates: Templates, fault: Fault) -> None:
     scale.many_queries(templates.server, datetime.now(timezone.utc) - timedelta(hours=1), rows=60_000)
     templates.server.break_with(fault)
     assert_unavailable(templates)
 
 
-def test_a_server_that_is_gone_leaves_nothing_half_written(template_folder: Path, tmp_path: Path) -> None:
+def test_a_stopped_server_leaves_no_partial_files(template_folder: Path, tmp_path: Path) -> None:
     with embedded_snowflake() as server:
         scale.many_queries(server, datetime.now(timezone.utc) - timedelta(hours=1), rows=60_000)
         server.break_with(Fault("exit", at="chunk"))
@@ -218,8 +218,8 @@ def assert_unavailable(templates: Templates) -> None:
     assert templates.leftovers() == []
 
 
-def test_sigterm_ends_it_like_an_interrupt(templates: Templates) -> None:
-    """Wherever the run is by then; it has so much to fetch that it cannot be done."""
+def test_sigterm_ends_a_run_like_an_interrupt(templates: Templates) -> None:
+    """At any point of the run. The run has too much data to finish before the signal."""
     scale.many_queries(templates.server, datetime.now(timezone.utc) - timedelta(hours=1), rows=400_000)
     command = ("--manifest", str(templates.manifest("query_logs")), "--lookback-hours", "30")
     with started_script(templates.folder, "collect_query_logs.py", *command, env=templates.environment) as process:
@@ -233,7 +233,7 @@ def test_sigterm_ends_it_like_an_interrupt(templates: Templates) -> None:
 
 @pytest.mark.scale
 @pytest.mark.parametrize("many", [200_000, pytest.param(1_000_000, marks=pytest.mark.stress)])
-def test_many_queries_take_no_more_memory_than_ten_thousand(many: int, templates: Templates) -> None:
+def test_many_queries_need_no_more_memory_than_ten_thousand(many: int, templates: Templates) -> None:
     end = datetime.now(timezone.utc) - timedelta(hours=1)
     scale.many_queries(templates.server, end, rows=10_000)
     little = templates.peak_memory("query_logs", "--lookback-hours", "30")

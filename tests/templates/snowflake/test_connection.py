@@ -1,4 +1,4 @@
-"""Signing in: every method the variables offer, through the real driver; and what is said when it goes wrong."""
+"""Tests sign-in: every method that the variables support, through the real driver, and the messages on failure."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ROLE = "MONTE_CARLO"
 
 @dataclass(frozen=True)
 class Account:
-    """A server with one user who has every credential, and the variables of each."""
+    """A server with one user who has every credential, and the variables for each."""
 
     templates: Templates
     place: dict[str, str]
@@ -40,7 +40,7 @@ class Account:
 
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, str]:
-    """A private key, the same encrypted, and its public half as PEM."""
+    """A private key, the same key encrypted, and the public key, as PEM."""
     folder = tmp_path_factory.mktemp("keys")
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     paths = folder / "rsa_key.p8", folder / "rsa_key_encrypted.p8"
@@ -124,7 +124,7 @@ def test_each_method_signs_in_and_shows_no_secret(account: Account, method: str,
     assert_no_secret(account, run)
 
 
-def test_a_profile_signs_in_and_variables_may_choose_role_and_warehouse(templates: Templates) -> None:
+def test_a_profile_signs_in_and_variables_can_set_role_and_warehouse(templates: Templates) -> None:
     env = templates.environment | {"SNOWFLAKE_ROLE": "PUBLIC", "SNOWFLAKE_WAREHOUSE": "OTHER_WH"}
     templates.run("metadata", env=env).check()
     session = templates.server.sessions()[-1]
@@ -138,7 +138,7 @@ def test_the_profile_called_default_needs_no_variable(templates: Templates) -> N
     templates.run("metadata", env={"SNOWFLAKE_HOME": str(home)}).check()
 
 
-def test_a_session_is_tagged_bounded_and_only_reads(shop_templates: Templates) -> None:
+def test_a_session_is_tagged_has_a_timeout_and_is_read_only(shop_templates: Templates) -> None:
     server = shop_templates.server
     before = len(server.statements())
     for flow in ("metadata", "lineage", "query_logs"):
@@ -148,7 +148,7 @@ def test_a_session_is_tagged_bounded_and_only_reads(shop_templates: Templates) -
         assert parameters["TIMEZONE"] == "UTC"
         assert int(parameters["CLIENT_PREFETCH_THREADS"]) == 1
         assert int(parameters["STATEMENT_TIMEOUT_IN_SECONDS"]) == 3600
-        # An account or a user may have set these otherwise, and results would be cut or names not found.
+        # An account or a user can override these, which would truncate results or make names unresolvable.
         assert int(parameters["ROWS_PER_RESULTSET"]) == 0
         assert str(parameters["QUOTED_IDENTIFIERS_IGNORE_CASE"]).lower() == "false"
         assert parameters["TIMESTAMP_INPUT_FORMAT"] == "AUTO"
@@ -182,7 +182,7 @@ def test_wrong_credentials_are_refused_with_a_remedy_and_without_showing_them(
         assert wrong not in run.stdout + run.stderr
 
 
-def test_a_password_in_a_profile_is_masked_wherever_it_would_show(templates: Templates, tmp_path: Path) -> None:
+def test_a_password_in_a_profile_is_masked_everywhere(templates: Templates, tmp_path: Path) -> None:
     env = templates.server.environment(home=tmp_path / "wrong", password="Incorrect username")
     run = templates.run("metadata", env=env).check(3)
     assert "Incorrect username" not in run.stdout + run.stderr, "the server's refusal starts with these words"
@@ -208,7 +208,7 @@ def test_a_token_from_a_file_is_masked_too(account: Account, tmp_path: Path) -> 
 
 
 def test_a_key_below_the_home_folder_is_found(account: Account) -> None:
-    """As README.md writes it; no shell replaces the tilde in a file of variables."""
+    """As in README.md: no shell expands the tilde in a file of variables."""
     account.run(SNOWFLAKE_PRIVATE_KEY_FILE=f"~/{account.key.name}", HOME=str(account.key.parent)).check()
 
 
@@ -247,14 +247,14 @@ def test_a_wrong_key_is_refused(account: Account, tmp_path: Path) -> None:
         ),
     ],
 )
-def test_missing_or_contradicting_variables_are_named(account: Account, variables: dict[str, str], named: str) -> None:
+def test_missing_or_conflicting_variables_are_named(account: Account, variables: dict[str, str], named: str) -> None:
     run = account.run(**variables).check(2)
     error = run.summary["error"]
     assert named in error["message"] + error["remedy"]
     assert account.templates.server.sessions() == [], "nothing was attempted"
 
 
-def test_a_profile_that_is_not_there_names_those_that_are(templates: Templates) -> None:
+def test_a_missing_profile_error_names_the_existing_profiles(templates: Templates) -> None:
     env = templates.environment | {"SNOWFLAKE_DEFAULT_CONNECTION_NAME": "prod"}
     message = templates.run("metadata", env=env).check(2).summary["error"]["message"]
     assert "'prod'" in message
@@ -262,9 +262,7 @@ def test_a_profile_that_is_not_there_names_those_that_are(templates: Templates) 
 
 
 @pytest.mark.parametrize("missing", ["user", "password"])
-def test_a_profile_that_lacks_something_is_a_matter_of_configuration(
-    templates: Templates, tmp_path: Path, missing: str
-) -> None:
+def test_an_incomplete_profile_is_a_configuration_error(templates: Templates, tmp_path: Path, missing: str) -> None:
     env = templates.server.environment(home=tmp_path / "partial", **{missing: None})
     run = templates.run("metadata", env=env).check(2)
     assert missing in run.summary["error"]["message"].lower()
@@ -286,13 +284,13 @@ def test_an_encrypted_key_needs_its_own_passphrase(account: Account) -> None:
     assert wrong.summary["error"]["remedy"]
 
 
-def test_the_public_key_is_told_from_the_private_one(account: Account, tmp_path: Path) -> None:
+def test_a_public_key_is_distinguished_from_a_private_key(account: Account, tmp_path: Path) -> None:
     path = tmp_path / "rsa_key.pub"
     path.write_text("-----BEGIN PUBLIC KEY-----\nMIIB\n-----END PUBLIC KEY-----\n")
     assert "public key" in account.run(SNOWFLAKE_PRIVATE_KEY_FILE=str(path)).check(2).summary["error"]["message"]
 
 
-def test_a_server_that_is_not_there_is_unavailable(account: Account) -> None:
+def test_a_missing_server_is_reported_as_unavailable(account: Account) -> None:
     with socket.socket() as taken:  # bound but not listening: connections are refused
         taken.bind(("127.0.0.1", 0))
         port = str(taken.getsockname()[1])
@@ -307,7 +305,7 @@ def test_a_login_that_fails_in_the_service_is_unavailable(account: Account) -> N
     assert "Traceback" not in run.stderr
 
 
-def test_a_session_without_warehouse_is_told_which_variable_to_set(templates: Templates) -> None:
+def test_a_session_without_warehouse_names_the_variable_to_set(templates: Templates) -> None:
     fault = Fault("error", contains="QUERY_HISTORY", code="000606", sqlstate="57P03", message="No active warehouse")
     templates.server.break_with(fault)
     run = templates.run("query_logs").check(2)
@@ -327,9 +325,7 @@ def test_a_session_without_warehouse_is_told_which_variable_to_set(templates: Te
         ("000904", 1, "query id"),
     ],
 )
-def test_whatever_the_service_answers_is_told_with_a_remedy(
-    templates: Templates, code: str, exit_code: int, remedy: str
-) -> None:
+def test_every_service_error_has_a_remedy(templates: Templates, code: str, exit_code: int, remedy: str) -> None:
     words = f"what {code} comes with"
     templates.server.break_with(Fault("error", contains="QUERY_HISTORY", code=code, message=words))
     run = templates.run("query_logs").check(exit_code)

@@ -1,4 +1,4 @@
-"""The whole way: what the warehouse holds is what arrives at Monte Carlo, through both drivers, and only once."""
+"""Tests end to end, through both drivers: Monte Carlo receives the contents of the warehouse, exactly once."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_the_shops_lineage_arrives_edge_by_edge(
     run = collect_and_push(shop_templates, quiet_sandbox, "lineage", "--lookback-hours", "48").check()
     events = list(arrived(quiet_sandbox, "lineage", run))
     destinations = Counter(name_of(event["destination"]) for event in events)
-    assert max(destinations.values()) == 1, "a destination came twice"
+    assert max(destinations.values()) == 1, "a destination is duplicated"
     edges = {(name_of(source), name_of(event["destination"])) for event in events for source in event["sources"]}
     begin = shop.now - timedelta(days=3)
     own = {relation.name for relation in shop.own()}
@@ -78,7 +78,7 @@ def test_the_shops_lineage_arrives_edge_by_edge(
     assert columns[True] > 20
 
 
-def test_an_hourly_job_that_fails_in_between_neither_misses_nor_repeats(
+def test_an_hourly_job_that_fails_midway_neither_misses_nor_repeats_records(
     templates: Templates, quiet_sandbox: SandboxProcess, tmp_path: Path
 ) -> None:
     end = (datetime.now(timezone.utc) - timedelta(hours=1)).replace(minute=0, second=0, microsecond=0)
@@ -96,7 +96,7 @@ def test_an_hourly_job_that_fails_in_between_neither_misses_nor_repeats(
     broken = hour(2)
     assert broken.exit_code == 4, broken.stderr
     assert 0 < broken.summary["records_accepted"] < broken.summary["records"]
-    assert state.read_bytes() == before, "the state moved past what was not accepted"
+    assert state.read_bytes() == before, "the checkpoint passed records that were not accepted"
     quiet_sandbox.clear_faults()
     third = hour(3).check()
     assert "pushing the rest first" in third.stderr
@@ -104,7 +104,7 @@ def test_an_hourly_job_that_fails_in_between_neither_misses_nor_repeats(
     for number in (4, 5, 6):
         hour(number).check()
     found = Counter(event["query_id"] for event in quiet_sandbox.received("querylogs"))
-    # The last query ends 50 ms after the last window: it is for the next hour.
+    # The last query ends 50 ms after the last window, so it belongs to the next hour.
     assert set(found.values()) == {1}
     assert 2_998 <= len(found) <= 3_000
 
@@ -133,7 +133,7 @@ def test_one_query_that_is_never_accepted_does_not_stop_the_job(
     assert "query-10" not in since
 
 
-def test_a_dry_run_touches_nothing_that_waits_to_be_pushed(
+def test_a_dry_run_does_not_change_an_unpushed_manifest(
     templates: Templates, quiet_sandbox: SandboxProcess, tmp_path: Path
 ) -> None:
     scale.many_queries(templates.server, datetime.now(timezone.utc) - timedelta(hours=1), rows=600, hours=6)
@@ -155,7 +155,7 @@ def test_a_crash_before_the_state_is_written_repeats_nothing(
     scale.many_queries(templates.server, datetime.now(timezone.utc) - timedelta(hours=1), rows=300, hours=6)
     state = tmp_path / "state.json"
     collect_and_push(templates, quiet_sandbox, "query_logs", "--state", str(state)).check()
-    state.unlink()  # as if the run had ended right after its last batch
+    state.unlink()  # as if the run had crashed right after its last batch
     again = collect_and_push(templates, quiet_sandbox, "query_logs", "--state", str(state)).check()
     assert again.summary["records"] == 0
     assert state.exists()
@@ -217,7 +217,7 @@ def test_refusals_of_either_side_have_their_exit_codes_and_show_no_secret(
     ).check(3)
     assert quiet_sandbox.requests(METADATA).count == 1
     assert "not-the-t0ken" not in run.stdout + run.stderr
-    assert run.summary["records"] > 200, "what was collected is counted, and stays for the next run"
+    assert run.summary["records"] > 200, "collected records are counted and kept for the next run"
     again = collect_and_push(shop_templates, quiet_sandbox, "metadata").check()
     assert again.summary["records_accepted"] == again.summary["records"]
 

@@ -1,6 +1,6 @@
-"""The folder's error table: what each error of the service means for a run, through the real driver.
+"""Tests the folder's error table: the effect of each service error on a run, through the real driver.
 
-One session in one process meets them all, which the scripts' own tests do with some.
+One session in one process gets all errors. The scripts' own tests cover some of them.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from tests.script_process import clean_environment
 from tests.templates.snowflake.conftest import Templates
 from tests.warehouses.snowflake.faults import Fault
 
-# Runs in the folder, as its scripts do: for each statement the class of the run's error, and whether the rest of a
-# collection may go on without it.
+# Runs in the folder, like its scripts. For each statement, reports the class of the run's error, and whether the rest
+# of a collection can continue without it.
 ASKING = """
 import json, sys
 from connection import connect, explain, is_too_much, is_unreadable, rows
@@ -36,13 +36,13 @@ for name, sql in json.loads(sys.argv[1]).items():
 TOO_MUCH = "Information schema query returned too much data. Please repeat query with more selective predicates."
 CAPPED = "The result set size exceeded the max number of rows(10000) supported for SHOW statements."
 SKIPPED, IN_PARTS, ENDS = (True, False), (False, True), (False, False)
-# What the service answers, and what that is: the kind of the run's error, and how the run goes on.
+# The service's error, the class of the run's error, and whether the run continues.
 CASES: tuple[tuple[Fault, str, tuple[bool, bool]], ...] = (
     (Fault("error", code="002003"), "RefusedError", SKIPPED),
     (Fault("error", code="002043"), "RefusedError", SKIPPED),
     (Fault("error", code="003001"), "RefusedError", SKIPPED),
     (Fault("error", code="003030"), "RefusedError", SKIPPED),
-    (Fault("error", code="002003", message=TOO_MUCH), "RefusedError", SKIPPED),  # a name may have these words
+    (Fault("error", code="002003", message=TOO_MUCH), "RefusedError", SKIPPED),  # a name can contain these words
     (Fault("error", code="090030", message=TOO_MUCH), "PushIngestionError", IN_PARTS),
     (Fault("error", code="090153", message=CAPPED), "PushIngestionError", IN_PARTS),
     (Fault("error", code="000603"), "UnavailableError", ENDS),
@@ -66,7 +66,7 @@ CASES: tuple[tuple[Fault, str, tuple[bool, bool]], ...] = (
 )
 
 
-def test_each_error_of_the_service_has_its_meaning(templates: Templates) -> None:
+def test_each_service_error_has_the_expected_effect(templates: Templates) -> None:
     statements = {f"case {number}": f"SELECT {number} AS n FROM 'case {number}'" for number in range(len(CASES))}
     faults = [replace(fault, contains=f"'case {number}'") for number, (fault, _, _) in enumerate(CASES)]
     templates.server.break_with(*faults)

@@ -1,4 +1,4 @@
-"""The Snowflake folder does what it did when it was recorded: manifests, requests, summaries and all that is said."""
+"""Tests that the Snowflake folder behaves as recorded: manifests, requests, summaries and messages."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def place(old_shop: EmbeddedSnowflake, template_folder: Path, sandbox: SandboxPr
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_it_does_what_was_recorded(part: str, place: Place, golden: Golden) -> None:
+def test_it_matches_the_recording(part: str, place: Place, golden: Golden) -> None:
     check(part, place, ARGUMENTS, golden)
 
 

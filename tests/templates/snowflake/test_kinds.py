@@ -1,4 +1,4 @@
-"""Metadata: each kind of table, view and database with what is known of that kind, whole records compared."""
+"""Tests metadata for each kind of table, view and database. Compares complete records."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NO_SHOW = "details not readable (SHOW)"
 NO_VIEW_TEXT = "view definition not visible"
 NO_COLUMNS = "columns not visible"
 
-# TABLE_TYPE, the flag that is YES, domain of tags.
+# TABLE_TYPE, the flag that is YES, and the tags' domain.
 KINDS = {
     "table": ("BASE TABLE", None, "TABLE"),
     "transient table": ("BASE TABLE", "IS_TRANSIENT", "TABLE"),
@@ -33,7 +33,7 @@ def date(day: int) -> str:
 
 
 def add_each_kind(templates: Templates, database: str) -> None:
-    """A database with one object of each kind, named after it, in the schema S."""
+    """Add a database with one object of each kind, named after the kind, in the schema S."""
     key = {"TABLE_CATALOG": database, "TABLE_SCHEMA": "S"}
     tables: list[Record] = []
     columns: list[Record] = []
@@ -62,7 +62,7 @@ def add_each_kind(templates: Templates, database: str) -> None:
 
 
 def expected(database: str, *, is_shown: bool) -> list[Record]:
-    """The records of such a database; ``is_shown``: SHOW may be read."""
+    """The expected records of such a database. ``is_shown``: SHOW is readable."""
     records = []
     for number, name in enumerate(KINDS, 1):
         is_known = is_shown or name not in ("dynamic table", "materialized view")
@@ -87,9 +87,9 @@ def expected(database: str, *, is_shown: bool) -> list[Record]:
     return sorted(records, key=lambda record: str(record["name"]))
 
 
-def test_each_kind_of_object_has_what_is_known_of_its_kind(templates: Templates) -> None:
+def test_each_kind_of_object_has_the_expected_record(templates: Templates) -> None:
     add_each_kind(templates, "ONE")
-    add_each_kind(templates, "OTHER")  # with the same names, and its own tags
+    add_each_kind(templates, "OTHER")  # with the same names but its own tags
     collected = templates.collect("metadata")
     assert collected.records == [*expected("ONE", is_shown=True), *expected("OTHER", is_shown=True)]
     assert collected.skipped == {}
@@ -99,7 +99,7 @@ def test_each_kind_of_object_has_what_is_known_of_its_kind(templates: Templates)
     assert collected.skipped == {NO_SHOW: 4, NO_VIEW_TEXT: 4}
 
 
-def test_any_single_sign_of_a_shared_database_is_enough(templates: Templates) -> None:
+def test_any_single_indication_of_a_shared_database_is_enough(templates: Templates) -> None:
     kinds = {
         "APPLICATION": {"kind": "APPLICATION", "origin": ""},
         "IMPORTED": {"kind": "IMPORTED DATABASE", "origin": ""},

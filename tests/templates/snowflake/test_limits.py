@@ -1,4 +1,4 @@
-"""Limits that the warehouse and the folder set, met exactly: one below, the limit itself, one above."""
+"""Tests limits of the warehouse and the folder: one below, the limit itself, one above."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def iso(moment: datetime) -> str:
 
 @pytest.fixture
 def window() -> tuple[datetime, datetime]:
-    """An hour that no system view may still lack anything of."""
+    """An hour that is earlier than any latency of the system views."""
     until = datetime.now(timezone.utc).replace(minute=0, second=0, microsecond=0) - timedelta(hours=5)
     return until - timedelta(hours=1), until
 
@@ -45,7 +45,7 @@ def span(window: tuple[datetime, datetime]) -> tuple[str, ...]:
 
 
 def show(templates: Templates, command: str, database: str, count: int) -> None:
-    """So many objects that a SHOW command lists in a database, without their texts."""
+    """Add this many objects that a SHOW command lists in a database, without their texts."""
     templates.server.sql(
         f"""
         INSERT INTO facts."{command}" (database_name, schema_name, name)
@@ -54,7 +54,7 @@ def show(templates: Templates, command: str, database: str, count: int) -> None:
     )
 
 
-def test_details_that_show_does_not_list_are_counted_from_the_cap_on(templates: Templates) -> None:
+def test_details_beyond_the_cap_of_show_are_counted(templates: Templates) -> None:
     for database, count in (("BELOW", SHOW_CAP - 1), ("EQUAL", SHOW_CAP), ("OVER", SHOW_CAP + 1)):
         add_database(templates, database, [("S", "DYN", "BASE TABLE"), ("S", "MV", "MATERIALIZED VIEW")])
         for command in ("SHOW DYNAMIC TABLES", "SHOW MATERIALIZED VIEWS"):
@@ -64,7 +64,7 @@ def test_details_that_show_does_not_list_are_counted_from_the_cap_on(templates: 
     assert [(record["database"], record["name"]) for record in collected.records] == [
         (database, name) for database in ("BELOW", "EQUAL", "OVER") for name in ("DYN", "MV")
     ]
-    # Of too many materialised views the rest is missing; SHOW DYNAMIC TABLES refuses to answer.
+    # Materialized views above the cap are missing; SHOW DYNAMIC TABLES fails.
     assert collected.skipped == {CAPPED_SHOW: 3, NO_SHOW: 1, NO_VIEW_TEXT: 6, NO_COLUMNS: 6}
 
 
@@ -76,7 +76,7 @@ def test_details_that_show_does_not_list_are_counted_from_the_cap_on(templates: 
         (SHOW_CAP + 1, {NO_DYNAMIC_TABLES: 1}),
     ],
 )
-def test_dynamic_tables_that_show_does_not_list_are_counted_from_the_cap_on(
+def test_dynamic_tables_beyond_the_cap_of_show_are_counted(
     templates: Templates, count: int, skipped: dict[str, int]
 ) -> None:
     show(templates, "SHOW DYNAMIC TABLES", "D", count)
@@ -84,8 +84,8 @@ def test_dynamic_tables_that_show_does_not_list_are_counted_from_the_cap_on(
 
 
 @pytest.mark.parametrize(("count", "pages"), [(SHOW_CAP - 1, 1), (SHOW_CAP, 2), (SHOW_CAP + 1, 2)])
-def test_databases_are_asked_for_until_a_page_is_not_full(templates: Templates, count: int, pages: int) -> None:
-    """Of so many databases, SNOWFLAKE among them, the last has a table."""
+def test_databases_are_read_until_a_page_is_not_full(templates: Templates, count: int, pages: int) -> None:
+    """Of this many databases, including SNOWFLAKE, the last one has a table."""
     templates.server.sql(
         f"""
         INSERT INTO facts."INFORMATION_SCHEMA.DATABASES" (DATABASE_NAME, TYPE)
@@ -103,7 +103,7 @@ def test_databases_are_asked_for_until_a_page_is_not_full(templates: Templates, 
 # --- texts ------------------------------------------------------------------------------------------------
 
 
-def test_a_text_is_cut_and_counted_from_the_length_on_that_snowflake_keeps(
+def test_a_text_as_long_as_the_limit_of_snowflake_is_truncated_and_counted(
     templates: Templates, window: tuple[datetime, datetime]
 ) -> None:
     texts = {length: "é" * length for length in (LONGEST_TEXT - 1, LONGEST_TEXT, LONGEST_TEXT + 1)}
@@ -113,13 +113,13 @@ def test_a_text_is_cut_and_counted_from_the_length_on_that_snowflake_keeps(
     cut = "é" * LONGEST_TEXT + f"\n/* truncated at {LONGEST_TEXT} characters */"
     assert {record["query_id"]: record["query_text"] for record in collected.records} == {
         f"q{LONGEST_TEXT - 1}": texts[LONGEST_TEXT - 1],
-        f"q{LONGEST_TEXT}": cut,  # as long as Snowflake keeps: the rest may be missing
+        f"q{LONGEST_TEXT}": cut,  # as long as Snowflake's limit, so the rest may be missing
         f"q{LONGEST_TEXT + 1}": cut,
     }
     assert collected.skipped == {f"query text truncated at {LONGEST_TEXT} characters": 2}
 
 
-def test_a_text_of_exactly_the_length_that_was_asked_for_is_whole(
+def test_a_text_of_exactly_the_requested_length_is_complete(
     templates: Templates, window: tuple[datetime, datetime]
 ) -> None:
     for length in (19, 20, 21):
@@ -133,7 +133,7 @@ def test_a_text_of_exactly_the_length_that_was_asked_for_is_whole(
     assert collected.skipped == {"query text truncated at 20 characters": 1}
 
 
-def test_lineage_is_not_read_from_a_text_that_may_be_cut(
+def test_lineage_is_not_read_from_a_text_that_may_be_truncated(
     templates: Templates, window: tuple[datetime, datetime]
 ) -> None:
     for number, length in enumerate((LONGEST_TEXT - 1, LONGEST_TEXT)):
@@ -163,7 +163,7 @@ def test_a_query_belongs_to_the_window_in_which_it_ended(
 
 
 def starts_at_the_edges(since: datetime, until: datetime) -> dict[str, datetime]:
-    """Moments just outside and just inside of what lineage is read from."""
+    """Times just outside and just inside the period from which lineage is read."""
     return {"BEFORE": since - OVERLAP - TICK, "FIRST": since - OVERLAP, "LAST": until - TICK, "AFTER": until}
 
 
@@ -179,7 +179,7 @@ def test_lineage_is_read_from_six_hours_before_the_window_to_its_end(
     assert sorted(record["destination"]["name"] for record in collected.records) == ["FIRST", "LAST"]
 
 
-def test_tables_are_renamed_by_what_happened_in_the_same_time(
+def test_tables_are_renamed_by_statements_in_the_same_period(
     templates: Templates, window: tuple[datetime, datetime]
 ) -> None:
     starts = starts_at_the_edges(*window)

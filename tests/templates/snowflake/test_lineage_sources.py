@@ -1,4 +1,4 @@
-"""Lineage: which statements and definitions count, and as what; whole records compared."""
+"""Tests which statements and definitions give lineage, and of which kind. Compares complete records."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def by_name(records: list[Record]) -> list[Record]:
 
 
 @pytest.mark.parametrize("domain", ["VIEW", "MATERIALIZED VIEW"])
-def test_what_a_view_is_made_of_has_its_own_type(templates: Templates, domain: str) -> None:
+def test_sources_of_a_view_have_their_own_type(templates: Templates, domain: str) -> None:
     add_access(templates, modified=[table("D.S.W")], accessed=[table("D.S.T")])
     kinds = {
         "TABLE": "TABLE",
@@ -57,7 +57,7 @@ def test_what_a_view_is_made_of_has_its_own_type(templates: Templates, domain: s
     assert collected.skipped == {}
 
 
-def test_only_statements_that_succeeded_and_may_write_are_read(templates: Templates) -> None:
+def test_only_successful_statements_that_can_write_are_read(templates: Templates) -> None:
     statuses: dict[str, dict[str, Any]] = {
         "FAILED": {"EXECUTION_STATUS": "fail"},
         "INCIDENT": {"EXECUTION_STATUS": "incident"},
@@ -86,8 +86,8 @@ def test_an_edition_without_access_history_is_read_from_texts(templates: Templat
     assert collected.skipped == {NO_ACCESS_HISTORY: 1}
 
 
-def test_renames_that_cannot_be_read_are_counted_and_names_stay_as_written(templates: Templates) -> None:
-    """An account may lack the column, or have another meaning for it: the rest of the lineage does not need it."""
+def test_unreadable_renames_are_counted_and_names_stay_as_written(templates: Templates) -> None:
+    """The account may not have the column, or may use it differently. The rest of the lineage does not need it."""
     add_access(templates, modified=[table("D.S.OLD")], accessed=[table("D.S.T")])
     add_change(templates, "D.S.OLD", objectName="D.S.NEW")
     message = "SQL compilation error: invalid identifier 'HISTORY.OBJECT_MODIFIED_BY_DDL'"
@@ -107,7 +107,7 @@ def test_every_kind_of_table_keeps_its_lineage_when_it_is_renamed(templates: Tem
     assert templates.collect("lineage").records == [record(target, source, origin="access_history")]
 
 
-def test_of_swapped_tables_both_of_which_stay_the_new_one_is_known(templates: Templates) -> None:
+def test_the_right_one_of_two_swapped_existing_tables_gets_the_lineage(templates: Templates) -> None:
     exist(templates, "D.S.DIM", "D.S.SPARE", "D.S.T")
     add_access(templates, modified=[table("D.S.SPARE")], accessed=[table("D.S.T")])
     add_change(templates, "D.S.SPARE", swapTargetName="D.S.DIM")
@@ -117,8 +117,8 @@ def test_of_swapped_tables_both_of_which_stay_the_new_one_is_known(templates: Te
     assert collected.records == [record(target, source, origin="access_history")]
 
 
-def test_all_that_is_beneath_a_view_that_is_gone_was_read_where_nothing_else_was(templates: Templates) -> None:
-    """What the view only joined or filtered by has no column in the target."""
+def test_all_base_tables_of_a_dropped_view_are_sources_if_nothing_else_was_read(templates: Templates) -> None:
+    """Columns that the view uses only for joins or filters have no column in the target."""
     exist(templates, "D.S.FCT", "D.S.T", "D.S.WANTED")
     view = ("D.S.FCT__DBT_TMP", "X")
     add_access(
@@ -133,7 +133,7 @@ def test_all_that_is_beneath_a_view_that_is_gone_was_read_where_nothing_else_was
     assert templates.collect("lineage").records == [read]
 
 
-def test_a_stage_that_a_text_names_in_small_letters_is_the_catalogs(templates: Templates) -> None:
+def test_a_stage_in_lowercase_in_a_text_is_the_stage_in_the_catalog(templates: Templates) -> None:
     add_statement(templates, "copy into d.s.t from @d.s.landing/2026/", 1)
     source, target = asset("EXTERNAL", "D.S.LANDING"), asset("TABLE", "D.S.T")
     collected = templates.collect("lineage", "--from-query-text")
@@ -141,8 +141,10 @@ def test_a_stage_that_a_text_names_in_small_letters_is_the_catalogs(templates: T
 
 
 @pytest.mark.parametrize("options", [(), ("--from-query-text",)])
-def test_what_is_too_new_for_the_catalog_view_is_not_gone(templates: Templates, options: tuple[str, ...]) -> None:
-    """The view lags. SHOW tells of a dynamic table at once, and what is defined on something exists."""
+def test_objects_too_new_for_the_catalog_view_do_not_count_as_dropped(
+    templates: Templates, options: tuple[str, ...]
+) -> None:
+    """The catalog view lags. SHOW lists a new dynamic table immediately, and an object with a definition exists."""
     exist(templates, "D.S.T", "D.S.W")
     add_access(templates, modified=[table("D.S.W")], accessed=[table("D.S.T")])
     add_statement(templates, "INSERT INTO D.S.W SELECT * FROM D.S.T", 1)

@@ -1,4 +1,4 @@
-"""What depends on an order comes in it, although the server returns rows in another order each time."""
+"""Tests that order-dependent results are right although the server returns rows in random order."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ GONE = "destination no longer in the catalog (renamed, dropped or temporary)"
 STEPS = 7
 
 
-def test_a_table_that_was_renamed_many_times_is_found_under_its_last_name(templates: Templates) -> None:
+def test_a_table_renamed_several_times_has_its_last_name(templates: Templates) -> None:
     names = [f"D.S.NAME_{step}" for step in range(STEPS)]
     exist(templates, names[-1], "D.S.T")
     add_access(templates, modified=[table(names[0], columns={"A": [("D.S.T", "B")]})], accessed=[table("D.S.T")])
@@ -41,8 +41,8 @@ def test_a_table_that_was_renamed_many_times_is_found_under_its_last_name(templa
     assert collected.skipped == {GONE: STEPS - 1}
 
 
-def test_temporary_tables_of_two_sessions_with_the_same_names_lead_to_their_own_sources(templates: Templates) -> None:
-    """What a session reads from a temporary table depends on what it wrote there before."""
+def test_temporary_tables_with_the_same_name_in_two_sessions_have_their_own_sources(templates: Templates) -> None:
+    """The content of a temporary table depends on the earlier statements of its session."""
     logged = []
     for step in range(STEPS):
         for session in ("ONE", "TWO"):
@@ -84,8 +84,8 @@ def test_the_list_of_queries_has_a_line_for_each_hour_and_database(templates: Te
     assert [line.split()[0] for line in lines] == sorted(line.split()[0] for line in wanted), "by hour"
 
 
-def test_an_accounts_collation_mixes_up_no_tables(templates: Templates) -> None:
-    """With a collation that ignores case, names of one spelling apart sort otherwise than Python sorts them."""
+def test_the_collation_of_an_account_does_not_mix_up_tables(templates: Templates) -> None:
+    """With a case-insensitive collation, names that differ only in case sort differently than in Python."""
     names = [f"{letter}{number}" for letter in "aBcDÉé_" for number in range(6)]
     tables = [(schema, name, "BASE TABLE") for schema in ("lower", "Mixed", "UPPER") for name in names]
     add_database(templates, "D", tables)

@@ -1,8 +1,8 @@
-"""Turns ``catalog.toml`` into the SQL that gives a PostgreSQL the system views Amazon Redshift documents.
+"""Generates SQL from ``catalog.toml`` that creates the system views documented by Amazon Redshift in PostgreSQL.
 
-From the views as the vendor's pages list them to, for each, a table of fixture rows in the schema ``testbed``
-and a view in ``pg_catalog`` with the documented columns and types, which shows each user the rows the page
-says. Needs nothing but the file; the server runs the SQL as a PostgreSQL superuser.
+For each documented view, creates a table for fixture rows in the schema ``testbed`` and a view in ``pg_catalog`` with
+the documented columns and types. The view shows each user the rows that the vendor's page specifies. Needs only the
+file; the server runs the SQL as a PostgreSQL superuser.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ else:
 
 CATALOG = Path(__file__).resolve().parents[3] / "scripts/templates/redshift/catalog.toml"
 
-# Types PostgreSQL has dropped, or names otherwise.
+# Types that PostgreSQL has dropped or renamed.
 RENAMED_TYPES = {"abstime": "timestamp", "char": '"char"'}
 
-# Where a view keeps the database and the schema of its objects, unless it is database_name and schema_name.
+# The columns with the database and the schema of a view's objects, if they are not database_name and schema_name.
 OBJECT_COLUMNS = {
     "SVV_EXTERNAL_TABLES": ("redshift_database_name", "schemaname"),
     "SVV_EXTERNAL_COLUMNS": ("redshift_database_name", "schemaname"),
     "STV_MV_INFO": ("db_name", "schema"),
     "SVV_DATASHARES": ("consumer_database", None),
 }
-DATABASE_COLUMNS = ("database", "table_catalog")  # of views that show the connected database only
+DATABASE_COLUMNS = ("database", "table_catalog")  # for views that show only the connected database
 USER_COLUMNS = ("user_id", "userid")
 
 FOUNDATION_SQL = """
@@ -48,7 +48,7 @@ CREATE TABLE testbed.late_binding_columns (
 CREATE TABLE testbed.view_texts (schemaname name, viewname name, viewowner name, definition text);
 """
 
-# Late-binding and materialised views cannot exist in PostgreSQL as such: their texts stand beside those of real views.
+# PostgreSQL cannot represent Redshift's late-binding and materialized views, so their texts are added to PG_VIEWS.
 VIEWS_SQL = """
 ALTER VIEW pg_catalog.pg_views RENAME TO pg_views_of_postgresql;
 CREATE VIEW pg_catalog.pg_views AS
@@ -65,7 +65,7 @@ LANGUAGE sql STABLE SECURITY DEFINER AS
 $$ SELECT view_schema, view_name, col_name, col_type, col_num FROM testbed.late_binding_columns $$;
 """
 
-# SHOW TABLES FROM SCHEMA …: the shim turns the command into a call of this function.
+# SHOW TABLES FROM SCHEMA …: the shim rewrites the command as a call of this function.
 SHOW_TABLES_SQL = """
 CREATE TABLE testbed.show_tables ({columns});
 CREATE FUNCTION testbed.show_tables_from(the_database text, the_schema text, the_pattern text, the_limit integer)
@@ -141,7 +141,7 @@ def _stored(kind: str) -> str:
 
 
 def _rule(name: str, view: dict[str, Any]) -> str:
-    """The condition that leaves a user what the page says a user sees."""
+    """The condition that restricts a view to the rows that its page says a user sees."""
     columns = view["columns"]
     if view["scope"] == "database":
         own = [column for column in DATABASE_COLUMNS if column in columns]

@@ -1,6 +1,6 @@
-"""What goes wrong on order: statements that are refused, cut off or slow, and connections that break within a result.
+"""Faults on request: statements that are refused, cut or slow, and connections that break in the middle of a result.
 
-Data for the shim, sent to the server as JSON (launch.py). Needs the standard library only.
+Data for the shim, sent to the server as JSON (launch.py). Needs only the standard library.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-# Severity, SQLSTATE and text of what the server answers. https://www.postgresql.org/docs/8.0/errcodes-appendix.html
-# "connection gone" has no answer, and "slow" has the right one.
+# Severity, SQLSTATE and text of the server's response. https://www.postgresql.org/docs/8.0/errcodes-appendix.html
+# "connection gone" has no response, and "slow" has the right one.
 ANSWERS = {
     "denied": ("ERROR", "42501", "permission denied for relation {subject}"),
     "timeout": ("ERROR", "57014", "canceling statement due to statement timeout"),
@@ -20,9 +20,9 @@ ANSWERS = {
 
 @dataclass
 class Order:
-    """Let each statement in which ``pattern`` is found meet the fault, after so many of them were answered.
+    """Applies the fault to each statement that matches ``pattern``, after ``after`` of them have succeeded.
 
-    Case is ignored. ``user``: only that user's statements; empty: everybody's.
+    Matching is case-insensitive. ``user`` restricts the fault to that user's statements; empty means all users.
     """
 
     fault: str
@@ -31,7 +31,7 @@ class Order:
     user: str = ""
 
     def applies(self, sql: str, user: str) -> str | None:
-        """The text of the statement that is meant; None where the order is not for this statement, or not yet."""
+        """The matching text, or None if the order does not apply to this statement, or not yet."""
         found = re.search(self.pattern, sql, re.IGNORECASE)
         if found is None or self.user not in ("", user):
             return None
@@ -41,18 +41,18 @@ class Order:
 
 @dataclass
 class Faults:
-    """The orders in force. ``rows``: how many rows are handed out before connections break; None: any number."""
+    """The current orders. ``rows`` is the number of rows sent before connections break; None means no limit."""
 
     orders: list[Order] = field(default_factory=list)
     rows: int | None = None
 
     def take(self, command: dict[str, Any]) -> None:
-        """Put the orders of this command in place of those before."""
+        """Replace the current orders with those of this command."""
         self.orders = [Order(**each) for each in command["orders"]]
         self.rows = command["rows"]
 
     def of(self, sql: str, user: str) -> tuple[str, bytes] | None:
-        """The fault that this statement meets, with the body of the error message that answers it, if one does."""
+        """The fault that applies to this statement, with the body of its error message, if it has one."""
         for order in self.orders:
             if subject := order.applies(sql, user):
                 return order.fault, error_body(order.fault, subject)

@@ -1,6 +1,6 @@
-"""Turns the truth into SQL that fills the local Redshift: rows of its system views, real schemas, tables and views.
+"""Generates the SQL that fills the local Redshift: rows of its system views, real schemas, tables and views.
 
-From the dataclasses of truth.py to statements as psql reads them. Needs no server.
+Converts the dataclasses of truth.py to statements for psql. Needs no server.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from datetime import datetime, timezone
 from tests.warehouses.redshift.launch import copy_block, literal, quoted
 from tests.warehouses.redshift.truth import Column, Query, Relation, pieces
 
-LONGEST_REMARK = 256  # characters a remark has in the SVV views
-# PostgreSQL's names of Redshift's types, where it has not the same.
+LONGEST_REMARK = 256  # length of remarks in the SVV views, in characters
+# PostgreSQL's names of Redshift types, where they differ.
 TYPES_IN_POSTGRESQL = {"super": "jsonb", "geometry": "text", "hllsketch": "text", "binary varying": "bytea"}
 
 
 def stamp(moment: datetime | None) -> str | None:
-    """A moment as the warehouse keeps it: UTC, without a zone."""
+    """A time as the warehouse stores it: UTC, without a zone."""
     return moment.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M:%S.%f") if moment else None
 
 
@@ -111,14 +111,14 @@ def _query_batch(queries: list[Query]) -> Iterator[str]:
         (
             (q.user_id, q.query_id, q.transaction_id, q.session_id, stamp(q.start), sequence, piece)
             for q in queries
-            # a statement's pieces are not written in order
+            # the rows of a statement's text are not written in order
             for sequence, piece in reversed(list(enumerate(pieces(q.text))))
         ),
     )
 
 
 def relation_blocks(relations: list[Relation]) -> Iterator[str]:
-    """COPY statements for what the SVV views and SHOW TABLES say of these relations."""
+    """COPY statements for the rows that the SVV views and SHOW TABLES have for these relations."""
     yield copy_block(
         "testbed.svv_all_tables",
         ["database_name", "schema_name", "table_name", "table_type", "remarks"],
@@ -198,7 +198,7 @@ def relation_blocks(relations: list[Relation]) -> Iterator[str]:
 
 
 def _redshift_blocks(relations: list[Relation]) -> Iterator[str]:
-    """The views that leave out external schemas."""
+    """COPY statements for the views that exclude external schemas."""
     yield copy_block(
         "testbed.svv_redshift_tables",
         ["database_name", "schema_name", "table_name", "table_type", "remarks"],
@@ -222,15 +222,15 @@ def _remark(comment: str | None) -> str | None:
 
 
 def backing_name(relation: Relation) -> str:
-    """The table that holds the rows: a materialised view keeps them in one of its own."""
+    """The table that contains the rows. A materialized view has a backing table."""
     return f"mv_tbl__{relation.name}__0" if relation.kind == "materialized view" else relation.name
 
 
 def own_statements(relations: list[Relation]) -> list[str]:
-    """What one database holds itself: schemas, tables and views, comments, creation times.
+    """The statements that create the objects of one database: schemas, tables and views, comments, creation times.
 
-    Of tables only those of which PostgreSQL's own catalog has to tell something: a comment, or a view that reads it.
-    The rest stands in the system views alone, which makes thousands of tables quick to fill.
+    Creates only the tables that PostgreSQL's own catalog must contain, because they have a comment or a view reads
+    them. The others exist only in the system views, so that thousands of tables are quick to create.
     """
     statements = [f"CREATE SCHEMA IF NOT EXISTS {quoted(name)};" for name in sorted({r.schema for r in relations})]
     read = {source for relation in relations for source in relation.sources}

@@ -1,7 +1,7 @@
-"""The neutral model in Redshift's words: what fills the server, and the records that the views then tell.
+"""Converts the neutral model to Redshift: the data that fills the server, and the expected manifest records.
 
-From ``Model`` (tests/warehouses/model.py) to the truth that filling.py writes, and to whole manifest records. Nothing
-here asks the code under test.
+Converts ``Model`` (tests/warehouses/model.py) to the truth that filling.py writes, and to complete manifest records.
+Nothing here uses the code under test.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from tests.warehouses.redshift.truth import Column, Query, Relation
 
 DIALECT = "redshift"
 MIB = 1024 * 1024
-DELETED_ROWS = 50_000  # which tbl_rows counts until VACUUM, and estimated_visible_rows does not
+DELETED_ROWS = 50_000  # tbl_rows includes them until VACUUM, estimated_visible_rows does not
 FIRST_USER_ID = 500
 REDSHIFTS_OWN_USER_ID = 1
 
-# The data type, the length of a text, precision and scale of a number.
+# The data type, the length of a text, and the precision and scale of a number.
 TYPES: dict[ColumnType, tuple[str, int | None, int | None, int | None]] = {
     "integer": ("integer", None, 32, 0),
     "decimal": ("numeric", None, 12, 2),
@@ -40,7 +40,7 @@ DECLARED: dict[ColumnType, str] = {
 Record = dict[str, object]
 
 
-# --- what fills the server ------------------------------------------------------------------------------
+# --- data that fills the server -------------------------------------------------------------------------
 
 
 def relations(model: Model) -> list[Relation]:
@@ -79,13 +79,15 @@ def _columns(table: Table) -> tuple[Column, ...]:
 
 
 def users(model: Model) -> dict[str, User]:
-    """Whoever ran a query, by name. None of them signs in."""
+    """All users who ran a query, by name. None of them signs in."""
     names = dict.fromkeys(query.user for query in model.queries)
     return {name: User(number, name, "") for number, name in enumerate(names, FIRST_USER_ID)}
 
 
 def queries(model: Model) -> list[Query]:
-    """Those of the model, and in the same hour one of Redshift's own and one that still runs, which are nobody's."""
+    """The model's queries, and in the same hour one by Redshift itself and one that is still running. Those two are not
+    expected in the manifest.
+    """
     known = users(model)
     found = [_query(model, query, known[query.user]) for query in model.queries]
     if not found:
@@ -118,19 +120,19 @@ def _query_type(query: ModelQuery) -> str:
 
 
 def _status(query: ModelQuery) -> str:
-    """A write that went wrong has failed; a read was canceled."""
+    """The status of a query. A write with an error has failed; a read with an error was canceled."""
     if query.error is None:
         return "success"
     return "failed" if query.target else "canceled"
 
 
 def _returned_rows(query: ModelQuery) -> int | None:
-    """Rows that went to the client: of a write none."""
+    """The number of rows returned to the client. A write returns none."""
     return 0 if query.target and not query.error else query.rows
 
 
 def _figures(number: int) -> dict[str, object]:
-    """Columns of SYS_QUERY_HISTORY of which no two have the same value, whatever the query."""
+    """Columns of SYS_QUERY_HISTORY with values that are distinct across columns and queries."""
     figures: dict[str, object] = {
         name: place * 1_000_000 + number
         for place, name in enumerate(
@@ -152,7 +154,7 @@ def _figures(number: int) -> dict[str, object]:
 
 
 def service_blocks(databases: tuple[str, ...]) -> Iterator[str]:
-    """What a new cluster holds of its own: databases, and schemas that are no customer's."""
+    """Contents of a new cluster: its databases, and schemas that belong to the service."""
     yield copy_block(
         "testbed.svv_redshift_databases",
         ["database_name", "database_owner", "database_type"],
@@ -172,7 +174,7 @@ def user_block(model: Model) -> str:
     return copy_block("testbed.svv_user_info", ["user_name", "user_id", "superuser", "syslog_access"], rows)
 
 
-# --- what the views tell --------------------------------------------------------------------------------
+# --- expected records -----------------------------------------------------------------------------------
 
 
 def metadata(model: Model) -> list[Record]:
@@ -201,7 +203,7 @@ def _metadata_record(table: Table) -> Record:
 
 
 def worded_by_postgresql(view: Table) -> str:
-    """The definition as PG_VIEWS has it: PostgreSQL keeps a parsed query, and words it in its own way."""
+    """The definition in PG_VIEWS. PostgreSQL stores a parsed query and formats it in its own style."""
     assert view.source is not None
     columns = ",\n    ".join(quoted_where_needed(column.name) for column in view.columns)
     return f"SELECT {columns}\n   FROM {'.'.join(quoted_where_needed(part) for part in view.source[1:])};"
@@ -226,11 +228,12 @@ def lineage(model: Model) -> list[Record]:
 
 
 def _lineage_record(model: Model, target: Path, found: dict[Path, list[str]], origin: str, certainty: str) -> Record:
-    """Sources and columns in the order of their names; a column has the name of the source's.
+    """A lineage record with sources and columns ordered by name. A column has the same name as its source column.
 
-    Columns are told in lower case. A statement's text does not say whether its session kept the case of names, and by
-    default sessions do not; that a column has capitals is known to the catalog, which this flow does not read for it
-    (``--schema-manifest`` does). Redshift itself folds ASCII letters only: that difference is the product's.
+    Column names are in lowercase. A statement's text does not show whether its session was case-sensitive, and by
+    default sessions are not. Only the catalog has the uppercase letters of a column, and this flow does not read
+    columns from it (``--schema-manifest`` does). Redshift itself folds ASCII letters only; the product does not
+    reproduce that.
     """
     sources = sorted(found, key=".".join)
     found = {source: [name.lower() for name in columns] for source, columns in found.items()}
@@ -258,7 +261,7 @@ def _asset(model: Model, path: Path) -> Record:
 
 
 def query_logs(model: Model) -> list[Record]:
-    """Of the queries that ended in the window."""
+    """The records of the queries that ended in the window."""
     known = users(model)
     return [
         _query_record(model, query, known[query.user].user_id)

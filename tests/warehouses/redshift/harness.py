@@ -1,7 +1,7 @@
-"""What the contract suite needs to know of Redshift; tests/warehouses/harness.py explains each name.
+"""The harness of Redshift for the contract suite. tests/warehouses/harness.py explains each name.
 
-The right user is the one of the folder's README: no superuser, with the grants listed there. A new cluster, with what
-the service keeps for itself, is prepared once as a template database; every ``empty`` copies it.
+The right user is the one in the folder's README: not a superuser, with the grants listed there. A new cluster, with the
+service's own objects, is prepared once as a template database; every ``empty`` copies it.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ run_elsewhere: Mapping[str, str] = {
     "SHOW_SOME_TABLES_SQL": "for more than 10,000 tables in a schema: tests/templates/redshift/test_boundaries.py",
 }
 
-# Of 127 bytes that Redshift allows (https://docs.aws.amazon.com/redshift/latest/dg/r_names.html) the local PostgreSQL
-# keeps 63.
+# Redshift allows 127 bytes (https://docs.aws.amazon.com/redshift/latest/dg/r_names.html); the local PostgreSQL keeps
+# 63.
 LONGEST_NAME = 63
 TEMPLATE = "testbed_new"
 
@@ -46,7 +46,7 @@ NOBODY_LISTENS = "1"  # a port
 
 
 def legal_name(text: str) -> str:
-    """Any printable text is a name in double quotes."""
+    """The nearest legal name. Any printable text is a name in double quotes."""
     printable = "".join(letter for letter in text if letter.isprintable())
     return printable.encode()[:LONGEST_NAME].decode(errors="ignore")
 
@@ -71,14 +71,14 @@ def start() -> Iterator[Server]:
 
 
 class Server:
-    """The protocol's server, over the one that launch.py starts."""
+    """The protocol's server, based on the server that launch.py starts."""
 
     def __init__(self, redshift: RedshiftServer) -> None:
         self._redshift = redshift
         self._documented = _documented()
-        self._cleared = 0  # how many statements had been run when the data changed last
+        self._cleared = 0  # number of statements that had run when the data last changed
 
-    # --- reaching it ------------------------------------------------------------------------------------
+    # --- connecting -------------------------------------------------------------------------------------
 
     def environment(self, credentials: Credentials = "right") -> dict[str, str]:
         found = self._redshift.environment(DENIED.name if credentials == "denied" else RIGHT.name)
@@ -87,7 +87,7 @@ class Server:
     def unreachable(self) -> dict[str, str]:
         return self.environment() | {"REDSHIFT_PORT": NOBODY_LISTENS}
 
-    # --- what it holds ----------------------------------------------------------------------------------
+    # --- data -------------------------------------------------------------------------------------------
 
     def empty(self) -> None:
         self.restore()
@@ -106,7 +106,7 @@ class Server:
             statements = [*everywhere, *(own_statements(own) if own else []), INDEXES_SQL]
             self._redshift.run("\n".join(statements), name)
 
-    # --- what goes wrong --------------------------------------------------------------------------------
+    # --- faults -----------------------------------------------------------------------------------------
 
     def deny(self, *views: str) -> None:
         self._order(*(Order("denied", _named(view), user=RIGHT.name) for view in views))
@@ -124,23 +124,23 @@ class Server:
         self._order()
 
     def _order(self, *orders: Order, rows: int | None = None) -> None:
-        """Beside what holds always: one user may read nothing."""
+        """Send the orders, together with the one that always applies: the DENIED user cannot read anything."""
         nothing = Order("denied", "|".join(map(_named, self._documented)), user=DENIED.name)
         self._redshift.order(nothing, *orders, rows=rows)
 
-    # --- what was run -----------------------------------------------------------------------------------
+    # --- observing --------------------------------------------------------------------------------------
 
     def statements(self) -> Sequence[str]:
         return [event["sql"] for event in self._redshift.events("statement")[self._cleared :]]
 
 
 def _documented() -> list[str]:
-    """Every view, command and function of catalog.toml."""
+    """Every view, command and function in catalog.toml."""
     catalog: dict[str, Any] = catalog_views.load()
     return [name for kind in ("views", "commands", "functions") for name in catalog[kind]]
 
 
 def _named(view: str) -> str:
-    """A pattern that finds the name of a view, command or function in a statement."""
+    """A pattern for the name of a view, command or function in a statement."""
     words = r"\s+".join(view.split())
     return rf"\b{words}\b"

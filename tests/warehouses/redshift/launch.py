@@ -1,11 +1,12 @@
-"""Starts the local Redshift as a process, fills it, and says how to reach it.
+"""Starts the local Redshift as a process, fills it, and provides its connection details.
 
     with RedshiftServer() as server:
         server.load(shop.small_shop(now))
         subprocess.run([...], env={**os.environ, **server.environment("admin")})
 
-From the main environment (no PostgreSQL there) to the one of ``requirements.txt``, built on first use. For a person:
-``python -m tests.warehouses.redshift.launch`` starts a filled server and prints the variables that reach it.
+Runs in the main environment, which has no PostgreSQL, and starts the server in the environment of ``requirements.txt``,
+built on first use. For manual use, ``python -m tests.warehouses.redshift.launch`` starts a filled server and prints the
+variables to connect to it.
 """
 
 from __future__ import annotations
@@ -31,12 +32,14 @@ from tests.warehouses.environments import REPOSITORY, environment_python
 from tests.warehouses.redshift.faults import Order
 
 MAIN_DATABASE = "dev"
-STOP_SECONDS = 120  # PostgreSQL ends by itself in that time, also on a busy machine
+STOP_SECONDS = 120  # enough for PostgreSQL to stop, even on a busy machine
 
 
 @dataclass(frozen=True)
 class User:
-    """Who may sign in. ``grants`` are (database, schema) a user without superuser rights may see; schema None: all."""
+    """A user who can sign in. ``grants`` are the (database, schema) pairs that a user who is not a superuser can see;
+    schema None means all schemas.
+    """
 
     user_id: int
     name: str
@@ -49,17 +52,17 @@ class User:
 
 @dataclass
 class Load:
-    """SQL to run in each database, in order; databases are created as copies of the main one's present state."""
+    """SQL to run in each database, in order. Databases are created as copies of the main one's current state."""
 
     users: list[User] = field(default_factory=list)
     databases: list[str] = field(default_factory=list)
-    closed: dict[str, list[str]] = field(default_factory=dict)  # database -> the only users that may connect
+    closed: dict[str, list[str]] = field(default_factory=dict)  # database -> the only users that can connect
     everywhere: list[str] = field(default_factory=list)
     main_only: list[str] = field(default_factory=list)  # too much to copy into every database
     within: dict[str, list[str]] = field(default_factory=dict)
 
 
-# The log is read in pages by end time, as a real cluster would from sorted blocks.
+# The log is read in pages by end time, like sorted blocks in a real cluster.
 INDEXES_SQL = """
 CREATE INDEX IF NOT EXISTS history_by_end ON testbed.sys_query_history (end_time, query_id);
 CREATE INDEX IF NOT EXISTS text_by_query ON testbed.sys_query_text (query_id, sequence);
@@ -81,7 +84,7 @@ def literal(value: object) -> str:
 
 
 def _environment() -> dict[str, str]:
-    """This machine's, without what it sets for PostgreSQL servers of its own."""
+    """The variables of this machine, without those for its own PostgreSQL servers."""
     return {name: value for name, value in os.environ.items() if not name.startswith("PG")}
 
 
@@ -94,17 +97,17 @@ def _copied(value: object) -> str:
 
 
 def copy_block(table: str, columns: list[str], rows: Iterator[tuple[object, ...]]) -> str:
-    """A COPY statement with its rows, as psql reads it."""
+    """A COPY statement with its rows, in psql's format."""
     lines = ["\t".join([_copied(value) for value in row]) for row in rows]
     head = f"COPY {table} ({', '.join(quoted(column) for column in columns)}) FROM STDIN;"
     return "\n".join([head, *lines, "\\.", ""])
 
 
 class RedshiftServer:
-    """A running server; leaving the block ends it and removes its files.
+    """A running server. Exiting the context ends it and removes its files.
 
-    ``tls``: a PEM text of a certificate for localhost and its key. The server then speaks TLS when it is asked to
-    (Python 3.11 and later).
+    ``tls``: a PEM text with a certificate for localhost and its key. The server then accepts TLS connections (Python
+    3.11 and later).
     """
 
     def __init__(self, tls: str | None = None) -> None:
@@ -152,14 +155,14 @@ class RedshiftServer:
         line = self._process.stdout.readline()
         if not line:
             said = (self._folder / "server.log").read_text(encoding="utf-8")[-4000:]
-            raise RuntimeError(f"the local Redshift ended with {self._process.wait()} and said:\n{said}")
+            raise RuntimeError(f"the local Redshift ended with {self._process.wait()} with the output:\n{said}")
         answer: dict[str, Any] = json.loads(line)
         return answer
 
     # --- filling ---------------------------------------------------------------------------------------
 
     def run(self, sql: str, database: str = MAIN_DATABASE) -> None:
-        """SQL as the owner of everything, past the driver; psql's own commands work too."""
+        """Run SQL as the owner of all objects, without the driver. psql's own commands work too."""
         settings = "SET client_min_messages = error; SET allow_system_table_mods = on;\n"
         command = [*self._psql, "--dbname", database, "--output", os.devnull]
         text = (settings + sql).encode()
@@ -168,7 +171,9 @@ class RedshiftServer:
             raise RuntimeError(done.stderr.decode()[-2000:])
 
     def load(self, what: Load) -> None:
-        """Users, then what all databases hold, then the databases, then what each holds alone."""
+        """Create users, then the objects of all databases, then the databases, then the objects of each single
+        database.
+        """
         for user in what.users:
             self._create(user)
         if what.everywhere:
@@ -202,10 +207,10 @@ class RedshiftServer:
         for view in user.may_select:
             self.run(f"GRANT SELECT ON pg_catalog.{view} TO {quoted(user.name)}")
 
-    # --- reaching and watching ------------------------------------------------------------------------
+    # --- connecting and observing ---------------------------------------------------------------------
 
     def environment(self, user: str, database: str = MAIN_DATABASE) -> dict[str, str]:
-        """The variables the templates read, for this user."""
+        """The variables that the templates read, for this user."""
         return {
             "REDSHIFT_HOST": "127.0.0.1",
             "REDSHIFT_PORT": str(self.port),
@@ -216,25 +221,25 @@ class RedshiftServer:
         }
 
     def order(self, *orders: Order, rows: int | None = None) -> None:
-        """What goes wrong from now on, in place of what was ordered before; connections break after so many rows."""
+        """Replace the current faults with these orders. With ``rows``, connections break after this many rows."""
         assert self._process.stdin is not None
         command = {"orders": [asdict(order) for order in orders], "rows": rows}
         print(json.dumps(command), file=self._process.stdin, flush=True)
         self._answer()
 
     def fail(self, fault: str, containing: str, after: int = 0) -> None:
-        """Let each statement that contains this text meet the fault, after so many were answered."""
+        """Apply the fault to each statement that contains this text, after ``after`` of them have succeeded."""
         self.order(Order(fault, re.escape(containing), after))
 
     def cut(self, containing: str, after: int = 0) -> None:
-        """Cut the connection at such a statement."""
+        """Break the connection at such a statement."""
         self.fail("connection gone", containing, after)
 
     def mend(self) -> None:
         self.order()
 
     def events(self, kind: str) -> list[dict[str, Any]]:
-        """What came in so far: "session" (start-up parameters) or "statement" (database and SQL), oldest first."""
+        """The events so far, oldest first: "session" (start-up parameters) or "statement" (database and SQL)."""
         lines = self._log.read_text(encoding="utf-8").splitlines()
         return [event for line in lines if (event := json.loads(line))["event"] == kind]
 

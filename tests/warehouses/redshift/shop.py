@@ -1,9 +1,9 @@
-"""A believable shop in the local Redshift, and the truth about it: what every test compares with.
+"""A realistic shop in the local Redshift, and the truth about it, with which every test compares.
 
-``Shop.load`` is the SQL that fills the server with it. Four local databases (one closed to
-most users, one with a dot in its name), a database from a datashare, a Spectrum schema, views of all three sorts,
-names with dots, quotes, spaces and letters of other alphabets, tables without statistics and without rows, and a
-day of queries. Needs no server: the same call with the same ``now`` makes the same shop.
+``Shop.load`` is the SQL that fills the server with it. The shop has four local databases (one closed to most users, one
+with a dot in its name), a database from a datashare, a Spectrum schema, views of all three kinds, names with dots,
+quotes, spaces and non-ASCII letters, tables without statistics and without rows, and a day of queries. Needs no server:
+the same ``now`` always creates the same shop.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Shop:
     relations: list[Relation]
     queries: list[Query]
     users: list[User]
-    # what only the system views know, and only those of the main database: quick to make in thousands
+    # rows that exist only in the system views, and only in the main database: quick to create by the thousands
     bulk_queries: list[Query] = field(default_factory=list)
     bulk_relations: list[Relation] = field(default_factory=list)
 
@@ -219,7 +219,7 @@ def _dev_tables(now: datetime) -> Iterator[Relation]:
 
 
 def _archive(now: datetime) -> Iterator[Relation]:
-    """A table of the same name in another schema: which one is meant takes the session's search path."""
+    """A table of the same name in another schema. Which one a query means depends on the session's search path."""
     yield Relation(
         DEV,
         "archive",
@@ -357,7 +357,7 @@ def _other_databases(now: datetime) -> Iterator[Relation]:
 
 
 def many_tables(count: int, now: datetime, columns: int = 10) -> list[Relation]:
-    """For ``Shop.bulk_relations``."""
+    """Tables for ``Shop.bulk_relations``."""
     names = tuple(varchar(f"c{number}") for number in range(1, columns + 1))
     return [
         Relation(
@@ -377,7 +377,7 @@ def many_tables(count: int, now: datetime, columns: int = 10) -> list[Relation]:
 
 
 def many_queries(count: int, now: datetime, long_ones: int = 50, first_id: int = 1_000_000) -> Iterator[Query]:
-    """For ``Shop.bulk_queries``: spread over half a day; the first ``long_ones`` have 40 pieces of text."""
+    """Queries for ``Shop.bulk_queries``, spread over half a day. The texts of the first ``long_ones`` have 40 rows."""
     step = timedelta(hours=12) / max(count, 1)
     start = now - timedelta(hours=13)
     for number in range(count):
@@ -402,7 +402,7 @@ def _short_statement(number: int) -> str:
 
 
 def _long_statement(number: int) -> str:
-    """Its pieces end in blanks and in the middle of the sign for a new line, now and then."""
+    """A statement whose text rows sometimes end in spaces or in the middle of an escaped newline."""
     separators = (", ", ",  ", ",\n")
     listed = "".join(f"{each}{separators[each % 3]}" for each in range(100_000, 118_000))
     head = "INSERT INTO sales.order_items (order_id) SELECT o.order_id FROM sales.orders AS o WHERE o.order_id IN"

@@ -1,4 +1,4 @@
-"""The local Redshift itself: it looks to the driver as the documented one would, and refuses what that refuses."""
+"""Tests of the local Redshift itself: to the driver it behaves like the documented service, including refusals."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def code(error: pytest.ExceptionInfo[Error]) -> str:
     return str(error.value.args[0]["C"])
 
 
-def test_every_documented_view_is_there_with_its_columns(server: RedshiftServer) -> None:
+def test_every_documented_view_exists_with_its_columns(server: RedshiftServer) -> None:
     views = catalog_views.load()["views"]
     assert len(views) > 25
     for name, view in views.items():
@@ -56,7 +56,7 @@ def test_every_documented_view_is_there_with_its_columns(server: RedshiftServer)
             assert len(cursor.description) == len(view["columns"])
 
 
-def test_a_view_that_no_page_documents_is_not_there(server: RedshiftServer) -> None:
+def test_an_undocumented_view_does_not_exist(server: RedshiftServer) -> None:
     with pytest.raises(Error) as error:
         ask(server, shop.ADMIN, "SELECT 1 AS one FROM sys_querytext")
     assert code(error) == "42P01"
@@ -66,13 +66,13 @@ def test_a_view_that_no_page_documents_is_not_there(server: RedshiftServer) -> N
     ("changes", "expected"),
     [({"password": "no"}, "28000"), ({"database": "no"}, "3D000"), ({"database": "finance"}, "42501")],
 )
-def test_who_may_not_come_in_hears_why(server: RedshiftServer, changes: dict[str, str], expected: str) -> None:
+def test_refused_logins_get_a_reason(server: RedshiftServer, changes: dict[str, str], expected: str) -> None:
     with pytest.raises(Error) as error:
         connect(server, shop.MONITOR, **changes)
     assert code(error) == expected
 
 
-def test_the_owner_cannot_come_in_over_the_network(server: RedshiftServer) -> None:
+def test_the_owner_cannot_connect_over_the_network(server: RedshiftServer) -> None:
     with pytest.raises(Error) as error:
         connect(server, User(1, "postgres", "any"))
     assert code(error) == "28000"
@@ -85,7 +85,7 @@ def test_users_see_their_own_rows(server: RedshiftServer) -> None:
     assert len(ask(server, shop.AUDITOR, sql)) > 2
 
 
-def test_superuser_views_want_a_grant(server: RedshiftServer) -> None:
+def test_superuser_views_need_a_grant(server: RedshiftServer) -> None:
     sql = 'SELECT i."table" AS name FROM svv_table_info AS i'
     assert ask(server, shop.ADMIN, sql)
     assert ask(server, shop.AUDITOR, sql)
@@ -94,7 +94,7 @@ def test_superuser_views_want_a_grant(server: RedshiftServer) -> None:
     assert code(error) == "42501"
 
 
-def test_objects_are_shown_to_whom_they_are_granted(server: RedshiftServer) -> None:
+def test_objects_are_visible_only_to_users_with_a_grant(server: RedshiftServer) -> None:
     sql = "SELECT DISTINCT database_name || '.' || schema_name AS name FROM svv_all_tables ORDER BY 1"
     assert [row[0] for row in ask(server, shop.MONITOR, sql)] == ["analytics.marts", "dev.sales", "dev.spectrum"]
     assert len(ask(server, shop.ADMIN, sql)) > 5
@@ -103,7 +103,7 @@ def test_objects_are_shown_to_whom_they_are_granted(server: RedshiftServer) -> N
     assert code(error) == "42501"
 
 
-def test_show_tables_ends_in_an_error_above_its_cap(server: RedshiftServer) -> None:
+def test_show_tables_fails_above_its_cap(server: RedshiftServer) -> None:
     server.run(
         "INSERT INTO testbed.show_tables (database_name, schema_name, table_name) "
         "SELECT 'dev', 'crowd', 't' || n FROM generate_series(1, 10001) AS n"
@@ -114,7 +114,7 @@ def test_show_tables_ends_in_an_error_above_its_cap(server: RedshiftServer) -> N
     assert len(ask(server, shop.ADMIN, "SHOW TABLES FROM SCHEMA dev.crowd LIMIT 5")) == 5
 
 
-def test_a_connection_is_cut_where_it_should_be(server: RedshiftServer) -> None:
+def test_a_connection_is_cut_at_the_requested_statement(server: RedshiftServer) -> None:
     server.cut("cut_here", after=1)
     assert ask(server, shop.ADMIN, "SELECT 1 AS cut_here")
     with pytest.raises(InterfaceError):
@@ -136,7 +136,7 @@ def test_a_connection_is_cut_where_it_should_be(server: RedshiftServer) -> None:
         ("SELECT 'SHOW TABLES FROM SCHEMA s'", "SELECT 'SHOW TABLES FROM SCHEMA s'"),
     ],
 )
-def test_only_what_postgresql_does_not_take_is_translated(sql: str, translated: str) -> None:
+def test_only_statements_that_postgresql_lacks_are_translated(sql: str, translated: str) -> None:
     assert translation.translate(sql, "dev") == translated
 
 
@@ -158,11 +158,11 @@ def test_only_what_postgresql_does_not_take_is_translated(sql: str, translated: 
         ("SET statement_timeout TO 5", "SET statement_timeout TO 5"),
     ],
 )
-def test_only_the_outermost_order_by_orders_rows(sql: str, changed: str) -> None:
+def test_only_the_outermost_order_by_determines_the_order(sql: str, changed: str) -> None:
     assert translation.shuffled(sql) == changed
 
 
-def test_rows_come_in_another_order_each_time(server: RedshiftServer) -> None:
+def test_rows_are_returned_in_random_order(server: RedshiftServer) -> None:
     numbers = "FROM (VALUES {}) AS v (n)".format(", ".join(f"({n})" for n in range(50)))
     for sql in (f"SELECT n {numbers}", f"SELECT n {numbers} ORDER BY n / 50"):
         answers = {tuple(row[0] for row in ask(server, shop.ADMIN, sql)) for _ in range(5)}
@@ -173,13 +173,13 @@ def test_rows_come_in_another_order_each_time(server: RedshiftServer) -> None:
 
 
 @pytest.mark.parametrize(("fault", "expected"), [("denied", "42501"), ("timeout", "57014")])
-def test_a_statement_meets_the_fault_that_was_ordered(server: RedshiftServer, fault: str, expected: str) -> None:
+def test_a_requested_fault_applies_to_its_statement(server: RedshiftServer, fault: str, expected: str) -> None:
     server.fail(fault, "as MARKED", after=1)
     connection = connect(server, shop.ADMIN)
     cursor = connection.cursor()
     cursor.execute("SELECT 1 AS marked")
     with pytest.raises(Error) as error:
-        cursor.execute("SELECT 1 AS marked")  # prepared before
+        cursor.execute("SELECT 1 AS marked")  # prepared earlier
     assert code(error) == expected
     cursor.execute("SELECT 2 AS other")
     assert list(cursor.fetchall()[0]) == [2]
@@ -187,8 +187,8 @@ def test_a_statement_meets_the_fault_that_was_ordered(server: RedshiftServer, fa
     assert ask(server, shop.ADMIN, "SELECT 3 AS marked")
 
 
-def test_a_session_that_is_ended_is_closed(server: RedshiftServer) -> None:
-    """The driver reads on after the server's reason, until the connection is closed, and reports that."""
+def test_an_ended_session_is_closed(server: RedshiftServer) -> None:
+    """After the server's reason, the driver reads until the connection closes, and reports that."""
     server.fail("session ended", "marked")
     connection = connect(server, shop.ADMIN)
     with pytest.raises(InterfaceError, match="server socket closed"):
@@ -196,7 +196,7 @@ def test_a_session_that_is_ended_is_closed(server: RedshiftServer) -> None:
     server.mend()
 
 
-def test_orders_are_for_a_user(server: RedshiftServer) -> None:
+def test_faults_apply_to_one_user(server: RedshiftServer) -> None:
     server.order(Order("denied", r"\bone\b", user=shop.MONITOR.name))
     assert ask(server, shop.ADMIN, "SELECT 1 AS one")
     with pytest.raises(Error) as error:
@@ -205,7 +205,7 @@ def test_orders_are_for_a_user(server: RedshiftServer) -> None:
     server.mend()
 
 
-def test_a_connection_breaks_within_a_result(server: RedshiftServer) -> None:
+def test_a_connection_breaks_in_the_middle_of_a_result(server: RedshiftServer) -> None:
     sql = "SELECT n FROM generate_series(1, 5) AS n"
     server.order(rows=5)
     assert len(ask(server, shop.ADMIN, sql)) == 5

@@ -1,6 +1,6 @@
-"""Statements as PostgreSQL takes them: two that it lacks are translated, and rows come in a random order.
+"""Adapts statements to PostgreSQL: translates two that it lacks, and returns rows in random order.
 
-Text in, text out. Needs the standard library only.
+Text in, text out. Needs only the standard library.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ KEEP_CASE = re.compile(
     r"\s*SET\s+enable_case_sensitive_identifier\s+TO\s+(?P<value>true|on|false|off)\s*;?\s*", re.IGNORECASE
 )
 TOKEN = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|/\*.*?\*/|[()]|\w+""", re.DOTALL)
-# Here ORDER BY takes only expressions of the list: ties are left as PostgreSQL makes them.
+# These allow only ORDER BY expressions from their list, so ties keep PostgreSQL's order.
 ORDERED_BY_ITS_LIST = {"DISTINCT", "UNION", "INTERSECT", "EXCEPT", "MINUS"}
 
 
 def keeps_case(sql: str, before: bool) -> bool:
-    """Whether the session keeps the case of quoted names after this statement: by default Redshift does not."""
+    """Whether the session is case-sensitive for quoted names after this statement. By default Redshift is not."""
     found = KEEP_CASE.fullmatch(sql)
     return found["value"].lower() in ("true", "on") if found else before
 
 
 def translate(sql: str, database: str, is_case_kept: bool = False) -> str:
-    """The statement as PostgreSQL takes it; unchanged unless it is one of the two it lacks."""
+    """The statement for PostgreSQL. Unchanged unless PostgreSQL lacks it."""
     if show := SHOW_TABLES.fullmatch(sql):
         named = show["database"]
         of_database = _unquoted(named, is_case_kept) if named else database
@@ -47,7 +47,7 @@ def translate(sql: str, database: str, is_case_kept: bool = False) -> str:
 
 
 def shuffled(sql: str) -> str:
-    """The query with its rows in a random order; with an ORDER BY, the rows that it ranks alike."""
+    """The query with its rows in random order. With an ORDER BY, only ties are in random order."""
     words = list(_outer_words(sql))
     names = [word for word, _ in words]
     if not names or names[0] not in ("SELECT", "WITH"):
@@ -62,7 +62,7 @@ def shuffled(sql: str) -> str:
 
 
 def _outer_words(sql: str) -> Iterator[tuple[str, int]]:
-    """The words outside of parentheses, literals, quoted names and comments, in upper case, each with its place."""
+    """The words outside parentheses, literals, quoted names and comments, in uppercase, each with its position."""
     depth = 0
     for token in TOKEN.finditer(sql):
         text = token[0]

@@ -1,6 +1,6 @@
-"""The truth about what the local Redshift holds, in Python: what tests compare with.
+"""The contents of the local Redshift as Python data, with which tests compare.
 
-Plain dataclasses, in the warehouse's own words. filling.py turns them into rows, shop.py makes a shop of them.
+Plain dataclasses, in the warehouse's own terms. filling.py converts them to rows; shop.py creates a shop from them.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 
 from tests.warehouses.redshift.launch import User
 
-CHUNK = 4000  # characters of text a row of SYS_QUERY_TEXT holds
-DROPPED_USER_ID = 177  # ran queries, is gone since
+CHUNK = 4000  # characters of text in a row of SYS_QUERY_TEXT
+DROPPED_USER_ID = 177  # ran queries and has been dropped since
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Column:
 
     @property
     def full_type(self) -> str:
-        """The type as a person would declare it."""
+        """The type as in a CREATE TABLE statement."""
         if self.data_type == "numeric":
             return f"numeric({self.precision},{self.scale})"
         return f"{self.data_type}({self.length})" if self.length else self.data_type
@@ -33,7 +33,9 @@ class Column:
 
 @dataclass(frozen=True)
 class Relation:
-    """``kind`` is what the collector should call it. None means unknown to the warehouse itself."""
+    """A table or view. ``kind`` is the expected kind in the manifest. None means that the warehouse itself does not
+    know.
+    """
 
     database: str
     schema: str
@@ -42,12 +44,12 @@ class Relation:
     columns: tuple[Column, ...]
     comment: str | None = None
     visible_rows: int | None = None
-    all_rows: int | None = None  # with the deleted ones
+    all_rows: int | None = None  # including deleted rows
     size_mb: int | None = None
     created: datetime | None = None
     modified: datetime | None = None
-    definition: str | None = None  # of views: what PG_VIEWS shows
-    sources: tuple[str, ...] = ()  # of views: schema.table they read
+    definition: str | None = None  # of views, as in PG_VIEWS
+    sources: tuple[str, ...] = ()  # of views: the tables they read, as schema.table
     location: str | None = None
 
     @property
@@ -64,19 +66,19 @@ class Relation:
 
     @property
     def altered(self) -> datetime | None:
-        """When its structure changed last, which is no time at which its data did."""
+        """When its structure last changed, which is not when its data changed."""
         return self.created + timedelta(days=1) if self.created else None
 
     @property
     def table_type(self) -> str:
-        """As SVV_ALL_TABLES has it."""
+        """The type in SVV_ALL_TABLES."""
         if self.is_view:
             return "VIEW"
         return {"external table": "EXTERNAL TABLE", "datashare table": "SHARED TABLE"}.get(self.kind, "TABLE")
 
     @property
     def subtype(self) -> str | None:
-        """As SHOW TABLES has it."""
+        """The subtype in SHOW TABLES."""
         names = {"table": "REGULAR TABLE", "view": "REGULAR VIEW", "external table": None, "datashare table": None}
         return names.get(self.kind, self.kind.upper())
 
@@ -97,7 +99,7 @@ class Query:
     returned_rows: int | None = None
     returned_bytes: int | None = None
     user_id_override: int | None = None
-    extra: dict[str, object] = field(default_factory=dict)  # columns of SYS_QUERY_HISTORY with other values than usual
+    extra: dict[str, object] = field(default_factory=dict)  # unusual values for columns of SYS_QUERY_HISTORY
 
     @property
     def end(self) -> datetime:
@@ -115,7 +117,7 @@ class Query:
 
 
 def logged(text: str) -> str:
-    """A statement as the log writes it: backslash and new line as two characters each."""
+    """A statement as the log stores it: backslash and newline as two characters each."""
     return text.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
 
 

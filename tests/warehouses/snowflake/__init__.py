@@ -1,1 +1,1 @@
-"""The embedded Snowflake: its server, the catalog the vendor documents, the demo shop, how to start it."""
+"""The embedded Snowflake: its server, the documented catalog, the demo shop, and a launcher."""

@@ -1,8 +1,8 @@
-"""Who may log in to the test server, and how: from a login request's body to an accepted user, or a refusal.
+"""Authenticates logins to the test server: from the body of a login request to an accepted user or a refusal.
 
 Passwords, passcodes (MFA), key pairs (a JWT signed by the user's private key), OAuth tokens and programmatic access
 tokens are checked as the real service checks them, against users that tests register. Runs inside the server's own
-environment (PyJWT and cryptography come with the connector there).
+environment (PyJWT and cryptography are dependencies of the connector there).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tests.warehouses.snowflake import errors
 
 @dataclass
 class User:
-    """A registered user. A credential left out is one the user cannot log in with."""
+    """A registered user. The user cannot log in with a credential that is not set."""
 
     name: str
     password: str | None = None
@@ -35,18 +35,18 @@ class User:
 
 @dataclass
 class Users:
-    """All registered users, by upper-cased name."""
+    """All registered users, by uppercase name."""
 
     by_name: dict[str, User] = field(default_factory=dict)
 
     def register(self, user: User) -> None:
-        """Add a user, or replace the one of that name."""
+        """Add a user, or replace the user with the same name."""
         self.by_name[user.name.upper()] = user
 
     def authenticate(self, login: dict[str, Any]) -> User:
-        """The user that the ``data`` object of a login request stands for.
+        """The user of a login request, from its ``data`` object.
 
-        Raises :class:`errors.LoginRefusedError` with the code the real service gives for that authenticator.
+        Raises :class:`errors.LoginRefusedError` with the code that the real service returns for that authenticator.
         """
         match str(login.get("AUTHENTICATOR") or "SNOWFLAKE").upper():
             case "SNOWFLAKE":
@@ -70,7 +70,7 @@ class Users:
         password = login.get("PASSWORD")
         if user is None:
             raise errors.WRONG_PASSWORD
-        if _same(user.programmatic_token, password):  # documented: a PAT may stand in the place of a password
+        if _same(user.programmatic_token, password):  # documented: a PAT is also accepted as a password
             return user
         if not _same(user.password, password):
             raise errors.WRONG_PASSWORD

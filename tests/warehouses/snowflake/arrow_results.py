@@ -1,10 +1,10 @@
-"""A query's result as the driver expects it: Arrow, a first part in the answer and the rest as chunks to download.
+"""Writes a query's result as the driver expects it: Arrow, with the first rows in the response and the rest in chunks.
 
-From a DuckDB relation to files in a directory, so that neither side ever holds a large result as a whole. Needs
-DuckDB and pyarrow (the server's own environment).
+Converts a DuckDB relation to files in a directory, so that neither side ever has a complete large result in memory.
+Needs DuckDB and pyarrow (the server's own environment).
 
-The shapes are read from snowflake-connector-python: ``rowtype`` and ``chunks`` in ``result_batch.py``, and how each
-column type travels in Arrow in its ``nanoarrow_arrow_iterator`` (timestamps as structs, numbers with precision and
+The formats come from snowflake-connector-python: ``rowtype`` and ``chunks`` from ``result_batch.py``, and the Arrow
+encoding of each column type from its ``nanoarrow_arrow_iterator`` (timestamps as structs, numbers with precision and
 scale in the field's metadata).
 """
 
@@ -23,10 +23,10 @@ import pyarrow as pa  # type: ignore[import-not-found, unused-ignore]
 import pyarrow.compute as pc  # type: ignore[import-not-found, unused-ignore]
 
 FIRST_ROWS = 2048
-"""Rows sent in the answer itself."""
+"""Maximum number of rows in the response itself."""
 
 CHUNK_BYTES = 2_000_000
-"""Arrow bytes a chunk is filled up to, before compression."""
+"""Size of a chunk in bytes of Arrow, before compression. A chunk ends with the batch that reaches it."""
 
 _LONGEST_TEXT = 16_777_216
 _SIMPLE_TYPES = {
@@ -46,7 +46,7 @@ _WHOLE_NUMBERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMAL
 
 @dataclass
 class Chunk:
-    """One file of the result, gzip-compressed Arrow IPC stream."""
+    """One file of the result, a gzip-compressed Arrow IPC stream."""
 
     path: Path
     rows: int
@@ -56,7 +56,7 @@ class Chunk:
 
 @dataclass
 class Result:
-    """What goes into the answer to a query."""
+    """The part of a query's response that describes its result."""
 
     rowtype: list[dict[str, Any]]
     total: int
@@ -65,9 +65,9 @@ class Result:
 
 
 def write_result(relation: Any, directory: Path, query_id: str, first_rows: int | None = None) -> Result:
-    """Run ``relation`` and write its rows; chunk files are named ``<query_id>.<number>`` in ``directory``.
+    """Run ``relation`` and write its rows. Chunk files are named ``<query_id>.<number>`` in ``directory``.
 
-    ``first_rows`` are sent in the answer itself, if there are more; None: as many as usual.
+    ``first_rows`` limits the number of rows in the response itself; None means the default.
     """
     rowtype = [_describe(name, str(kind)) for name, kind in zip(relation.columns, relation.types, strict=True)]
     reader = relation.to_arrow_reader(FIRST_ROWS)
@@ -90,7 +90,7 @@ def write_result(relation: Any, directory: Path, query_id: str, first_rows: int 
 
 
 def _divided(batches: Iterator[Any], first_rows: int | None) -> Iterator[Any]:
-    """The same rows, the first batch with so many rows or fewer; None: the batches as they are."""
+    """The same rows, with at most ``first_rows`` rows in the first batch. None leaves the batches unchanged."""
     if first_rows is not None and (batch := next(batches, None)) is not None:
         yield batch.slice(0, first_rows)
         yield from (rest for rest in [batch.slice(first_rows)] if rest.num_rows)
@@ -114,7 +114,7 @@ def _stream(batches: list[Any]) -> bytes:
     sink = io.BytesIO()
     with pa.ipc.new_stream(sink, batches[0].schema) as writer:
         for batch in batches:
-            if batch.num_rows:  # connector 4 reads past the end of an empty batch; a bare schema is fine
+            if batch.num_rows:  # connector 4 reads past the end of an empty batch; a bare schema works
                 writer.write_batch(batch)
     return sink.getvalue()
 
@@ -172,13 +172,13 @@ def _convert_array(array: Any, column: dict[str, Any]) -> Any:
     if column["type"] == "fixed" and column["scale"] == 0:
         try:
             return array.cast(pa.int64())
-        except pa.ArrowInvalid:  # more than 64 bits: the driver takes a decimal as well
+        except pa.ArrowInvalid:  # more than 64 bits: the driver also accepts a decimal
             return array
     return array
 
 
 def _timestamps(array: Any) -> Any:
-    """Seconds since 1970 in UTC and nanoseconds, null where the time is null."""
+    """Seconds since 1970 in UTC, and nanoseconds. Null if the time is null."""
     microseconds = array.cast(pa.timestamp("us", tz=array.type.tz)).cast(pa.int64())
     filled = pc.fill_null(microseconds, 0)
     seconds = pc.floor(pc.divide(filled.cast(pa.float64()), 1_000_000)).cast(pa.int64())

@@ -1,7 +1,7 @@
-"""What the vendor documents of Snowflake's catalog, from ``catalog.toml`` into plain objects.
+"""Reads Snowflake's documented catalog from ``catalog.toml`` into plain objects.
 
-Used by the test server (to create its system views) and by static checks of the templates' SQL (to know which views
-and columns exist). Needs the standard library; on Python 3.10 also ``tomli``.
+The test server uses it to create its system views, and static checks of the templates' SQL use it to find out which
+views and columns exist. Needs the standard library; on Python 3.10 also ``tomli``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ CATALOG_FILE = Path(__file__).resolve().parents[3] / "scripts/templates/snowflak
 
 @dataclass(frozen=True)
 class SystemView:
-    """One documented view; ``columns`` maps names in the page's order to the types as documented."""
+    """One documented view. ``columns`` maps names to documented types, in the page's order."""
 
     name: str
     page: str
@@ -34,7 +34,7 @@ class SystemView:
 
 @dataclass(frozen=True)
 class ShowCommand:
-    """One documented SHOW command; ``columns`` are lower case and in the page's order."""
+    """One documented SHOW command. ``columns`` are in lowercase and in the page's order."""
 
     name: str
     page: str
@@ -53,7 +53,7 @@ class Catalog:
 
 @cache
 def documented_catalog() -> Catalog:
-    """The content of ``catalog.toml``; raises ``KeyError`` when an entry lacks a required field."""
+    """The content of ``catalog.toml``. Raises ``KeyError`` if an entry has no value for a required field."""
     document: dict[str, Any] = tomllib.loads(CATALOG_FILE.read_text(encoding="utf-8"))
     views = {
         name: SystemView(

@@ -1,4 +1,4 @@
-"""One embedded Snowflake for the tests of this directory."""
+"""Fixtures: one embedded Snowflake for the tests in this directory."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from tests.warehouses.snowflake.launch import EmbeddedSnowflake, embedded_snowfl
 
 @pytest.fixture(scope="session")
 def running_snowflake() -> Iterator[EmbeddedSnowflake]:
-    """The server, started once."""
+    """The server. It starts only once."""
     with embedded_snowflake() as server:
         yield server
 
 
 @pytest.fixture
 def snowflake(running_snowflake: EmbeddedSnowflake) -> EmbeddedSnowflake:
-    """The server as a new account: no facts, denials, faults or sessions of other tests."""
+    """The server as a new account, without facts, denials, faults or sessions of other tests."""
     running_snowflake.reset()
     return running_snowflake

@@ -1,6 +1,6 @@
-"""The refusals the test server gives, with the numbers and words of the real service.
+"""The errors of the test server, with the codes and messages of the real service.
 
-Sources: snowflake-connector-python (network.py names the login codes), and messages as users report them in public
+Sources: snowflake-connector-python (network.py contains the login codes), and messages that users report in public
 issues of Snowflake's own drivers and of tools built on them.
 """
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class LoginRefusedError(Exception):
-    """A login answered with ``success: false``."""
+    """A login request gets a response with ``success: false``."""
 
     code: str
     message: str
@@ -19,7 +19,7 @@ class LoginRefusedError(Exception):
 
 @dataclass(frozen=True)
 class StatementError(Exception):
-    """A statement answered with ``success: false``; ``code`` has six digits, as on the wire."""
+    """A statement gets a response with ``success: false``. ``code`` has six digits, as in the protocol."""
 
     code: str
     sqlstate: str
@@ -34,7 +34,7 @@ MFA_PASSCODE_WRONG = LoginRefusedError("390127", "Authentication attempt failed:
 
 
 def role_refused(role: str) -> LoginRefusedError:
-    """A role the user does not hold, named at login."""
+    """The login requests a role that is not granted to the user."""
     return LoginRefusedError(
         "390189",
         f"Role '{role}' specified in the connect string does not exist or not authorized. Contact your local "
@@ -43,33 +43,33 @@ def role_refused(role: str) -> LoginRefusedError:
 
 
 def database_not_found(name: str) -> StatementError:
-    """A database that is missing, or that the role may not use: the service does not tell which."""
+    """A database does not exist, or the role cannot use it. The service does not say which."""
     return StatementError(
         "002003", "02000", f"SQL compilation error:\nDatabase '{name}' does not exist or not authorized."
     )
 
 
 def object_not_found(name: str) -> StatementError:
-    """A table or view that is missing or not granted."""
+    """A table or view does not exist or is not granted."""
     return StatementError(
         "002003", "42S02", f"SQL compilation error:\nObject '{name}' does not exist or not authorized."
     )
 
 
 def insufficient_privileges(name: str) -> StatementError:
-    """Something that is there, and that the role may see but not do."""
+    """The role can see the object but has no privilege for the operation."""
     return StatementError("003001", "42501", f"SQL access control error:\nInsufficient privileges to operate on {name}")
 
 
 def invalid_identifier(detail: str) -> StatementError:
-    """A column that does not exist; ``detail`` is the engine's own first line."""
+    """A column does not exist. ``detail`` is the first line of the engine's error."""
     return StatementError(
         "000904", "42000", f"SQL compilation error: error line 1 at position 0\ninvalid identifier: {detail}"
     )
 
 
 def unsupported(detail: str) -> StatementError:
-    """Something the test server does not understand; the real service might."""
+    """The test server does not support this; the real service might."""
     return StatementError("001003", "42000", f"SQL compilation error:\n{detail}")
 
 

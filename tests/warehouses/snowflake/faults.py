@@ -1,4 +1,4 @@
-"""Faults that tests order from the server: which call breaks, how, and how often."""
+"""Faults that tests request from the server: which call breaks, how, and how often."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Fault:
-    """One ordered fault.
+    """A requested fault.
 
-    ``kind``: ``status`` (an HTTP status), ``abort`` (the connection drops within the answer), ``error`` (the
-    statement fails with ``code``), ``slow`` (``seconds`` before a statement runs), ``exit`` (the server process
-    ends), ``session`` (the session ends before the statement), ``too_much_data`` (INFORMATION_SCHEMA queries of more
-    than ``rows`` rows are refused), ``cut`` (once ``rows`` rows were handed out, whatever the statements, the rest of a
+    ``kind``: ``status`` (an HTTP status), ``abort`` (the connection drops during the response), ``error`` (the
+    statement fails with ``code``), ``slow`` (waits ``seconds`` before a statement runs), ``exit`` (the server process
+    ends), ``session`` (the session ends before the statement), ``too_much_data`` (INFORMATION_SCHEMA queries with
+    more than ``rows`` rows are refused), ``cut`` (after ``rows`` rows in total, over all statements, the rest of a
     result cannot be downloaded).
-    ``at``: ``query``, ``chunk`` or ``login``. The first ``after`` matching calls are served, then ``times`` calls
-    break (None: all that follow). ``contains``: only statements with this text.
+    ``at``: ``query``, ``chunk`` or ``login``. The first ``after`` matching calls succeed, then ``times`` calls
+    break (None: all later calls). ``contains``: only statements with this text.
     """
 
     kind: str
@@ -34,30 +34,30 @@ class Fault:
 
 @dataclass
 class Faults:
-    """The faults in force."""
+    """The current faults."""
 
     ordered: list[Fault] = field(default_factory=list)
 
     def replace(self, faults: list[Fault]) -> None:
-        """Put these faults in the place of all before."""
+        """Replace all current faults with these."""
         self.ordered = faults
 
     def clear(self) -> None:
-        """No faults."""
+        """Remove all faults."""
         self.ordered = []
 
     @property
     def information_schema_limit(self) -> int | None:
-        """Rows above which an INFORMATION_SCHEMA query is refused."""
+        """The maximum number of rows in an INFORMATION_SCHEMA query. Larger ones are refused."""
         return min((f.rows for f in self.ordered if f.kind == "too_much_data"), default=None)
 
     @property
     def rows_left(self) -> int | None:
-        """How many more rows are handed out; None: all."""
+        """How many more rows are sent. None means no limit."""
         return min((f.rows for f in self.ordered if f.kind == "cut"), default=None)
 
     def take_rows(self, count: int) -> None:
-        """Count rows that were handed out."""
+        """Subtract sent rows from the limit."""
         for fault in self.ordered:
             if fault.kind == "cut":
                 fault.rows = max(fault.rows - count, 0)
@@ -67,7 +67,7 @@ class Faults:
         self.ordered.append(Fault("abort", at="chunk", contains=query_id))
 
     def due(self, at: str, text: str) -> Fault | None:
-        """The fault that this call meets, if any; counts the call."""
+        """The fault that applies to this call, if any. Counts the call."""
         for fault in self.ordered:
             if fault.kind in ("too_much_data", "cut") or fault.at != at or fault.contains not in text:
                 continue

@@ -1,4 +1,4 @@
-"""Snowflake for the contract suite: see ``tests/warehouses/harness.py``. Importing it starts nothing."""
+"""The harness of Snowflake for the contract suite: see ``tests/warehouses/harness.py``. Importing it starts nothing."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ databases: Sequence[str] = ("SHOP", 'Märkte "EU".2')
 not_applicable: Mapping[tuple[Flow, str], str] = {}
 _TESTS = "tests/templates/snowflake/test_collect_metadata.py::"
 run_elsewhere: Mapping[str, str] = {
-    "MORE_DATABASES_SQL": f"{_TESTS}test_more_databases_than_show_answers_are_all_found",
-    "SCHEMAS_SQL": f"{_TESTS}test_a_database_too_large_for_one_answer_is_read_schema_by_schema",
-    "NAMES_SQL": f"{_TESTS}test_a_schema_too_large_for_one_answer_is_read_by_ranges_of_names",
+    "MORE_DATABASES_SQL": f"{_TESTS}test_all_databases_beyond_the_cap_of_show_are_found",
+    "SCHEMAS_SQL": f"{_TESTS}test_a_database_too_large_for_one_result_is_read_schema_by_schema",
+    "NAMES_SQL": f"{_TESTS}test_a_schema_too_large_for_one_result_is_read_by_ranges_of_names",
 }
 
 LONGEST_NAME = 255  # characters: https://docs.snowflake.com/en/sql-reference/identifiers-syntax
@@ -37,9 +37,9 @@ _RECORDS = {
     "lineage": model_records.lineage,
     "query_logs": model_records.query_logs,
 }
-# Users, each with its role. NOBODY sees the databases, as MONITOR lets a role do, and may read nothing in them.
+# Users and their roles. NOBODY sees the databases, as a role with MONITOR does, but cannot read anything in them.
 _ROLES = {COLLECTOR: "MONTE_CARLO", NOBODY: "NO_GRANTS"}
-# The texts are those of the service, as users quote them in public issues.
+# The service's messages, as users quote them in public issues.
 _FAULTS: Mapping[Fault, ServerFault] = {
     "denied": ServerFault(
         "error",
@@ -60,7 +60,9 @@ _FAULTS: Mapping[Fault, ServerFault] = {
 
 
 def legal_name(text: str) -> str:
-    """In quotes a name may have any character: https://docs.snowflake.com/en/sql-reference/identifiers-syntax"""
+    """The nearest legal name. Quoted names allow all characters:
+    https://docs.snowflake.com/en/sql-reference/identifiers-syntax
+    """
     return text[:LONGEST_NAME]
 
 
@@ -74,7 +76,7 @@ def expected(model: Model, flow: Flow) -> list[Record]:
 
 @dataclass
 class Server:
-    """The embedded Snowflake with two users, one of whom reads nothing."""
+    """The embedded Snowflake with two users, one of whom cannot read anything."""
 
     embedded: EmbeddedSnowflake
     refusing_port: int
@@ -141,7 +143,7 @@ class Server:
 
 
 def _objects(views: Iterable[str]) -> list[str]:
-    """The names that the server denies: an INFORMATION_SCHEMA is in each database."""
+    """The names that the server denies. Each database has its own INFORMATION_SCHEMA."""
     return [
         f"{spelled((database,))}.{view}" if view.startswith("INFORMATION_SCHEMA.") else view
         for view in views
@@ -152,5 +154,5 @@ def _objects(views: Iterable[str]) -> list[str]:
 @contextmanager
 def start() -> Iterator[Server]:
     with embedded_snowflake() as embedded, socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))  # and does not listen: connections are refused
+        taken.bind(("127.0.0.1", 0))  # bound but not listening: connections are refused
         yield Server(embedded, taken.getsockname()[1])

@@ -1,12 +1,12 @@
-"""Starts and stops the embedded Snowflake, and gives a driver what it needs to connect to it.
+"""Starts and stops the embedded Snowflake, and provides its connection details.
 
-From the repository's own environment (nothing of the server is imported here) to a process on the loopback interface;
-the server's environment is built on first use. A client reaches it as it would reach Snowflake, by its own
+Runs in the repository's own environment, which imports nothing of the server, and starts a process on the loopback
+interface in the server's environment, built on first use. A client connects as it would to Snowflake, through its own
 configuration: a ``connections.toml`` in the directory that ``SNOWFLAKE_HOME`` names.
 
     python -m tests.warehouses.snowflake.launch --seed shop
 
-starts one with the demo shop, prints the variables to set, and serves until it is interrupted.
+starts a server with the demo shop, prints the variables to set, and serves until it is interrupted.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ from tests.warehouses.environments import REPOSITORY, environment_python
 from tests.warehouses.snowflake.faults import Fault
 
 CONNECTION_NAME = "testbed"
-# Generous: a busy machine is no failure.
+# Generous, so that a busy machine does not fail.
 START_SECONDS = 300.0
 STOP_SECONDS = 60.0
 
 
 class ServerStartError(RuntimeError):
-    """The server did not come up; the message carries what it said."""
+    """The server did not start. The message contains its output."""
 
 
 @dataclass(frozen=True)
 class Credentials:
-    """A user that every fresh server knows."""
+    """A user that every fresh server has."""
 
     user: str = "COLLECTOR"
     password: str = field(default_factory=lambda: secrets.token_urlsafe(18), repr=False)
@@ -54,7 +54,7 @@ class Credentials:
 
 @dataclass
 class EmbeddedSnowflake:
-    """A running server. All methods raise ``requests.HTTPError`` when the server refuses the order."""
+    """A running server. All methods raise ``requests.HTTPError`` if the server refuses the request."""
 
     port: int
     process: subprocess.Popen[str]
@@ -63,13 +63,13 @@ class EmbeddedSnowflake:
 
     @property
     def url(self) -> str:
-        """Where the server listens."""
+        """The server's base URL."""
         return f"http://127.0.0.1:{self.port}"
 
     # ---------------------------------------------------------------- connecting
 
     def connection(self, **changes: Any) -> dict[str, Any]:
-        """Arguments for ``snowflake.connector.connect``; a change of None leaves the argument out."""
+        """Arguments for ``snowflake.connector.connect``. A change of None removes the argument."""
         arguments: dict[str, Any] = {
             "account": "testbed",
             "host": "127.0.0.1",
@@ -82,7 +82,7 @@ class EmbeddedSnowflake:
     def environment(self, home: Path | None = None, **changes: Any) -> dict[str, str]:
         """Variables for a process: ``SNOWFLAKE_HOME`` with a ``connections.toml``, and the connection's name.
 
-        ``home`` is where the file is written (a directory of this server by default); ``changes`` are as in
+        ``home`` is the directory for the file (a directory of this server by default). ``changes`` are as in
         :meth:`connection`.
         """
         home = home or Path(tempfile.mkdtemp(prefix="home-", dir=self.directory))
@@ -90,46 +90,46 @@ class EmbeddedSnowflake:
         lines = [f"[{CONNECTION_NAME}]"]
         lines += [f"{name} = {_toml(value)}" for name, value in self.connection(**changes).items()]
         path = home / "connections.toml"
-        path.touch(mode=0o600)  # the connector refuses a file that others can read
+        path.touch(mode=0o600)  # the connector refuses a file that other users can read
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
         return {"SNOWFLAKE_HOME": str(home), "SNOWFLAKE_DEFAULT_CONNECTION_NAME": CONNECTION_NAME}
 
     # ---------------------------------------------------------------- filling
 
     def sql(self, statement: str) -> list[list[Any]]:
-        """Run DuckDB SQL; facts live in ``facts."INFORMATION_SCHEMA.TABLES"`` and so on."""
+        """Run DuckDB SQL. Facts are in ``facts."INFORMATION_SCHEMA.TABLES"`` and similar tables."""
         rows: list[list[Any]] = self._post("sql", {"sql": statement})["rows"]
         return rows
 
     def insert(self, table: str, rows: list[dict[str, Any]]) -> None:
-        """Append rows (dicts of equal keys) to a table of facts, named as in ``catalog.toml``."""
+        """Append rows (dicts with the same keys) to a table of facts, named as in ``catalog.toml``."""
         if rows:
             columns = {name: [row[name] for row in rows] for name in rows[0]}
             self._post("rows", {"table": table, "columns": columns})
 
     def reset(self) -> None:
-        """An account as new: database SNOWFLAKE only, no history, no denials, no faults; users stay."""
+        """Reset to a new account: only the database SNOWFLAKE, no history, no denials, no faults. Users stay."""
         self._post("reset", None)
 
-    # ---------------------------------------------------------------- steering
+    # ---------------------------------------------------------------- controlling
 
     def add_user(self, name: str, **credentials: Any) -> None:
-        """Register a user; see ``accounts.User`` for the credentials it may be given."""
+        """Register a user. See ``accounts.User`` for the possible credentials."""
         self._post("users", {"name": name, **credentials})
 
     def deny(self, *objects: str, role: str = "*") -> None:
-        """Make these objects (``DB``, ``DB.SCHEMA``, ``DB.SCHEMA.NAME``) unseen by ``role``; replaces former ones.
+        """Hide these objects (``DB``, ``DB.SCHEMA``, ``DB.SCHEMA.NAME``) from ``role``. Replaces previous denials.
 
-        ``role`` may also be ``user:NAME``. Without objects, nothing is denied.
+        ``role`` can also be ``user:NAME``. Without objects, nothing is denied.
         """
         self.deny_roles({role: objects})
 
     def deny_roles(self, denied: Mapping[str, Sequence[str]]) -> None:
-        """As :meth:`deny`, with the objects of each role. A SHOW command is denied by its words."""
+        """Hide objects like :meth:`deny`, by role. A SHOW command is denied by its words."""
         self._post("denials", [{"role": role, "object": name} for role, names in denied.items() for name in names])
 
     def break_with(self, *faults: Fault) -> None:
-        """Put these faults in force in the place of all before; without any, the server is whole again."""
+        """Replace all faults with these. Without arguments, removes all faults."""
         self._post("faults", [asdict(fault) for fault in faults])
 
     def sessions(self) -> list[dict[str, Any]]:
@@ -137,11 +137,11 @@ class EmbeddedSnowflake:
         return list(self._get("sessions"))
 
     def statements(self) -> list[str]:
-        """Text of every statement so far, in order."""
+        """The text of every statement so far, in order."""
         return [entry["text"] for entry in self._get("statements")]
 
     def stop(self) -> None:
-        """End the process; harmless when it is gone already."""
+        """End the process. No-op if it has already ended."""
         self.process.terminate()
         try:
             self.process.wait(timeout=STOP_SECONDS)
@@ -163,9 +163,9 @@ class EmbeddedSnowflake:
 
 @contextmanager
 def embedded_snowflake() -> Iterator[EmbeddedSnowflake]:
-    """A running, empty server with one user; ended on leaving, whatever happened.
+    """Start an empty server with one user. It always ends when the context exits.
 
-    Raises :class:`ServerStartError` when it does not come up.
+    Raises :class:`ServerStartError` if it does not start.
     """
     with tempfile.TemporaryDirectory(prefix="snowflake-testbed-") as directory:
         server = _start(Path(directory))
@@ -211,7 +211,7 @@ def _wait_until_ready(server: EmbeddedSnowflake) -> None:
             return
         if time.monotonic() > deadline or server.process.poll() is not None:
             server.stop()
-            raise ServerStartError("the embedded Snowflake does not answer")
+            raise ServerStartError("the embedded Snowflake does not respond")
         time.sleep(0.05)
 
 
@@ -224,7 +224,7 @@ def _toml(value: Any) -> str:
 
 
 def main() -> int:
-    """Serve by hand: the variables go to standard output, in a form a shell can read."""
+    """Serve for manual use. Prints the variables to standard output in shell syntax."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--seed", choices=["empty", "shop"], default="shop")
     options = parser.parse_args()

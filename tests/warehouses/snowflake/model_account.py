@@ -1,8 +1,9 @@
-"""A neutral model as a Snowflake account: what Snowflake knows of it, and more besides.
+"""Converts a neutral model to a Snowflake account, including data that only Snowflake has.
 
-From ``tests.warehouses.model.Model`` to a ``shop_model.Shop``, which ``shop_facts.write_shop`` writes into the server.
-What only Snowflake has is derived from the model: which tables are dynamic, which views materialised, tags, and a
-different value for each column of QUERY_HISTORY. ``model_records.py`` derives the expected records from the same.
+Converts ``tests.warehouses.model.Model`` to a ``shop_model.Shop``, which ``shop_facts.write_shop`` writes to the
+server. Data that only Snowflake has is derived from the model: which tables are dynamic, which views are materialized,
+tags, and a different value for each column of QUERY_HISTORY. ``model_records.py`` uses the same functions for the
+expected records.
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ TYPES: dict[ColumnType, str] = {
     "timestamp": "TIMESTAMP_NTZ(9)",
     "boolean": "BOOLEAN",
 }
-# Names of the suite's world that are given kinds which only Snowflake has.
+# Names in the suite's world whose objects have kinds that only Snowflake has.
 DYNAMIC_NAME = "éclair"
 MATERIALIZED_NAME = "v_1"
-ANY_NUMBER = 987_654_321  # of a query whose text is written once for all that differ in their numbers
-# Columns of QUERY_HISTORY by their names in a record's ``extra``, each with a number of its own.
+ANY_NUMBER = 987_654_321  # of a query text that is written only once and reused with other numbers
+# Columns of QUERY_HISTORY by their names in a record's ``extra``, each with a distinct number.
 COSTS = {
     "compilation_ms": "COMPILATION_TIME",
     "execution_ms": "EXECUTION_TIME",
@@ -44,13 +45,13 @@ COSTS = {
 }
 
 
-# --- what only Snowflake knows ---------------------------------------------------------------------------
+# --- data that only Snowflake has ------------------------------------------------------------------------
 
 
 def dynamic_source(model: Model, table: Table) -> Table | None:
-    """The table that a dynamic one is made from, column by column; None for any other table.
+    """The table that a dynamic table reads, column by column. None for any other table.
 
-    It is what the schema's materialised view reads.
+    It is the source of the materialized view in the same schema.
     """
     if table.path[2] != DYNAMIC_NAME:
         return None
@@ -60,14 +61,14 @@ def dynamic_source(model: Model, table: Table) -> Table | None:
 
 
 def kind_of(model: Model, table: Table) -> str:
-    """Snowflake's word for what a table or view of the model is."""
+    """Snowflake's kind of a table or view in the model."""
     if table.is_view:
         return "materialized view" if table.path[2] == MATERIALIZED_NAME else "view"
     return "dynamic table" if dynamic_source(model, table) else "table"
 
 
 def definition(model: Model, table: Table) -> str | None:
-    """The text that the catalog has: the query of a view, the whole command of what SHOW lists."""
+    """The text in the catalog: the query of a view, or the whole command of an object that SHOW lists."""
     kind = kind_of(model, table)
     if kind == "view":
         return model.definition(table, DIALECT)
@@ -82,12 +83,12 @@ def definition(model: Model, table: Table) -> str | None:
 
 
 def refreshed(table: Table) -> datetime:
-    """When a materialised view was refreshed last."""
+    """When a materialized view was last refreshed."""
     return table.created + timedelta(days=3, seconds=17)
 
 
 def tags_of(table: Table) -> tuple[Tag, ...]:
-    """Tags of a table that has a comment."""
+    """The tags of a table. Tables without a comment have none."""
     if table.comment is None:
         return ()
     name = table.path[2]
@@ -107,7 +108,7 @@ def error_code(query: Query) -> int | None:
 
 
 def extra(query: Query) -> dict[str, Any]:
-    """What QUERY_HISTORY tells of a query besides the record's own fields, without what is unknown."""
+    """The ``extra`` values that QUERY_HISTORY has for a query, without unknown ones."""
     number = query.number
     found: dict[str, Any] = {name: number * 1000 + place for place, name in enumerate(COSTS, 1)}
     found |= {
@@ -134,7 +135,7 @@ def extra(query: Query) -> dict[str, Any]:
 
 
 def write_model(server: EmbeddedSnowflake, model: Model) -> None:
-    """Insert all that Snowflake's views say of the model; the server is expected to be empty."""
+    """Insert the rows of Snowflake's views for the model. The server must be empty."""
     if not model.tables:
         return
     write_shop(server, account(model))
@@ -164,7 +165,7 @@ def _relation(model: Model, table: Table, number: int) -> Relation:
         kind,
         tuple(shop_model.Column(column.name, TYPES[column.type], column.comment) for column in table.columns),
         created=table.created,
-        # Of a view it is the time of its last DDL.
+        # For a view, this is the time of its last DDL.
         last_altered=table.modified or table.created + timedelta(days=1, seconds=number),
         comment=table.comment,
         row_count=table.rows,
@@ -211,6 +212,6 @@ def _query(query: Query, source: Table, text: str) -> LoggedQuery:
 
 
 def _flow(source: Table, column: Column) -> ColumnFlow:
-    """A column written from the source's column of the same name; beneath a view lies its source."""
+    """A column written from the source's column of the same name. The base source of a view is its source table."""
     direct = ((source.path, column.name),)
     return ColumnFlow(column.name, direct, ((source.source, column.name),) if source.source else direct)

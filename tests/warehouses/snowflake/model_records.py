@@ -1,7 +1,7 @@
-"""The manifest records that a neutral model has to give, worked out from the model and not by the code under test.
+"""The expected manifest records of a neutral model, derived from the model and not by the code under test.
 
-What the documentation of the folder promises: README.md and references/manifest.md. What only Snowflake knows of the
-model is in ``model_account.py``.
+They follow the folder's documentation: README.md and references/manifest.md. Data that only Snowflake has is in
+``model_account.py``.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tests.warehouses.snowflake.model_account import (
 )
 from tests.warehouses.snowflake.shop_model import spelled
 
-OVERLAP = timedelta(hours=6)  # README.md: lineage is read from so much earlier than its window
+OVERLAP = timedelta(hours=6)  # README.md: lineage is read from this long before its window
 
 
 def metadata(model: Model) -> list[Record]:
@@ -87,7 +87,7 @@ def _asset(model: Model, path: Path) -> Record:
 
 
 def _written(model: Model) -> list[Record]:
-    """Of each table that a statement wrote: sources by name, then their columns by name, which keep their names."""
+    """Records of the tables that statements wrote: sources by name, then columns by name. Columns keep their names."""
     sources: dict[Path, set[Path]] = {}
     for query in model.queries:
         if query.target and not query.error and model.since - OVERLAP <= query.start < model.until:
@@ -112,7 +112,7 @@ def _written(model: Model) -> list[Record]:
 
 
 def _dynamic(model: Model) -> list[Record]:
-    """Dynamic tables, from the text that made them."""
+    """Records of dynamic tables, from the texts that created them."""
     found = [(table, dynamic_source(model, table)) for table in model.tables]
     return [
         {
@@ -137,7 +137,7 @@ def _view(model: Model, view: Table) -> Record:
     return {
         "destination": _asset(model, view.path),
         "sources": [_asset(model, view.source)],
-        "columns": [],  # Snowflake records none of views
+        "columns": [],  # Snowflake records no columns of views
         "origin": "object_dependencies",
         "certainty": "exact",
     }
@@ -147,7 +147,7 @@ def _view(model: Model, view: Table) -> Record:
 
 
 def _query(model: Model, query: Query) -> Record:
-    # What goes back to the client of a statement that writes is one row: the count.
+    # A statement that writes returns one row to the client: the count.
     returned = query.rows if query.rows is None or query.target is None else 1
     code = error_code(query)
     return _known(

@@ -1,6 +1,7 @@
-"""Values in the columns of system views that a model says nothing of: a collector that reads one by mistake is noticed.
+"""Fills columns of system views that the model does not define, so that tests notice a collector that reads the wrong
+one.
 
-Works on the facts that are in the server; no two columns get the same value.
+Changes the facts in the server. No two columns get the same value.
 """
 
 from __future__ import annotations
@@ -15,21 +16,21 @@ VIEWS = (
     "SHOW DYNAMIC TABLES",
     "SHOW MATERIALIZED VIEWS",
 )
-# The engine's types, and an expression of a column's name, its number and DuckDB's number of the row.
+# The engine's types, each with an expression of the column's name, its number and DuckDB's row number.
 VALUES = {
     "VARCHAR": "'{name} ' || rowid",
     "BIGINT": "{number} * 10000000 + rowid",
     "DOUBLE": "{number} * 10000000 + rowid",
     "TIMESTAMP WITH TIME ZONE": "TIMESTAMPTZ '2001-01-01 00:00:00+00' + to_days({number}) + to_seconds(rowid)",
 }
-# Null says that there was no error.
+# Null means that there was no error.
 EMPTY_FOR_A_REASON = ("ERROR_CODE", "ERROR_MESSAGE")
-# ``write_shop`` gives them the values of other columns.
+# ``write_shop`` copies the values of other columns to these.
 REPEATED = ("LAST_DDL", "ROWS_PRODUCED", "data_timestamp")
 
 
 def fill_empty_columns(server: EmbeddedSnowflake) -> None:
-    """Give each column that is null in every row of its view, or repeats another one, a value for each row."""
+    """Set a distinct value per row in each column that is null in every row of its view or repeats another column."""
     for view in VIEWS:
         columns = server.sql(
             "SELECT column_name, data_type FROM duckdb_columns() "

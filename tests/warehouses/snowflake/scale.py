@@ -1,6 +1,6 @@
-"""Accounts of a size that matters: facts made inside the server, so that writing them takes seconds.
+"""Creates accounts of a realistic size inside the server, so that writing them takes seconds.
 
-From numbers to rows; the truth is a formula that the tests repeat. Each function adds to what is there.
+Rows are formulas of their numbers, which the tests repeat. Each function adds to the existing data.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ WIDE_DATABASE = "WIDE"
 def many_tables(server: EmbeddedSnowflake, tables: int = 10_000, columns: int = 20, schemas: int = 10) -> None:
     """A database ``WIDE``: table ``T<i>`` in schema ``S<i mod schemas>``, with columns ``C0``, ``C1``, ….
 
-    Table ``i`` has ``i`` rows of 100 bytes each; even columns are numbers, odd ones text of length ``10 + j``.
+    Table ``i`` has ``i`` rows of 100 bytes each. Even columns are numbers, odd ones text of length ``10 + j``.
     """
     server.sql(
         f"""
@@ -62,9 +62,9 @@ def many_tables(server: EmbeddedSnowflake, tables: int = 10_000, columns: int = 
 
 
 def many_queries(server: EmbeddedSnowflake, now: datetime, rows: int = 1_000_000, hours: int = 24) -> None:
-    """``rows`` finished queries evenly spread over the ``hours`` before ``now``, ids ``query-0`` …, oldest first.
+    """``rows`` finished queries evenly spread over the ``hours`` before ``now``, IDs ``query-0`` …, oldest first.
 
-    Query ``i`` takes 50 ms; every 100th failed with error 2003. Texts repeat in 1,000 shapes of about 200 characters.
+    Query ``i`` takes 50 ms. Every 100th failed with error 2003. Texts repeat in 1,000 shapes of about 200 characters.
     """
     end = now.astimezone(timezone.utc).isoformat()
     step = hours * 3_600_000_000 // rows

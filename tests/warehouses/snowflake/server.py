@@ -1,21 +1,22 @@
-"""The embedded Snowflake: fakesnow's engine (DuckDB) behind the parts of Snowflake's wire protocol the drivers use.
+"""The embedded Snowflake: fakesnow's engine (DuckDB) behind the parts of Snowflake's wire protocol that drivers use.
 
-Speaks HTTP on the loopback interface to snowflake-connector-python 3 to 5, unchanged. What fakesnow's own server lacks
-is here: real logins and refusals, results in chunks, the documented system views (see ``system_views.py``), SHOW,
-privileges in a small way, faults on request. Runs in its own environment (``requirements.txt`` beside it):
+Speaks HTTP on the loopback interface to snowflake-connector-python 3 to 5, unchanged. Implements what fakesnow's own
+server does not have: real logins and refusals, results in chunks, the documented system views (see
+``system_views.py``), SHOW, simplified privileges, and faults on request. Runs in its own environment
+(``requirements.txt`` in this folder):
 
     python -m tests.warehouses.snowflake.server --port 0
 
-prints ``listening on <port>`` and serves until it is ended. Tests steer it through ``/testbed/…``:
+prints ``listening on <port>`` and serves until it is ended. Tests control it through ``/testbed/…``:
 
     POST /testbed/users      a user (fields of ``accounts.User``)
-    POST /testbed/sql        {"sql": DuckDB SQL} → {"rows": […]}; facts live in the database ``facts``
+    POST /testbed/sql        {"sql": DuckDB SQL} → {"rows": […]}; facts are in the database ``facts``
     POST /testbed/rows       {"table": "INFORMATION_SCHEMA.TABLES", "columns": {"TABLE_NAME": […], …}}
     POST /testbed/denials    [{"role": "ANALYST" or "*", "object": "SNOWFLAKE.ACCOUNT_USAGE.ACCESS_HISTORY"}, …]
     POST /testbed/faults     [{fields of ``faults.Fault``}, …]
-    POST /testbed/reset      forget facts, denials, faults, sessions and statements (users stay)
+    POST /testbed/reset      delete facts, denials, faults, sessions and statements (users stay)
     GET  /testbed/sessions   who logged in, how, with which session parameters
-    GET  /testbed/statements the statements clients sent, in order
+    GET  /testbed/statements the statements that clients sent, in order
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ logger = logging.getLogger("testbed")
 
 SERVER_VERSION = "9.38.1"
 DEFAULT_TIMEZONE = "America/Los_Angeles"
-"""Snowflake's documented default of the TIMEZONE parameter: a client that assumes UTC is found out.
+"""Snowflake's documented default of the TIMEZONE parameter. It exposes clients that assume UTC.
 
 https://docs.snowflake.com/en/sql-reference/parameters#timezone
 """
@@ -87,7 +88,7 @@ OTHER_STATEMENT = 0x4000
 
 @dataclass
 class Session:
-    """One login: what the client asked for, and the engine's connection that serves it."""
+    """One login: the client's requested settings, and its engine connection."""
 
     number: int
     token: str
@@ -105,7 +106,7 @@ class Session:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def public(self) -> dict[str, Any]:
-        """What tests may look at; no token, no password."""
+        """The fields that tests can read, without token and password."""
         return {name: getattr(self, name) for name in _PUBLIC_FIELDS}
 
 
@@ -116,7 +117,7 @@ _PUBLIC_FIELDS = (
 
 
 class Warehouse:
-    """The server's whole state: the engine, users, sessions, denials, faults."""
+    """The server's complete state: the engine, users, sessions, denials, faults."""
 
     def __init__(self) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="embedded-snowflake-"))
@@ -129,7 +130,7 @@ class Warehouse:
         self.reset()
 
     def reset(self) -> None:
-        """An account as new: only the database SNOWFLAKE, no history."""
+        """Reset to a new account: only the database SNOWFLAKE, no history."""
         for former in self.sessions.values():
             former.engine.close()
         for leftover in self.directory.iterdir():
@@ -154,7 +155,7 @@ class Warehouse:
         self.faults.clear()
 
     def log_in(self, login: dict[str, Any], query: dict[str, str]) -> Session:
-        """Open a session; raises :class:`errors.LoginRefusedError`."""
+        """Open a session. Raises :class:`errors.LoginRefusedError`."""
         user = self.users.authenticate(login)
         role = _folded(query.get("roleName")) or user.roles[0]
         if role not in user.roles:
@@ -179,7 +180,7 @@ class Warehouse:
         return session
 
     def session(self, request: Request) -> Session:
-        """The session of ``Authorization: Snowflake Token="…"``; ``KeyError`` when there is none."""
+        """The session of ``Authorization: Snowflake Token="…"``. Raises ``KeyError`` if there is none."""
         token = request.headers.get("Authorization", "").removeprefix('Snowflake Token="').removesuffix('"')
         session = self.sessions[token]
         if session.closed:
@@ -187,7 +188,7 @@ class Warehouse:
         return session
 
     def context(self, session: Session) -> Context:
-        """What the session's next statement is read against."""
+        """The context of the session's next statement."""
         denied = {name for role, name in self.denials if role in ("*", session.role, f"user:{session.user}")}
         return Context(
             catalog=self.catalog,
@@ -218,7 +219,7 @@ class Warehouse:
         return bool(found)
 
     def _enter_database(self, session: Session) -> None:
-        """Point the engine at the session's database where it really exists, else at the empty one."""
+        """Set the engine's current database to the session's database if it really exists, or else to the empty one."""
         duck = session.engine._duck_conn
         candidates = [system_views.SCRATCH]
         if session.database:
@@ -236,7 +237,7 @@ class Warehouse:
     # ------------------------------------------------------------------ statements
 
     def run(self, session: Session, text: str, params: Any, query_id: str) -> Result:
-        """Run one statement of a session; raises :class:`errors.StatementError`."""
+        """Run one statement of a session. Raises :class:`errors.StatementError`."""
         statement = read(text, self.context(session))
         if isinstance(statement, AlterSession):
             return self._alter_session(session, statement)
@@ -289,7 +290,7 @@ class Warehouse:
         return self._write(duck.sql(f"FROM ({statement.sql}) LIMIT {cap}"), query_id)
 
     def _write(self, relation: Any, query_id: str) -> Result:
-        """Run ``relation``; of its rows, those beyond what a ``cut`` fault leaves cannot be downloaded."""
+        """Run ``relation``. Rows beyond the limit of a ``cut`` fault cannot be downloaded."""
         left = self.faults.rows_left
         result = write_result(relation, self.directory, query_id, first_rows=left)
         if left is not None and result.chunks:
@@ -310,7 +311,7 @@ class Warehouse:
         return self._write(duck.sql(sql, params=params), query_id)
 
     def _change(self, session: Session, statement: Change, params: Any) -> Result:
-        """DDL and DML as fakesnow does them; the answer is its first row as text."""
+        """Run DDL or DML in fakesnow. The response is its first row as text."""
         cursor = session.engine.cursor()
         cursor.execute(statement.text, binding_params=params, server=True)
         table = cursor._arrow_table
@@ -325,7 +326,7 @@ class Warehouse:
 
 @dataclass
 class JsonResult(Result):
-    """A small answer sent as JSON rows of text."""
+    """A small response sent as JSON rows of text."""
 
     rows: list[list[str | None]] = field(default_factory=list)
 
@@ -344,7 +345,7 @@ def _status(message: str = "Statement executed successfully.") -> JsonResult:
 
 
 def _folded(name: str | None) -> str | None:
-    """A name from the login's address: quoted names keep their case, others are upper-cased."""
+    """A name from the login's URL: quoted names keep their case, others are converted to uppercase."""
     return parse_name(name)[0] if name else None
 
 
@@ -367,7 +368,7 @@ def _session_gone() -> JSONResponse:
 
 
 class Protocol:
-    """The routes a driver calls, and those tests call."""
+    """The routes that drivers and tests call."""
 
     def __init__(self, warehouse: Warehouse) -> None:
         self.warehouse = warehouse
@@ -402,7 +403,7 @@ class Protocol:
         ]
 
     async def accept(self, _request: Request) -> JSONResponse:
-        """Whatever needs no more than an acknowledgement."""
+        """Acknowledge a request that needs nothing else."""
         return JSONResponse({"success": True, "code": None, "message": None, "data": None})
 
     async def login(self, request: Request) -> Response:
@@ -500,7 +501,7 @@ class Protocol:
         return self._answer(request, session, query_id, result)
 
     def _run_alone(self, session: Session, text: str, params: Any, query_id: str) -> Result:
-        """A session runs one statement at a time: its engine connection holds one open result."""
+        """Run one statement of a session at a time: its engine connection has one open result."""
         with session.lock:
             return self.warehouse.run(session, text, params, f"{session.number}-{query_id}")
 
@@ -600,12 +601,12 @@ class Protocol:
 
 
 async def _broken(fault: Fault) -> Response:
-    """The answer, or the lack of one, that a fault stands for."""
+    """The response of a fault, if it has one."""
     match fault.kind:
         case "exit":
             os._exit(70)
         case "abort":
-            # promising more than is sent makes the web server drop the connection
+            # the web server drops the connection if the response is shorter than announced
             return Response(b"{", headers={"Content-Length": "1000"})
         case "error":
             code = fault.code or "000603"
@@ -621,7 +622,7 @@ def _failed(query_id: str, error: errors.StatementError) -> JSONResponse:
 
 
 def _translated(error: Exception) -> errors.StatementError | None:
-    """The engine's exception as the service's refusal, None for what nobody foresaw."""
+    """The engine's exception as an error of the service, or None for an unexpected exception."""
     first_line = str(error).splitlines()[0] if str(error) else repr(error)
     if isinstance(error, duckdb.CatalogException):
         return errors.StatementError("002003", "42S02", f"SQL compilation error:\n{first_line}")
@@ -673,7 +674,7 @@ def _raw_sql(connection: Any, sql: str) -> list[list[Any]]:
 
 
 def _insert(connection: Any, table: str, columns: dict[str, list[Any]]) -> None:
-    """Append rows given by column; text becomes times and JSON where the column says so."""
+    """Append rows given by column. Text is converted to times and JSON according to the column's type."""
     cursor = connection.cursor()
     try:
         cursor.register("incoming", pa.table({name: pa.array(values) for name, values in columns.items()}))
@@ -689,10 +690,10 @@ def _end_with_stdin(server: uvicorn.Server) -> None:
 
 
 def main() -> None:
-    """Serve until ended; the port is printed once connections are accepted."""
+    """Serve until the process ends. Prints the port as soon as connections are accepted."""
     arguments = argparse.ArgumentParser(description="The embedded Snowflake.")
-    arguments.add_argument("--port", type=int, default=0, help="0 (the default) takes a free one")
-    arguments.add_argument("--until-stdin-closes", action="store_true", help="end when the starting process is gone")
+    arguments.add_argument("--port", type=int, default=0, help="0 (the default) chooses a free port")
+    arguments.add_argument("--until-stdin-closes", action="store_true", help="end when the starting process ends")
     options = arguments.parse_args()
     listener = socket.create_server(("127.0.0.1", options.port), backlog=128)
     warehouse = Warehouse()

@@ -1,8 +1,8 @@
-"""The demo shop: a believable Snowflake account, written into the test server's system views.
+"""The demo shop: a realistic Snowflake account, written to the test server's system views.
 
-From a seed and a point in time to databases, 200+ tables and views of every kind, a day of query history with the
-ACCESS_HISTORY, dependencies and tags that go with it. The same seed and time give the same shop. Returns the truth
-(``shop_model.Shop``) of what was written, for tests to compare with. Needs a running ``EmbeddedSnowflake``.
+From a seed and a time, creates databases, more than 200 tables and views of every kind, and a day of query history with
+matching ACCESS_HISTORY, dependencies and tags. The same seed and time give the same shop. Returns the truth
+(``shop_model.Shop``) of the written data, for tests to compare with. Needs a running ``EmbeddedSnowflake``.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ DATABASES = {
 }
 
 DOTTED_NAME: Name = ("Marketing-EU", "Kampagnen 2026", 'Umsatz.nach "Region" (€)')
-"""A name with a dot, quotes, spaces, and a character outside ASCII."""
+"""A name with a dot, quotes, spaces, and a non-ASCII character."""
 
 SOURCES = ["SHOP", "POS", "CRM", "ERP", "WEB", "SUPPORT", "LOYALTY"]
 
@@ -94,7 +94,7 @@ READERS = [
 
 
 def open_shop(server: EmbeddedSnowflake, now: datetime | None = None, seed: int = 20_26) -> Shop:
-    """Fill ``server`` with the shop as of ``now`` (default: this moment) and return what was written."""
+    """Fill ``server`` with the shop as of ``now`` (default: the current time) and return the written data."""
     now = (now or datetime.now(timezone.utc)).replace(microsecond=0)
     shop = build_shop(now, seed)
     server.reset()
@@ -103,7 +103,7 @@ def open_shop(server: EmbeddedSnowflake, now: datetime | None = None, seed: int 
 
 
 def build_shop(now: datetime, seed: int = 20_26) -> Shop:
-    """The shop in Python only."""
+    """Create the shop in Python, without a server."""
     chance = random.Random(seed)
     shop = Shop(now, dict(DATABASES))
     relations = [*_raw(), *_staging(), *_core(), *_marts(), *_marketing(), *_shared()]
@@ -155,7 +155,7 @@ def _raw() -> Iterable[Relation]:
 
 
 def _staging() -> Iterable[Relation]:
-    """A view for each raw table, its text as some write it: with CREATE VIEW, or the bare query."""
+    """A view for each raw table. Some have their text as CREATE VIEW, others as the bare query."""
     for source in SOURCES:
         for entity, of in ENTITIES.items():
             raw: Name = ("RAW", source, entity)
@@ -224,7 +224,7 @@ def _shared() -> Iterable[Relation]:
 
 @dataclass
 class _Day:
-    """Writes the last 24 hours of the shop's query history, up to ten minutes ago."""
+    """Creates the last 24 hours of the shop's query history, up to ten minutes ago."""
 
     shop: Shop
     chance: random.Random
@@ -239,7 +239,7 @@ class _Day:
         yield from self._oddities()
 
     def _at(self, hour: float) -> datetime:
-        """``hour`` of the day that ends now, somewhere within the hour, but not in the last ten minutes."""
+        """A random time within ``hour`` of the day that ends now, but not in the last ten minutes."""
         at = (
             self.shop.now
             - timedelta(hours=24)
@@ -268,7 +268,7 @@ class _Day:
         return LoggedQuery(**{**fields, **more})  # type: ignore[arg-type]
 
     def _loads(self, hour: int) -> Iterable[LoggedQuery]:
-        """COPY from a stage: something is written, but no column of a table is its source."""
+        """COPY from a stage: writes rows, but no column of a table is their source."""
         for source in SOURCES:
             for entity in ("ORDERS", "PAYMENTS", "EVENTS"):
                 target: Name = ("RAW", source, entity)
@@ -279,7 +279,7 @@ class _Day:
                 )
 
     def _transformations(self, hour: int) -> Iterable[LoggedQuery]:
-        """MERGE, CTAS and INSERT from the staging views: direct sources in the views, base sources beneath them."""
+        """MERGE, CTAS and INSERT from the staging views: direct sources are views, base sources are raw tables."""
         for number, entity in enumerate(ENTITIES):
             source_system = SOURCES[(hour + number) % len(SOURCES)]
             view: Name = ("ANALYTICS", f"STG_{source_system}", f"STG_{entity}")
@@ -294,7 +294,7 @@ class _Day:
                 yield self._query(hour, WRITERS[0], text, kind, write=write, reads=(view,), query_tag=tag)
 
     def _refreshes(self, hour: int) -> Iterable[LoggedQuery]:
-        """Refreshes of dynamic tables, run by the service itself; their lineage is in their texts."""
+        """Refreshes of dynamic tables, run by the service itself. Their lineage is in their texts."""
         for name, (kind, _) in MARTS.items():
             if kind == "dynamic table":
                 text = f"ALTER DYNAMIC TABLE ANALYTICS.MARTS.{name} REFRESH"
@@ -328,9 +328,11 @@ class _Day:
             yield self._query(hour, READERS[2], text, kind, error_code=code, error_message=message, rows_produced=None)
 
     def _oddities(self) -> Iterable[LoggedQuery]:
-        """What breaks simple readers: text at the limit, running queries, cut records, odd names, self-updates."""
+        """Edge cases: texts at the limit, running queries, truncated records, unusual names, tables that update
+        themselves.
+        """
         for hour in (3, 9, 15):
-            text = ("SELECT 'ä', " * 20_000 + "1")[:100_000]  # the documented limit, in characters: more in bytes
+            text = ("SELECT 'ä', " * 20_000 + "1")[:100_000]  # the documented limit in characters; more in bytes
             yield self._query(hour, READERS[1], text, "SELECT")
         for minutes in (15, 60, 70, 300, 900):
             running = self._query(0, READERS[1], f"CALL LONG_RUNNING({minutes})", "CALL", rows_produced=None)

@@ -1,6 +1,6 @@
-"""Writes a shop into the test server's facts, as the vendor's pages say the system views would show it.
+"""Writes a shop to the test server's facts, as the system views would show it according to the vendor's pages.
 
-From ``shop_model.Shop`` to rows of the tables named in ``catalog.toml``.
+Converts ``shop_model.Shop`` to rows of the tables named in ``catalog.toml``.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _ACCOUNT = "SNOWFLAKE.ACCOUNT_USAGE"
 
 
 def write_shop(server: EmbeddedSnowflake, shop: Shop) -> None:
-    """Insert all facts of ``shop``; the server is expected to be empty."""
+    """Insert all facts of ``shop``. The server must be empty."""
     relations = list(shop.relations.values())
     server.insert(
         "INFORMATION_SCHEMA.DATABASES", [_database(shop, name) for name in shop.databases if name != "SNOWFLAKE"]
@@ -263,7 +263,7 @@ def _dependencies(shop: Shop) -> Iterable[dict[str, Any]]:
                 "REFERENCING_OBJECT_DOMAIN": _domain(relation),
                 "DEPENDENCY_TYPE": "BY_NAME_AND_ID" if relation.kind == "materialized view" else "BY_NAME",
             }
-    # not of tables: a function that a view uses, a stage under an external table
+    # not tables: a function that a view uses, and the stage of an external table
     for domain, kind in (("FUNCTION", "BY_NAME"), ("STAGE", "BY_ID")):
         yield {
             "REFERENCED_DATABASE": "RAW",
@@ -346,7 +346,7 @@ def _query(query: LoggedQuery) -> dict[str, Any]:
 
 
 def _access_history(shop: Shop) -> Iterable[dict[str, Any]]:
-    """One row for each successful statement that read or wrote a table; refreshes and calls leave none."""
+    """One row for each successful statement that read or wrote a table. Refreshes and calls have none."""
     for query in shop.queries:
         if query.error_code is not None or query.end is None or not (query.write or query.reads):
             continue
@@ -405,7 +405,7 @@ def _modified(shop: Shop, query: LoggedQuery) -> list[dict[str, Any]]:
 
 
 def _cut(shop: Shop, target: Name, *, whole: bool) -> list[dict[str, Any]]:
-    """A record over the size limit: its columns replaced, or in the last phase all of it."""
+    """A record that exceeds the size limit: its columns are replaced, or in the last phase the whole record."""
     if whole:
         return [{"objectDomain": "TRUNCATED", "objectId": -1, "objectName": "TRUNCATED"}]
     column = {"columnId": -1, "columnName": "TRUNCATED"}
@@ -441,7 +441,7 @@ def _source(shop: Shop, name: Name, column: str) -> dict[str, Any]:
 
 
 def _account_wide(view: str) -> str:
-    """Copies INFORMATION_SCHEMA's facts to the ACCOUNT_USAGE view of the same name, column by common column."""
+    """SQL that copies INFORMATION_SCHEMA's facts to the common columns of the ACCOUNT_USAGE view of the same name."""
     views = documented_catalog().views
     shared = [
         name for name in views[f"INFORMATION_SCHEMA.{view}"].columns if name in views[f"{_ACCOUNT}.{view}"].columns

@@ -1,4 +1,4 @@
-"""What the demo shop consists of: the truth that tests compare with what arrived.
+"""The data model of the demo shop: the truth with which tests compare the results.
 
 Plain dataclasses; nothing here talks to a server. Names are tuples (database, schema, name) in the catalog's own case.
 """
@@ -20,7 +20,7 @@ _TYPE = re.compile(r"(\w+)(?:\((\d+)(?:,\s*(\d+))?\))?")
 
 @dataclass(frozen=True)
 class Column:
-    """A column; ``type`` is the full type in Snowflake's spelling, ``NUMBER(38,0)`` or ``VARCHAR(16777216)``."""
+    """A column. ``type`` is the full type in Snowflake's spelling, ``NUMBER(38,0)`` or ``VARCHAR(16777216)``."""
 
     name: str
     type: str
@@ -59,9 +59,9 @@ class Tag:
 class Relation:
     """A table or view of the shop.
 
-    ``kind`` is one of: table, transient table, external table, iceberg table, hybrid table, dynamic table, view,
-    secure view, materialized view. ``definition`` is the text that the catalog shows (None for tables). ``refreshed``
-    is that of a materialized view (None: as ``last_altered``). Unknown facts are None.
+    ``kind`` is one of: table, transient table, external table, iceberg table, hybrid table, dynamic table, view, secure
+    view, materialized view. ``definition`` is the text that the catalog shows (None for tables). ``refreshed`` is the
+    refresh time of a materialized view (None: same as ``last_altered``). Unknown facts are None.
     """
 
     name: Name
@@ -80,22 +80,22 @@ class Relation:
 
     @property
     def is_view(self) -> bool:
-        """Whether Monte Carlo calls it a VIEW (a materialised view is one, a dynamic table is not)."""
+        """Whether Monte Carlo calls it a VIEW (a materialized view is one, a dynamic table is not)."""
         return self.kind.endswith("view")
 
     @property
     def full_name(self) -> str:
-        """The dotted name, its parts quoted where they need it."""
+        """The dotted name, with parts quoted where necessary."""
         return spelled(self.name)
 
     def column_id(self, column: str) -> int:
-        """An identifier that is unique within the account, if the table has such a column."""
+        """An ID that is unique within the account, provided that the table has such a column."""
         return self.object_id * 100 + next((place for place, c in enumerate(self.columns) if c.name == column), 99)
 
 
 @dataclass(frozen=True)
 class ColumnFlow:
-    """One target column and the columns written into it."""
+    """A target column and the source columns written to it."""
 
     target: str
     direct: tuple[tuple[Name, str], ...]
@@ -104,7 +104,7 @@ class ColumnFlow:
 
 @dataclass(frozen=True)
 class Write:
-    """What one successful statement wrote, as ACCESS_HISTORY tells it."""
+    """The write of a successful statement, as ACCESS_HISTORY records it."""
 
     target: Name
     flows: tuple[ColumnFlow, ...]
@@ -112,7 +112,7 @@ class Write:
 
 @dataclass(frozen=True)
 class LoggedQuery:
-    """One row of QUERY_HISTORY; ``end`` is None while it runs. ``more`` are values by the view's own column names."""
+    """One row of QUERY_HISTORY. ``end`` is None while it runs. ``more`` maps the view's own column names to values."""
 
     query_id: str
     text: str
@@ -135,7 +135,7 @@ class LoggedQuery:
 
     @property
     def rows_returned(self) -> int | None:
-        """ROWS_WRITTEN_TO_RESULT: 1 (the count) of a statement that writes, none of a failed one."""
+        """ROWS_WRITTEN_TO_RESULT: 1 (the count) for a statement that writes, None for a failed one."""
         if self.rows_produced is None:
             return None
         return self.rows_produced if self.kind == "SELECT" else 1
@@ -143,7 +143,7 @@ class LoggedQuery:
 
 @dataclass
 class Shop:
-    """Everything that was created."""
+    """The complete shop."""
 
     now: datetime
     databases: dict[str, str]
@@ -151,10 +151,10 @@ class Shop:
     relations: dict[Name, Relation] = field(default_factory=dict)
     queries: list[LoggedQuery] = field(default_factory=list)
     truncated_query_ids: set[str] = field(default_factory=set)
-    """Queries whose ACCESS_HISTORY record was cut, so that its names are not names."""
+    """Queries whose ACCESS_HISTORY record was truncated, so that its names are not real names."""
 
     def own(self) -> list[Relation]:
-        """Tables and views of the account's own databases, without shares and sample data."""
+        """Tables and views in the account's own databases, without shares and sample data."""
         return [r for r in self.relations.values() if self.databases[r.name[0]] == "STANDARD"]
 
     def finished(self, since: datetime, until: datetime) -> list[LoggedQuery]:
@@ -173,7 +173,7 @@ class Shop:
         return lineage
 
     def table_lineage(self, since: datetime, until: datetime) -> set[tuple[Name, Name]]:
-        """(source, target) of writes, other than a table's writes into itself."""
+        """(source, target) of writes, except a table's writes to itself."""
         return {
             (source, target)
             for target, flows in self.column_lineage(since, until).items()
@@ -182,12 +182,12 @@ class Shop:
         }
 
     def dependencies(self) -> set[tuple[Name, Name]]:
-        """(referenced, referencing) of views, materialised views and dynamic tables: OBJECT_DEPENDENCIES."""
+        """(referenced, referencing) of views, materialized views and dynamic tables: OBJECT_DEPENDENCIES."""
         return {(source, r.name) for r in self.relations.values() for source in r.sources}
 
 
 def spelled(name: tuple[str, ...]) -> str:
-    """A dotted name as Snowflake spells it: parts in quotes unless they are plain upper case."""
+    """A dotted name in Snowflake's spelling: parts are quoted unless they are plain uppercase."""
     return ".".join(_part(part) for part in name)
 
 
@@ -196,7 +196,7 @@ def _part(part: str) -> str:
 
 
 def columns(*specifications: str) -> tuple[Column, ...]:
-    """Columns from ``"NAME TYPE"`` or ``"NAME TYPE -- comment"``; bare type words get Snowflake's defaults."""
+    """Columns from ``"NAME TYPE"`` or ``"NAME TYPE -- comment"``. Bare type names get Snowflake's defaults."""
     return tuple(_column(text) for text in specifications)
 
 

@@ -1,7 +1,7 @@
-"""What a client's statement means to the test server: session commands, SHOW, or SQL with its system views resolved.
+"""Classifies a client's statement for the test server: session command, SHOW, or SQL with its system views resolved.
 
-From Snowflake SQL text to something the engine can run. System views resolve only where ``catalog.toml`` documents
-them; anything else, and anything the session's role is denied, "does not exist or not authorized". Needs sqlglot.
+Converts Snowflake SQL to statements that the engine can run. System views resolve only if ``catalog.toml`` documents
+them. Anything else, and anything denied to the session's role, "does not exist or not authorized". Needs sqlglot.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ _WORDS_AFTER_KIND = {"LIKE", "IN", "STARTS", "LIMIT", "HISTORY", "WITH"}
 _COMPACT_OFFSET = re.compile(r"^(\d{4}-\d\d-\d\d[ T]\d\d:\d\d(?::\d\d(?:\.\d+)?)?) ?([+-]\d\d):?(\d\d)$")
 
 Name = tuple[str, ...]
-"""A name's parts, database first, in the case the catalog has them."""
+"""The parts of a name, database first, in the catalog's case."""
 
 
 @dataclass
 class Context:
-    """What a statement is read against: the session's defaults and what its role may not see."""
+    """The context of a statement: the session's defaults and the objects hidden from its role."""
 
     catalog: Catalog
     database: str | None
@@ -58,7 +58,7 @@ class Use:
 
 @dataclass(frozen=True)
 class Show:
-    """A SHOW command as a query on the facts, to be run as it is (DuckDB's SQL)."""
+    """A SHOW command as a query on the facts, in DuckDB's SQL, to run unchanged."""
 
     command: str
     sql: str
@@ -67,14 +67,14 @@ class Show:
 
 @dataclass(frozen=True)
 class Change:
-    """DDL or DML, left to the engine as it is."""
+    """DDL or DML, passed to the engine unchanged."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Query:
-    """A query for the engine, still in Snowflake's SQL, its system views replaced by the facts."""
+    """A query for the engine, still in Snowflake's SQL, with its system views replaced by the facts."""
 
     expression: Expr
     reads_information_schema: bool
@@ -84,13 +84,13 @@ Statement = AlterSession | Use | Show | Change | Query
 
 
 def tokens_of(text: str) -> list[Token]:
-    """Snowflake's tokens, without a closing semicolon."""
+    """Snowflake's tokens, without a trailing semicolon."""
     tokens = Snowflake().tokenize(text)
     return tokens[:-1] if tokens and tokens[-1].token_type is TokenType.SEMICOLON else tokens
 
 
 def parse_name(text: str) -> Name:
-    """The parts of a dotted name; parts without quotes are upper-cased, as Snowflake does."""
+    """The parts of a dotted name. Unquoted parts are converted to uppercase, as in Snowflake."""
     return tuple(
         token.text if token.token_type is TokenType.IDENTIFIER else token.text.upper()
         for token in tokens_of(text)
@@ -99,7 +99,7 @@ def parse_name(text: str) -> Name:
 
 
 def read(text: str, context: Context) -> Statement:
-    """Understand one statement; raises :class:`errors.StatementError` as the service would refuse it."""
+    """Parse one statement. Raises :class:`errors.StatementError` where the service would refuse it."""
     tokens = tokens_of(text)
     words = [token.text.upper() for token in tokens[:2]]
     if words == ["ALTER", "SESSION"]:
@@ -165,13 +165,13 @@ def _show(tokens: list[Token], context: Context) -> Show:
     shown = f'{FACTS}.visible."{command}"'
     where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
     where = _without_denied(command, where, context)
-    # Only the page of SHOW DATABASES promises an order; a part that starts FROM a name needs one.
+    # The docs specify an order only for SHOW DATABASES. LIMIT … FROM a name needs an order too.
     order = "name" if limit or command == "SHOW DATABASES" else "random()"
     return Show(command, f"SELECT * FROM {shown} {where} ORDER BY {order} {limit}", bool(limit))
 
 
 def _scope(tokens: list[Token], start: int, context: Context) -> tuple[list[str], int]:
-    """``ACCOUNT``, ``[DATABASE] name``, ``[SCHEMA] [database.]name``; also where the rest of the command starts."""
+    """``ACCOUNT``, ``[DATABASE] name`` or ``[SCHEMA] [database.]name`` as conditions, and the next token's index."""
     kind = tokens[start].text.upper() if tokens[start].token_type is not TokenType.IDENTIFIER else ""
     if kind == "ACCOUNT":
         return [], start + 1
@@ -200,7 +200,7 @@ def _current_scope(command: str, context: Context) -> list[str]:
 
 
 def _without_denied(command: str, where: str, context: Context) -> str:
-    """SHOW lists only what the role holds a privilege on."""
+    """Add the denials to a SHOW command: it lists only objects on which the role has a privilege."""
     clauses = []
     for name in sorted(context.denied):
         columns = ["name"] if command == "SHOW DATABASES" else ["database_name", "schema_name", "name"]
@@ -255,7 +255,7 @@ def _qualified(parts: Name, context: Context) -> Name:
 
 
 def _section(name: Name) -> str | None:
-    """The catalog's name for a system view, None for any other object."""
+    """The catalog's name for a system view, or None for any other object."""
     if name[1] == "INFORMATION_SCHEMA":
         return f"INFORMATION_SCHEMA.{name[2]}"
     return ".".join(name) if name[:2] == ("SNOWFLAKE", "ACCOUNT_USAGE") else None
@@ -276,7 +276,7 @@ def _require_database(name: str | None, context: Context) -> None:
 
 
 def _facts(section: str, database: str, table: exp.Table, context: Context) -> Expr:
-    """The rows of a system view that this session sees, under the alias the statement gave it."""
+    """The rows of a system view that this session sees, with the alias from the statement."""
     conditions = []
     if context.catalog.views[section].scope == "database":
         column = _DATABASE_COLUMN.get(section, "TABLE_CATALOG")
@@ -297,12 +297,12 @@ def _facts(section: str, database: str, table: exp.Table, context: Context) -> E
 
 
 def shuffled(query: Expr) -> Expr:
-    """The engine's query with rows in another order each time, as far as its outermost ORDER BY leaves one open."""
+    """The engine's query with rows in random order, as far as its outermost ORDER BY allows."""
     return query.order_by(exp.Rand(), copy=False) if isinstance(query, exp.Query) else query
 
 
 def _session_value(node: Expr, context: Context) -> Expr:
-    """``CURRENT_ROLE()`` and its kin, which the engine does not know."""
+    """Replace ``CURRENT_ROLE()`` and similar functions, which the engine does not have, with their values."""
     for kind, value in context.values.items():
         if isinstance(node, kind):
             return exp.Null() if value is None else exp.Literal.string(value)
@@ -310,12 +310,12 @@ def _session_value(node: Expr, context: Context) -> Expr:
 
 
 def engine_time(text: str) -> str:
-    """A time as Snowflake accepts it (``… +0100``) as the engine does (``…+01:00``); other text unchanged."""
+    """A time in Snowflake's format (``… +0100``) in the engine's format (``…+01:00``). Other text is unchanged."""
     return _COMPACT_OFFSET.sub(r"\1\2:\3", text)
 
 
 def _outer_flatten(expression: Expr) -> None:
-    """``FLATTEN(…, OUTER => TRUE)`` keeps rows whose array is empty: the engine's word for it is LEFT JOIN."""
+    """Replace ``FLATTEN(…, OUTER => TRUE)``, which keeps rows with an empty array, with the engine's LEFT JOIN."""
     for join in expression.find_all(exp.Join):
         call = join.this.this if isinstance(join.this, exp.Lateral | exp.TableFromRows) else None
         if not isinstance(call, exp.Explode):
@@ -337,7 +337,7 @@ def _folded(part: Expr) -> str:
 
 
 def _spelled(name: Name) -> str:
-    """A name as the service's messages write it: quoted only where it must be."""
+    """A name in the style of the service's messages: quoted only where necessary."""
     return ".".join(p if p.isidentifier() and p == p.upper() else '"' + p.replace('"', '""') + '"' for p in name)
 
 

@@ -1,9 +1,9 @@
-"""Snowflake's system views inside DuckDB: one table of facts for each documented view and SHOW command.
+"""Snowflake's system views in DuckDB: one table of facts for each documented view and SHOW command.
 
-From ``catalog.toml`` to a DuckDB database named ``facts``, whose tables carry the section's own name, for example
+Creates from ``catalog.toml`` a DuckDB database named ``facts``, whose tables have the section's own name, for example
 ``facts."INFORMATION_SCHEMA.TABLES"`` or ``facts."SHOW DYNAMIC TABLES"``, with exactly the documented columns. Tests
-fill these tables; what a session sees (``visible_rows``) is the facts, plus the tables that were really created
-through SQL and have no fact, plus the INFORMATION_SCHEMA views themselves, as documented. Needs DuckDB.
+fill these tables. A session sees (schema ``visible``) the facts, the tables that were created through SQL and have no
+fact, and the INFORMATION_SCHEMA views themselves, as documented. Needs DuckDB.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from tests.warehouses.snowflake.catalog import Catalog
 
 FACTS = "facts"
 SCRATCH = "scratch"
-"""The engine's current database while a session has none of its own."""
+"""The engine's current database while a session has no database of its own."""
 
 _DUCKDB_TYPES = {
     "VARCHAR": "VARCHAR",
@@ -255,7 +255,7 @@ _DERIVED = {
 
 
 def create(engine: Any, catalog: Catalog) -> None:
-    """Create the databases ``facts`` (tables) and, in it, the schema ``visible`` (views) in a DuckDB connection."""
+    """Create the database ``facts`` (tables) with the schema ``visible`` (views) in a DuckDB connection."""
     engine.execute(f"ATTACH ':memory:' AS {FACTS}")
     engine.execute(f"ATTACH ':memory:' AS {SCRATCH}")
     engine.execute(f"CREATE SCHEMA {FACTS}.visible")
@@ -284,7 +284,7 @@ def create(engine: Any, catalog: Catalog) -> None:
 
 
 def _creation_order(section: str) -> tuple[int, str]:
-    """A view may look into those created before it: DATABASES first, the SHOW commands last."""
+    """Sort key: a view can read views created before it, so DATABASES is first and the SHOW commands are last."""
     return (0 if section.endswith(".DATABASES") else 2 if section.startswith("SHOW ") else 1, section)
 
 
@@ -293,7 +293,7 @@ def _type(column: str, documented: str) -> str:
 
 
 def _shown_type(column: str) -> str:
-    """The pages give no types for SHOW output: times are told by their names."""
+    """The type of a SHOW column. The pages give no types: times are recognized by their names."""
     if column.endswith("_on") or column == "data_timestamp":
         return "TIMESTAMPTZ"
     return "BIGINT" if column in _SHOW_NUMBERS else "VARCHAR"
@@ -305,7 +305,7 @@ def _create_table(engine: Any, section: str, columns: dict[str, str]) -> None:
 
 
 def _create_visible(engine: Any, section: str, columns: list[str]) -> None:
-    """Facts first, then what is derived, in the documented columns' order."""
+    """Create a view of the facts, then the derived rows, with columns in the documented order."""
     queries = [f'SELECT * FROM {FACTS}.main."{section}"']
     if section in _CREATED:
         created, key = _CREATED[section]

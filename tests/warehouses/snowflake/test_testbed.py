@@ -1,7 +1,7 @@
-"""The embedded Snowflake keeps what it promises, seen through the real driver.
+"""Tests of the embedded Snowflake itself, through the real driver.
 
-What these tests prove is the server, not Snowflake: where a refusal or a column is asserted, the vendor's page or the
-driver's source says so (``catalog.toml``, ``errors.py``).
+They test the server, not Snowflake. For each refusal or column that they assert, the source is the vendor's page or the
+driver's code, as cited in ``catalog.toml`` and ``errors.py``.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from tests.warehouses.snowflake.shop import DOTTED_NAME, build_shop, open_shop
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::FutureWarning"),
-    pytest.mark.filterwarnings("ignore:.*is deprecated; use:DeprecationWarning"),  # names that connector 4 knows too
+    pytest.mark.filterwarnings("ignore:.*is deprecated; use:DeprecationWarning"),  # names that connector 4 also accepts
 ]
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=timezone.utc)
@@ -66,7 +66,7 @@ def fetch(server: EmbeddedSnowflake, sql: str, parameters: Sequence[Any] | None 
 
 
 def refusal(server: EmbeddedSnowflake, sql: str) -> tuple[int | None, str | None]:
-    """Error number and SQLSTATE of a statement that must fail."""
+    """The error number and SQLSTATE of a statement that must fail."""
     with pytest.raises(ProgrammingError) as caught:
         fetch(server, sql)
     return caught.value.errno, caught.value.sqlstate
@@ -75,7 +75,7 @@ def refusal(server: EmbeddedSnowflake, sql: str) -> tuple[int | None, str | None
 # ---------------------------------------------------------------------- logins
 
 
-def test_wrong_password_and_unknown_user_are_refused_as_snowflake_does(snowflake: EmbeddedSnowflake) -> None:
+def test_wrong_password_and_unknown_user_are_refused_as_in_snowflake(snowflake: EmbeddedSnowflake) -> None:
     for changes in ({"password": "wrong"}, {"user": "nobody"}):
         with pytest.raises(Error) as caught, connected(snowflake, **changes):
             pass
@@ -83,7 +83,7 @@ def test_wrong_password_and_unknown_user_are_refused_as_snowflake_does(snowflake
         assert "Incorrect username or password" in str(caught.value)
 
 
-def test_role_that_is_not_granted_is_refused_at_login(snowflake: EmbeddedSnowflake) -> None:
+def test_a_role_that_is_not_granted_is_refused_at_login(snowflake: EmbeddedSnowflake) -> None:
     with (
         pytest.raises(Error, match=r"Role 'OWNER'.* does not exist or not authorized"),
         connected(snowflake, role="OWNER"),
@@ -92,7 +92,7 @@ def test_role_that_is_not_granted_is_refused_at_login(snowflake: EmbeddedSnowfla
 
 
 def key_files(directory: Path) -> tuple[Path, str]:
-    """A private key file with a passphrase, and the public key that belongs to it."""
+    """A private key file with a passphrase, and the matching public key."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     private = directory / "key.p8"
     private.write_bytes(
@@ -106,7 +106,7 @@ def key_files(directory: Path) -> tuple[Path, str]:
     return private, public.decode()
 
 
-def test_key_pair_logs_in_and_a_foreign_key_does_not(snowflake: EmbeddedSnowflake, tmp_path: Path) -> None:
+def test_the_right_key_pair_logs_in_and_another_key_does_not(snowflake: EmbeddedSnowflake, tmp_path: Path) -> None:
     private, public = key_files(tmp_path)
     login = {
         "user": "KEYED",
@@ -149,7 +149,7 @@ with snowflake.connector.connect(connection_name=name, session_parameters={"QUER
 
 
 def test_profile_and_session_parameters_arrive(snowflake: EmbeddedSnowflake, tmp_path: Path) -> None:
-    """In a process of its own: the driver reads SNOWFLAKE_HOME when it is imported."""
+    """Runs in a separate process because the driver reads SNOWFLAKE_HOME at import."""
     environment = clean_environment(snowflake.environment(tmp_path))
     subprocess.run([sys.executable, "-W", "ignore", "-c", PROFILE_SCRIPT], env=environment, check=True)
     if os.name == "posix":
@@ -179,13 +179,13 @@ def test_each_show_command_has_exactly_the_documented_columns(running_snowflake:
         assert [column.name for column in cursor.description] == list(documented_catalog().commands[name].columns)
 
 
-def test_what_is_not_documented_does_not_exist(snowflake: EmbeddedSnowflake) -> None:
+def test_undocumented_objects_do_not_exist(snowflake: EmbeddedSnowflake) -> None:
     assert refusal(snowflake, "SELECT 1 AS n FROM SNOWFLAKE.ACCOUNT_USAGE.NO_SUCH_VIEW") == (2003, "42S02")
     assert refusal(snowflake, "SELECT STATUS FROM SNOWFLAKE.ACCOUNT_USAGE.QUERY_HISTORY") == (904, "42000")
     assert refusal(snowflake, "SELECT TABLE_NAME FROM NO_SUCH.INFORMATION_SCHEMA.TABLES") == (2003, "02000")
 
 
-def test_tables_created_through_sql_show_up(snowflake: EmbeddedSnowflake) -> None:
+def test_tables_created_through_sql_are_visible(snowflake: EmbeddedSnowflake) -> None:
     with connected(snowflake) as cursor:
         for statement in (
             "CREATE DATABASE LIVE",
@@ -204,7 +204,7 @@ def test_tables_created_through_sql_show_up(snowflake: EmbeddedSnowflake) -> Non
 # ---------------------------------------------------------------------- privileges and faults
 
 
-def test_denied_objects_are_unseen_for_that_role_only(snowflake: EmbeddedSnowflake) -> None:
+def test_denied_objects_are_hidden_from_that_role_only(snowflake: EmbeddedSnowflake) -> None:
     open_shop(snowflake, NOON)
     history = "SELECT COUNT(*) AS n FROM SNOWFLAKE.ACCOUNT_USAGE.ACCESS_HISTORY"
     view = '"Marketing-EU".PUBLIC."click view; --"'
@@ -228,7 +228,7 @@ def test_information_schema_needs_a_warehouse(snowflake: EmbeddedSnowflake) -> N
             cursor.execute("SELECT TABLE_NAME FROM SNOWFLAKE.INFORMATION_SCHEMA.TABLES")
 
 
-def test_faults_break_what_they_name_and_nothing_else(snowflake: EmbeddedSnowflake) -> None:
+def test_faults_apply_only_to_matching_calls(snowflake: EmbeddedSnowflake) -> None:
     many_tables(snowflake, tables=30, columns=2, schemas=3)
     tables = "SELECT TABLE_NAME FROM WIDE.INFORMATION_SCHEMA.TABLES WHERE TABLE_SCHEMA LIKE 'S%'"
     snowflake.break_with(Fault("error", contains="QUERY_HISTORY", code="000630"), Fault("too_much_data", rows=20))
@@ -245,7 +245,7 @@ def test_show_refuses_more_than_ten_thousand_rows_without_a_limit(snowflake: Emb
     assert len(fetch(snowflake, "SHOW TABLES IN DATABASE WIDE LIMIT 10000")) == 10_000
 
 
-def test_a_session_can_end_while_others_go_on(snowflake: EmbeddedSnowflake) -> None:
+def test_a_session_can_end_while_others_continue(snowflake: EmbeddedSnowflake) -> None:
     with connected(snowflake) as first, connected(snowflake) as second:
         first.execute("SELECT 1").fetchall()
         snowflake.break_with(Fault("session", contains="SELECT 2", times=1))
@@ -256,7 +256,7 @@ def test_a_session_can_end_while_others_go_on(snowflake: EmbeddedSnowflake) -> N
         assert second.execute("SELECT 3").fetchall() == [(3,)]
 
 
-def test_a_connection_breaks_within_the_result_that_is_too_many(snowflake: EmbeddedSnowflake) -> None:
+def test_a_connection_breaks_in_the_result_that_exceeds_the_limit(snowflake: EmbeddedSnowflake) -> None:
     def numbers(count: int) -> str:
         return "SELECT n FROM (VALUES " + ", ".join(f"({n})" for n in range(count)) + ") AS v(n)"
 
@@ -273,11 +273,11 @@ def test_a_connection_breaks_within_the_result_that_is_too_many(snowflake: Embed
 def test_a_server_ends_with_the_process_that_started_it() -> None:
     with embedded_snowflake() as server:
         assert server.process.stdin is not None
-        server.process.stdin.close()  # what the operating system does when the owner dies
+        server.process.stdin.close()  # the operating system does this when the owner dies
         assert server.process.wait(STOP_SECONDS) is not None
 
 
-def test_a_server_told_to_exit_is_gone() -> None:
+def test_a_server_exits_on_request() -> None:
     with embedded_snowflake() as server:
         server.break_with(Fault("exit", after=1))
         assert fetch(server, "SELECT 1 AS n") == [(1,)]
@@ -289,7 +289,7 @@ def test_a_server_told_to_exit_is_gone() -> None:
 # ---------------------------------------------------------------------- results
 
 
-def test_large_results_come_in_chunks_complete_and_in_order(snowflake: EmbeddedSnowflake) -> None:
+def test_large_results_arrive_in_chunks_complete_and_in_order(snowflake: EmbeddedSnowflake) -> None:
     many_queries(snowflake, NOON, rows=50_000)
     seen = []
     with connected(snowflake) as cursor:
@@ -302,8 +302,8 @@ def test_large_results_come_in_chunks_complete_and_in_order(snowflake: EmbeddedS
     assert seen == [f"query-{i}" for i in range(50_000)]
 
 
-def test_rows_have_only_the_order_that_was_asked_for(snowflake: EmbeddedSnowflake) -> None:
-    """Twelve rows come in the same order by chance once in 479 million times."""
+def test_rows_have_only_the_requested_order(snowflake: EmbeddedSnowflake) -> None:
+    """The probability that twelve rows have the same order by chance is 1 in 479 million."""
     values = "(VALUES " + ", ".join(f"({n}, {n % 2})" for n in range(12)) + ") AS v(n, half)"
     names = [{"database_name": "D", "schema_name": "S", "name": f"T{n:02}"} for n in range(12)]
     snowflake.insert("SHOW DYNAMIC TABLES", names)
@@ -325,7 +325,7 @@ def test_rows_have_only_the_order_that_was_asked_for(snowflake: EmbeddedSnowflak
         assert shown[0] != shown[1]
 
 
-def test_times_carry_the_sessions_zone_and_bind_as_instants(snowflake: EmbeddedSnowflake) -> None:
+def test_times_have_the_session_time_zone_and_bind_as_instants(snowflake: EmbeddedSnowflake) -> None:
     many_queries(snowflake, NOON, rows=24, hours=24)
     sql = "SELECT START_TIME FROM SNOWFLAKE.ACCOUNT_USAGE.QUERY_HISTORY WHERE START_TIME >= %s ORDER BY START_TIME"
     for bound in (NOON - timedelta(hours=1), "2026-11-22 11:00:00 +0000", "2026-11-22T03:00:00-08:00"):
@@ -340,7 +340,7 @@ def test_times_carry_the_sessions_zone_and_bind_as_instants(snowflake: EmbeddedS
 # ---------------------------------------------------------------------- the shop
 
 
-def test_the_shop_is_the_same_each_time_and_of_a_believable_size() -> None:
+def test_the_shop_is_reproducible_and_has_a_realistic_size() -> None:
     shop = build_shop(NOON)
     assert shop == build_shop(NOON)
     assert shop.queries != build_shop(NOON, seed=1).queries
@@ -373,7 +373,7 @@ def test_the_catalog_shows_the_shop(snowflake: EmbeddedSnowflake) -> None:
     assert DOTTED_NAME in shop.relations
 
 
-def test_access_history_tells_the_shops_lineage(snowflake: EmbeddedSnowflake) -> None:
+def test_access_history_contains_the_lineage_of_the_shop(snowflake: EmbeddedSnowflake) -> None:
     shop = open_shop(snowflake, NOON)
     since, until = NOON - timedelta(hours=24), NOON
     found = fetch(snowflake, LINEAGE_SQL, (since, until))
@@ -389,7 +389,7 @@ def test_access_history_tells_the_shops_lineage(snowflake: EmbeddedSnowflake) ->
     assert {row[:4] for row in rows} == expected
 
 
-def test_query_history_holds_the_shops_day(snowflake: EmbeddedSnowflake) -> None:
+def test_query_history_contains_the_day_of_the_shop(snowflake: EmbeddedSnowflake) -> None:
     shop = open_shop(snowflake, NOON)
     rows = fetch(
         snowflake,

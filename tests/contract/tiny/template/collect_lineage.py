@@ -2,14 +2,14 @@
 # requires-python = ">=3.10"
 # dependencies = ["tqdm>=4.67,<5", "psutil>=7,<8", "filelock>=3.21,<4"]
 # ///
-"""Collects lineage: which tables and columns were written from which, and what views are made of.
+"""Collects table and column lineage from statements and views.
 
-From Tiny's SYS_COLUMN_LINEAGE and SYS_VIEWS to a manifest, ``lineage.jsonl``. Needs the grants and variables that
-README.md lists.
+Reads Tiny's SYS_COLUMN_LINEAGE and SYS_VIEWS and writes a manifest, ``lineage.jsonl``. Requires the grants and
+variables in README.md.
 
     python collect_lineage.py --state lineage.state --manifest lineage.jsonl.gz
 
-The rows stream; the distinct edges are held until the end.
+Rows are streamed; the distinct edges stay in memory until the end.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class SourceRow(NamedTuple):
 
 
 def collect(warehouse: Warehouse, options: Options) -> Iterator[LineageRecord]:
-    """One record for each target that the filters let through, by name."""
+    """One record for each target that the filters allow, ordered by name."""
     edges = merge_by_target(chain(written(warehouse, options), read_by_views(warehouse, options)))
     for target in sorted(edges.values(), key=lambda target: target.asset.key):
         if options.filters.allows(*target.asset.key):
@@ -99,7 +99,7 @@ def collect(warehouse: Warehouse, options: Options) -> Iterator[LineageRecord]:
 
 
 def written(warehouse: Warehouse, options: Options) -> Iterator[LineageTarget]:
-    """The column that each row says was written."""
+    """The column that each row reports as written."""
     for row in warehouse.rows(WriteRow, WRITES_SQL, since=bound(options.since), until=bound(options.until)):
         target = LineageTarget(
             Asset("TABLE", row.target_database, row.target_schema, row.target_name), "sys_column_lineage", EXACT
@@ -110,7 +110,7 @@ def written(warehouse: Warehouse, options: Options) -> Iterator[LineageTarget]:
 
 
 def read_by_views(warehouse: Warehouse, options: Options) -> Iterator[LineageTarget]:
-    """The table that each view reads, whatever the window."""
+    """The table that each view reads, regardless of the window."""
     for row in read_or_skip(options, NO_VIEWS, lambda: warehouse.rows(SourceRow, SOURCES_SQL), is_denied) or ():
         target = LineageTarget(
             Asset("VIEW", row.target_database, row.target_schema, row.target_name), "sys_views", EXACT
@@ -120,7 +120,7 @@ def read_by_views(warehouse: Warehouse, options: Options) -> Iterator[LineageTar
 
 
 def targets(warehouse: Warehouse, options: Options) -> Iterator[str]:
-    """Full name of each target and how much leads to it, as ``--list`` prints them."""
+    """The full name of each target and the number of its sources, as ``--list`` prints them."""
     return map(listed, collect(warehouse, options))
 
 

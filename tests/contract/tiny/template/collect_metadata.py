@@ -2,13 +2,13 @@
 # requires-python = ">=3.10"
 # dependencies = ["tqdm>=4.67,<5", "psutil>=7,<8", "filelock>=3.21,<4"]
 # ///
-"""Collects metadata: tables and views of every database the user sees, their columns, volume and freshness.
+"""Collects metadata: tables and views of every visible database, their columns, volume and freshness.
 
-From Tiny's system views to a manifest, ``metadata.jsonl``. Needs the grants and variables that README.md lists.
+Reads Tiny's system views and writes a manifest, ``metadata.jsonl``. Requires the grants and variables in README.md.
 
     python collect_metadata.py --include 'shop.sales.*' --manifest metadata.jsonl.gz
 
-A database costs four statements. Their rows stream in one order and are merged: memory holds one table.
+Runs four statements per database. Their rows are streamed in the same order and merged: memory contains one table.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ class ViewRow(NamedTuple):
 
 
 def collect(warehouse: Warehouse, options: Options) -> Iterator[TableRecord]:
-    """One record for each table and view that the filters let through, by database, schema and name."""
+    """One record for each table and view that the filters allow, ordered by database, schema and name."""
     return each_readable(
         options,
         databases(warehouse, options),
@@ -170,7 +170,7 @@ def tables_of(warehouse: Warehouse, database: str, options: Options) -> Iterator
 
 
 def targets(warehouse: Warehouse, options: Options) -> Iterator[str]:
-    """Full name and kind of each table and view, as ``--list`` prints them."""
+    """The full name and kind of each table and view, as ``--list`` prints them."""
     for database in databases(warehouse, options):
         for table in warehouse.rows(TableRow, TABLES_SQL, database=database):
             if options.filters.allows(database, *table.key):

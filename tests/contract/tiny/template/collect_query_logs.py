@@ -2,9 +2,10 @@
 # requires-python = ">=3.10"
 # dependencies = ["tqdm>=4.67,<5", "psutil>=7,<8", "filelock>=3.21,<4"]
 # ///
-"""Collects query logs: who ran what, when, and how it ended.
+"""Collects query logs: who ran which query, when, and whether it failed.
 
-From Tiny's SYS_QUERY_HISTORY to a manifest, ``query_logs.jsonl``. Needs the grants and variables that README.md lists.
+Reads Tiny's SYS_QUERY_HISTORY and writes a manifest, ``query_logs.jsonl``. Requires the grants and variables in
+README.md.
 
     python collect_query_logs.py --state query_logs.state --manifest query_logs.jsonl.gz
 
@@ -60,7 +61,7 @@ ORDER BY h.session_database, h.session_schema
 
 LATENCY = timedelta(minutes=5)  # https://tiny.example/docs/sys_query_history
 RETENTION = timedelta(days=30)
-SLICING = Slicing(shortest=timedelta(minutes=10))  # one statement, unless it takes too long
+SLICING = Slicing(shortest=timedelta(minutes=10))  # a single statement, unless it times out
 
 
 class HistoryRow(NamedTuple):
@@ -84,7 +85,7 @@ class CountRow(NamedTuple):
 
 
 def collect(warehouse: Warehouse, options: Options) -> Iterator[QueryLogRecord]:
-    """One record for each query that ended in the window, also for those that failed."""
+    """One record for each query that ended in the window, including failed queries."""
     warn_about_narrow_filters(options.filters, DATABASE_AND_SCHEMA)
 
     def ended_in(part: TimeRange) -> Iterator[HistoryRow]:
@@ -110,7 +111,7 @@ def collect(warehouse: Warehouse, options: Options) -> Iterator[QueryLogRecord]:
 
 
 def targets(warehouse: Warehouse, options: Options) -> Iterator[str]:
-    """Database and number of queries, as ``--list`` prints them."""
+    """The number of queries in each database, as ``--list`` prints them."""
     warn_about_narrow_filters(options.filters, DATABASE_AND_SCHEMA)
     counts: dict[str, int] = {}
     for row in warehouse.rows(CountRow, COUNTS_SQL, since=bound(options.since), until=bound(options.until)):

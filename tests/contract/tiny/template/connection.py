@@ -1,7 +1,7 @@
-"""Opens sessions in Tiny and runs statements: the one place of this folder that talks to the driver.
+"""Opens sessions in Tiny and runs statements. Only this module uses the driver.
 
-Tiny is a fictitious warehouse for the tests. Its driver is ``multiprocessing.connection`` of the standard library:
-messages are JSON, the password is the authkey, and rows come in packets.
+Tiny is a fictitious warehouse for the tests. Its driver is ``multiprocessing.connection`` of the standard library.
+Messages are JSON, the password is the authkey, and rows arrive in packets.
 
     with connect() as warehouse:
         for row in warehouse.rows(TableRow, "SELECT …", database="shop"):
@@ -32,7 +32,7 @@ from mcpush.interrupts import interruptible
 
 
 class TinyError(Exception):
-    """What the server answered in place of rows."""
+    """An error that the server returned instead of rows."""
 
     def __init__(self, code: str, text: str) -> None:
         super().__init__(text)
@@ -41,7 +41,7 @@ class TinyError(Exception):
 
 @dataclass(frozen=True)
 class Warehouse:
-    """Where the server is, and who signs in. Each statement has a session of its own, so that results can be merged."""
+    """A server and the user who signs in. Each statement has its own session, so that results can be merged."""
 
     host: str
     port: int
@@ -49,13 +49,15 @@ class Warehouse:
     password: str
 
     def rows(self, kind: type[R], sql: str, **values: str) -> Rows[R]:
-        """Run the statement now, hand out its rows as ``kind``; ``:name`` in the SQL takes the values."""
+        """Run the statement immediately and return its rows as ``kind``. ``:name`` in the SQL binds a value."""
         packets = self._packets({"statement": sql, "values": values})
         columns = next(packets)
         return named_rows(kind, columns, (row for packet in packets for row in packet))
 
     def sorted_rows(self, options: Options, reason: str, kind: type[R], sql: str, database: str) -> SortedRows[R]:
-        """The rows of one database by schema and name; none, and counted under the reason, if they are denied."""
+        """The rows of one database, ordered by schema and name. If they are denied, counts the reason and returns no
+        rows.
+        """
         found = read_or_skip(options, reason, lambda: self.rows(kind, sql, database=database), is_denied)
         return SortedRows(found or (), key=lambda row: (row[0], row[1]))
 
@@ -70,7 +72,7 @@ class Warehouse:
         return session
 
     def _packets(self, request: dict[str, object]) -> Iterator[list[Any]]:
-        """The names of the columns, then the rows in packets. Raises TinyError, EOFError and ConnectionError."""
+        """The column names, then the rows in packets. Raises TinyError, EOFError and ConnectionError."""
         session = self._session()
         try:
             session.send_bytes(json.dumps(request).encode())
@@ -88,7 +90,7 @@ class Warehouse:
 
 @contextmanager
 def connect() -> Iterator[Warehouse]:
-    """A warehouse that accepted the password. Raises ConfigurationError, and the driver's errors."""
+    """A warehouse that accepted the password. Raises ConfigurationError and the driver's errors."""
     host, port, user, password = map(_variable, ("TINY_HOST", "TINY_PORT", "TINY_USER", "TINY_PASSWORD"))
     if not port.isdecimal():
         raise ConfigurationError(f"TINY_PORT is {port!r}, not a number", "Set it to the port of the server.")
@@ -104,16 +106,16 @@ def _variable(name: str) -> str:
 
 
 def bound(time: datetime) -> str:
-    """A time as the views have it."""
+    """A time in the format of the system views."""
     return time.astimezone(timezone.utc).replace(tzinfo=None).isoformat(" ")
 
 
 def moment(text: str) -> datetime:
-    """A time of the views, in UTC."""
+    """A time from the system views, in UTC."""
     return datetime.fromisoformat(text).replace(tzinfo=timezone.utc)
 
 
-# --- what went wrong -------------------------------------------------------------------------------------
+# --- errors ----------------------------------------------------------------------------------------------
 
 # https://tiny.example/docs/errors
 SERVER = ErrorTable(
@@ -148,15 +150,15 @@ def _read_error(error: BaseException) -> DriverError | None:
 
 
 def explain(error: BaseException) -> PushIngestionError | None:
-    """The driver's error as one of ours, with a remedy; None if it is not the driver's."""
+    """Convert an error of the driver to a library error with a remedy. Returns None for any other error."""
     return explained(_read_error(error))
 
 
 def is_denied(error: BaseException) -> bool:
-    """Whether this user lacks the right to a view. The others can still be read."""
+    """Whether this user has no grant on a view. Other views may still be readable."""
     return has_scope(_read_error(error), Scope.OBJECT)
 
 
 def is_too_much(error: BaseException) -> bool:
-    """Whether the statement took too long. A smaller part may not."""
+    """Whether the statement timed out. A shorter window may succeed."""
     return has_scope(_read_error(error), Scope.TOO_MUCH)

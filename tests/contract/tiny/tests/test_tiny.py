@@ -1,4 +1,4 @@
-"""What only Tiny does: query history that takes too long is asked for in shorter and shorter parts."""
+"""Tests behavior specific to Tiny: if the query history times out, it is read in shorter and shorter windows."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from tests.contract.world import world
 from tests.script_process import copy_folder, run_script
 from tests.warehouses.harness import harness
 
-LENGTHS = [60, 30, 15, 10]  # minutes of the parts; none is shorter than 10
+LENGTHS = [60, 30, 15, 10]  # minutes of each window; none is shorter than 10
 
 
-def test_query_history_is_asked_for_in_shorter_parts_where_it_takes_too_long(tmp_path: Path) -> None:
+def test_query_history_is_read_in_shorter_windows_if_it_times_out(tmp_path: Path) -> None:
     tiny = harness("tiny")
     model = world(tiny)
     folder = copy_folder("tiny", tmp_path / "my-push")

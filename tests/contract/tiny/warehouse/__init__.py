@@ -1,1 +1,1 @@
-"""The local Tiny, a fictitious warehouse for the tests: a SQLite database behind a small server."""
+"""A local server for Tiny, a fictitious warehouse for the tests: a SQLite database behind a small server."""

@@ -1,4 +1,4 @@
-"""Tiny, a fictitious warehouse, for the contract suite (tests/warehouses/harness.py)."""
+"""The harness of Tiny, a fictitious warehouse, for the contract suite (tests/warehouses/harness.py)."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ TYPES: Mapping[ColumnType, str] = {
 
 
 def legal_name(text: str) -> str:
-    """Every text is a name here."""
+    """The text itself: Tiny accepts every text as a name."""
     return text
 
 
@@ -53,7 +53,7 @@ def arguments(flow: Flow) -> Sequence[str]:
 
 @dataclass(frozen=True)
 class TinyServer:
-    """A running server (tests.warehouses.harness.Server)."""
+    """A running server. Implements tests.warehouses.harness.Server."""
 
     port: int
     password: str
@@ -116,14 +116,14 @@ def start() -> Iterator[TinyServer]:
                 process.stdin.flush()
                 yield TinyServer(int(process.stdout.readline()), password)
             finally:
-                process.stdin.close()  # the server ends
+                process.stdin.close()  # ends the server
 
 
-# --- what the views hold --------------------------------------------------------------------------------
+# --- contents of the system views -----------------------------------------------------------------------
 
 
 def content(model: Model) -> dict[str, list[list[Any]]]:
-    """The rows of each system view, its columns in the order of catalog.toml."""
+    """The rows of each system view, with columns in the order of catalog.toml."""
     tables = [table for table in model.tables if not table.is_view]
     return {
         "sys_databases": [[name] for name in databases],
@@ -171,11 +171,11 @@ def error_code(query: Query) -> int | None:
 
 
 def stored(time: datetime) -> str:
-    """A time as the system views have it."""
+    """A time in the format of the system views."""
     return time.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
 
 
-# --- what a manifest has to hold ------------------------------------------------------------------------
+# --- expected records in a manifest ---------------------------------------------------------------------
 
 
 def expected(model: Model, flow: Flow) -> list[Record]:
@@ -187,7 +187,7 @@ def expected(model: Model, flow: Flow) -> list[Record]:
 
 
 def written(time: datetime) -> str:
-    """A time as a manifest has it."""
+    """A time in the format of a manifest."""
     return time.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -235,7 +235,9 @@ def view_records(model: Model) -> list[Record]:
 
 
 def write_records(model: Model) -> list[Record]:
-    """One record for each target of the window: its sources by name, its columns by name within each source."""
+    """One record for each target in the window, with sources sorted by name and columns sorted by name within each
+    source.
+    """
     written_to: dict[TablePath, set[TablePath]] = {}
     for query in model.queries:
         if query.target and not query.error and model.since <= query.end < model.until:

@@ -3,9 +3,9 @@
     python server.py path/to/catalog.toml path/to/database
 
 Reads the password from stdin, prints its port, and ends when stdin is closed. A client connects with the password as
-authkey, says who it is, ``{"user": …}``, then sends requests and gets answers, all of them JSON. A user's request is
-``{"statement": …, "values": {…}}``; the answers are the columns' names, ``{"rows": […]}``, packets of rows, ``{"rows":
-[…]}``, and ``{"end": true}``; or ``{"error": code, "text": …}``. The user ``control`` sends what a test orders,
+authkey, sends its user, ``{"user": …}``, and then sends requests. All messages are JSON. A user's request is
+``{"statement": …, "values": {…}}``. The responses are the column names, ``{"rows": […]}``, packets of rows, ``{"rows":
+[…]}``, and ``{"end": true}``; or ``{"error": code, "text": …}``. The user ``control`` sends the orders of a test,
 ``{"order": …, "value": …}``. System views have the columns that ``catalog.toml`` documents.
 """
 
@@ -29,7 +29,7 @@ from typing import Any
 
 import tomli
 
-CONTROL, READER = "control", "monte_carlo"  # any other user may sign in and read nothing
+CONTROL, READER = "control", "monte_carlo"  # any other user can sign in but cannot read anything
 ROWS_IN_A_PACKET = 50
 SLOW_SECONDS = 5
 VIEW = re.compile(r"\bsys_\w+", re.IGNORECASE)
@@ -42,7 +42,7 @@ ERRORS = {
 
 
 class Cut(Exception):  # noqa: N818
-    """The connection shall be closed here."""
+    """Tells the server to close the connection here."""
 
 
 @dataclass
@@ -54,7 +54,7 @@ class Fault:
 
 @dataclass
 class Orders:
-    """What the tests ordered, and what was run."""
+    """The orders of the tests and the statements that ran."""
 
     denied: frozenset[str] = frozenset()
     rows_left: int | None = None
@@ -66,7 +66,7 @@ class Orders:
         self.denied, self.rows_left, self.faults = frozenset(), None, []
 
     def fault_of(self, statement: str) -> str | None:
-        """The fault that this statement meets."""
+        """Record a statement and return the fault that applies to it."""
         with self.lock:
             self.statements.append(statement)
             for fault in self.faults:
@@ -77,7 +77,7 @@ class Orders:
         return None
 
     def handed_out(self, rows: list[Any]) -> list[Any]:
-        """The rows that still go out before the connection breaks."""
+        """The rows that are still sent before the connection breaks."""
         with self.lock:
             if self.rows_left is None:
                 return rows
@@ -87,7 +87,7 @@ class Orders:
 
 
 class Tiny:
-    """The warehouse: its documented views, filled and read."""
+    """The warehouse: its documented views, their contents and their queries."""
 
     def __init__(self, catalog: Path, database: Path) -> None:
         views = tomli.loads(catalog.read_text(encoding="utf-8"))["views"]
@@ -95,7 +95,8 @@ class Tiny:
         self.database = database
         self.orders = Orders()
         with closing(self.open()) as connection:
-            connection.execute("PRAGMA journal_mode = WAL")  # who reads on does not stop the next fill
+            # a client that is still reading does not block the next fill
+            connection.execute("PRAGMA journal_mode = WAL")
             for name, view in views.items():
                 columns = ", ".join(f'"{column}" {kind}' for column, kind in view["columns"].items())
                 connection.execute(f"CREATE TABLE {name.lower()} ({columns})")
@@ -103,7 +104,7 @@ class Tiny:
     def open(self) -> sqlite3.Connection:
         return sqlite3.connect(self.database, timeout=60, isolation_level=None)
 
-    # --- for users ---------------------------------------------------------------------------------------
+    # --- for users -------------------------------------------------------------------------------------------
 
     def answer(self, session: Any, user: str, statement: str, values: dict[str, Any]) -> None:
         fault = self.orders.fault_of(statement)
@@ -124,7 +125,7 @@ class Tiny:
         return None
 
     def run(self, session: Any, statement: str, values: dict[str, Any]) -> None:
-        """Send the rows, in another order each time unless the statement has one."""
+        """Send the rows, in random order unless the statement has ORDER BY."""
         if not LAST_ORDER.search(statement):
             statement = f"SELECT * FROM ({statement}) ORDER BY RANDOM()"
         with closing(self.open()) as connection:
@@ -141,10 +142,10 @@ class Tiny:
     def refuse(session: Any, code: str, text: str) -> None:
         send(session, error=code, text=text)
 
-    # --- for the tests -----------------------------------------------------------------------------------
+    # --- for the tests -------------------------------------------------------------------------------------
 
     def order(self, order: str, value: Any = None) -> Any:
-        """Do what a test orders; what it asks for."""
+        """Execute an order of a test and return its result."""
         if order == "fill":
             self.fill(value)
         elif order == "deny":
@@ -164,7 +165,7 @@ class Tiny:
         return None
 
     def fill(self, content: dict[str, list[list[Any]]]) -> None:
-        """These rows of each view in place of all that was there, in shuffled order."""
+        """Replace the contents of all views with these rows, in random order."""
         self.orders.restore()
         with closing(self.open()) as connection:
             connection.execute("BEGIN IMMEDIATE")
@@ -183,7 +184,7 @@ def send(session: Any, **message: Any) -> None:
 
 
 def serve(tiny: Tiny, session: Any) -> None:
-    """Answer one client until it leaves."""
+    """Serve one client until it disconnects."""
     with closing(session), suppress(EOFError, OSError, Cut):
         user = json.loads(session.recv_bytes())["user"]
         while True:
@@ -203,7 +204,7 @@ def accept(tiny: Tiny, listener: Listener) -> None:
 
 
 def send_at_once(descriptor: int) -> None:
-    """Without this a second message waits 40 ms until the client has acknowledged the first."""
+    """Disable Nagle's algorithm: otherwise a second message waits 40 ms until the client has acknowledged the first."""
     with socket.socket(fileno=os.dup(descriptor)) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
