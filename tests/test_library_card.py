@@ -220,7 +220,7 @@ def made_card(scripts: Path) -> str:
     assert (run.returncode, run.stderr) == (0, "")
     text = (scripts.parent / "references/library.md").read_text(encoding="utf-8")
     head, heading, rest = text.partition("\n## ")
-    assert head.startswith("# The library's card\n\nOpen this when ")
+    assert head.startswith("# Library card\n\nOpen this when ")
     return heading + rest
 
 
