@@ -103,9 +103,7 @@ def named(name: str, **metadata: str) -> dict[str, str]:
     return {"name": name, "database": "shop", "schema": "main", **metadata}
 
 
-def test_the_documented_metadata_collector_runs_and_its_records_arrive(
-    folder: Folder, sandbox: SandboxProcess
-) -> None:
+def test_the_documented_metadata_collector_runs_and_its_records_arrive(folder: Folder, sandbox: SandboxProcess) -> None:
     listed = folder.run("collect_metadata.py", "--list").check(0)
     assert listed.stdout.splitlines() == [
         "shop.main.broken (view)",
