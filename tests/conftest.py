@@ -39,7 +39,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Bypass the machine's proxy for local servers, and keep all temporary files in one folder that is removed at the end."""
+    """Bypass the proxy for local servers, and keep all temporary files in one folder that is removed at the end."""
     reach_local_servers_directly()
     if hasattr(config, "workerinput"):
         return  # a worker of pytest-xdist inherits the folder

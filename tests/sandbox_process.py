@@ -7,9 +7,9 @@
         tables = list(sandbox.received("metadata"))                  # events as they arrived
         data = sandbox.graphql("query($id: UUID) { getWarehouse(uuid: $id) { name } }", {"id": …})
 
-For other keys and warehouses, pass `settings`, the content of `sandbox.json` (see scripts/sandbox/accounts.py). For another
-copy of the sandbox, pass its folder as `program`. A second SandboxProcess with the same directory finds the data that the
-first one stored. Needs `requests`.
+For other keys and warehouses, pass `settings`, the content of `sandbox.json` (see scripts/sandbox/accounts.py). For
+another copy of the sandbox, pass its folder as `program`. A second SandboxProcess with the same directory finds the
+data that the first one stored. Needs `requests`.
 """
 
 from __future__ import annotations
