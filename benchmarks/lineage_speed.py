@@ -8,8 +8,8 @@ Measures, with the project's bounds:
 - a log with 95 % repeats and the fingerprint cache, compared with the same engine without repeats (at least 8)
 - the memory growth over a log of many statements (at most 64 MB)
 
-The statements are generated: typical ETL (CTAS, INSERT, MERGE, views, windows, CTEs) and analytical queries in the style of
-TPC-DS. Exits with 1 if a bound is missed.
+The statements are generated: typical ETL (CTAS, INSERT, MERGE, views, windows, CTEs) and analytical queries in the style
+of TPC-DS. Exits with 1 if a bound is missed.
 """
 
 # ruff: noqa: E501  generated statements are easier to read if clauses are not split

@@ -1,8 +1,8 @@
 """``make demo``: the complete workflow on this machine, with nothing but the packages that make installs.
 
 Starts an embedded Snowflake with demo data, and a local Monte Carlo. Creates a folder, .demo/my-push, with
-scripts/new_push.py. Collects and pushes metadata, lineage and query logs with the real driver and the real pycarlo. Then
-queries Monte Carlo's GraphQL API for one table.
+scripts/new_push.py. Collects and pushes metadata, lineage and query logs with the real driver and the real pycarlo.
+Then queries Monte Carlo's GraphQL API for one table.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def collect_and_push(flow: str, folder: Path, snowflake: EmbeddedSnowflake, sand
             sys.exit(f"{script} failed with exit code {run.exit_code}:\n{run.stdout}")
     summary = run.summary
     invocations = summary["invocation_ids"]
-    print(f"{len(invocations)} requests accepted; first invocation id: {invocations[0]}")
+    print(f"requests accepted: {len(invocations)}; first invocation id: {invocations[0]}")
     return summary
 
 
@@ -107,7 +107,7 @@ def records_of(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def featured_table(folder: Path) -> str:
-    """The table with the most to show: the one with the most columns of known origin, then the most columns."""
+    """The table with the most columns of known origin, then the most columns, among those with an update time."""
     known = {
         name_of(record): len(record.get("fields") or [])
         for record in records_of(folder / "metadata.jsonl.gz")

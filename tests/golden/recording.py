@@ -84,7 +84,7 @@ class Place:
 
     @property
     def without_connection(self) -> dict[str, str]:
-        """Independent of the machine: no configuration files of drivers or AWS, UTF-8, help texts of fixed width.
+        """Variables for machine-independent runs: no driver or AWS configuration, UTF-8, help texts of fixed width.
 
         PYTHONUTF8 also makes run_script start a new Python, so that messages of packages during import are recorded.
         """

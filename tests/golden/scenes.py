@@ -14,7 +14,7 @@ from tests.script_process import KINDS
 
 SCRIPTS = tuple(f"{kind}_{flow}.py" for flow in FLOWS for kind in KINDS)
 ONE_AT_A_TIME = ("--workers", "1")  # so requests arrive in manifest order
-SOON = ("--max-retry-seconds", "0.5")  # shorter than the first random wait, so nothing is retried
+SOON = ("--max-retry-seconds", "0.5")  # shorter than the first wait, which is random, so nothing is retried
 
 
 @dataclass(frozen=True)
