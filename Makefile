@@ -1,6 +1,6 @@
-# Two commands do everything on a fresh machine: `make demo` and `make test`.
-# Needed beforehand: Python >= 3.11 (the scripts of a template folder themselves run on 3.10), make and the package
-# registries. uv is used when it is there, pip otherwise.
+# On a fresh machine, start with `make demo` and `make test`.
+# They need Python >= 3.11 (the scripts of a template folder themselves run on 3.10), make and access to a package index.
+# uv is used if it is installed, otherwise pip.
 
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for each in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8380
 DATA ?= .sandbox
-# The warehouses are the template folders. What their scripts and tests import, and what their local servers need:
+# WAREHOUSES: the template folders. NEEDED: requirements of their scripts and tests. SERVERS: those of their local servers.
 WAREHOUSES := $(notdir $(patsubst %/,%,$(dir $(wildcard scripts/templates/*/collect_metadata.py))))
 NEEDED := $(wildcard $(WAREHOUSES:%=scripts/templates/%/requirements.txt) $(WAREHOUSES:%=tests/templates/%/requirements.txt))
 SERVERS := $(wildcard $(WAREHOUSES:%=tests/warehouses/%/requirements.txt))
@@ -17,17 +17,17 @@ SERVERS := $(wildcard $(WAREHOUSES:%=tests/warehouses/%/requirements.txt))
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check bench mutants sandbox lock clean
 
-help: ## show these targets
+help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
-setup: $(VENV)/.ready .envs/.ready ## make the environments (done by the other targets when needed)
+setup: $(VENV)/.ready .envs/.ready ## create the environments (other targets do this if needed)
 
-# The stamps are newer than the pins, so a second run installs nothing. A folder that is unpacked or moved here may bring
-# files with older times: the folder it comes into is newer then.
+# The stamps are newer than the pins, so a second run installs nothing. The rules also depend on the parent folders: a folder
+# that is unpacked or moved here can contain files with older times, but it changes the time of its parent folder.
 $(VENV)/.ready: requirements-dev.txt uv.lock constraints.txt scripts/templates tests/templates $(NEEDED)
 	@"$(PYTHON)" -c '$(NEW_ENOUGH)' 2>/dev/null || \
-		{ echo "make needs Python 3.11 or newer: name one with make PYTHON=/path/to/python3.11" >&2; exit 2; }
-	@echo "making $(VENV), once; this takes a minute or two" >&2
+		{ echo "Python 3.11 or newer not found. Run: make PYTHON=/path/to/python3.11" >&2; exit 2; }
+	@echo "creating $(VENV); this happens once and takes a minute or two" >&2
 	@if command -v uv >/dev/null 2>&1; then \
 		uv sync --frozen --inexact --quiet --python "$(PYTHON)" && \
 		uv pip install --quiet --python $(BIN)/python -c requirements-dev.txt -c constraints.txt $(NEEDED:%=-r %); \
@@ -49,31 +49,31 @@ $(VENV)/.check-ready: $(VENV)/.ready requirements-check.txt
 	@$(BIN)/python -m tests.warehouses.environments >/dev/null
 	@touch $@
 
-demo: setup ## Snowflake to Monte Carlo on this machine: collect, push, read back
+demo: setup ## collect from an embedded Snowflake, push to a local Monte Carlo, read back
 	@$(BIN)/python -m tests.demo
 
-test: setup $(VENV)/.check-ready ## run every template through its real driver into the sandbox
+test: setup $(VENV)/.check-ready ## run every template through its real driver, into the sandbox
 	@$(BIN)/python -m pytest -q --numprocesses 4 --dist loadgroup --no-loadscope-reorder
 
-check: $(VENV)/.check-ready ## format, lint, types, identical copies, the library's card
+check: $(VENV)/.check-ready ## check format, lint, types, generated copies and references/library.md
 	@$(BIN)/ruff format --check --quiet . && $(BIN)/ruff check --quiet .
 	@$(BIN)/python scripts/sync_templates.py --check
 	@$(BIN)/python scripts/library_card.py --check
 	@$(BIN)/python scripts/check_types.py
 
-bench: setup $(VENV)/.check-ready ## ratios within one run: lineage, delivery, sandbox; then the largest tests and the mutants
+bench: setup $(VENV)/.check-ready ## run the benchmarks (lineage, delivery, sandbox), the stress tests and the mutants
 	@$(BIN)/python -m benchmarks
 	@$(BIN)/python -m pytest -q -m stress
 	@$(BIN)/python -m tests.mutants
 
-mutants: setup $(VENV)/.check-ready ## small mistakes, one at a time, each with the test that must notice it
+mutants: setup $(VENV)/.check-ready ## introduce small mistakes, one at a time; each must make its test fail
 	@$(BIN)/python -m tests.mutants
 
-sandbox: $(VENV)/.ready ## a local Monte Carlo on PORT, its data in DATA
+sandbox: $(VENV)/.ready ## run a local Monte Carlo on PORT, with its data in DATA
 	@$(BIN)/python scripts/sandbox --port $(PORT) --data $(DATA)
 
-# The same lock from every index: not all of them tell sizes.
-lock: ## after changing dependencies, here or in a folder: resolve again, keep other pins (needs uv)
+# Sizes are removed because not every index reports them: the lock file is then the same from every index.
+lock: ## resolve dependencies again after a change, keep other pins (needs uv)
 	uv lock
 	sed -E -i.before 's/, size = [0-9]+//' uv.lock && rm uv.lock.before
 	uv export --frozen --no-hashes --no-emit-project --no-annotate --no-header --group dev -o requirements-dev.txt --quiet
@@ -81,5 +81,5 @@ lock: ## after changing dependencies, here or in a folder: resolve again, keep o
 	uv pip compile --universal --python-version 3.10 --no-annotate --custom-compile-command "make lock" --quiet \
 		-c requirements-dev.txt $(NEEDED) -o constraints.txt
 
-clean: ## remove what the targets made
+clean: ## remove everything the targets created
 	rm -rf $(VENV) .envs .demo .sandbox .mypy_cache .ruff_cache .pytest_cache .hypothesis

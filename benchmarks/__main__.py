@@ -1,4 +1,4 @@
-"""``make bench``: every benchmark, one after the other. Figures are ratios within one run; the machine is named."""
+"""``make bench`` runs every benchmark, one after the other. They print ratios within one run, and the machine."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ def main() -> int:
         sys.argv = [str(HERE / name)]
         try:
             runpy.run_path(str(HERE / name), run_name="__main__")
-        except SystemExit as left:
-            if left.code:
-                return int(left.code) if isinstance(left.code, int) else 1
+        except SystemExit as exit_:
+            if exit_.code:
+                return int(exit_.code) if isinstance(exit_.code, int) else 1
     return 0
 
 

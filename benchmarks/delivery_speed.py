@@ -1,9 +1,9 @@
-"""How much of a push is pycarlo's own serialising: the whole of push_*.py against to_dict alone, in one run.
+"""Measures pycarlo's serialization as a share of a push: complete push_*.py runs compared with to_dict alone.
 
     python benchmarks/delivery_speed.py [--records N]
 
-Pushes a manifest of query logs and one of metadata into a sandbox on this machine and compares with building and
-serialising the same events without delivering them. The ratio is the price of batches, journal, requests and answers.
+Pushes a manifest of query logs and one of metadata into a sandbox on this machine, and compares each push with only
+building and serializing the same events. The ratio shows the cost of batches, journal, requests and responses.
 """
 
 from __future__ import annotations
@@ -58,19 +58,24 @@ def measure(flow: str, records: Iterator[Json], build: Callable[[Any], Any], san
         start = time.perf_counter()
         for record in read(path):
             build(RECORDS[flow].from_json(record)).to_dict()
-        serialising = time.perf_counter() - start
+        serialization = time.perf_counter() - start
         start = time.perf_counter()
         run_script(SNOWFLAKE, f"push_{flow}.py", "--manifest", str(path), env=sandbox.env).check()
         pushing = time.perf_counter() - start
     print(
         f"{flow:<12} {writer.records} records: push {writer.records / pushing:7.0f}/s, "
-        f"serialising alone {writer.records / serialising:7.0f}/s, ratio {serialising / pushing:.2f}"
+        f"serialization alone {writer.records / serialization:7.0f}/s, ratio {serialization / pushing:.2f}"
     )
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--records", type=int, default=20_000, help="query log entries; a tenth of it in tables")
+    parser.add_argument(
+        "--records",
+        type=int,
+        default=20_000,
+        help="query log entries (default: %(default)s); tables: a tenth of this number",
+    )
     count = parser.parse_args().records
     print(f"machine: {platform.processor() or platform.machine()}, Python {platform.python_version()}")
     with tempfile.TemporaryDirectory() as folder, SandboxProcess(Path(folder)) as sandbox:

@@ -1,8 +1,8 @@
-"""Answers the shared lineage runner's protocol with this project's extractor, so that anyone can score it.
+"""Runs this project's lineage extractor behind the protocol of the shared lineage runner, which scores it.
 
     python run.py --name ours --cmd "python benchmarks/lineage_adapter.py" --cases cases/*.jsonl
 
-One JSON line in on stdin, {id, dialect, sql, default_db, default_schema, schemas}, one JSON line out:
+Reads JSON lines from stdin, {id, dialect, sql, default_db, default_schema, schemas}, and writes JSON lines:
 {in, out, cols: [[source table, source column, target table, target column], …], error}.
 """
 
@@ -21,7 +21,7 @@ from mcpush.sql import ColumnEdge, Defaults, Schema, StatementLineage, TableName
 
 
 def schema_of(tables: Mapping[str, Mapping[str, str]] | None) -> Schema | None:
-    """The runner's `{dotted name: {column: type}}` as a catalog."""
+    """A catalog from the runner's `{dotted name: {column: type}}`."""
     if not tables:
         return None
     schema = Schema()
@@ -32,12 +32,12 @@ def schema_of(tables: Mapping[str, Mapping[str, str]] | None) -> Schema | None:
     return schema
 
 
-def answer(case: Mapping[str, Any]) -> dict[str, Any]:
-    """The runner's answer for one case."""
+def result_of(case: Mapping[str, Any]) -> dict[str, Any]:
+    """The result for one case, in the runner's format."""
     schema = schema_of(case.get("schemas"))
     defaults = Defaults(case.get("default_db"), case.get("default_schema"))
     found = extract(case["sql"], case["dialect"], defaults, schema)
-    # A cached result is no table of the catalog.
+    # A cached result is not a table of the catalog.
     lineages = Script([lineage for lineage in found.lineages if lineage.kind != "cache"]).net()
     return {
         "in": list(dict.fromkeys(str(table) for lineage in lineages for table in lineage.sources)),
@@ -48,10 +48,10 @@ def answer(case: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class Script:
-    """What a script does as a whole: the runner asks for one answer, so what it makes for itself does not count.
+    """The net lineage of a script: the runner expects one result, without tables that only the script itself uses.
 
-    A table that the script creates and then reads, or drops, is resolved to what it was made from; one that it
-    fills and then renames is known by its last name. A temporary table counts when nothing permanent comes after it.
+    A table that the script creates and then reads or drops is resolved to its sources. A table that it fills and then
+    renames has its last name. A temporary table counts if no permanent table is written after it.
     """
 
     def __init__(self, lineages: list[StatementLineage]) -> None:
@@ -117,10 +117,10 @@ def edges(lineage: StatementLineage) -> list[list[str | None]]:
 def main() -> None:
     for line in sys.stdin:
         try:
-            reply = answer(json.loads(line))
-        except ValueError as error:  # a dialect that nobody knows
-            reply = {"in": [], "out": [], "cols": [], "error": str(error)}
-        print(json.dumps(reply), flush=True)
+            output = result_of(json.loads(line))
+        except ValueError as error:  # an unknown dialect
+            output = {"in": [], "out": [], "cols": [], "error": str(error)}
+        print(json.dumps(output), flush=True)
 
 
 if __name__ == "__main__":

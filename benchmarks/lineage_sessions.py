@@ -2,9 +2,9 @@
 
     python benchmarks/lineage_sessions.py sessions.jsonl
 
-One JSON object a line: {id, platform, events: [{type: "query", sql, session, default_db, default_schema, ts} or
+One JSON object per line: {id, platform, events: [{type: "query", sql, session, default_db, default_schema, ts} or
 {type: "rename", a, b, session}], schemas, options, expected: {destination: {upstreams, cols: [[source table, source
-column, column], …]}}}. Prints what differs and ends with 1 when anything does.
+column, column], …]}}}. Prints the differences; exits with 1 if there are any.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ Found = dict[str, tuple[frozenset[str], frozenset[tuple[str, str, str]]]]
 
 
 def is_scaffolding(table: TableName) -> bool:
-    """The cases' own rule for tables that are temporary by their name."""
+    """The rule of the cases: these names mark temporary tables."""
     return table.name.lower().endswith(("_staging", "_tmp", "_swap"))
 
 
 def lineage_of(case: Mapping[str, Any], workers: int) -> Found:
-    """What the log makes of a case's events."""
+    """The lineage that the log extracts from a case's events."""
     rule = is_scaffolding if "is_temp_table" in case.get("options", {}) else None
     schema = schema_of(case.get("schemas"))
     with LineageLog(case["platform"], schema=schema, workers=workers, is_temporary=rule) as log:

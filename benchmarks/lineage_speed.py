@@ -1,14 +1,18 @@
-"""How fast lineage is read, as ratios measured in one run, so that the machine hardly matters.
+"""Measures the speed of lineage extraction, as ratios within one run, so the machine hardly matters.
 
     python benchmarks/lineage_speed.py
 
-Three ratios, each with the bound the project keeps: tables and columns against `sqlglot.parse_one` alone on the same
-statements (at least 0.2); a log of 95 % repeats with the fingerprint cache against the same engine without repeats (at
-least 8); and the memory a log of many statements adds. Statements are generated here: ETL as people write it (CTAS,
-INSERT, MERGE, views, windows, CTEs) and analytical queries in the manner of TPC-DS. Ends with 1 when a bound is missed.
+Measures, with the project's bounds:
+
+- tables and columns, compared with `sqlglot.parse_one` alone on the same statements (at least 0.2)
+- a log with 95 % repeats and the fingerprint cache, compared with the same engine without repeats (at least 8)
+- the memory growth over a log of many statements (at most 64 MB)
+
+The statements are generated: typical ETL (CTAS, INSERT, MERGE, views, windows, CTEs) and analytical queries in the style
+of TPC-DS. Exits with 1 if a bound is missed.
 """
 
-# ruff: noqa: E501  a generated statement is read best with its clauses unbroken
+# ruff: noqa: E501  generated statements are easier to read if clauses are not split
 from __future__ import annotations
 
 import argparse
@@ -46,7 +50,7 @@ COLUMNS = tuple(
 
 
 def etl(seed: int) -> str:
-    """One ETL statement; seeds of the same remainder have the same form with other names."""
+    """One ETL statement. Seeds with the same remainder give the same form with different names."""
     pick = random.Random(seed)
     area, other = pick.sample(AREAS, 2)
     key = pick.choice(COLUMNS)
@@ -116,7 +120,7 @@ def catalog() -> Schema:
 
 
 def rate(work: Callable[[str], object], statements: Sequence[str]) -> float:
-    """Statements a second, the best of three rounds."""
+    """Statements per second, the best of three rounds."""
     best = 0.0
     for _ in range(3):
         start = time.perf_counter()
@@ -136,7 +140,7 @@ def extraction_ratio(name: str, statements: Sequence[str], schema: Schema) -> fl
 def log_rate(statements: Sequence[str], schema: Schema, workers: int) -> float:
     with LineageLog(DIALECT, schema=schema, workers=workers) as log:
         log.add("SELECT 1", defaults=DEFAULTS)
-        log.flush()  # the workers are up
+        log.flush()  # waits until the workers have started
         start = time.perf_counter()
         for statement in statements:
             log.add(statement, defaults=DEFAULTS)
@@ -145,7 +149,7 @@ def log_rate(statements: Sequence[str], schema: Schema, workers: int) -> float:
 
 
 def repeated(count: int) -> list[str]:
-    """A log in which 95 of 100 statements differ from an earlier one in their literals at most."""
+    """A log in which 95 of 100 statements repeat an earlier one, possibly with other literals."""
     pick = random.Random(7)
     distinct = [etl(seed) for seed in range(max(1, round(count * (1 - REPEATED_SHARE))))]
     rest = [pick.choice(distinct) for _ in range(count - len(distinct))]
@@ -172,7 +176,7 @@ def cores_used(schema: Schema) -> None:
 
 
 def memory_growth(schema: Schema, count: int) -> float:
-    """Megabytes that this process grows by while `count` statements pass after the first tenth."""
+    """Growth of this process in megabytes over a log of `count` statements, after the first tenth."""
     process = psutil.Process()
     distinct = [etl(seed) for seed in range(500)]
     with LineageLog(DIALECT, schema=schema, workers=1) as log:

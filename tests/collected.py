@@ -1,4 +1,4 @@
-"""A manifest as a test reads it: line by line, and not by the code under test."""
+"""Reads manifests for tests, without the code under test."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Record = dict[str, Any]
 
 @dataclass(frozen=True)
 class Collected:
-    """A whole manifest, read line by line and not by the code under test."""
+    """A complete manifest."""
 
     header: Record
     records: list[Record]

@@ -1,8 +1,8 @@
-"""``make demo``: the main job from end to end on this machine, with nothing but what the make file installs.
+"""``make demo``: the complete workflow on this machine, with nothing but the packages that make installs.
 
-Runs an embedded Snowflake with a shop in it, a local Monte Carlo, and between them a folder that scripts/new_push.py
-makes: .demo/my-push. Collects and pushes metadata, lineage and query logs with the real driver and the real pycarlo,
-then asks Monte Carlo's GraphQL what it knows about one table.
+Starts an embedded Snowflake with demo data, and a local Monte Carlo. Creates a folder, .demo/my-push, with
+scripts/new_push.py. Collects and pushes metadata, lineage and query logs with the real driver and the real pycarlo.
+Then queries Monte Carlo's GraphQL API for one table.
 """
 
 from __future__ import annotations
@@ -72,41 +72,42 @@ def main() -> int:
     shutil.rmtree(HOME, ignore_errors=True)
     HOME.mkdir()
     with SandboxProcess(HOME / "sandbox") as sandbox, embedded_snowflake() as snowflake:
-        title("An embedded Snowflake, and a local Monte Carlo")
+        title("Start an embedded Snowflake and a local Monte Carlo")
         open_shop(snowflake)
         folder = copy_folder("snowflake", HOME / "my-push")
-        print(f"the shop is open; scripts/new_push.py snowflake {shown(folder)} made the folder")
+        print("Snowflake has the demo data")
+        print(f"created the folder: python scripts/new_push.py snowflake {shown(folder)}")
         summaries = [collect_and_push(flow, folder, snowflake, sandbox) for flow in FLOWS]
         read_back(sandbox, featured_table(folder))
-        where_next(summaries, sandbox, time.monotonic() - started)
+        print_next_steps(summaries, sandbox, time.monotonic() - started)
     return 0
 
 
 def collect_and_push(flow: str, folder: Path, snowflake: EmbeddedSnowflake, sandbox: SandboxProcess) -> dict[str, Any]:
-    """Run the two scripts of a flow as a customer would, and show what they say."""
-    title(f"{flow}: collect_{flow}.py, then push_{flow}.py")
+    """Run the two scripts of a flow as a customer would, and print their messages."""
+    title(f"Collect and push {flow}: collect_{flow}.py, then push_{flow}.py")
     environment = snowflake.environment() | sandbox.env
     manifest = folder / f"{flow}.jsonl.gz"
     for script in (f"collect_{flow}.py", f"push_{flow}.py"):
         run = run_script(folder, script, "--manifest", str(manifest), env=environment, cwd=folder)
         print(run.said.strip().replace(str(ROOT) + "/", ""))
         if run.exit_code != 0:
-            sys.exit(f"{script} ended with exit code {run.exit_code}:\n{run.stdout}")
+            sys.exit(f"{script} failed with exit code {run.exit_code}:\n{run.stdout}")
     summary = run.summary
     invocations = summary["invocation_ids"]
-    print(f"requests accepted: {len(invocations)}; the first invocation id: {invocations[0]}")
+    print(f"requests accepted: {len(invocations)}; first invocation id: {invocations[0]}")
     return summary
 
 
 def records_of(path: Path) -> Iterator[dict[str, Any]]:
-    """The records of a manifest, read with the library."""
+    """The records of a manifest."""
     from mcpush.manifest import read
 
     yield from read(path)
 
 
 def featured_table(folder: Path) -> str:
-    """The table with the most to show: collected with its columns, and with the most columns of known origin."""
+    """The table with the most columns of known origin, then the most columns, among those with an update time."""
     known = {
         name_of(record): len(record.get("fields") or [])
         for record in records_of(folder / "metadata.jsonl.gz")
@@ -119,13 +120,13 @@ def featured_table(folder: Path) -> str:
 
 
 def name_of(asset: dict[str, Any]) -> str:
-    """Monte Carlo's fullTableId."""
+    """The fullTableId in Monte Carlo."""
     return f"{asset['database']}:{asset['schema']}.{asset['name']}"
 
 
 def read_back(sandbox: SandboxProcess, name: str) -> None:
-    """Ask Monte Carlo what it knows of the table, and print it."""
-    title(f"What Monte Carlo knows of {name}")
+    """Query Monte Carlo for the table, and print the result."""
+    title(f"Read back from Monte Carlo: {name}")
     now = datetime.now(timezone.utc)
     table = sandbox.graphql(TABLE, {"warehouse": sandbox.resource("snowflake"), "name": name})["getTable"]
     period = {"start": (now - timedelta(days=2)).isoformat(), "end": (now + timedelta(hours=1)).isoformat()}
@@ -134,7 +135,7 @@ def read_back(sandbox: SandboxProcess, name: str) -> None:
     [version] = table["versions"]["edges"]
     fields = [edge["node"] for edge in version["node"]["fields"]["edges"]]
     sources = {column["selectedColumn"]: column["lineageSources"] for column in columns_of(lineage)}
-    row("table", f"{table['tableType']}, pushed ({table['ingestType']}) by {table['ingestInvocationId']}")
+    row("table", f"{table['tableType']}, ingest type {table['ingestType']}, invocation {table['ingestInvocationId']}")
     for field in fields:
         origins = [
             f"{full_name(source['mcon'])}.{column['columnName']}"
@@ -147,11 +148,11 @@ def read_back(sandbox: SandboxProcess, name: str) -> None:
     row("freshness", f"last updated {table['lastUpdatedOn']}")
     detectors = table["thresholds"]
     row("detectors", f"freshness {detectors['freshness']['status']}, size {detectors['size']['sdStatus']}")
-    row("fed by", names(lineage["up"]))
-    row("feeds", names(lineage["down"]))
+    row("upstream", names(lineage["up"]))
+    row("downstream", names(lineage["down"]))
     for kind in ("reads", "writes"):
         queries = activity[kind]["aggregatedQueries"]
-        row(kind, f"{sum(query['count'] for query in queries)} queries in {len(queries)} forms")
+        row(kind, f"{sum(query['count'] for query in queries)} queries, {len(queries)} distinct")
 
 
 def columns_of(lineage: dict[str, Any]) -> list[dict[str, Any]]:
@@ -159,13 +160,13 @@ def columns_of(lineage: dict[str, Any]) -> list[dict[str, Any]]:
     return found
 
 
-def latest(answer: dict[str, Any]) -> str:
-    samples = answer["metrics"]
+def latest(response: dict[str, Any]) -> str:
+    samples = response["metrics"]
     return f"{samples[-1]['value']:,.0f}" if samples else "unknown"
 
 
 def names(graph: dict[str, Any]) -> str:
-    return listed(sorted(full_name(node["mcon"]) for node in graph["connectedNodes"])) or "nothing"
+    return listed(sorted(full_name(node["mcon"]) for node in graph["connectedNodes"])) or "none"
 
 
 def full_name(mcon: str) -> str:
@@ -177,8 +178,8 @@ def listed(each: list[str], most: int = 2) -> str:
     return ", ".join(each[:most]) + more
 
 
-def where_next(summaries: list[dict[str, Any]], sandbox: SandboxProcess, seconds: float) -> None:
-    title("Invocation ids, and where to look next")
+def print_next_steps(summaries: list[dict[str, Any]], sandbox: SandboxProcess, seconds: float) -> None:
+    title("Invocation ids and next steps")
     for flow, summary in zip(FLOWS, summaries, strict=True):
         print(f"{flow}: {summary['records_accepted']} records accepted")
         shown_ids = summary["invocation_ids"][:3]
@@ -188,16 +189,16 @@ def where_next(summaries: list[dict[str, Any]], sandbox: SandboxProcess, seconds
             print(f"  … and {len(summary['invocation_ids']) - len(shown_ids)} more in {shown(result_of(summary))}")
     folder = shown(HOME / "my-push")
     print()
-    print(f"the manifests     zcat {folder}/lineage.jsonl.gz | head -2")
-    print(f"what was sent     cat {folder}/metadata.jsonl.gz.result.json")
-    print("this Monte Carlo  make sandbox DATA=.demo/sandbox, then as in scripts/sandbox/README.md")
-    print("your own          scripts/templates/snowflake/README.md: grants and variables")
-    print(f"\ndone in {seconds:.0f} s")
+    print(f"see a manifest         zcat {folder}/lineage.jsonl.gz | head -2")
+    print(f"see a push result      cat {folder}/metadata.jsonl.gz.result.json")
+    print("query the sandbox      make sandbox DATA=.demo/sandbox, then see scripts/sandbox/README.md")
+    print("use your own account   see scripts/templates/snowflake/README.md: grants and variables")
+    print(f"\nfinished in {seconds:.0f} s")
 
 
 def result_of(summary: dict[str, Any]) -> Path:
     result = Path(summary["result"])
-    json.loads(result.read_text(encoding="utf-8"))  # the file a person is sent to has to be there and whole
+    json.loads(result.read_text(encoding="utf-8"))  # the file that the output names must exist and be valid
     return result
 
 
@@ -209,8 +210,8 @@ def title(text: str) -> None:
     print(f"\n== {text}", flush=True)
 
 
-def row(what: str, text: str) -> None:
-    print(f"  {what:<10} {text}".rstrip())
+def row(label: str, text: str) -> None:
+    print(f"  {label:<10} {text}".rstrip())
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Runs a template script as a process, from a folder that new_push.py made, as an engineer does."""
+"""Runs template scripts as processes, as their users do."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ from typing import IO, Any, Literal
 
 SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
 TEMPLATES = SCRIPTS / "templates"
-# What the scripts of a flow are called: ``<kind>_<flow>.py``.
+# Scripts are named ``<kind>_<flow>.py``.
 Kind = Literal["collect", "push", "collect_and_push"]
 KINDS: tuple[Kind, ...] = ("collect", "push", "collect_and_push")
 WARM_START = Path(__file__).with_name("warm_start.py")
-# The variables of the machine that reach a script under test: what Python, the network and package installers need. A
-# warehouse's or a driver's never do.
+# The variables of the machine that a script under test inherits: those that Python, the network and package installers
+# need, and none of a warehouse or driver.
 PASSED_ON = re.compile(
     r"PATH|HOME|USER|LOGNAME|SHELL|TMPDIR|TEMP|TMP|TZ|LANG|LANGUAGE|LC_\w+|LD_LIBRARY_PATH|XDG_(CACHE|DATA)_HOME"
     r"|(HTTP|HTTPS|ALL|NO)_PROXY|SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE|(PIP|UV|PYENV)_\w+"
     r"|SYSTEMROOT|SYSTEMDRIVE|WINDIR|COMSPEC|PATHEXT|USERPROFILE|(LOCAL)?APPDATA|PROGRAMDATA",
     re.IGNORECASE,
 )
-READ_AT_START = re.compile(r"PYTHON|LC_|LANG")  # variables that mean nothing to a process that already runs
-LONGEST_RUN_SECONDS = 1_200  # far more than any run takes: only what hangs is ended
+READ_AT_START = re.compile(r"PYTHON|LC_|LANG")  # variables that Python reads only when it starts
+LONGEST_RUN_SECONDS = 1_200  # far more than any run needs; only a script that hangs reaches it
 TIME_OF_A_LINE = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ ", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Run:
-    """A finished script. ``summary`` is the JSON object on stdout, or {} when there was none."""
+    """A finished script. ``summary`` is the JSON object on stdout, or {} if there is none."""
 
     exit_code: int
     stdout: str
@@ -57,24 +57,26 @@ class Run:
 
     @property
     def said(self) -> str:
-        """What is on stderr, without the times."""
+        """The text on stderr, without the times."""
         return TIME_OF_A_LINE.sub("", self.stderr)
 
     def check(self, exit_code: int = 0) -> Run:
-        """This run, or an AssertionError that shows what the script said."""
-        assert self.exit_code == exit_code, f"exit {self.exit_code}, not {exit_code}\n{self.stdout}\n{self.stderr}"
+        """Return this run. Raises AssertionError with the script's output if the exit code differs."""
+        assert self.exit_code == exit_code, (
+            f"exit code {self.exit_code}, expected {exit_code}\n{self.stdout}\n{self.stderr}"
+        )
         return self
 
 
 def reach_local_servers_directly() -> None:
-    """The servers are on this machine, whatever proxy leads from it to the package registry."""
+    """Bypass the proxy for servers on this machine. A proxy can be set for the package index."""
     for name in ("NO_PROXY", "no_proxy"):
         os.environ[name] = ",".join(filter(None, (os.environ.get(name), "127.0.0.1", "localhost")))
 
 
 def clean_environment(extra: dict[str, str]) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if PASSED_ON.fullmatch(name)}
-    # What hangs is asked with SIGABRT where it stands, see ``wait_for``.
+    # With the fault handler, SIGABRT makes a script that hangs print its traceback, see ``wait_for``.
     return kept | {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONFAULTHANDLER": "1"} | extra
 
 
@@ -90,7 +92,7 @@ def copy_folder(warehouse: str, target: Path) -> Path:
 def started_script(
     folder: Path, script: str, *arguments: str, env: dict[str, str], cwd: Path | None = None
 ) -> Iterator[subprocess.Popen[str]]:
-    """A script that runs on meanwhile, for tests that interrupt or kill it; it does not outlive the block."""
+    """Start a script in the background, for tests that interrupt or kill it. It is killed at the end of the block."""
     process = subprocess.Popen(
         [sys.executable, str(folder / script), *arguments],
         stdout=subprocess.PIPE,
@@ -109,25 +111,25 @@ def started_script(
 
 
 def wait_for(process: subprocess.Popen[str]) -> Run:
-    """Wait until the script ends. Raises AssertionError when it hangs, with what it said and where it stands."""
+    """Wait until the script ends. Raises AssertionError with its output and traceback if it hangs."""
     try:
         stdout, stderr = process.communicate(timeout=LONGEST_RUN_SECONDS)
     except subprocess.TimeoutExpired:
         process.send_signal(signal.SIGABRT)
         stdout, stderr = process.communicate(timeout=60)
-        raise AssertionError(f"it hangs\n{stdout}\n{stderr}") from None
+        raise AssertionError(f"The script hangs.\n{stdout}\n{stderr}") from None
     return Run(process.returncode, stdout, stderr)
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = LONGEST_RUN_SECONDS) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, "it never happened"
+        assert time.monotonic() < deadline, f"the condition is still false after {seconds:g} s"
         time.sleep(0.02)
 
 
 def run_script(folder: Path, script: str, *arguments: str, env: dict[str, str], cwd: Path | None = None) -> Run:
-    """Run a script to its end. Its process is forked from one that has done the slow imports, see warm_start.py."""
+    """Run a script to its end, forked from a process that has already done the slow imports (see warm_start.py)."""
     if sys.platform != "linux" or any(READ_AT_START.match(name) for name in env):
         with started_script(folder, script, *arguments, env=env, cwd=cwd) as process:
             return wait_for(process)
@@ -135,7 +137,7 @@ def run_script(folder: Path, script: str, *arguments: str, env: dict[str, str], 
 
 
 class WarmStart:
-    """The process of warm_start.py. It ends when its socket is closed, at the latest with the process of the tests."""
+    """The process of warm_start.py. It ends when its socket is closed, at the latest when the test process ends."""
 
     def __init__(self) -> None:
         self._requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -154,7 +156,7 @@ class WarmStart:
             for file in (stdout, stderr):
                 file.seek(0)
             output = [stdout.read(), stderr.read()]
-        assert ended is not None, "\n".join(["it hangs", *output])
+        assert ended is not None, "\n".join(["The script hangs.", *output])
         return Run(ended, *output)
 
 
@@ -163,7 +165,7 @@ def _output() -> IO[str]:
 
 
 def _exit_code(status: IO[bytes]) -> int | None:
-    """The exit code of a script, which does not outlive this; None if it hung, and was asked where it stands."""
+    """The exit code of a script; None if it hung and printed its traceback. Never leaves the script running."""
     process = int(status.readline())
     try:
         if select.select([status], [], [], LONGEST_RUN_SECONDS)[0]:
@@ -181,8 +183,8 @@ def warm_start() -> WarmStart:
     return WarmStart()
 
 
-# A process starts with the memory peak of the one it was forked from, which for pytest is large. So a small one
-# stands in between, starts the script, and reports the peak of its only child.
+# A process inherits the memory peak of the process it was forked from, which is large for pytest. So a small process in
+# between starts the script and reports the peak of its only child.
 MEASURING = """
 import resource, subprocess, sys
 code = subprocess.call(sys.argv[1:], stdout=subprocess.DEVNULL)
@@ -192,7 +194,7 @@ sys.exit(code)
 
 
 def peak_memory(folder: Path, script: str, *arguments: str, env: dict[str, str]) -> int:
-    """Run a script that has to succeed; its largest resident size in bytes."""
+    """Run a script that must succeed, and return its peak resident memory in bytes."""
     run = subprocess.run(
         [sys.executable, "-S", "-c", MEASURING, sys.executable, str(folder / script), *arguments],
         env=clean_environment(env),

@@ -1,4 +1,4 @@
-"""Logs of the servers that run beside the tests: a failed test shows their ends, since a CI log is all one gets."""
+"""Shows the ends of server logs in the report of a failed test, since a CI log is often all that is available."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _running: list[Path] = []
 
 @contextmanager
 def shown_on_failure(*logs: Path) -> Iterator[None]:
-    """In this block a failed test shows the ends of these files, as far as they are there."""
+    """If a test fails in this block, its report shows the ends of these files, if they exist."""
     _running.extend(logs)
     try:
         yield
@@ -22,7 +22,7 @@ def shown_on_failure(*logs: Path) -> Iterator[None]:
 
 
 def ends() -> Iterator[tuple[str, str]]:
-    """(title, text) of each log that says anything."""
+    """(title, text) of each log that is not empty."""
     for log in _running:
         text = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
         if text.strip():

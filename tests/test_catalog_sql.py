@@ -1,8 +1,8 @@
 """Every SQL statement in the templates names only views and columns that the vendor documents.
 
-The statements are the module constants ending in ``_SQL`` of each template folder; the documented views are in its
-``catalog.toml`` with the address of the page. A statement with ``{condition}`` has a variant for each constant of its
-folder that ends in ``_CONDITION``. No server is needed.
+The statements are the module constants of each template folder whose names end in ``_SQL``. Its ``catalog.toml`` lists
+the documented views, with the URL of each page. A statement with ``{condition}`` has a variant for each constant of its
+folder whose name ends in ``_CONDITION``. No server is needed.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def test_every_documented_view_has_its_page_and_columns(warehouse: str) -> None:
         ("SHOW NONSENSE", "SHOW NONSENSE"),
     ],
 )
-def test_the_check_itself_finds_what_it_should(text: str, says: str | None) -> None:
+def test_the_check_itself_finds_undocumented_names(text: str, says: str | None) -> None:
     statement = Statement(Path("snowflake/collect_x.py"), "X_SQL", filled(text))
     try:
         problems = undocumented(statement, documented("snowflake"), "snowflake")

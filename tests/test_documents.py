@@ -1,4 +1,4 @@
-"""What the documents point at is there, and the commands they show are taken by the scripts they name."""
+"""Links and files named in the documents exist, and their commands use existing scripts and options."""
 
 from __future__ import annotations
 
@@ -64,9 +64,10 @@ def options_of(script: Path) -> set[str]:
 
 
 def commands(document: Path) -> list[tuple[Path, set[str]]]:
-    """The scripts a document runs, with the options it gives them; in a folder's README the folder's own.
+    """The scripts that a document runs, with their options.
 
-    A path is relative to the repository, a plain name to a template folder.
+    Paths are relative to the repository. Plain names are scripts of a template folder: in a folder's README of that
+    folder, otherwise of Snowflake's.
     """
     folder = document.parent if document.parent.parent == TEMPLATES else TEMPLATES / "snowflake"
     found = SCRIPT.findall(document.read_text(encoding="utf-8"))
@@ -89,10 +90,10 @@ def test_commands_name_scripts_and_options_that_exist(document: Path) -> None:
 SANDBOX_BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="the examples are for curl")
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the examples need curl")
 def test_the_examples_of_the_sandbox_work_one_after_the_other(sandbox: SandboxProcess) -> None:
     text = (ROOT / "scripts/sandbox/README.md").read_text(encoding="utf-8")
-    answers = {}
+    responses = {}
     for language, block in SANDBOX_BLOCK.findall(text):
         here = block.replace("127.0.0.1:8380", sandbox.url.removeprefix("http://"))
         here = here.replace(".sandbox/", f"{sandbox.data_dir}/")
@@ -101,11 +102,11 @@ def test_the_examples_of_the_sandbox_work_one_after_the_other(sandbox: SandboxPr
         run = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment, check=False)
         assert run.returncode == 0, run.stderr
         assert '"error' not in run.stdout, block
-        answers[block] = run.stdout
-    pushed, seen, faults = answers.values()
+        responses[block] = run.stdout
+    pushed, seen, faults = responses.values()
     (push,) = sandbox.pushes()
     assert push["invocation_id"] in pushed
-    assert seen.count(push["invocation_id"]) == 2, "in the list of pushes and as the table's"
+    assert seen.count(push["invocation_id"]) == 2, "once in the list of pushes, once as the invocation id of the table"
     assert '"name":"ORDERS"' in seen
     assert faults.endswith('{"faults":[]}')
     assert faults.count('"status":503') == 3

@@ -1,4 +1,4 @@
-"""The inline dependency block of every script lists what the script imports, also through its own folder's modules."""
+"""The inline dependency block of every script lists all packages it imports, directly or through local modules."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ from tests.script_process import SCRIPTS as HOME
 
 BLOCK = re.compile(r"(?m)^# /// script$\n((?:^#(?:| .*)$\n)+?)^# ///$\n")
 REQUIREMENT_NAME = re.compile(r"[A-Za-z0-9._-]+")
-BROUGHT_ALONG = {"pycarlo": "requests", "boto3": "botocore"}  # parts of what is listed, at its own version
+TRANSITIVE = {
+    "pycarlo": "requests",
+    "boto3": "botocore",
+}  # listed package: a dependency of it, used in the version it requires
 SCRIPTS = sorted(
     folder / f"{kind}_{flow}.py" for folder in bundle.warehouses() for flow in bundle.flows(folder) for kind in KINDS
 )
@@ -27,12 +30,12 @@ COMMANDS = [HOME / "sql_lineage.py"]
 
 
 def listed(script: Path) -> set[str]:
-    """Names of the distributions in the block, in their plain spelling."""
+    """Normalized names of the distributions in the block."""
     return {plain(REQUIREMENT_NAME.match(each)[0]) for each in requirements(script)}  # type: ignore[index]
 
 
 def requirements(script: Path) -> set[str]:
-    """The lines of the block, as they stand."""
+    """The lines of the block, unchanged."""
     found = BLOCK.search(script.read_text(encoding="utf-8"))
     assert found is not None, f"{script} has no block"
     content = tomli.loads("".join(line[2:] + "\n" for line in found[1].splitlines()))
@@ -44,7 +47,7 @@ def plain(name: str) -> str:
 
 
 def imported(path: Path) -> Iterator[str]:
-    """Modules that are imported when the file is: not those inside functions, which are for rare cases."""
+    """Modules that are imported with the file. Imports inside functions are for rare cases and do not count."""
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -54,13 +57,13 @@ def imported(path: Path) -> Iterator[str]:
 
 
 def local_file(folder: Path, module: str) -> Path | None:
-    """The file of a module of the folder, or of the library, which stands beside the folder's modules in a copy."""
+    """The file of a module of the folder, or of the library, which is next to the folder's modules in a copy."""
     path = (HOME if module.startswith("mcpush") else folder).joinpath(*module.split("."))
     return next((each for each in (path / "__init__.py", path.with_suffix(".py")) if each.exists()), None)
 
 
 def third_party(script: Path) -> set[str]:
-    """Top-level names of what a script needs installed, followed through its folder and the library."""
+    """Top-level names of the packages that a script imports, also through its folder and the library."""
     folder = script.parent
     seen, todo, found = set(), [script], set()
     while todo:
@@ -79,7 +82,7 @@ def third_party(script: Path) -> set[str]:
 
 
 def test_the_scripts_are_found() -> None:
-    """The flows of each folder, and no script besides that looks like one of a flow."""
+    """All scripts named like those of a flow belong to a flow of their folder."""
     named = [path for path in TEMPLATES.glob("[!_]*/*.py") if re.match(r"(collect|push|collect_and_push)_", path.name)]
     assert named
     assert sorted(named) == SCRIPTS
@@ -89,11 +92,11 @@ def test_the_scripts_are_found() -> None:
 def test_the_block_lists_what_is_imported(script: Path) -> None:
     distributions = packages_distributions()
     needed = third_party(script)
-    assert needed, "a script that imports nothing is not what it seems"
+    assert needed, "found no imports, but every script has some"
     own = listed(script)
-    brought_along = {part for whole, part in BROUGHT_ALONG.items() if whole in own}
+    transitive = {part for whole, part in TRANSITIVE.items() if whole in own}
     missing = {
-        name for name in needed - brought_along if not {plain(each) for each in distributions.get(name, [name])} & own
+        name for name in needed - transitive if not {plain(each) for each in distributions.get(name, [name])} & own
     }
     assert missing == set()
 
@@ -109,12 +112,12 @@ def test_one_list_serves_all_scripts_of_a_folder(folder: Path) -> None:
 
 @pytest.mark.parametrize("version", ["3.10", "3.11", "3.14"])
 def test_every_python_gets_one_sqlglot_and_none_has_to_compile_it(version: str) -> None:
-    """The compiled parts come as wheels for Python 3.11 and later only; for 3.10 a C compiler would be needed."""
+    """The compiled parts have wheels for Python 3.11 and newer only; 3.10 would need a C compiler."""
     for script in [*SCRIPTS, *COMMANDS]:
-        asked = [Requirement(each) for each in requirements(script) if each.startswith("sqlglot")]
-        marked = [each for each in asked if each.marker and each.marker.evaluate({"python_version": version})]
-        assert bool(asked) == ("sqlglot" in third_party(script)), script.name
-        assert not asked or ("lineage" in script.name and not script.name.startswith("push_")), script.name
-        if asked:
-            (taken,) = marked
-            assert taken.extras == (set() if version == "3.10" else {"c"})
+        required = [Requirement(each) for each in requirements(script) if each.startswith("sqlglot")]
+        marked = [each for each in required if each.marker and each.marker.evaluate({"python_version": version})]
+        assert bool(required) == ("sqlglot" in third_party(script)), script.name
+        assert not required or ("lineage" in script.name and not script.name.startswith("push_")), script.name
+        if required:
+            (selected,) = marked
+            assert selected.extras == (set() if version == "3.10" else {"c"})

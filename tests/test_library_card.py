@@ -1,4 +1,4 @@
-"""references/library.md is what scripts/library_card.py makes of the library and the template folders."""
+"""references/library.md is up to date, and scripts/library_card.py lists the right names."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def test_the_card_is_up_to_date() -> None:
     assert (run.returncode, run.stderr) == (0, "")
 
 
-# --- what the templates import ----------------------------------------------------------------------------
+# --- the templates' imports -------------------------------------------------------------------------------
 
 
 def imported() -> dict[Path, set[tuple[str, str]]]:
-    """Module and name of what each template folder imports from the library, without the shared scripts."""
+    """Module and name of each import from the library, by template folder, without the shared scripts."""
     shared = {path.name for path in (TEMPLATES / "_shared").glob("*.py")}
     found: dict[Path, set[tuple[str, str]]] = {}
     for path in TEMPLATES.glob("[!_]*/*.py"):
@@ -52,7 +52,7 @@ def imported() -> dict[Path, set[tuple[str, str]]]:
 
 
 def listed() -> set[tuple[str, str]]:
-    """Module and name of what is on the card."""
+    """Module and name of each entry on the card."""
     found = set()
     for section in CARD.read_text(encoding="utf-8").split("\n## ")[1:]:
         module, _, text = section.partition("\n")
@@ -63,16 +63,16 @@ def listed() -> set[tuple[str, str]]:
 
 
 def is_left_out(module: str, name: str) -> bool:
-    """Whether the card's rules leave it out: it reads SQL texts, is a record, or a name for annotations only."""
+    """Whether the card leaves it out: it is part of the SQL parser, a record type, or for annotations only."""
     value: Any = getattr(importlib.import_module(module), name)
     return module in READ_SQL or hasattr(value, "from_json") or isinstance(value, (TypeVar, GenericAlias))
 
 
-def test_what_every_folder_imports_is_on_the_card() -> None:
+def test_names_that_every_folder_imports_are_on_the_card() -> None:
     folders = imported()
     assert len(folders) > 1
     everywhere = {item for item in set.intersection(*folders.values()) if not is_left_out(*item)}
-    assert everywhere, "nothing to look for"
+    assert everywhere, "no common imports found"
     assert everywhere - listed() == set()
 
 
@@ -197,7 +197,7 @@ EXPECTED = """
 
 @pytest.fixture
 def scripts(tmp_path: Path) -> Path:
-    """A bundle with the library above, the two example folders, which import the same from it, and another one."""
+    """A bundle with the library above, the two example folders with the same imports, and another folder."""
     scripts = tmp_path / "scripts"
     shutil.copytree(SCRIPTS / "folders", scripts / "folders", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(SCRIPTS / "library_card.py", scripts)
@@ -215,12 +215,12 @@ def scripts(tmp_path: Path) -> Path:
 
 
 def made_card(scripts: Path) -> str:
-    """What --write makes, without the head."""
+    """The output of --write, without the head."""
     run = library_card(scripts, "--write")
     assert (run.returncode, run.stderr) == (0, "")
     text = (scripts.parent / "references/library.md").read_text(encoding="utf-8")
     head, heading, rest = text.partition("\n## ")
-    assert head.startswith("# The library's card\n\nOpen this when ")
+    assert head.startswith("# Library card\n\nOpen this when ")
     return heading + rest
 
 
@@ -262,7 +262,7 @@ def test_a_name_that_the_library_does_not_have_is_an_error(scripts: Path) -> Non
     assert run.stderr.endswith("LookupError: mcpush.records defines no Column\n")
 
 
-def test_a_bundle_that_uses_nothing_of_the_library_is_no_bundle(scripts: Path) -> None:
+def test_a_bundle_without_imports_from_the_library_is_an_error(scripts: Path) -> None:
     shutil.rmtree(scripts / "templates")
     run = library_card(scripts, "--check")
     message = "nothing to list: the example folders import nothing from the library\n"

@@ -1,8 +1,8 @@
-"""How much an agent has to read, in tokens (characters / 4): of each file, and for two usual tasks.
+"""Limits how much an agent has to read, in tokens (characters / 4): of each file, and for two typical tasks.
 
     python -m tests.test_reading_budgets        prints the table
 
-Template folders are found by their collect_metadata.py, so that a new one is measured without being named here.
+Template folders are discovered by their collect_metadata.py, so new ones are included automatically.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SKILL, WRITING, MANIFEST, LIBRARY = (
     "references/library.md",
 )
 DOCUMENTS = {SKILL: 2_500, WRITING: 2_700, MANIFEST: 1_100, LIBRARY: 1_200}
-USUAL = {  # of a template folder
+USUAL = {  # files of a template folder
     "collect_metadata.py": 3_500,
     "collect_lineage.py": 4_500,
     "collect_query_logs.py": 2_000,
@@ -36,7 +36,7 @@ EXAMPLE = "scripts/templates/snowflake"  # the folder that writing-a-collector.m
 
 @dataclass(frozen=True)
 class Reading:
-    """A file, or files that are read for one task, with the tokens that they may have."""
+    """A file, or the files that are read for one task, with their budget in tokens."""
 
     name: str
     paths: tuple[Path, ...]
@@ -51,7 +51,7 @@ class Reading:
 
 
 def tokens(path: Path) -> int:
-    """Characters / 4, rounded up, without a skill's frontmatter, which is not part of what is opened."""
+    """Characters / 4, rounded up, without a skill's frontmatter, which an agent does not read."""
     text = path.read_text(encoding="utf-8")
     return -(-len(FRONTMATTER.sub("", text)) // 4)
 
@@ -78,7 +78,7 @@ def files(root: Path) -> Iterator[Reading]:
 
 
 def tasks(root: Path) -> Iterator[Reading]:
-    """What SKILL.md has an agent read to add a column of metadata, and to add a warehouse."""
+    """The files that SKILL.md tells an agent to read to add a column of metadata, and to add a warehouse."""
     for folder in folders(root):
         paths = (root / SKILL, folder / "collect_metadata.py", root / LIBRARY)
         yield Reading(f"add a column: {folder.name}", paths, 7_500)
@@ -92,7 +92,7 @@ def over(root: Path) -> list[str]:
 
 
 def unnamed(root: Path) -> list[str]:
-    """Further modules that their folder's README does not name."""
+    """Further modules that the README of their folder does not name."""
     return [
         path.relative_to(root).as_posix()
         for folder in folders(root)
@@ -113,7 +113,7 @@ def test_every_module_is_named_in_its_readme() -> None:
 
 
 def tree(root: Path) -> Path:
-    """A bundle with one folder, in which every file is exactly as long as it may be, and none longer."""
+    """A bundle with one folder, in which every file has exactly its maximum length."""
     sizes = DOCUMENTS | {f"{EXAMPLE}/{name}": budget for name, budget in USUAL.items()}
     sizes |= {"scripts/templates/_shared/push_metadata.py": SHARED, f"{EXAMPLE}/push_metadata.py": 1}
     for name, budget in sizes.items():
@@ -162,7 +162,7 @@ def test_a_module_that_the_readme_does_not_name_is_noticed(tmp_path: Path) -> No
     assert unnamed(root) == [f"{EXAMPLE}/unnamed.py"]
 
 
-def test_a_bundle_without_template_folders_is_no_bundle(tmp_path: Path) -> None:
+def test_a_bundle_without_template_folders_is_an_error(tmp_path: Path) -> None:
     for check in (over, unnamed):
         with pytest.raises(AssertionError, match="no template folder"):
             check(tmp_path)

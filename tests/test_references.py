@@ -1,4 +1,4 @@
-"""What references/ shows works as it stands: the manifest is pushed, the collectors run, the summary has these keys."""
+"""The examples in references/ work: the manifest can be pushed, the collectors run, the summary has the listed keys."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def text_of(name: str) -> str:
     return (REFERENCES / name).read_text(encoding="utf-8")
 
 
-def test_the_manifest_shown_is_one(tmp_path: Path, sandbox: SandboxProcess) -> None:
+def test_the_documented_manifest_can_be_pushed(tmp_path: Path, sandbox: SandboxProcess) -> None:
     (block,) = MANIFEST_BLOCK.findall(text_of("manifest.md"))
     (tmp_path / "metadata.jsonl").write_text(block, encoding="utf-8")
     run = run_script(TEMPLATES / "snowflake", "push_metadata.py", env=sandbox.env, cwd=tmp_path).check(0)
@@ -56,7 +56,7 @@ DAY = ("--since", "2024-03-01", "--until", "2024-03-02")
 
 @dataclass(frozen=True)
 class Folder:
-    """A created folder with the scripts shown, beside the file that they read."""
+    """A created folder with the documented scripts, and the environment that names the file they read."""
 
     path: Path
     env: dict[str, str]
@@ -67,7 +67,7 @@ class Folder:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory, sandbox: SandboxProcess) -> Folder:
-    """What the reader of writing-a-collector.md has after following it."""
+    """The folder that results from following writing-a-collector.md."""
     home = tmp_path_factory.mktemp("example")
     new_push(SCRIPTS, "snowflake", str(home / "my-push"), "--flows", "metadata,query_logs").check(0)
     text = text_of("writing-a-collector.md")
@@ -103,9 +103,7 @@ def named(name: str, **metadata: str) -> dict[str, str]:
     return {"name": name, "database": "shop", "schema": "main", **metadata}
 
 
-def test_the_metadata_collector_shown_runs_and_what_it_collects_arrives(
-    folder: Folder, sandbox: SandboxProcess
-) -> None:
+def test_the_documented_metadata_collector_runs_and_its_records_arrive(folder: Folder, sandbox: SandboxProcess) -> None:
     listed = folder.run("collect_metadata.py", "--list").check(0)
     assert listed.stdout.splitlines() == [
         "shop.main.broken (view)",
@@ -137,13 +135,13 @@ def test_the_metadata_collector_shown_runs_and_what_it_collects_arrives(
     ]
 
 
-def test_the_option_shown_is_taken(folder: Folder, sandbox: SandboxProcess) -> None:
+def test_the_documented_option_works(folder: Folder, sandbox: SandboxProcess) -> None:
     arguments = ("--no-row-counts", "--only-freshness-and-volume", "--include", "*.orders", "--manifest", "few.jsonl")
     run = folder.run("collect_and_push_metadata.py", *arguments).check(0)
     assert assets(sandbox, run) == [{"type": "TABLE", "metadata": named("orders")}]
 
 
-def test_the_query_log_collector_shown_runs_and_what_it_collects_arrives(
+def test_the_documented_query_log_collector_runs_and_its_records_arrive(
     folder: Folder, sandbox: SandboxProcess
 ) -> None:
     logged = str(folder.path.parent / "logged.db")
@@ -183,29 +181,29 @@ def test_the_query_log_collector_shown_runs_and_what_it_collects_arrives(
             "none.db",
             2,
             "SQLite: unable to open database file",
-            "Is SHOP_FILE there, and a SQLite file?",
+            "Set SHOP_FILE to an existing SQLite file.",
         ),
         (
             "collect_query_logs.py",
             "shop.db",
             3,
             "SQLite: no such table: query_log",
-            "Create it, or correct what names it.",
+            "Create it, or correct its name.",
         ),
     ],
 )
-def test_the_errors_shown_end_a_run_as_the_table_of_exit_codes_says(
+def test_the_documented_errors_end_a_run_with_the_documented_exit_codes(
     folder: Folder, script: str, file: str, exit_code: int, message: str, remedy: str
 ) -> None:
     run = folder.run(script, "--manifest", "none.jsonl", SHOP_FILE=str(folder.path.parent / file)).check(exit_code)
     assert run.summary["error"] == {"message": message, "remedy": remedy}
 
 
-def test_a_variable_that_is_missing_is_named(folder: Folder) -> None:
+def test_a_missing_variable_is_named(folder: Folder) -> None:
     env = {name: value for name, value in folder.env.items() if name != "SHOP_FILE"}
     run = Folder(folder.path, env).run("collect_metadata.py", "--manifest", "none.jsonl").check(2)
     assert run.summary["error"] == {
-        "message": "SHOP_FILE is not set",
+        "message": "SHOP_FILE is not set.",
         "remedy": "Set it to the path of the SQLite file.",
     }
 
@@ -213,11 +211,11 @@ def test_a_variable_that_is_missing_is_named(folder: Folder) -> None:
 # --- the summary ------------------------------------------------------------------------------------------
 
 
-def test_the_keys_of_a_summary_are_those_listed(folder: Folder) -> None:
+def test_a_summary_has_exactly_the_documented_keys(folder: Folder) -> None:
     manifest = ("--manifest", "keys.jsonl")
     run = folder.run("collect_and_push_metadata.py", *manifest).check(0)
-    rehearsed = folder.run("collect_and_push_metadata.py", "--dry-run", *manifest).check(0)
-    assert rehearsed.summary.keys() == run.summary.keys()
+    dry_run = folder.run("collect_and_push_metadata.py", "--dry-run", *manifest).check(0)
+    assert dry_run.summary.keys() == run.summary.keys()
     missing = folder.run("collect_metadata.py", *manifest, SHOP_FILE="/no/such.db").check(2)
     documented = summary_keys()
     assert run.summary.keys() | missing.summary.keys() == documented - {"resumed"}

@@ -1,4 +1,4 @@
-"""What a script under test gets from the machine that runs the tests, and how it starts."""
+"""Scripts under test inherit only the necessary variables, and start the same way forked and unforked."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NEEDED = {
     "UV_DEFAULT_INDEX": "https://index/simple",
     "PIP_CERT": "/certificates.pem",
 }
-# Of warehouses with and without a folder, of Monte Carlo, of Python; and names that only resemble what is needed.
+# Variables of warehouses with and without a folder, of Monte Carlo and Python, and names similar to the needed ones.
 FOREIGN = (
     *("SNOWFLAKE_PASSWORD", "AWS_PROFILE", "GOOGLE_APPLICATION_CREDENTIALS", "DATABRICKS_TOKEN", "TERADATA_HOST"),
     *("MCD_INGEST_TOKEN", "PYTHONPATH", "PYTHONWARNINGS", "PATHOLOGY", "HOMEBREW", "MY_PATH"),
@@ -49,7 +49,7 @@ def test_only_what_python_and_the_network_need_reaches_a_script(monkeypatch: pyt
     assert found == NEEDED | home | own
 
 
-# Prints what a script can see of its start, then ends as its first argument says.
+# Prints everything that a script can observe about its start, then ends as its first argument says.
 LOOKING = """
 import atexit, json, locale, os, signal, sys, threading, time
 import neighbour
@@ -76,7 +76,7 @@ sys.exit(json.loads(sys.argv[1]))
 
 
 @pytest.mark.parametrize("end", ["null", "0", "3", '"a text"', "raise", "kill"])
-def test_a_forked_script_starts_and_ends_as_one_of_its_own(end: str, tmp_path: Path) -> None:
+def test_a_forked_script_starts_and_ends_like_one_in_a_new_process(end: str, tmp_path: Path) -> None:
     folder = tmp_path / "scripts ä"
     folder.mkdir()
     (folder / "looking.py").write_text(LOOKING, encoding="utf-8")
@@ -91,17 +91,19 @@ def test_a_forked_script_starts_and_ends_as_one_of_its_own(end: str, tmp_path: P
 
 
 def last_lines(run: Run) -> list[str]:
-    """What was said; of a traceback its last line."""
+    """The lines on stderr; only the last line of a traceback."""
     return [line for line in run.stderr.splitlines() if not line.startswith((" ", "Traceback"))]
 
 
 @pytest.mark.parametrize("env", [{}, {"PYTHONHASHSEED": "0"}], ids=["forked", "started"])
-def test_a_script_that_hangs_says_where(env: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_script_that_hangs_is_reported_with_its_traceback(
+    env: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("tests.script_process.LONGEST_RUN_SECONDS", 10)
     (tmp_path / "hanging.py").write_text(
         "import time\nprint('so far', flush=True)\ntime.sleep(600)\n", encoding="utf-8"
     )
-    with pytest.raises(AssertionError, match=r'(?s)it hangs\nso far.*File ".*hanging.py", line 3'):
+    with pytest.raises(AssertionError, match=r'(?s)The script hangs\.\nso far.*File ".*hanging.py", line 3'):
         run_script(tmp_path, "hanging.py", env=env)
 
 
@@ -129,7 +131,7 @@ def test_a_script_does_not_outlive_interrupted_tests(variables: list[str], tmp_p
     )
     wait_until((tmp_path / "process").exists)
     process = int((tmp_path / "process").read_text(encoding="utf-8"))
-    os.kill(process, 0)  # it runs
+    os.kill(process, 0)  # raises if it does not run
     tests.send_signal(signal.SIGINT)
     tests.wait(60)
     try:
@@ -140,7 +142,7 @@ def test_a_script_does_not_outlive_interrupted_tests(variables: list[str], tmp_p
 
 
 def test_scripts_can_run_at_the_same_time(tmp_path: Path) -> None:
-    """One waits for what the other writes."""
+    """One script waits for a file that the other one writes."""
     (tmp_path / "waiting.py").write_text(
         "import pathlib, sys, time\nwhile not pathlib.Path('found').exists(): time.sleep(0.01)\n", encoding="utf-8"
     )

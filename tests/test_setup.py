@@ -1,4 +1,4 @@
-"""The Makefile finds the warehouses by itself, and notices when what they need has changed; all pins agree."""
+"""The Makefile discovers the warehouses and detects changes of their requirements; all pins agree."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).resolve().parents[1]
 PINS = ("requirements-dev.txt", "constraints.txt")
 STAMPS = (".venv/.ready", ".envs/.ready")
-BEFORE, BUILT, AFTER = 1_000_000_000, 1_100_000_000, 1_200_000_000  # times of change
+BEFORE, BUILT, AFTER = 1_000_000_000, 1_100_000_000, 1_200_000_000  # modification times
 FILES = (
     *("scripts/templates/old/collect_metadata.py", "scripts/templates/old/requirements.txt"),
     *("tests/templates/old/requirements.txt", "tests/warehouses/old/requirements.txt"),
@@ -31,14 +31,14 @@ def write(tree: Path, name: str, time: int = BEFORE) -> None:
 
 
 def is_ready(tree: Path, stamp: str) -> bool:
-    """Whether make would build nothing for it."""
+    """Whether make considers the stamp up to date."""
     command = ["make", "--question", f"PYTHON={os.devnull}", stamp]
     return subprocess.run(command, cwd=tree, capture_output=True, check=False).returncode == 0
 
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """The Makefile in a project with one warehouse, both environments made, and a folder that is not a warehouse."""
+    """The Makefile in a project with one warehouse, both environments, and a folder that is not a warehouse."""
     (tmp_path / "Makefile").write_bytes((ROOT / "Makefile").read_bytes())
     for name in FILES:
         write(tmp_path, name, BUILT if name in STAMPS else BEFORE)
@@ -47,7 +47,7 @@ def tree(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_what_is_built_stays(tree: Path) -> None:
+def test_an_unchanged_project_is_up_to_date(tree: Path) -> None:
     assert [is_ready(tree, stamp) for stamp in STAMPS] == [True, True]
     for name in ("scripts/templates/notes/requirements.txt", "tests/warehouses/notes/requirements.txt"):
         write(tree, name, AFTER)
@@ -66,7 +66,7 @@ def test_a_changed_list_of_packages_is_noticed(tree: Path) -> None:
 
 
 def test_a_new_folder_is_noticed_and_installed(tree: Path) -> None:
-    """Its files are older than the environments, as when it was moved here."""
+    """The files of the folder are older than the environments, as after moving it here."""
     for name in ("scripts/templates/new/collect_metadata.py", "scripts/templates/new/requirements.txt"):
         write(tree, name)
     for name in ("tests/templates/new/requirements.txt", "tests/warehouses/new/requirements.txt"):
@@ -81,7 +81,7 @@ def test_a_new_folder_is_noticed_and_installed(tree: Path) -> None:
 
 
 def installing(commands: str) -> list[str]:
-    """The two commands that install what the folders list, each on one line."""
+    """The uv and the pip command that install the requirements of the folders, each on one line."""
     lines = commands.replace("\\\n", " ").splitlines()
     (line,) = (line for line in lines if "uv pip install" in line)
     uv, _, pip = line.partition("else")
@@ -89,12 +89,12 @@ def installing(commands: str) -> list[str]:
 
 
 def pinned(name: str) -> dict[str, set[str]]:
-    """The versions that a list allows for each package: one, or one for each range of Pythons."""
+    """The pinned versions of each package: one, or one for each range of Python versions."""
     found: dict[str, set[str]] = {}
     for line in (ROOT / name).read_text(encoding="utf-8").splitlines():
         if not line.startswith("#"):
             requirement = Requirement(line)
-            assert not requirement.extras, f"{name}: pip takes no extras in constraints: {line}"
+            assert not requirement.extras, f"{name}: pip does not support extras in constraints: {line}"
             (version,) = (each.version for each in requirement.specifier if each.operator == "==")
             found.setdefault(requirement.name, set()).add(version)
     return found
@@ -104,7 +104,7 @@ def test_both_lists_pin_the_same_versions() -> None:
     own, of_folders = map(pinned, PINS)
     both = own.keys() & of_folders.keys()
     assert "pycarlo" in both
-    # A folder may need a package on some Pythons only.
+    # A folder can need a package for some Python versions only.
     assert [name for name in both if not of_folders[name] <= own[name]] == []
 
 
@@ -120,7 +120,7 @@ def test_it(number, worker_id):
 
 
 def test_the_tests_of_a_group_run_in_one_process(tmp_path: Path) -> None:
-    """Else each process starts the servers of every group, and tests share no runs."""
+    """Otherwise each process would start the servers of every group, and tests would not share runs."""
     (tmp_path / "test_grouped.py").write_text(GROUPED, encoding="utf-8")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "2", "--dist", "loadgroup", "."]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}

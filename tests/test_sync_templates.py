@@ -1,4 +1,4 @@
-"""sync_templates.py as its users run it: on a copy of the template folders, in step and out of date."""
+"""sync_templates.py, run as a process on a copy of the template folders: up to date, edited, incomplete."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SCRIPT = TEMPLATES.parent / "sync_templates.py"
 
 @pytest.fixture
 def templates(tmp_path: Path) -> Path:
-    """Copies of snowflake/ and redshift/, and of the files they share."""
+    """Copies of snowflake/, redshift/ and _shared/."""
     for warehouse in ("snowflake", "redshift", "_shared"):
         ignored = shutil.ignore_patterns("__pycache__", ".mypy_cache")
         shutil.copytree(TEMPLATES / warehouse, tmp_path / warehouse, ignore=ignored)
@@ -29,7 +29,7 @@ def sync(mode: str, templates: Path) -> tuple[int, str]:
     return run.returncode, run.stderr
 
 
-def test_the_repository_is_in_step(templates: Path) -> None:
+def test_the_repository_is_in_sync(templates: Path) -> None:
     code, said = sync("--check", templates)
     assert code == 0, said
     assert "0 out of date" in said
@@ -58,7 +58,7 @@ def test_a_change_of_a_source_reaches_every_folder(templates: Path) -> None:
         assert (templates / warehouse / "mcpush.py").read_text().endswith("# changed\n")
 
 
-def test_a_missing_copy_and_a_left_over_one_are_found(templates: Path) -> None:
+def test_a_missing_copy_and_an_obsolete_one_are_found(templates: Path) -> None:
     (templates / "redshift/push_lineage.py").unlink()
     (templates / "redshift/push_statistics.py").write_text("# once shared\n")
     code, said = sync("--check", templates)

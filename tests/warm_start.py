@@ -1,6 +1,6 @@
-"""Starts scripts in processes whose slowest imports are done: it imports them once and forks for each script.
+"""Starts scripts fast: does the slowest imports once, then forks a process for each script.
 
-Run by tests/script_process.py with the number of a socket. A request is one message: JSON with ``script``,
+tests/script_process.py runs it with the number of a socket. A request is one message: JSON with ``script``,
 ``arguments``, ``env`` and ``cwd``, and three file descriptors: stdout, stderr, and a pipe that gets a line with the
 process id when the script starts and a line with its exit code when it ends.
 """
@@ -20,13 +20,13 @@ import types
 from pathlib import Path
 from typing import Any
 
-# Packages that take long and read no environment variable while they are imported.
+# Packages that import slowly and read no environment variables during import.
 SLOW_IMPORTS = ("pycarlo.lib.schema", "dataclasses_json", "box", "requests", "sqlglot", "sqlglot.optimizer")
 LONGEST_REQUEST = 1 << 20
 
 
 def next_script(requests: socket.socket) -> dict[str, Any] | None:
-    """Fork a process for each request, in which this returns the request. None in this process, after the last one."""
+    """Fork a process for each request. Returns the request in the new process, and None here after the last one."""
     while True:
         message, descriptors, _, _ = socket.recv_fds(requests, LONGEST_REQUEST, 3)
         if not message:
@@ -40,7 +40,7 @@ def next_script(requests: socket.socket) -> dict[str, Any] | None:
 
 
 def watched(request: dict[str, Any], stdout: int, stderr: int, status: int) -> dict[str, Any]:
-    """Fork the script's process, in which this returns. The process in between reports its end."""
+    """Fork the script's process and return there. The process in between waits for it and reports its exit code."""
     child = os.fork()
     if child:
         os.write(status, b"%d\n" % child)
@@ -55,7 +55,7 @@ def watched(request: dict[str, Any], stdout: int, stderr: int, status: int) -> d
 
 
 def reap() -> None:
-    """Forget the processes that have reported the end of a script."""
+    """Reap the processes that have reported the end of a script."""
     try:
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
@@ -64,7 +64,7 @@ def reap() -> None:
 
 
 def as_main(request: dict[str, Any]) -> tuple[types.CodeType, dict[str, Any]]:
-    """Make this process what Python makes of ``python script arguments``; the script's code and its namespace."""
+    """Set up this process like ``python script arguments``. Returns the script's code and its namespace."""
     script: str = request["script"]
     os.environ.clear()
     os.environ.update(request["env"])
@@ -79,13 +79,13 @@ def as_main(request: dict[str, Any]) -> tuple[types.CodeType, dict[str, Any]]:
     return compile(Path(script).read_bytes(), script, "exec"), main.__dict__
 
 
-logging.disable()  # what packages log while they are imported is for a script's handlers
+logging.disable()  # drops log records of these imports: the script's handlers are not set up yet
 for name in SLOW_IMPORTS:
     importlib.import_module(name)
 logging.disable(logging.NOTSET)
 gc.collect()
-gc.freeze()  # else each process would copy the memory of all that was imported, when it collects garbage at its end
-assert threading.active_count() == 1, "a thread would be missing in the forked processes"
+gc.freeze()  # otherwise the final garbage collection in each process would copy the memory of all imports
+assert threading.active_count() == 1, "forked processes would not have the other threads"
 if request := next_script(socket.socket(fileno=int(sys.argv[1]))):
     code, namespace = as_main(request)
     exec(code, namespace)  # noqa: S102 - a script

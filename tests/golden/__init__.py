@@ -1,1 +1,1 @@
-"""Golden recordings: what the scripts and the SQL engine did when they were recorded, and the tests that compare."""
+"""Golden recordings of the scripts and the SQL engine, and the tests that compare current behavior with them."""

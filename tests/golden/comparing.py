@@ -1,7 +1,7 @@
-"""Recorded files: reading, writing and comparing them, with a message that names the file and the line.
+"""Reads, writes and compares golden recordings. Messages name the file and the line of each difference.
 
-A recording is a folder. Names that end in ``.gz`` are stored as gzip and compared as text; the others are plain.
-After a change of behaviour that is wanted, record anew and read what git shows (``gzip -dc`` for the rest):
+A recording is a folder of text files. Files whose names end in ``.gz`` are compressed; their text is compared. After an
+intended change of behavior, record again and review the diff in git (use ``gzip -dc`` for compressed files):
 
     python -m pytest tests/golden tests/templates -k golden --record-golden
 """
@@ -16,21 +16,21 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 RECORD_OPTION = "--record-golden"
-DIFFERENCES_SHOWN = 5  # of each file
-LINES_SHOWN = 4  # of each side of a difference
-CHARACTERS_SHOWN = 240  # of each line
-CHARACTERS_BEFORE = 60  # of them before the first character that differs
+DIFFERENCES_SHOWN = 5  # per file
+LINES_SHOWN = 4  # per side of a difference
+CHARACTERS_SHOWN = 240  # per line
+CHARACTERS_BEFORE = 60  # of these, before the first difference
 
 
 @dataclass(frozen=True)
 class Golden:
-    """Compares what a test made with a recorded folder; with ``records`` it replaces the folder first."""
+    """Compares the texts of a test with a recorded folder. With ``records``, replaces the folder first."""
 
     records: bool = False
 
     def check(self, name: str, texts: Mapping[str, str]) -> None:
-        """Raise AssertionError unless these texts are all of the folder ``name``, and there is at least one."""
-        assert texts, f"{name}: nothing was made that could be compared"
+        """Raise AssertionError unless ``texts`` is not empty and equals the files of the folder ``name``."""
+        assert texts, f"{name}: the test produced nothing to compare"
         folder = HERE / name
         if self.records:
             _write(folder, texts)
@@ -39,7 +39,7 @@ class Golden:
             [
                 f"{name} differs from its recording (- recorded, + now):",
                 *problems,
-                f"If this is wanted, run the test with {RECORD_OPTION}.",
+                f"If the change is intended, run the test with {RECORD_OPTION}.",
             ]
         )
 
@@ -63,14 +63,14 @@ def _write(folder: Path, texts: Mapping[str, str]) -> None:
 
 
 def differences(recorded: Mapping[str, str], made: Mapping[str, str]) -> Iterator[str]:
-    """What differs, in lines for a person: files that are missing or extra, and the first lines of the others."""
+    """Human-readable lines: missing files, extra files, and the first differences of the others."""
     if not recorded:
-        yield "  there is no recording"
+        yield "  the recording is missing"
     for name in sorted(recorded.keys() | made.keys()):
         if name not in made:
-            yield f"{name}: recorded, but not made now"
+            yield f"{name}: recorded, but not produced now"
         elif name not in recorded:
-            yield f"{name}: made now, but not recorded"
+            yield f"{name}: produced now, but not recorded"
         elif recorded[name] != made[name]:
             yield from _of_lines(name, recorded[name].split("\n"), made[name].split("\n"))
 
@@ -84,11 +84,11 @@ def _of_lines(name: str, recorded: list[str], made: list[str]) -> Iterator[str]:
         yield from _shown("-", old, new)
         yield from _shown("+", new, old)
     if len(places) > DIFFERENCES_SHOWN:
-        yield f"{name}: and {len(places) - DIFFERENCES_SHOWN} more places"
+        yield f"{name}: and {len(places) - DIFFERENCES_SHOWN} more differences"
 
 
 def _shown(sign: str, lines: list[str], others: list[str]) -> Iterator[str]:
-    """The first lines of one side, long ones cut to what surrounds the first character that the other side has not."""
+    """The first lines of one side. Long lines are truncated to the part around the first difference."""
     for number, line in enumerate(lines[:LINES_SHOWN]):
         start = 0
         if len(line) > CHARACTERS_SHOWN and number < len(others):
@@ -100,5 +100,5 @@ def _shown(sign: str, lines: list[str], others: list[str]) -> Iterator[str]:
 
 
 def _shared(one: str, other: str) -> int:
-    """How many characters both begin with."""
+    """The length of the common prefix."""
     return next((place for place, pair in enumerate(zip(one, other, strict=False)) if pair[0] != pair[1]), len(one))

@@ -1,14 +1,15 @@
-"""Runs the scripts of a template folder and writes down what they did: what a golden recording is made of.
+"""Runs the scripts of a template folder and creates a golden recording of their behavior.
 
-From a copy of the folder, a filled warehouse and a sandbox to texts by file name:
+Takes a copy of the folder, a filled warehouse and a sandbox. Produces texts by file name:
 
-    <name>.txt                  every command with exit code, stdout, stderr and Monte Carlo's answers; result files
+    <name>.txt                  every command with exit code, stdout, stderr and Monte Carlo's responses; result files
     <name>.manifest.jsonl.gz    a manifest, line by line
-    <name>.requests.jsonl.gz    the bodies that Monte Carlo accepted: for each a line without the events, then these
+    <name>.requests.jsonl.gz    the accepted request bodies: for each, a line without the events, then the events
 
-What differs from run to run is replaced as ``NORMALISED`` says, and invocation ids by their number; lines on stderr
-lose their times. All else is fixed instead: the shops are opened as of ``NOW`` and windows are given, keys and
-warehouses of the sandbox are ``SETTINGS``, scripts run in the folder of their files, one request at a time.
+Values that differ between runs are replaced by the rules in ``NORMALIZED``, and invocation ids by their number. Lines
+on stderr lose their times. Everything else is fixed: the shops are opened as of ``NOW``, windows are explicit, the
+sandbox has the keys and warehouses in ``SETTINGS``, scripts run in the folder of their files and send one request at a
+time.
 """
 
 from __future__ import annotations
@@ -32,24 +33,24 @@ from folders import bundle
 from tests.sandbox_process import SandboxProcess
 from tests.script_process import Run, run_script
 
-# The shop's day has the hour in which New York's clocks change. More than a year ago, beyond what the views keep:
-# the warning about that is always there.
+# New York's clocks change on this day. It is more than a year ago, beyond the retention of the views, so the scripts
+# always warn about that.
 NOW = datetime(2025, 3, 9, 18, 0, tzinfo=timezone.utc)
 
-# (files, pattern, replacement): all that is replaced, except invocation ids.
-NORMALISED = (
+# (files, pattern, replacement): everything that is replaced, except invocation ids.
+NORMALIZED = (
     ("*.txt", r'"seconds": [0-9.]+', '"seconds": "<seconds>"'),  # summary
     ("*.txt", r'"version": "[0-9][^"]*"', '"version": "<version>"'),  # summary; a manifest's version is a number
     ("*.txt", r'"collected_at": "[^"]+"', '"collected_at": "<time>"'),  # result file
     ("*.txt", r'"at": "[^"]+"', '"at": "<time>"'),  # journal and result file
-    ("*.txt", r'"digest": "[0-9a-f]{64}"', '"digest": "<digest>"'),  # journal: it covers the header's time
+    ("*.txt", r'"digest": "[0-9a-f]{64}"', '"digest": "<digest>"'),  # journal: the digest includes the header's time
     ("*.manifest.jsonl.gz", r'\A(.*?"collected_at":)"[^"]+"', r'\1"<time>"'),  # the header
-    ("*.txt", r"(?m)^  (collecting|pushing): .* records\n", ""),  # said every half minute, on a slow machine
+    ("*.txt", r"(?m)^  (collecting|pushing): .* records\n", ""),  # progress every half minute, on slow machines only
     ("*.txt", r"127\.0\.0\.1:[0-9]+", "127.0.0.1:<port>"),  # the sandbox and the warehouse
 )
 
 ACCOUNT = "11111111-0000-4000-8000-000000000000"
-# The recordings of these hold these UUIDs. That of any other folder follows from its name.
+# The recordings of these folders contain these UUIDs. UUIDs of other folders are derived from their names.
 OLDEST = {"snowflake": "11111111-0000-4000-8000-000000000001", "redshift": "11111111-0000-4000-8000-000000000002"}
 RESOURCE_TYPES = {folder.name: bundle.resource_type(folder) for folder in bundle.warehouses()}
 UUIDS = {warehouse: OLDEST.get(warehouse) or str(uuid5(UUID(ACCOUNT), warehouse)) for warehouse in RESOURCE_TYPES}
@@ -65,14 +66,14 @@ INGESTION_PATHS = ("/ingest/v1/metadata", "/ingest/v1/lineage", "/ingest/v1/quer
 
 
 def window(hours_before: float, hours_until: float = 0) -> tuple[str, ...]:
-    """The arguments for a window of the shop's day."""
+    """The arguments for a window that starts and ends this many hours before ``NOW``."""
     since, until = (NOW - timedelta(hours=hours) for hours in (hours_before, hours_until))
     return ("--since", f"{since:%Y-%m-%dT%H:%M:%SZ}", "--until", f"{until:%Y-%m-%dT%H:%M:%SZ}")
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where scripts run: a copy of the template folder, a folder for files, and what leads to the two servers."""
+    """Where scripts run: a copy of the template folder, a folder for files, and the connections to both servers."""
 
     warehouse: str
     folder: Path
@@ -83,9 +84,9 @@ class Place:
 
     @property
     def without_connection(self) -> dict[str, str]:
-        """Nothing of the machine: no driver's or AWS's own files, plain UTF-8, help texts of one width.
+        """Variables for machine-independent runs: no driver or AWS configuration, UTF-8, help texts of fixed width.
 
-        PYTHONUTF8 also makes run_script start Python itself, so that what packages say while they are imported is seen.
+        PYTHONUTF8 also makes run_script start a new Python, so that messages of packages during import are recorded.
         """
         machine = {"HOME": str(self.work / "home"), "COLUMNS": "100", "NO_COLOR": "1", "PYTHONUTF8": "1"}
         return machine | {"SNOWFLAKE_HOME": str(self.work / "home")}
@@ -101,23 +102,23 @@ class Place:
 
 @dataclass
 class Recording:
-    """What was written down so far."""
+    """A recording in progress."""
 
     place: Place
     name: str
     lines: list[str] = field(default_factory=list)
     texts: dict[str, str] = field(default_factory=dict)
-    alike: list[tuple[str, str]] = field(default_factory=list)
+    equal: list[tuple[str, str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.place.sandbox.clear_faults()
         self._before = self._pushes_so_far()
-        self._told = self._before
+        self._recorded = self._before
 
     # --- running ------------------------------------------------------------------------------------------
 
     def run(self, script: str, *arguments: str, env: dict[str, str] | None = None) -> Run:
-        """Run a script and write down the command and all it said; its files are named relative to ``work``."""
+        """Run a script and record the command and its output. File names are relative to ``work``."""
         place = self.place
         place.sandbox.clear_requests()
         environment = place.environment if env is None else env
@@ -126,8 +127,8 @@ class Recording:
         self._section("stdout", _readable(run.stdout))
         self._section("stderr", run.said)
         for path in INGESTION_PATHS:
-            if answers := place.sandbox.requests(path).answers:
-                self.lines.append(f"answers of {path}: {', '.join(map(str, answers))}")
+            if responses := place.sandbox.requests(path).answers:
+                self.lines.append(f"responses of {path}: {', '.join(map(str, responses))}")
         self.lines.append("")
         return run
 
@@ -141,7 +142,7 @@ class Recording:
         return self.place.work / name
 
     def file(self, name: str) -> None:
-        """Write down a small file, or that it is not there."""
+        """Record a small file, or that it does not exist."""
         path = self.path(name)
         self._section(f"file {name}", path.read_text(encoding="utf-8") if path.exists() else "(none)")
         self.lines.append("")
@@ -151,27 +152,27 @@ class Recording:
             self.file(manifest + ending)
 
     def manifest(self, name: str, kept_as: str, like: str | None = None) -> None:
-        """Keep a manifest; only its sameness, where it is the same as the one that was kept as ``like``."""
+        """Record a manifest. If it equals the one recorded as ``like``, record only that."""
         content = self.path(name).read_bytes()
         text = (gzip.decompress(content) if name.endswith(".gz") else content).decode("utf-8")
         self._keep(f"{kept_as}.manifest.jsonl.gz", text, like and f"{like}.manifest.jsonl.gz")
 
     def requests(self, kept_as: str, like: str | None = None) -> None:
-        """Keep what Monte Carlo accepted since this was last asked; only its sameness as with manifests."""
-        text = "".join(f"{line}\n" for line in self._accepted(self._told))
-        self._told = self._pushes_so_far()
+        """Record the requests accepted since the last call. If they equal those of ``like``, record only that."""
+        text = "".join(f"{line}\n" for line in self._accepted(self._recorded))
+        self._recorded = self._pushes_so_far()
         self._keep(f"{kept_as}.requests.jsonl.gz", text, like and f"{like}.requests.jsonl.gz")
 
     def _keep(self, name: str, text: str, like: str | None) -> None:
         self.texts[name] = text
         if like:
-            self.alike.append((name, like))
+            self.equal.append((name, like))
 
     def _pushes_so_far(self) -> int:
         return len(self.place.sandbox.pushes())
 
     def _accepted(self, after: int) -> Iterator[str]:
-        """The bodies in full, as the sandbox stored them: its own views of them leave out what is around the events."""
+        """The complete bodies from the sandbox's database: its API returns only the events."""
         with closing(sqlite3.connect(self.place.sandbox.data_dir / "sandbox.db")) as store:
             rows = store.execute(
                 "SELECT flow, body FROM pushes ORDER BY push_id LIMIT -1 OFFSET ?", (after,)
@@ -185,10 +186,10 @@ class Recording:
     # --- the end ------------------------------------------------------------------------------------------
 
     def finish(self) -> dict[str, str]:
-        """All texts by file name, normalised."""
-        assert self._told == self._pushes_so_far(), "requests were accepted that are not in the recording"
-        texts = {name: normalised(name, text) for name, text in self.texts.items()}
-        for name, like in self.alike:
+        """All texts by file name, normalized."""
+        assert self._recorded == self._pushes_so_far(), "accepted requests are missing from the recording"
+        texts = {name: normalized(name, text) for name, text in self.texts.items()}
+        for name, like in self.equal:
             if texts[name] == texts[like]:
                 del texts[name]
                 self.lines.append(f"{name}: the same as {like}")
@@ -196,22 +197,22 @@ class Recording:
         for number, push in enumerate(self.place.sandbox.pushes()[self._before :], 1):
             transcript = transcript.replace(push["invocation_id"], f"<invocation {number}>")
         name = f"{self.name}.txt"
-        return {name: normalised(name, transcript), **texts}
+        return {name: normalized(name, transcript), **texts}
 
 
-def normalised(name: str, text: str) -> str:
-    for files, pattern, replacement in NORMALISED:
+def normalized(name: str, text: str) -> str:
+    for files, pattern, replacement in NORMALIZED:
         if fnmatch(name, files):
             text = re.sub(pattern, replacement, text)
     return text
 
 
 def _readable(stdout: str) -> str:
-    """A summary with a line for each value, which differences are easier to read in; all else as it is."""
+    """Format a summary with one line per value, so that differences are easy to read. Returns other text unchanged."""
     try:
         summary = json.loads(stdout)
     except ValueError:
         return stdout
     if json.dumps(summary) + "\n" != stdout:
-        return stdout  # spaces, escapes or lines differ from what a summary has: that is to be seen
+        return stdout  # not formatted like a summary: the recording must show this
     return json.dumps(summary, indent=1, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""What is recorded of each template folder: runs of its scripts, by part."""
+"""The parts of a golden recording: which scripts run, with which arguments."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from tests.golden.recording import OLDEST, RESOURCE_TYPES, Place, Recording, win
 from tests.script_process import KINDS
 
 SCRIPTS = tuple(f"{kind}_{flow}.py" for flow in FLOWS for kind in KINDS)
-ONE_AT_A_TIME = ("--workers", "1")  # requests then arrive in the order of the manifest
-SOON = ("--max-retry-seconds", "0.5")  # shorter than the first wait, whose length is random: nothing is retried
+ONE_AT_A_TIME = ("--workers", "1")  # so requests arrive in manifest order
+SOON = ("--max-retry-seconds", "0.5")  # shorter than the first wait, which is random, so nothing is retried
 
 
 @dataclass(frozen=True)
 class Arguments:
-    """What a warehouse's scripts are given: windows, filters, and the runs of collect_lineage.py beside the plain."""
+    """The arguments for a warehouse's scripts: windows, filters, and additional runs of collect_lineage.py."""
 
     query_logs_window: tuple[str, ...]
     small_window: tuple[str, ...]  # of query logs, with a few queries
@@ -32,7 +32,7 @@ class Arguments:
 
 
 def every_way(recording: Recording, flow: str, manifest: str, arguments: Arguments) -> None:
-    """Collect, push, push again and both at once, with the dry runs of both, the list and the filters."""
+    """Collect, push, push again, then both in one run; with the dry runs, the list and the filters."""
     chosen = arguments.window(flow)
     to, both = ("--manifest", manifest), f"both-{manifest}"
     recording.run(f"collect_{flow}.py", *to, *chosen)
@@ -41,7 +41,7 @@ def every_way(recording: Recording, flow: str, manifest: str, arguments: Argumen
     recording.run(f"push_{flow}.py", *to, *ONE_AT_A_TIME)
     recording.requests(flow)
     recording.journal_and_result(manifest)
-    recording.run(f"push_{flow}.py", *to)  # nothing is left to send
+    recording.run(f"push_{flow}.py", *to)  # nothing left to send
 
     recording.run(f"collect_and_push_{flow}.py", "--manifest", both, *chosen, "--dry-run")
     recording.run(f"collect_and_push_{flow}.py", "--manifest", both, *chosen, *ONE_AT_A_TIME)
@@ -76,7 +76,7 @@ def query_logs(recording: Recording, arguments: Arguments) -> None:
     recording.run("collect_query_logs.py", *to, *state, *arguments.small_window)
     recording.file("query_logs.state")
     _, _, *until = window(24)
-    recording.run("collect_query_logs.py", *to, *state, *until)  # refused: the manifest waits to be pushed
+    recording.run("collect_query_logs.py", *to, *state, *until)  # refused: the manifest has not been pushed
     cut = ("--manifest", "cut.jsonl", "--max-query-text", "20")
     recording.run("collect_query_logs.py", *cut, *arguments.small_window)
     recording.manifest("cut.jsonl", "query_logs-cut")
@@ -88,7 +88,7 @@ def helps(recording: Recording, arguments: Arguments) -> None:
 
 
 def failures(recording: Recording, arguments: Arguments) -> None:
-    """What is missing, wrong or refused: exit codes 2 to 4, and what is said."""
+    """Missing, invalid or refused input: exit codes 2 to 4, and the messages."""
     _failing_to_collect(recording, arguments)
     write_manifest(recording, "whole.jsonl", 3)
     whole = recording.path("whole.jsonl").read_text(encoding="utf-8")
@@ -112,7 +112,7 @@ def _failing_to_collect(recording: Recording, arguments: Arguments) -> None:
     place = recording.place
     for flow in FLOWS:
         recording.run(f"collect_{flow}.py", *arguments.window(flow), env=place.without_connection)
-    recording.run("collect_and_push_metadata.py", env=place.without_connection)  # Monte Carlo is asked for first
+    recording.run("collect_and_push_metadata.py", env=place.without_connection)  # its variables are checked first
     recording.run("collect_and_push_metadata.py", env=place.without_connection | place.monte_carlo)
     recording.run("collect_metadata.py", env=place.environment | place.wrong_password)
     recording.run("collect_lineage.py", "--since", "yesterday")
@@ -121,7 +121,7 @@ def _failing_to_collect(recording: Recording, arguments: Arguments) -> None:
 
 
 def _interrupted_and_rejected(recording: Recording) -> None:
-    """Monte Carlo does not answer the second request; the next run sends the rest, of which a record is rejected."""
+    """Monte Carlo is unavailable for the second request. The next run sends the rest; one record is rejected."""
     write_manifest(recording, "long.jsonl", 600, wrong=520)
     command = ("push_metadata.py", "--manifest", "long.jsonl", *ONE_AT_A_TIME, *SOON)
     recording.place.sandbox.fault("/ingest/v1/metadata", calls=[2], status=503, body="busy")
@@ -134,7 +134,7 @@ def _interrupted_and_rejected(recording: Recording) -> None:
 
 
 def write_manifest(recording: Recording, name: str, tables: int, wrong: int | None = None) -> None:
-    """A metadata manifest of so many tables; the one with the number ``wrong`` has a row count below 0."""
+    """Write a metadata manifest of ``tables`` tables. Table number ``wrong`` has a negative row count."""
     warehouse = recording.place.warehouse
     kind = RESOURCE_TYPES[warehouse]
     header = {"manifest": "metadata", "version": 1, "warehouse": warehouse, "resource_type": kind}

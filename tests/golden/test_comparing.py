@@ -1,4 +1,4 @@
-"""A recording that differs, lacks a file or has one too many is a failure that says where."""
+"""Differences, missing files and extra files in a recording are failures that name the place."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "part"
 
 
-def test_what_is_recorded_is_found_again(recorded: Path) -> None:
+def test_recorded_texts_are_read_back(recorded: Path) -> None:
     assert gzip.decompress((recorded / "b.jsonl.gz").read_bytes()).decode() == "x" * 500 + "1\n"
     Golden().check("part", {"a.txt": "one\ntwo\nthree\n", "b.jsonl.gz": "x" * 500 + "1\n"})
 
@@ -34,21 +34,21 @@ def test_a_difference_is_shown_with_file_line_and_both_texts(recorded: Path) -> 
 @pytest.mark.parametrize(
     ("made", "said"),
     [
-        ({"a.txt": "one\ntwo\nthree\n"}, "b.jsonl.gz: recorded, but not made now"),
-        ({"a.txt": "one\ntwo\nthree\n", "b.jsonl.gz": "", "c.txt": ""}, "c.txt: made now, but not recorded"),
-        ({}, "nothing was made"),
+        ({"a.txt": "one\ntwo\nthree\n"}, "b.jsonl.gz: recorded, but not produced now"),
+        ({"a.txt": "one\ntwo\nthree\n", "b.jsonl.gz": "", "c.txt": ""}, "c.txt: produced now, but not recorded"),
+        ({}, "produced nothing to compare"),
     ],
 )
-def test_a_file_too_few_or_too_many_is_a_difference(recorded: Path, made: dict[str, str], said: str) -> None:
+def test_a_missing_or_extra_file_is_a_difference(recorded: Path, made: dict[str, str], said: str) -> None:
     with pytest.raises(AssertionError, match=said):
         Golden().check("part", made)
 
 
 def test_a_folder_that_was_never_recorded_is_a_difference(recorded: Path) -> None:
-    with pytest.raises(AssertionError, match="there is no recording"):
+    with pytest.raises(AssertionError, match="the recording is missing"):
         Golden().check("other", {"a.txt": ""})
 
 
-def test_recording_again_removes_what_is_no_longer_made(recorded: Path) -> None:
+def test_recording_again_removes_files_that_are_no_longer_produced(recorded: Path) -> None:
     Golden(records=True).check("part", {"a.txt": "new"})
     assert [path.name for path in recorded.iterdir()] == ["a.txt"]

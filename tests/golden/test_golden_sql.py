@@ -1,4 +1,4 @@
-"""The SQL engine reads every fixture statement as it did when it was recorded, down to what fixtures do not say."""
+"""The SQL engine extracts the recorded result from every fixture statement, including details fixtures do not state."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def of_table(table: TableName | None) -> list[str | None] | None:
 
 
 def as_recorded(found: Extraction) -> dict[str, Any]:
-    """All that an extraction tells, but for the contents of temporary tables, which later statements use."""
+    """The complete extraction except the lineage of temporary tables, which later statements use."""
     return {
         "lineages": [
             {
