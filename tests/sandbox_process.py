@@ -1,16 +1,15 @@
-"""Starts the sandbox as a process for a test, and speaks to it: the way every test reaches the local Monte
-Carlo.
+"""Starts the sandbox, the local Monte Carlo, as a process for tests, and sends requests to it.
 
     with SandboxProcess(tmp_path / "sandbox") as sandbox:
-        subprocess.run([...], env=os.environ | sandbox.env)          # MCD_* variables; nothing else is needed
+        subprocess.run([...], env=os.environ | sandbox.env)          # MCD_* variables are all that is needed
         sandbox.fault("/ingest/v1/metadata", calls=[3, 4], status=503, headers={"Retry-After": "1"})
         assert sandbox.requests("/ingest/v1/metadata").answers == [202, 202, 503, 503, 202]
-        tables = list(sandbox.received("metadata"))                  # events as they arrived
+        tables = list(sandbox.received("metadata"))                  # events as received
         data = sandbox.graphql("query($id: UUID) { getWarehouse(uuid: $id) { name } }", {"id": …})
 
-Keys and warehouses of one's own: pass `settings`, the content of `sandbox.json` (see
-scripts/sandbox/accounts.py). Another copy of the sandbox: pass its folder as `program`. The same directory given to a
-second SandboxProcess finds what the first one stored. Needs `requests`.
+To use other keys and warehouses, pass `settings`, the content of `sandbox.json` (see scripts/sandbox/accounts.py). To
+start another copy of the sandbox, pass its folder as `program`. A second SandboxProcess with the same directory has the
+data that the first one stored. Needs `requests`.
 """
 
 from __future__ import annotations
@@ -32,14 +31,14 @@ import requests
 from tests.server_logs import shown_on_failure
 
 SANDBOX = Path(__file__).resolve().parents[1] / "scripts" / "sandbox"
-# Generous: what is waited for is an event, and a busy machine is no failure.
+# Generous timeouts: a slow machine must not fail a test.
 _START_SECONDS = 300
 _STOP_SECONDS = 120
-_ANSWER_SECONDS = 600
+_RESPONSE_SECONDS = 600
 
 
 class GraphQLRefusedError(AssertionError):
-    """The sandbox answered a GraphQL document with errors; `errors` is the list of them."""
+    """The sandbox returned errors for a GraphQL document. `errors` is the list of them."""
 
     def __init__(self, status: int, errors: list[dict[str, Any]]) -> None:
         super().__init__(f"HTTP {status}: " + "; ".join(str(each.get("message")) for each in errors))
@@ -49,20 +48,23 @@ class GraphQLRefusedError(AssertionError):
 
 @dataclass(frozen=True)
 class PathRequests:
-    """How often a path was asked, and the last answers: HTTP statuses, "dropped", or "gone" for a sender that left."""
+    """How often a path was requested, and the latest responses.
+
+    A response is an HTTP status, "dropped", or "gone" if the client disconnected during a delay.
+    """
 
     count: int
     answers: list[int | str]
 
 
 class SandboxProcess:
-    """A running sandbox; a context manager that starts it and ends it.
+    """A running sandbox; a context manager that starts and stops it.
 
     url       http://127.0.0.1:PORT
-    endpoint  url + "/graphql", what MCD_API_ENDPOINT wants
+    endpoint  url + "/graphql", the value of MCD_API_ENDPOINT
     env       MCD_API_ENDPOINT, MCD_INGEST_ID, MCD_INGEST_TOKEN, MCD_ID, MCD_TOKEN, MCD_RESOURCE_UUID (the first
               warehouse: snowflake) and MCD_RESOURCE_UUID_<TYPE> for each resource type, such as DATA_LAKE
-    settings  what sandbox.json holds: account, keys, warehouses
+    settings  the content of sandbox.json: account, keys, warehouses
     """
 
     def __init__(
@@ -87,7 +89,7 @@ class SandboxProcess:
         self.stop()
 
     def start(self) -> SandboxProcess:
-        """Start the process and return when it answers. Raises RuntimeError with what it said otherwise."""
+        """Start the process, and return when it is ready. Raises RuntimeError with its output if it does not start."""
         self.data_dir.mkdir(parents=True, exist_ok=True)
         if self._given_settings is not None:
             (self.data_dir / "sandbox.json").write_text(json.dumps(self._given_settings), encoding="utf-8")
@@ -107,7 +109,7 @@ class SandboxProcess:
     def _announced_url(self) -> str:
         assert self._process is not None
         assert self._process.stdout is not None
-        if sys.platform != "win32":  # there select takes sockets only
+        if sys.platform != "win32":  # on Windows, select only accepts sockets
             ready, _, _ = select.select([self._process.stdout], [], [], _START_SECONDS)
             if not ready:
                 self.kill()
@@ -115,7 +117,7 @@ class SandboxProcess:
         if not line.startswith("sandbox ready: "):
             self.kill()
             log = (self.data_dir / "sandbox.log").read_text(encoding="utf-8")
-            raise RuntimeError(f"the sandbox did not start; it said: {line}{log}")
+            raise RuntimeError(f"the sandbox did not start; its output: {line}{log}")
         return line.split()[2]
 
     @property
@@ -128,7 +130,7 @@ class SandboxProcess:
         return self._process.pid
 
     def stop(self) -> int:
-        """End the process as an operator would (SIGTERM) and return its exit code."""
+        """Stop the process as an operator would (SIGTERM), and return its exit code."""
         self._log.close()
         if self._process is None:
             return 0
@@ -144,57 +146,57 @@ class SandboxProcess:
                 self._process.stdout.close()
 
     def kill(self) -> None:
-        """End the process as a crash would (SIGKILL)."""
+        """Kill the process as a crash would (SIGKILL)."""
         if self._process is not None:
             self._process.kill()
             self._process.wait(_STOP_SECONDS)
 
     def fault(self, path: str, **fault: Any) -> None:
-        """Ask for a fault on a path.
+        """Add a fault to a path.
 
-        calls=[3, 4] (counted from 1, from now) or every=N, else every request; status=503, headers={…},
-        body=…; delay=seconds; drop="before" or "after" the request is handled (after: stored, nobody is told).
+        calls=[3, 4] (counted from 1, from now) or every=N, else every request; status=503, headers={…}, body=…;
+        delay=seconds; drop="before" or "after" the request is handled (after: stored, but without a response).
         """
         url = f"{self.url}/sandbox/faults"
-        _checked(requests.post(url, json={"path": path, **fault}, timeout=_ANSWER_SECONDS))
+        _checked(requests.post(url, json={"path": path, **fault}, timeout=_RESPONSE_SECONDS))
 
     def clear_faults(self) -> None:
-        _checked(requests.delete(f"{self.url}/sandbox/faults", timeout=_ANSWER_SECONDS))
+        _checked(requests.delete(f"{self.url}/sandbox/faults", timeout=_RESPONSE_SECONDS))
 
     def requests(self, path: str) -> PathRequests:
-        """Return how often `path` was asked and what was answered."""
-        paths = _checked(requests.get(f"{self.url}/sandbox/requests", timeout=_ANSWER_SECONDS)).json()
+        """Return how often `path` was requested, and the latest responses."""
+        paths = _checked(requests.get(f"{self.url}/sandbox/requests", timeout=_RESPONSE_SECONDS)).json()
         return PathRequests(**paths.get(path, {"count": 0, "answers": []}))
 
     def clear_requests(self) -> None:
-        _checked(requests.delete(f"{self.url}/sandbox/requests", timeout=_ANSWER_SECONDS))
+        _checked(requests.delete(f"{self.url}/sandbox/requests", timeout=_RESPONSE_SECONDS))
 
     def pushes(self, flow: str | None = None) -> list[dict[str, Any]]:
         """Return the accepted pushes, oldest first.
 
-        Each has invocation_id, flow ("metadata", "lineage", "querylogs"), event_type, received, events (how
-        many), raw_bytes and resources.
+        Each has invocation_id, flow ("metadata", "lineage", "querylogs"), event_type, received, events (their number),
+        raw_bytes and resources.
         """
         parameters = {} if flow is None else {"flow": flow}
-        answer = requests.get(f"{self.url}/sandbox/pushes", params=parameters, timeout=_ANSWER_SECONDS)
+        answer = requests.get(f"{self.url}/sandbox/pushes", params=parameters, timeout=_RESPONSE_SECONDS)
         pushes: list[dict[str, Any]] = _checked(answer).json()["pushes"]
         return pushes
 
     def received(self, flow: str, invocation: str | None = None) -> Iterator[dict[str, Any]]:
-        """Yield the events of a flow as they arrived, in order, streamed: those of one push, or all."""
+        """Stream the events of a flow as received, in order, of one push or of all."""
         parameters = {} if invocation is None else {"invocation": invocation}
         url = f"{self.url}/sandbox/received/{flow}"
-        with requests.get(url, params=parameters, timeout=_ANSWER_SECONDS, stream=True) as answer:
+        with requests.get(url, params=parameters, timeout=_RESPONSE_SECONDS, stream=True) as answer:
             for line in _checked(answer).iter_lines(chunk_size=1 << 16):
                 yield json.loads(line)
 
     def graphql(self, query: str, variables: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Return the `data` of an answer, asked with the API key. Raises GraphQLRefusedError on any error."""
+        """Run a GraphQL document with the API key, and return its `data`. Raises GraphQLRefusedError on any error."""
         answer = requests.post(
             self.endpoint,
             json={"query": query, "variables": variables or {}},
             headers={"x-mcd-id": self.env["MCD_ID"], "x-mcd-token": self.env["MCD_TOKEN"]},
-            timeout=_ANSWER_SECONDS,
+            timeout=_RESPONSE_SECONDS,
         )
         body = answer.json()
         if answer.status_code != 200 or body.get("errors"):
@@ -203,12 +205,12 @@ class SandboxProcess:
         return data
 
     def resource(self, kind: str = "snowflake") -> str:
-        """Return the uuid of the warehouse of this resource type."""
+        """Return the UUID of the warehouse with this resource type."""
         return self.env["MCD_RESOURCE_UUID_" + kind.upper().replace("-", "_")]
 
 
 def read_variables(path: Path) -> dict[str, str]:
-    """Return the variables of a `sandbox.env` file, as a shell would read them."""
+    """Return the variables in a `sandbox.env` file, as a shell would read them."""
     variables = {}
     for line in path.read_text(encoding="utf-8").splitlines():
         name, _, value = line.removeprefix("export ").partition("=")
