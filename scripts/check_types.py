@@ -37,7 +37,7 @@ def main() -> int:
     clean = [mypy("library and tools", bundle.SCRIPTS, "mcpush", "folders", *tools)]
     clean += [mypy(folder.name, folder, ".") for folder in folders]
     clean.append(mypy("sandbox", bundle.SCRIPTS / "sandbox", "."))
-    # Benchmarks and fixtures import push scripts, which are the same in all folders.
+    # Benchmarks and fixtures import push scripts, which are the same in every folder that has them.
     search = os.pathsep.join(map(str, (bundle.SCRIPTS, bundle.TEMPLATES / "_shared")))
     clean.append(mypy("tests", ROOT, "tests", "benchmarks", search=search))
     clean.append(run("pyright", ROOT, "basedpyright", "--level", "error", "--pythonpath", sys.executable))

@@ -65,7 +65,7 @@ def make_parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # paths can contain characters that the terminal cannot
+            stream.reconfigure(errors="backslashreplace")  # for paths that the terminal cannot encode
     parser = make_parser()
     options = parser.parse_args(argv)
     if options.upgrade and options.warehouse:

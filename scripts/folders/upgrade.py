@@ -65,7 +65,7 @@ class Plan:
 
 
 def upgrade(folder: Path, flows: str | None, dry_run: bool) -> Outcome:
-    """Upgrade a folder; with ``dry_run``, only report the changes. ``flows`` is comma-separated, None for no change.
+    """Upgrade a folder; with ``dry_run``, only report the changes. ``flows`` is comma-separated, None keeps them.
 
     Raises FolderError if nothing was changed, and PartlyDoneError if the upgrade stopped partway.
     """
@@ -107,7 +107,7 @@ def make_plan(folder: Path, flows: str | None) -> Plan:
 
 
 def release_before(folder: Path, record: Record | None) -> str | None:
-    """The release of a folder, from its record or its library; None if it has neither.
+    """The release of a folder, from its record, else from its library; None if it has neither.
 
     Raises FolderError if it is newer than the bundle's.
     """

@@ -2,7 +2,7 @@
 
     POST   /sandbox/faults              add a fault: {"path", "calls"?, "every"?, "status"?, "headers"?,
                                         "body"?, "delay"?, "drop"?}, see `faults.Fault`
-    GET    /sandbox/faults              list the faults, with the requests that each one saw and hit
+    GET    /sandbox/faults              list the faults, with the number of requests that each one saw and hit
     DELETE /sandbox/faults              remove all faults
     GET    /sandbox/requests            {path: {"count": N, "answers": [202, 503, "dropped", …]}}
     DELETE /sandbox/requests            reset the counts to zero

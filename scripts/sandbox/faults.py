@@ -49,7 +49,7 @@ class FaultableConnection(H11Protocol):
 class Fault:
     """A fault: which requests of a path it hits, and what it does to them.
 
-    `calls` are numbers of requests, counted from 1 since the fault was added. `every` N hits each Nth request. Without
+    `calls` are request numbers, counted from 1 since the fault was added. `every` N hits each Nth request. Without
     either, the fault hits every request. `delay` is in seconds. `drop` is "before" or "after" the request is handled. A
     `body` that is a string is sent unchanged, any other value as JSON. Without `status` and `drop`, a request is only
     delayed; if the client disconnects during the delay, the request is not handled.

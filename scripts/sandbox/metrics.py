@@ -1,8 +1,8 @@
 """Volume and freshness over time, and the states of Monte Carlo's detectors.
 
-`getMetricsV4` returns every pushed sample, newest first. Its measurement time is when the push was received. A
+`getMetricsV4` returns every pushed sample, newest first. A sample's measurement time is when its push was received. A
 detector's state follows the minimum that Monte Carlo documents: seven distinct update times over about two weeks for
-freshness, ten hourly samples within 42 days for volume. The thresholds themselves are not computed.
+freshness, ten hourly samples within 42 days for volume. The thresholds are Monte Carlo's own and are not computed.
 """
 
 from __future__ import annotations

@@ -200,7 +200,7 @@ class Indexing:
         self._task: asyncio.Task[None] | None = None
 
     def pushed(self) -> None:
-        """Start indexing if it is not already running."""
+        """Index the queries of a new push soon. Starts the background task if it is not running."""
         self._has_new = True
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run())

@@ -429,7 +429,7 @@ def test_a_directory_without_write_permission_is_reported(bundle: Path, tmp_path
 
 
 def test_a_bundle_from_a_zip(bundle: Path, tmp_path: Path, target: Path) -> None:
-    """As downloaded from GitHub. No file is executable, and Python's zipfile does not restore modes."""
+    """As users download it. No file is executable, and Python's zipfile does not restore modes."""
     with zipfile.ZipFile(tmp_path / "bundle.zip", "w") as archive:
         for name, content in files_of(bundle).items():
             archive.writestr(f"push-ingestion-main/scripts/{name}", content)
