@@ -1,7 +1,7 @@
-"""Checks types everywhere: mypy, strictly, and pyright, as an editor does.
+"""Checks the types of all code with mypy (strict) and with pyright, as editors do.
 
-mypy runs once for each template folder, because the folders hold modules of the same names (connection, catalog, …).
-Exits 1 if a run finds something or if there is no template folder.
+mypy runs once for each template folder, because the folders have modules with the same names (connection, catalog, …).
+Exits with 1 if a check fails or if there is no template folder.
 """
 
 from __future__ import annotations

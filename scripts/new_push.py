@@ -8,13 +8,13 @@
     python scripts/new_push.py snowflake ../my-push --flows metadata,query_logs
     python scripts/new_push.py --upgrade ../my-push --dry-run
 
-The folder holds the scripts, the library mcpush/ and requirements.txt. It runs without this bundle. Its record,
-.push-ingestion.json, has the release, the warehouse, the flows and the SHA-256 of each file.
+The folder contains the scripts, the library mcpush/ and requirements.txt. It does not need this bundle to run. Its
+record, .push-ingestion.json, has the release, the warehouse, the flows and the SHA-256 of each file.
 
-An upgrade replaces the files that nobody edited. It keeps an edited file; if the bundle's version changed too, it
-writes that version beside it as NAME.new. It replaces the library as a whole, and only if nobody edited it.
+An upgrade replaces unedited files and keeps edited ones. If the bundle's version of an edited file changed too, the
+upgrade writes that version next to it as NAME.new. The library is replaced as a whole, and only if it was not edited.
 
-Needs Python 3.10 or newer and nothing else.
+Needs only Python 3.10 or newer.
 """
 
 from __future__ import annotations
@@ -65,13 +65,13 @@ def make_parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # paths of all alphabets, whatever the terminal's
+            stream.reconfigure(errors="backslashreplace")  # for paths that the terminal cannot encode
     parser = make_parser()
     options = parser.parse_args(argv)
     if options.upgrade and options.warehouse:
-        parser.error("--upgrade takes no WAREHOUSE: the folder's record names it")
+        parser.error("--upgrade does not accept WAREHOUSE: the folder's record names it")
     if not options.upgrade and not options.folder:
-        parser.error("give WAREHOUSE and DIR, or --upgrade DIR")
+        parser.error("WAREHOUSE and DIR, or --upgrade DIR, are required")
     try:
         if options.upgrade:
             outcome = upgrade(options.upgrade.resolve(), options.flows, options.dry_run)
@@ -79,7 +79,7 @@ def main(argv: list[str] | None = None) -> int:
             outcome = create(options.warehouse, options.folder.resolve(), options.flows, options.dry_run)
     except FolderError as error:
         return fail(str(error), error.remedy, error.exit_code)
-    except (OSError, RuntimeError) as error:  # RuntimeError: a link that leads to itself
+    except (OSError, RuntimeError) as error:  # RuntimeError: a symbolic link loop
         return fail(str(error), "Check the path, its permissions and the free space, then run the same command again.")
     except KeyboardInterrupt:
         return fail("interrupted", "Run the same command again.", INTERRUPTED)
@@ -88,7 +88,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def show(outcome: Outcome) -> None:
-    """Print what was done. A full disk or a reader that has gone away does not change how it ended."""
+    """Print the outcome. A full disk or a closed pipe does not change the exit code."""
     try:
         print("\n".join([*outcome.lines, "", *outcome.summary]), flush=True)
     except OSError:

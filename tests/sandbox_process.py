@@ -1,14 +1,14 @@
-"""Starts the sandbox as a process for tests, and calls it.
+"""Starts the sandbox, the local Monte Carlo, as a process for tests, and sends requests to it.
 
     with SandboxProcess(tmp_path / "sandbox") as sandbox:
-        subprocess.run([...], env=os.environ | sandbox.env)          # the MCD_* variables are all a script needs
+        subprocess.run([...], env=os.environ | sandbox.env)          # MCD_* variables are all that is needed
         sandbox.fault("/ingest/v1/metadata", calls=[3, 4], status=503, headers={"Retry-After": "1"})
         assert sandbox.requests("/ingest/v1/metadata").answers == [202, 202, 503, 503, 202]
-        tables = list(sandbox.received("metadata"))                  # events as they arrived
+        tables = list(sandbox.received("metadata"))                  # events as received
         data = sandbox.graphql("query($id: UUID) { getWarehouse(uuid: $id) { name } }", {"id": …})
 
-For other keys and warehouses, pass `settings`, the content of `sandbox.json` (see scripts/sandbox/accounts.py). For
-another copy of the sandbox, pass its folder as `program`. A second SandboxProcess with the same directory finds the
+To use other keys and warehouses, pass `settings`, the content of `sandbox.json` (see scripts/sandbox/accounts.py). To
+start another copy of the sandbox, pass its folder as `program`. A second SandboxProcess with the same directory has the
 data that the first one stored. Needs `requests`.
 """
 
@@ -31,14 +31,14 @@ import requests
 from tests.server_logs import shown_on_failure
 
 SANDBOX = Path(__file__).resolve().parents[1] / "scripts" / "sandbox"
-# Generous, because these are limits on waiting for an event, and a busy machine is not a failure.
+# Generous timeouts: a slow machine must not fail a test.
 _START_SECONDS = 300
 _STOP_SECONDS = 120
 _RESPONSE_SECONDS = 600
 
 
 class GraphQLRefusedError(AssertionError):
-    """The sandbox returned errors for a GraphQL document; `errors` lists them."""
+    """The sandbox returned errors for a GraphQL document. `errors` is the list of them."""
 
     def __init__(self, status: int, errors: list[dict[str, Any]]) -> None:
         super().__init__(f"HTTP {status}: " + "; ".join(str(each.get("message")) for each in errors))
@@ -48,7 +48,10 @@ class GraphQLRefusedError(AssertionError):
 
 @dataclass(frozen=True)
 class PathRequests:
-    """How often a path was requested, and the last responses: HTTP status, "dropped", or "gone" if the client left."""
+    """How often a path was requested, and the latest responses.
+
+    A response is an HTTP status, "dropped", or "gone" if the client disconnected during a delay.
+    """
 
     count: int
     answers: list[int | str]
@@ -86,7 +89,7 @@ class SandboxProcess:
         self.stop()
 
     def start(self) -> SandboxProcess:
-        """Start the process and return when it is ready. Raises RuntimeError with its output if it does not start."""
+        """Start the process, and return when it is ready. Raises RuntimeError with its output if it does not start."""
         self.data_dir.mkdir(parents=True, exist_ok=True)
         if self._given_settings is not None:
             (self.data_dir / "sandbox.json").write_text(json.dumps(self._given_settings), encoding="utf-8")
@@ -106,7 +109,7 @@ class SandboxProcess:
     def _announced_url(self) -> str:
         assert self._process is not None
         assert self._process.stdout is not None
-        if sys.platform != "win32":  # select supports only sockets there
+        if sys.platform != "win32":  # on Windows, select only accepts sockets
             ready, _, _ = select.select([self._process.stdout], [], [], _START_SECONDS)
             if not ready:
                 self.kill()
@@ -114,7 +117,7 @@ class SandboxProcess:
         if not line.startswith("sandbox ready: "):
             self.kill()
             log = (self.data_dir / "sandbox.log").read_text(encoding="utf-8")
-            raise RuntimeError(f"The sandbox did not start. Its output: {line}{log}")
+            raise RuntimeError(f"the sandbox did not start; its output: {line}{log}")
         return line.split()[2]
 
     @property
@@ -127,7 +130,7 @@ class SandboxProcess:
         return self._process.pid
 
     def stop(self) -> int:
-        """Stop the process with SIGTERM, as an operator would, and return its exit code."""
+        """Stop the process as an operator would (SIGTERM), and return its exit code."""
         self._log.close()
         if self._process is None:
             return 0
@@ -143,17 +146,16 @@ class SandboxProcess:
                 self._process.stdout.close()
 
     def kill(self) -> None:
-        """Kill the process with SIGKILL, to simulate a crash."""
+        """Kill the process as a crash would (SIGKILL)."""
         if self._process is not None:
             self._process.kill()
             self._process.wait(_STOP_SECONDS)
 
     def fault(self, path: str, **fault: Any) -> None:
-        """Inject a fault on a path.
+        """Add a fault to a path.
 
-        Which requests: calls=[3, 4] (counted from 1, from now) or every=N, otherwise every request. What happens:
-        status=503, headers={…}, body=…; delay=seconds; drop="before" or "after" the request is handled ("after": it is
-        stored, but no response is sent).
+        calls=[3, 4] (counted from 1, from now) or every=N, else every request; status=503, headers={…}, body=…;
+        delay=seconds; drop="before" or "after" the request is handled (after: stored, but without a response).
         """
         url = f"{self.url}/sandbox/faults"
         _checked(requests.post(url, json={"path": path, **fault}, timeout=_RESPONSE_SECONDS))
@@ -162,7 +164,7 @@ class SandboxProcess:
         _checked(requests.delete(f"{self.url}/sandbox/faults", timeout=_RESPONSE_SECONDS))
 
     def requests(self, path: str) -> PathRequests:
-        """Return how often `path` was requested, and the responses."""
+        """Return how often `path` was requested, and the latest responses."""
         paths = _checked(requests.get(f"{self.url}/sandbox/requests", timeout=_RESPONSE_SECONDS)).json()
         return PathRequests(**paths.get(path, {"count": 0, "answers": []}))
 
@@ -172,33 +174,33 @@ class SandboxProcess:
     def pushes(self, flow: str | None = None) -> list[dict[str, Any]]:
         """Return the accepted pushes, oldest first.
 
-        Each has invocation_id, flow ("metadata", "lineage", "querylogs"), event_type, received, events (their
-        number), raw_bytes and resources.
+        Each has invocation_id, flow ("metadata", "lineage", "querylogs"), event_type, received, events (their number),
+        raw_bytes and resources.
         """
         parameters = {} if flow is None else {"flow": flow}
-        response = requests.get(f"{self.url}/sandbox/pushes", params=parameters, timeout=_RESPONSE_SECONDS)
-        pushes: list[dict[str, Any]] = _checked(response).json()["pushes"]
+        answer = requests.get(f"{self.url}/sandbox/pushes", params=parameters, timeout=_RESPONSE_SECONDS)
+        pushes: list[dict[str, Any]] = _checked(answer).json()["pushes"]
         return pushes
 
     def received(self, flow: str, invocation: str | None = None) -> Iterator[dict[str, Any]]:
-        """Stream the events of a flow as received, in order: those of one push, or all."""
+        """Stream the events of a flow as received, in order, of one push or of all."""
         parameters = {} if invocation is None else {"invocation": invocation}
         url = f"{self.url}/sandbox/received/{flow}"
-        with requests.get(url, params=parameters, timeout=_RESPONSE_SECONDS, stream=True) as response:
-            for line in _checked(response).iter_lines(chunk_size=1 << 16):
+        with requests.get(url, params=parameters, timeout=_RESPONSE_SECONDS, stream=True) as answer:
+            for line in _checked(answer).iter_lines(chunk_size=1 << 16):
                 yield json.loads(line)
 
     def graphql(self, query: str, variables: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Query with the API key and return the `data` of the response. Raises GraphQLRefusedError on any error."""
-        response = requests.post(
+        """Run a GraphQL document with the API key, and return its `data`. Raises GraphQLRefusedError on any error."""
+        answer = requests.post(
             self.endpoint,
             json={"query": query, "variables": variables or {}},
             headers={"x-mcd-id": self.env["MCD_ID"], "x-mcd-token": self.env["MCD_TOKEN"]},
             timeout=_RESPONSE_SECONDS,
         )
-        body = response.json()
-        if response.status_code != 200 or body.get("errors"):
-            raise GraphQLRefusedError(response.status_code, body.get("errors") or [{"message": str(body)}])
+        body = answer.json()
+        if answer.status_code != 200 or body.get("errors"):
+            raise GraphQLRefusedError(answer.status_code, body.get("errors") or [{"message": str(body)}])
         data: dict[str, Any] = body["data"]
         return data
 
@@ -208,7 +210,7 @@ class SandboxProcess:
 
 
 def read_variables(path: Path) -> dict[str, str]:
-    """Return the variables of a `sandbox.env` file, as a shell would read them."""
+    """Return the variables in a `sandbox.env` file, as a shell would read them."""
     variables = {}
     for line in path.read_text(encoding="utf-8").splitlines():
         name, _, value = line.removeprefix("export ").partition("=")
@@ -216,6 +218,6 @@ def read_variables(path: Path) -> dict[str, str]:
     return variables
 
 
-def _checked(response: requests.Response) -> requests.Response:
-    assert response.ok, f"{response.request.method} {response.url}: {response.status_code} {response.text}"
-    return response
+def _checked(answer: requests.Response) -> requests.Response:
+    assert answer.ok, f"{answer.request.method} {answer.url}: {answer.status_code} {answer.text}"
+    return answer

@@ -1,4 +1,4 @@
-"""Folders of push scripts: what the bundle offers, and how a customer's copy is created and upgraded.
+"""Creates and upgrades customers' folders of push scripts.
 
-Needs the standard library only.
+Needs only the standard library.
 """

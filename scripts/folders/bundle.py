@@ -1,6 +1,6 @@
-"""What the bundle offers: warehouses, their flows, and the files of a complete folder.
+"""Lists the bundle's warehouses, their flows, and the files of a complete folder.
 
-Read from the files themselves, so that a new template folder is found without being named anywhere.
+Finds template folders by their files, so that a new one does not have to be registered.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ def warehouses(templates: Path = TEMPLATES) -> list[Path]:
 
 
 def flows(folder: Path) -> list[str]:
-    """The flows that a folder collects, in the order of FLOWS."""
+    """The flows that a folder collects, ordered as in FLOWS."""
     return [flow for flow in FLOWS if (folder / f"collect_{flow}.py").is_file()]
 
 
 def resource_type(folder: Path) -> str:
-    """What Monte Carlo calls a warehouse's type: ``resource`` of the COLLECTOR in collect_metadata.py, never imported.
+    """Monte Carlo's name for a warehouse's type: ``resource`` of the COLLECTOR in collect_metadata.py.
 
-    The resource of a collector of query logs is a log type, which may have another name. Raises ValueError if the
-    file cannot be parsed or does not have one literal text there.
+    Parses the file and does not import it. In collect_query_logs.py, ``resource`` is a log type, which can have another
+    name. Raises ValueError if the file cannot be parsed or ``resource`` is not exactly one literal string.
     """
     path = folder / "collect_metadata.py"
     try:
@@ -48,12 +48,12 @@ def resource_type(folder: Path) -> str:
     given = [keyword.value for call in collectors for keyword in call.keywords if keyword.arg == "resource"]
     texts = [each.value for each in given if isinstance(each, ast.Constant) and isinstance(each.value, str)]
     if len(texts) != 1:
-        raise ValueError(f"{path} does not give its COLLECTOR one literal text as resource")
+        raise ValueError(f"{path} must give its COLLECTOR exactly one literal string as resource")
     return texts[0]
 
 
 def template_of(name: str) -> Path:
-    """The template folder of a warehouse. Raises FolderError with the nearest name for an unknown one."""
+    """The template folder of a warehouse. Raises FolderError, with the closest name, if it is unknown."""
     known = {path.name: path for path in warehouses()}
     if name in known:
         return known[name]
@@ -62,16 +62,16 @@ def template_of(name: str) -> Path:
 
 
 def chosen_flows(text: str, template: Path) -> list[str]:
-    """The flows in ``metadata,lineage``. Raises FolderError for a flow that the template does not have."""
+    """The flows in a list like ``metadata,lineage``. Raises FolderError if the template does not have one of them."""
     offered = flows(template)
-    asked = [part.strip().replace("-", "_") for part in text.split(",")]
-    for flow in asked:
+    requested = [part.strip().replace("-", "_") for part in text.split(",")]
+    for flow in requested:
         if flow not in offered:
             raise FolderError(
                 f"{template.name} has no flow {flow!r}.{_nearest(flow, offered)}",
                 f"Give a comma-separated list of: {', '.join(offered)}.",
             )
-    return [flow for flow in offered if flow in asked]
+    return [flow for flow in offered if flow in requested]
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:
@@ -80,7 +80,7 @@ def _nearest(name: str, known: Iterable[str]) -> str:
 
 
 def release_of(library: Path) -> str:
-    """The release of a library, read as text: a copy is never imported. Raises FolderError if it has none."""
+    """The release of a library, read from the file without importing it. Raises FolderError if there is none."""
     try:
         found = RELEASE.search((library / "version.py").read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError, UnicodeDecodeError):
@@ -94,10 +94,10 @@ def release_of(library: Path) -> str:
 
 
 def template_files(template: Path, chosen: list[str]) -> dict[str, bytes]:
-    """The content of each file that a folder with these flows gets, without the library.
+    """The content of each file in a folder with these flows, by name, without the library.
 
-    Leaves out a module that only the scripts of other flows import. requirements.txt lists what the rest needs. Other
-    files in the template, such as manifests of a run in place, belong to whoever ran it.
+    Omits modules that only scripts of other flows import. requirements.txt lists the dependencies of the other scripts.
+    Other files in the template, such as manifests from a run in place, are not copied.
     """
     every = [f"{kind}_{flow}.py" for flow in flows(template) for kind in ("collect", "push", "collect_and_push")]
     scripts = [name for name in every if name.endswith(tuple(f"_{flow}.py" for flow in chosen))]
@@ -109,5 +109,5 @@ def template_files(template: Path, chosen: list[str]) -> dict[str, bytes]:
 
 
 def library_files(library: Path) -> dict[str, bytes]:
-    """The content of each module of a library, by relative name."""
+    """The content of each module of a library, by relative path."""
     return {path.relative_to(library).as_posix(): path.read_bytes() for path in sorted(library.rglob("*.py"))}

@@ -14,9 +14,9 @@ from folders.staging import staging_folder, write_all
 
 
 def create(warehouse: str, target: Path, flows: str | None, dry_run: bool) -> Outcome:
-    """Create the folder ``target``, or only say what it would hold. ``flows``: a comma-separated list, None for all.
+    """Create the folder ``target``; with ``dry_run``, only list its files. ``flows`` is comma-separated, None for all.
 
-    Raises FolderError for an unknown warehouse or flow, or a target that cannot be used.
+    Raises FolderError for an unknown warehouse or flow, or if the target cannot be used.
     """
     template = bundle.template_of(warehouse)
     chosen = bundle.flows(template) if flows is None else bundle.chosen_flows(flows, template)
@@ -44,16 +44,16 @@ def create(warehouse: str, target: Path, flows: str | None, dry_run: bool) -> Ou
 
 
 def put_in_place(complete: Path, target: Path) -> None:
-    """Rename a folder to the target, which does not exist or is empty. An empty target's mode is kept."""
+    """Rename a folder to the target, which is absent or empty. Keeps the mode of an empty target."""
     if target.exists():
         shutil.copymode(target, complete)
         if os.name == "nt":
-            target.rmdir()  # Windows does not rename over a folder
+            target.rmdir()  # Windows cannot rename over a folder
     complete.rename(target)
 
 
 def check_target(target: Path) -> None:
-    """Raises FolderError unless the target can become the folder: it does not exist, or is empty."""
+    """Raise FolderError if the target cannot be used: it has to be absent or an empty folder outside the bundle."""
     check_outside_bundle(target)
     if not target.exists():
         return

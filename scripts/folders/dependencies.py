@@ -1,4 +1,4 @@
-"""What scripts need: the requirements in their inline metadata (PEP 723), and the modules that they import."""
+"""Reads the dependencies of scripts: requirements in their inline metadata (PEP 723), and imported modules."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def dependencies(path: Path) -> list[str]:
         raise ValueError(f"{path} has no inline dependency block (PEP 723)")
     toml = "".join(line[2:] + "\n" for line in block["content"].splitlines())
     found = LIST.search(toml)
-    # Python 3.10 has no TOML reader. An array of strings is written the same in TOML and in Python.
+    # Python 3.10 has no TOML parser. Arrays of strings have the same syntax in TOML and in Python.
     listed = ast.literal_eval(found["list"]) if found else []
     if not listed:
         raise ValueError(f"{path} lists no dependencies")
@@ -36,18 +36,18 @@ def with_dependencies(text: str, wanted: list[str]) -> str:
 
 
 def requirements(scripts: Iterable[Path]) -> str:
-    """The text of requirements.txt: every dependency of these scripts once, in their order."""
+    """The text of requirements.txt: the dependencies of these scripts, in order and without duplicates."""
     listed = dict.fromkeys(each for path in scripts for each in dependencies(path))
     return HEADER + "".join(f"{each}\n" for each in listed)
 
 
 def scripts_to_install_for(flows: Iterable[str]) -> list[str]:
-    """The scripts whose dependencies are enough for these flows: a collect_and_push script adds none."""
+    """The scripts with all dependencies of these flows. collect_and_push scripts have no others."""
     return [f"{kind}_{flow}.py" for kind in ("collect", "push") for flow in sorted(flows)]
 
 
 def with_imports(folder: Path, scripts: Iterable[str]) -> set[str]:
-    """These scripts and the folder's own modules that they import, directly or not, as file names."""
+    """The file names of these scripts and of the folder's modules that they import, directly or indirectly."""
     found: set[str] = set()
     waiting = list(scripts)
     while waiting:
@@ -59,7 +59,7 @@ def with_imports(folder: Path, scripts: Iterable[str]) -> set[str]:
 
 
 def imported(path: Path) -> set[str]:
-    """The top-level names of the modules that a file imports, anywhere in it."""
+    """The top-level names of all modules that a file imports."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):

@@ -1,4 +1,4 @@
-"""How a command ended: an outcome to print, or an error with its exit code."""
+"""The results of a command: an outcome to print, or an error with an exit code."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ DONE, PARTLY_DONE, REFUSED, INTERRUPTED = 0, 1, 2, 130
 
 @dataclass(frozen=True)
 class Outcome:
-    """What was done, or with --dry-run would be: a line for each file, then a summary."""
+    """The changes that were made, or with --dry-run would be: one line for each file, then a summary."""
 
     lines: list[str]
     summary: list[str]
@@ -17,7 +17,7 @@ class Outcome:
 
 
 class FolderError(Exception):
-    """The command cannot be carried out, and nothing was changed. ``remedy`` says what to do."""
+    """The command failed and changed nothing. ``remedy`` says what to do."""
 
     exit_code = REFUSED
 

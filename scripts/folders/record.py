@@ -14,7 +14,7 @@ RECORD = ".push-ingestion.json"
 
 
 def digest(content: bytes) -> str:
-    """SHA-256 with line ends normalised: version control on Windows may turn LF into CRLF."""
+    """The SHA-256 with normalized line endings, because version control on Windows can convert LF to CRLF."""
     return hashlib.sha256(content.replace(b"\r\n", b"\n")).hexdigest()
 
 
@@ -24,7 +24,7 @@ def as_numbers(release: str) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class Record:
-    """What new_push.py put into a folder. ``files`` maps relative names to digests, the library's with its folder."""
+    """The files that new_push.py put into a folder. ``files`` maps relative paths to digests, including the library."""
 
     release: str
     warehouse: str
@@ -36,7 +36,7 @@ class Record:
 
     @classmethod
     def from_json(cls, text: str) -> Record:
-        """Raises ValueError if a key is missing or has another type, or if a name points outside the folder."""
+        """Parse a record. Raises ValueError if a key is missing or has the wrong type, or a path leaves the folder."""
         try:
             found = json.loads(text)
             release, warehouse, flows, files = (found[key] for key in ("release", "warehouse", "flows", "files"))
@@ -47,7 +47,7 @@ class Record:
         if not all(isinstance(each, str) for each in (release, warehouse, *flows, *files.values())):
             raise ValueError("a value is not a string")
         as_numbers(release)
-        for name in map(PureWindowsPath, files):  # knows / and \ and drives
+        for name in map(PureWindowsPath, files):  # understands /, \ and drives
             if name.anchor or ".." in name.parts:
                 raise ValueError(f"{str(name)!r} is not a name inside the folder")
         return cls(release, warehouse, flows, files)

@@ -1,4 +1,4 @@
-"""A staging folder under a lock: files are written there and renamed into place, so that none is ever half written."""
+"""A staging folder with a lock. Files are written there and renamed into place, so that no file is half written."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from folders.outcome import FolderError
 
 
 def write_all(folder: Path, files: dict[str, bytes]) -> None:
-    """Write files into a new folder. Modes are not copied: a read-only bundle must not make a read-only folder."""
+    """Write files into a new folder, without their modes: a read-only bundle must not create a read-only folder."""
     for name, content in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -22,9 +22,9 @@ def write_all(folder: Path, files: dict[str, bytes]) -> None:
 
 @contextmanager
 def staging_folder(prefix: Path, notes: list[str]) -> Iterator[Path]:
-    """Creates ``<prefix>-staging`` and removes it on exit. Raises FolderError if another run is using it.
+    """Create ``<prefix>-staging``, and remove it on exit. Raises FolderError if another run is using it.
 
-    Removes first what a killed run left there, and adds a line about that to ``notes``.
+    If a killed run left a staging folder, removes it first and adds a line to ``notes``.
     """
     staging = prefix.with_name(f"{prefix.name}-staging")
     with locked(prefix.with_name(f"{prefix.name}-lock")):
@@ -40,7 +40,10 @@ def staging_folder(prefix: Path, notes: list[str]) -> Iterator[Path]:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Holds a lock on a file, which exists only meanwhile. The system releases the lock if the process dies."""
+    """Lock a file, which is deleted on exit. If the process dies, the operating system releases the lock.
+
+    Raises FolderError if another run holds the lock.
+    """
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         if not _lock(descriptor):
@@ -48,14 +51,14 @@ def locked(path: Path) -> Iterator[None]:
             raise FolderError(f"Another run is using {path}.", "Run the command again when that run has ended.")
         if _is_same_file(descriptor, path):
             break
-        os.close(descriptor)  # the run that held the lock removed the file in between
+        os.close(descriptor)  # the previous holder deleted the file in the meantime
     try:
         yield
     finally:
         if sys.platform != "win32":
             path.unlink(missing_ok=True)
         os.close(descriptor)
-        if sys.platform == "win32":  # does not remove an open file
+        if sys.platform == "win32":  # Windows cannot delete an open file
             with suppress(OSError):
                 path.unlink()
 
@@ -68,7 +71,7 @@ def _is_same_file(descriptor: int, path: Path) -> bool:
 
 
 def _lock(descriptor: int) -> bool:
-    """Whether this process now holds the lock. True as well where the file system has no locks."""
+    """Whether this process now holds the lock. Also true if the file system does not support locks."""
     try:
         if sys.platform == "win32":
             import msvcrt

@@ -1,4 +1,4 @@
-"""Upgrades a folder to the bundle's release: replaces what nobody edited, keeps what somebody did."""
+"""Upgrades a folder to the bundle's release: replaces unedited files and keeps edited ones."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ WAREHOUSE = re.compile(r'(?m)^    warehouse="([\w-]+)"')  # an argument of Colle
 
 @dataclass(frozen=True)
 class Change:
-    """What an upgrade does to one file, or to the library.
+    """An upgrade's change to one file, or to the library.
 
-    ``content`` is written to ``target``. A target without content is deleted. Without a target the file stays as it is.
-    A ``conflict`` is for a person to resolve.
+    Writes ``content`` to ``target``. Without content, the target is deleted. Without a target, the file is not changed.
+    A ``conflict`` has to be resolved by hand.
     """
 
     verb: str
@@ -40,7 +40,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Plan:
-    """What an upgrade will do. ``library`` is the new library's modules, or None: it stays as it is."""
+    """All changes of an upgrade. ``library`` is the modules of the new library, or None if it does not change."""
 
     changes: list[Change]
     library: dict[str, bytes] | None
@@ -59,15 +59,15 @@ class Plan:
         if any(change.name == REQUIREMENTS and change.content for change in self.changes):
             summary.append("next: run 'pip install -r requirements.txt' again where pip installed it")
         conflicts = [change.name for change in self.changes if change.conflict]
-        if any(name in record.files for name in conflicts):  # the others are no longer the bundle's
+        if any(name in record.files for name in conflicts):  # the others are no longer in the bundle
             summary.append("next: merge each .new file into yours by hand, then delete it")
         return Outcome(lines, summary, PARTLY_DONE if conflicts else DONE)
 
 
 def upgrade(folder: Path, flows: str | None, dry_run: bool) -> Outcome:
-    """Upgrade a folder, or only say what would change. ``flows``: a comma-separated list, None for those it has.
+    """Upgrade a folder; with ``dry_run``, only report the changes. ``flows`` is comma-separated, None keeps them.
 
-    Raises FolderError if nothing can be changed, PartlyDoneError if it stopped partway.
+    Raises FolderError if nothing was changed, and PartlyDoneError if the upgrade stopped partway.
     """
     check_outside_bundle(folder)
     if not folder.is_dir():
@@ -77,7 +77,7 @@ def upgrade(folder: Path, flows: str | None, dry_run: bool) -> Outcome:
     notes: list[str] = []
     with staging_folder(folder / ".push-ingestion", notes) as staging:
         plan = make_plan(folder, flows)
-        carry_out(plan, folder, staging)
+        apply_plan(plan, folder, staging)
     return plan.outcome(folder, notes, "is upgraded")
 
 
@@ -107,7 +107,7 @@ def make_plan(folder: Path, flows: str | None) -> Plan:
 
 
 def release_before(folder: Path, record: Record | None) -> str | None:
-    """The release a folder has: from its record, else from its library, else None.
+    """The release of a folder, from its record, else from its library; None if it has neither.
 
     Raises FolderError if it is newer than the bundle's.
     """
@@ -123,7 +123,7 @@ def release_before(folder: Path, record: Record | None) -> str | None:
 
 
 def detect_warehouse(folder: Path) -> str:
-    """The warehouse of a folder without a record, from what its collect scripts declare."""
+    """The warehouse of a folder without a record, from its collect scripts. Raises FolderError if none declares it."""
     for path in sorted(folder.glob("collect_*.py")):
         if found := WAREHOUSE.search(path.read_text(encoding="utf-8", errors="replace")):
             return found[1]
@@ -134,7 +134,7 @@ def detect_warehouse(folder: Path) -> str:
 
 
 def still_offered(flows: list[str], template: Path) -> list[str]:
-    """These flows without those that the bundle no longer offers. Raises FolderError if none is left."""
+    """Those of these flows that the bundle still offers. Raises FolderError if there are none."""
     kept = [flow for flow in bundle.flows(template) if flow in flows]
     if not kept:
         raise FolderError(f"The folder has no flow of {template.name}.", "Name the flows it should have with --flows.")
@@ -142,9 +142,9 @@ def still_offered(flows: list[str], template: Path) -> list[str]:
 
 
 def plan_library(folder: Path, library: dict[str, bytes], record: Record | None) -> Change | None:
-    """The change of the library, None if it is the bundle's already. Raises FolderError if somebody edited it.
+    """The change of the library, or None if it is up to date. Raises FolderError if it was edited.
 
-    A missing module is not an edit: an interrupted upgrade or an incomplete copy leaves such a library.
+    A missing module does not count as an edit: it can be left by an interrupted upgrade or an incomplete copy.
     """
     here = folder / LIBRARY
     current = {name: digest((here / name).read_bytes()) for name in files_below(here)}
@@ -161,12 +161,12 @@ def plan_library(folder: Path, library: dict[str, bytes], record: Record | None)
     if not current:
         return Change("added", f"{LIBRARY}/", f"{len(offered)} modules")
     new = sum(current.get(name) != found for name, found in offered.items())
-    gone = len(current.keys() - offered.keys())
-    return Change("replaced", f"{LIBRARY}/", f"{new} new or changed modules, {gone} removed")
+    removed = len(current.keys() - offered.keys())
+    return Change("replaced", f"{LIBRARY}/", f"{new} new or changed modules, {removed} removed")
 
 
 def files_below(folder: Path) -> list[str]:
-    """The files below a folder by relative name, without caches and hidden files."""
+    """The relative paths of the files below a folder, without caches and hidden files."""
     names = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
     kept = (name for name in names if not any(part.startswith(".") or part == "__pycache__" for part in name.parts))
     return sorted(name.as_posix() for name in kept)
@@ -193,9 +193,9 @@ def edited_library(here: Path, edited: list[str], record: Record | None) -> Fold
 
 
 def plan_file(folder: Path, name: str, content: bytes | None, recorded: str | None) -> Change | None:
-    """What happens to one file outside the library, None for nothing.
+    """The change of one file outside the library, or None.
 
-    ``content`` is the bundle's file of now, ``recorded`` the digest of the bundle's file at the last upgrade.
+    ``content`` is the bundle's current file, ``recorded`` the digest of the bundle's file at the last upgrade.
     """
     check_inside(folder, name)
     path = folder / name
@@ -218,7 +218,7 @@ def plan_file(folder: Path, name: str, content: bytes | None, recorded: str | No
 
 
 def plan_dropped_file(name: str, current: str | None, recorded: str | None) -> Change | None:
-    """A file that the bundle had, and does not have any more or not for these flows."""
+    """The change of a file that is no longer in the bundle, or not for these flows."""
     if current is None:
         return None
     if current == recorded:
@@ -228,28 +228,30 @@ def plan_dropped_file(name: str, current: str | None, recorded: str | None) -> C
 
 
 def check_inside(folder: Path, name: str) -> None:
-    """Raises FolderError if a link leads out of the folder: a record may come from anywhere."""
+    """Raise FolderError if a link points outside the folder: records are not trusted."""
     parent = (folder / name).parent.resolve()
     if folder != parent and folder not in parent.parents:
         raise FolderError(f"{folder / name} is outside {folder}.", f"Remove {name} from {RECORD}.")
 
 
 def check_targets(folder: Path, changes: list[Change]) -> None:
-    """Raises FolderError if a change would replace a link, a folder, or a NAME.new that somebody may be merging."""
+    """Raise FolderError if a change would replace a link, a folder, or a NAME.new that is not merged yet."""
     for change in changes:
         if not change.target:
             continue
         path = folder / change.target
         check_no_link(path)
         if path.is_dir():
-            raise FolderError(f"{path} is a folder; nothing was changed.", "Rename it: a file of that name comes here.")
+            raise FolderError(
+                f"{path} is a folder; nothing was changed.", "Rename it: the upgrade adds a file with this name."
+            )
         if (
             change.target.endswith(".new")
             and path.exists()
             and digest(path.read_bytes()) != digest(change.content or b"")
         ):
             raise FolderError(
-                f"{path} is not merged yet; nothing was changed.", "Merge it, delete it, and run it again."
+                f"{path} is not merged yet; nothing was changed.", "Merge it, delete it, and run the command again."
             )
 
 
@@ -258,14 +260,14 @@ def check_no_link(path: Path) -> None:
         raise FolderError(f"{path} is a symbolic link; nothing was changed.", "Replace it with a file or folder.")
 
 
-# --- carrying it out ------------------------------------------------------------------------------------
+# --- applying the plan ----------------------------------------------------------------------------------
 
 
-def carry_out(plan: Plan, folder: Path, staging: Path) -> None:
-    """Write everything to the staging folder, then put it in place, the record last.
+def apply_plan(plan: Plan, folder: Path, staging: Path) -> None:
+    """Write all files to the staging folder, then rename them into place, the record last.
 
-    Raises OSError while nothing was changed, PartlyDoneError later. Running it again then does the rest: a file that is
-    in place already is the bundle's.
+    Raises OSError if nothing was changed yet, otherwise PartlyDoneError. Running the upgrade again completes it: files
+    that are already in place equal the bundle's.
     """
     written = {change.target: change.content for change in plan.changes if change.content is not None}
     write_all(staging / "files", written | {RECORD: plan.record.as_bytes()})
@@ -284,7 +286,7 @@ def carry_out(plan: Plan, folder: Path, staging: Path) -> None:
 
 
 def replace_library(library: Path, staging: Path) -> None:
-    """Swap the two folders. The old library comes back if the new one cannot take its place."""
+    """Replace the library folder with the new one. Restores the old library if that fails."""
     old = staging / "old"
     if library.exists():
         library.rename(old)
@@ -297,7 +299,7 @@ def replace_library(library: Path, staging: Path) -> None:
 
 
 def replace_file(path: Path, staged: Path) -> None:
-    """Rename a staged file into place. It keeps the mode of the file it replaces."""
+    """Rename a staged file into place, with the mode of the file that it replaces."""
     if path.exists():
         shutil.copymode(path, staged)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -3,10 +3,10 @@
     python scripts/sandbox --port 8380 --data .sandbox
     . .sandbox/sandbox.env                    # in the shell that pushes and reads back
 
-Takes what pycarlo sends (`/ingest/v1/…`), answers what Monte Carlo's schema allows (`/graphql`), and spoils
-requests when a test asks for it (`/sandbox/…`). Keys and warehouses: `accounts.py`. Needs starlette,
-uvicorn, graphql-core, orjson, sqlglot, and pycarlo, whose GraphQL schema it serves. Ends on SIGTERM or
-Ctrl-C with exit code 0; with 2 when it cannot start.
+Accepts pushes from pycarlo (`/ingest/v1/…`), serves GraphQL queries against Monte Carlo's schema (`/graphql`), and
+injects faults when a test requests them (`/sandbox/…`). `accounts.py` describes keys and warehouses. Needs starlette,
+uvicorn, graphql-core, orjson, sqlglot, and pycarlo, which ships the GraphQL schema. Exits with 0 on SIGTERM or
+Ctrl-C, and with 2 when it cannot start.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ example: python scripts/sandbox --port 8380 --data .sandbox
          . .sandbox/sandbox.env        in the shell that pushes: endpoint, keys, warehouses (MCD_...)
 
 while it runs:
-  curl 127.0.0.1:8380/sandbox/pushes                what was accepted
-  curl 127.0.0.1:8380/sandbox/received/metadata     the events as they came (also lineage, querylogs)
+  curl 127.0.0.1:8380/sandbox/pushes                accepted pushes
+  curl 127.0.0.1:8380/sandbox/received/metadata     events as received (also lineage, querylogs)
   curl -X POST 127.0.0.1:8380/sandbox/faults -d '{"path": "/ingest/v1/metadata", "calls": [3], "status": 503}'
 
-It ends on Ctrl-C or SIGTERM with 0, and with 2 when it cannot start. To start over, stop it and remove
+Exits with 0 on Ctrl-C or SIGTERM, and with 2 when it cannot start. To start over, stop it and delete
 DIR/sandbox.db* (keeps the keys) or DIR. More: scripts/sandbox/README.md
 """
 
 
 class AnnouncingServer(uvicorn.Server):
-    """A server that says on stdout when it is ready, and says it once."""
+    """A server that prints `announcement` to stdout when it is ready."""
 
     announcement = ""
 
@@ -67,21 +67,21 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
         type=Path,
         default=Path(".sandbox"),
         metavar="DIR",
-        help="directory of keys and data, created if missing (default: .sandbox)",
+        help="directory for keys and data, created if missing (default: .sandbox)",
     )
     parser.add_argument("--version", action="version", version=f"sandbox {VERSION}")
     return parser.parse_args(given)
 
 
 class PortError(Exception):
-    """The port cannot be had; the message says why and what to do."""
+    """The port cannot be used; the message says why and what to do."""
 
 
 def listen(port: int) -> socket.socket:
-    """Return a socket bound to `port` of the loopback interface, or to a free port for 0. Raises PortError."""
-    # Without the protocol asyncio does not switch Nagle's algorithm off, and every answer waits 40 ms.
+    """Return a socket bound to `port` on the loopback interface, or to a free port for 0. Raises PortError."""
+    # asyncio disables Nagle's algorithm only if the protocol is given. Otherwise every response waits 40 ms.
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    if sys.platform != "win32":  # there the option would let two servers share the port
+    if sys.platform != "win32":  # on Windows, the option lets two servers share the port
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((HOST, port))
@@ -114,9 +114,9 @@ def main() -> int:
         )
     )
     server.announcement = f"sandbox ready: {url}  keys and variables: {variables.resolve()}"
-    # uvicorn raises the signal again once it has shut down; being asked to end is no failure.
-    for asked in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(asked, lambda *_: None)
+    # uvicorn raises the signal again after it has shut down. A requested shutdown is not a failure.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
     try:
         server.run(sockets=[listening])
     finally:
@@ -127,5 +127,5 @@ def main() -> int:
 if __name__ == "__main__":
     status = main()
     sys.stdout.flush()
-    # Not sys.exit, which waits for threads that still answer a question nobody hears any more.
+    # sys.exit would wait for threads whose clients have already disconnected.
     os._exit(status)

@@ -1,9 +1,9 @@
-"""Who may talk to the sandbox, and about which warehouses.
+"""The sandbox's keys and warehouses.
 
-Reads `sandbox.json` in the data directory, or writes a first one (owner-readable only) with an ingestion
-key, an API key and one warehouse for each resource type: RESOURCE_TYPES and those of the template folders.
-Writes `sandbox.env`, the same as variables for a shell. A `sandbox.json` that is there is used as it is, so
-that a test can bring its own keys and warehouses:
+Reads `sandbox.json` from the data directory. If the file is missing, creates one (readable only by its owner) with an
+ingestion key, an API key and one warehouse for each resource type: RESOURCE_TYPES and those of the template folders.
+Also writes `sandbox.env`, the same values as shell variables. An existing `sandbox.json` is not changed, so a test can
+provide its own keys and warehouses:
 
     {"account": uuid,
      "keys": [{"id": …, "token": …, "scope": "Ingestion" | "GraphQL", "warehouses": [uuid, …] | null}, …],
@@ -31,19 +31,19 @@ VARIABLES_FILE = "sandbox.env"
 INGESTION_SCOPE = "Ingestion"
 GRAPHQL_SCOPE = "GraphQL"
 
-# Types that every new sandbox has, whatever folders there are; `data-lake` is what Monte Carlo calls Hive and its like.
-# The first is the one that MCD_RESOURCE_UUID names.
+# Every new sandbox has these types, regardless of the template folders. Monte Carlo uses `data-lake` for Hive and
+# similar warehouses. MCD_RESOURCE_UUID is the warehouse of the first type.
 RESOURCE_TYPES = ("snowflake", "bigquery", "databricks", "redshift", "data-lake")
 SCRIPTS = Path(__file__).resolve().parents[1]
 
 
 class SettingsError(ValueError):
-    """`sandbox.json` is there and cannot be used; the message says what to change in it."""
+    """`sandbox.json` exists but cannot be used; the message says what to change in it."""
 
 
 @dataclass(frozen=True)
 class Key:
-    """One pair of `x-mcd-id` and `x-mcd-token`; `warehouses` None means all of them."""
+    """One pair of `x-mcd-id` and `x-mcd-token`. If `warehouses` is None, the key may use all of them."""
 
     id: str
     token: str
@@ -59,7 +59,7 @@ class Key:
 
 @dataclass(frozen=True)
 class Warehouse:
-    """A resource data is pushed for; `type` is its `resource_type` on the wire."""
+    """A warehouse that data is pushed for; `type` is its `resource_type` in requests."""
 
     uuid: str
     name: str
@@ -68,14 +68,14 @@ class Warehouse:
 
 @dataclass(frozen=True)
 class Account:
-    """Everything `sandbox.json` says."""
+    """The content of `sandbox.json`."""
 
     uuid: str
     keys: tuple[Key, ...]
     warehouses: tuple[Warehouse, ...]
 
     def key(self, key_id: str, token: str) -> Key | None:
-        """Return the key these two headers name, or None; the time taken tells nothing about the token."""
+        """Return the key with this id and token, or None. Compares in constant time."""
         found = None
         for key in self.keys:
             same_id = hmac.compare_digest(key.id.encode(), key_id.encode())
@@ -92,9 +92,10 @@ class Account:
 
 
 def resource_types() -> list[str]:
-    """RESOURCE_TYPES and those of the template folders, each once. Raises SettingsError for a folder that names none.
+    """Return RESOURCE_TYPES and the types of the template folders, without duplicates.
 
-    Where only the sandbox was copied there are no template folders.
+    If only the sandbox was copied, there are no template folders. Raises SettingsError if a folder has no single
+    literal type.
     """
     if not (SCRIPTS / "templates").is_dir():
         return list(RESOURCE_TYPES)
@@ -109,7 +110,7 @@ def resource_types() -> list[str]:
 
 
 def open_account(directory: Path) -> Account:
-    """Return the account kept in `directory`, made there when there is none. Raises SettingsError."""
+    """Return the account stored in `directory`; create one if there is none. Raises SettingsError."""
     path = directory / SETTINGS_FILE
     if not path.exists():
         account = _new_account()
@@ -137,7 +138,7 @@ def write_variables(directory: Path, account: Account, url: str) -> Path:
             variables |= {id_name: key.id, token_name: key.token}
     if account.warehouses:
         variables["MCD_RESOURCE_UUID"] = account.warehouses[0].uuid
-    for warehouse in reversed(account.warehouses):  # of several of one type the first is named
+    for warehouse in reversed(account.warehouses):  # if several have the same type, the first one wins
         variables["MCD_RESOURCE_UUID_" + warehouse.type.upper().replace("-", "_")] = warehouse.uuid
     lines = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
     path = directory / VARIABLES_FILE
@@ -183,7 +184,7 @@ def _read_account(settings: dict[str, Any]) -> Account:
         Warehouse(str(uuid.UUID(entry["uuid"])), str(entry["name"]), str(entry["type"]))
         for entry in settings["warehouses"]
     ]
-    # The account only shows in MCONs: a file that leaves it out has the same one every time.
+    # The account is only part of MCONs. A file without one always gets the same default.
     account = settings.get("account") or str(uuid.UUID(int=0))
     return Account(str(uuid.UUID(account)), tuple(keys), tuple(warehouses))
 

@@ -1,4 +1,4 @@
-"""The root of what GraphQL can ask here: the schema's `Query` fields the sandbox answers, one method each."""
+"""The GraphQL root: one method for each field of the schema's `Query` that the sandbox supports."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from catalog import (
     Table,
     UserAnswer,
     WarehouseAnswer,
-    asking_user,
+    current_user,
     find_tables,
     find_warehouse,
 )
@@ -29,7 +29,7 @@ class Query:
     _reading: Reading
 
     def get_user(self) -> UserAnswer:
-        return asking_user(self._reading)
+        return current_user(self._reading)
 
     def get_warehouse(self, uuid: str | None = None) -> WarehouseAnswer | None:
         if uuid is None:
@@ -67,7 +67,7 @@ class Query:
         if ingest_invocation_id is not None:
             wanted["invocation"] = ingest_invocation_id
         if ingest_type is not None and ingest_type.lower() != Table.ingest_type.lower():
-            wanted["node"] = -1  # everything here came by push
+            wanted["node"] = -1  # the sandbox only has pushed tables
         return find_tables(self._reading, wanted, first, after, offset)
 
     def get_metrics_v4(
@@ -80,13 +80,13 @@ class Query:
         deduplicate_values: bool | None = None,
     ) -> MetricsAnswer:
         given = {snake_case(name): value for name, value in metrics_filter.items() if value is not None}
-        given.pop("ootb", None)  # there are no other metrics here than these
+        given.pop("ootb", None)  # the sandbox only has out-of-the-box metrics
         mcon, dw_id, full_table_id = (given.pop(name, None) for name in ("mcon", "dw_id", "full_table_id"))
         if given:
             raise GraphQLError(f"metricsFilter: {', '.join(sorted(given))} is not supported by the sandbox")
         node = self._node("metricsFilter", mcon, dw_id, full_table_id)
-        asked = metrics_request(metric_name, start_time, end_time, first, deduplicate_values)
-        return read_metrics(self._reading, node, asked)
+        request = metrics_request(metric_name, start_time, end_time, first, deduplicate_values)
+        return read_metrics(self._reading, node, request)
 
     def get_table_lineage(
         self, direction: str, mcon: str | None = None, mcons: list[str] | None = None, hops: int | None = None
@@ -121,7 +121,7 @@ class Query:
         user: str | None = None,
         query_characters: int | None = None,
     ) -> AggregatedQueries:
-        asked = queries_request(
+        request = queries_request(
             start_time,
             end_time,
             query_type,
@@ -131,7 +131,7 @@ class Query:
             user=user,
             characters=query_characters,
         )
-        return read_queries(self._reading, self._reading.required(mcon), asked)
+        return read_queries(self._reading, self._reading.required(mcon), request)
 
     def _required(self, field: str, mcon: str | None) -> NodeRow:
         if mcon is None:
@@ -139,7 +139,10 @@ class Query:
         return self._reading.required(mcon)
 
     def _node(self, field: str, mcon: str | None, dw_id: str | None, full_table_id: str | None) -> NodeRow | None:
-        """Return the table named by its MCON, or by its warehouse and full id. Raises GraphQLError for neither."""
+        """Return the table with this MCON, or with this warehouse and full id.
+
+        Raises GraphQLError if neither is given.
+        """
         if mcon is not None:
             return self._reading.named(mcon)
         if dw_id is None or full_table_id is None:

@@ -1,4 +1,4 @@
-"""Puts the sandbox together: gateway, GraphQL API and control endpoints as one ASGI application."""
+"""Combines the ingestion gateway, the GraphQL API and the control endpoints into one ASGI application."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from control import Control
 from faults import FaultLayer
 from graphql_api import GraphQLApi
 from ingestion import Ingestion
-from query_log import Spreading
+from query_log import Indexing
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -18,12 +18,12 @@ from store import Store
 
 
 def build(account: Account, store: Store) -> ASGIApp:
-    """Return the application over one account and one store."""
-    # A web page whose name was made to point at 127.0.0.1 sends its own name as the host.
-    only_here = Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])
+    """Return the application for one account and one store."""
+    # Prevents DNS rebinding: a web page whose host name resolves to 127.0.0.1 sends that name in the Host header.
+    only_local = Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])
     application = Starlette(
-        routes=[*Ingestion(account, store, Spreading(store)).routes(), GraphQLApi(account, store).route()],
-        middleware=[only_here],
+        routes=[*Ingestion(account, store, Indexing(store)).routes(), GraphQLApi(account, store).route()],
+        middleware=[only_local],
         exception_handlers={404: _no_such_path, 405: _wrong_method},
     )
     layer = FaultLayer(application)

@@ -1,9 +1,9 @@
-"""What the three ingestion requests must look like, field by field.
+"""Validates the bodies of the three ingestion requests, field by field.
 
-The reference is what `pycarlo.features.ingestion.models` builds. Where neither it nor the documentation
-(https://docs.getmontecarlo.com/docs/push-ingest-api) settles a question the sandbox takes the strict side,
-so that a mistake shows here first: fields nobody sends are refused, times need an offset, counts are not
-negative. `problems_in(flow, body)` returns `{field path: what is wrong}`, empty for a good body.
+The reference is what `pycarlo.features.ingestion.models` builds. Where neither pycarlo nor the documentation
+(https://docs.getmontecarlo.com/docs/push-ingest-api) is specific, the sandbox is strict, so that mistakes show
+here first: it rejects fields that pycarlo does not send, times without an offset, and negative counts.
+`problems_in(flow, body)` returns `{field path: problem}`, which is empty for a valid body.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import Any
 
 from shapes import (
-    Found,
     ListOf,
+    Problems,
     Record,
     any_object,
     code,
@@ -31,7 +31,7 @@ QUERY_LOGS = "querylogs"
 FLOWS = (METADATA, LINEAGE, QUERY_LOGS)
 
 ASSET_TYPES = ("TABLE", "VIEW")
-# Lineage may also end at what is not in the catalog: a file or stage, and a date-sharded family of tables.
+# Lineage can also reference objects outside the catalog: files, stages, and date-sharded tables.
 REFERENCE_TYPES = (*ASSET_TYPES, "EXTERNAL", "WILDCARD_TABLE")
 LOG_TYPES = (
     "snowflake",
@@ -112,55 +112,55 @@ _BODIES = {
 }
 
 
-def problems_in(flow: str, body: Any) -> Found:
-    """Return what is wrong with a request of `flow` (one of FLOWS), by field path; empty when nothing is."""
+def problems_in(flow: str, body: Any) -> Problems:
+    """Return the problems of a request of `flow` (one of FLOWS), by field path; empty for a valid request."""
     if not isinstance(body, dict):
         return {"body": "must be a JSON object"}
-    found: Found = {}
-    _BODIES[flow].check(body, "", found)
-    if flow == LINEAGE and not found:
-        _check_lineage(body, found)
-    return found
+    problems: Problems = {}
+    _BODIES[flow].check(body, "", problems)
+    if flow == LINEAGE and not problems:
+        _check_lineage(body, problems)
+    return problems
 
 
 def references(event: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    """Return every asset a lineage event names, the destination first, each with its path in the event."""
+    """Return every asset of a lineage event, the destination first, each with its path in the event."""
     sources = [(f"sources[{position}]", each) for position, each in enumerate(event["sources"])]
     return [("destination", event["destination"]), *sources]
 
 
-def _check_lineage(body: dict[str, Any], found: Found) -> None:
-    """Check what holds between fields: where the warehouse is named, and which asset a column comes from."""
+def _check_lineage(body: dict[str, Any], problems: Problems) -> None:
+    """Check rules across fields: where the warehouse is named, and which source a column refers to."""
     one_warehouse = body.get("resource") is not None
     for position, event in enumerate(body["events"]):
         path = f"events[{position}]"
         for where, reference in references(event):
-            _check_warehouse(reference, f"{path}.{where}", one_warehouse, found)
+            _check_warehouse(reference, f"{path}.{where}", one_warehouse, problems)
         if event.get("fields"):
             if body["event_type"] != "COLUMN_LINEAGE":
-                found[f"{path}.fields"] = "needs event_type COLUMN_LINEAGE"
-            _check_columns(event, path, found)
+                problems[f"{path}.fields"] = "needs event_type COLUMN_LINEAGE"
+            _check_columns(event, path, problems)
 
 
-def _check_warehouse(reference: dict[str, Any], path: str, one_warehouse: bool, found: Found) -> None:
+def _check_warehouse(reference: dict[str, Any], path: str, one_warehouse: bool, problems: Problems) -> None:
     for field in ("resource_uuid", "resource_type"):
         given = reference.get(field) is not None
         if one_warehouse and given:
-            found[f"{path}.{field}"] = "must be absent when the request names a resource"
+            problems[f"{path}.{field}"] = "must be absent when the request names a resource"
         elif not one_warehouse and not given:
-            found[f"{path}.{field}"] = "is required when the request names no resource"
+            problems[f"{path}.{field}"] = "is required when the request names no resource"
 
 
-def _check_columns(event: dict[str, Any], path: str, found: Found) -> None:
+def _check_columns(event: dict[str, Any], path: str, problems: Problems) -> None:
     declared: set[str] = set()
     for position, source in enumerate(event["sources"]):
         asset_id = source.get("asset_id")
         if asset_id in declared:
-            found[f"{path}.sources[{position}].asset_id"] = f"{asset_id!r} is listed twice"
+            problems[f"{path}.sources[{position}].asset_id"] = f"{asset_id!r} is listed twice"
         if asset_id is not None:
             declared.add(asset_id)
     for position, column in enumerate(event["fields"]):
         for place, source in enumerate(column["source_fields"]):
             if source["asset_id"] not in declared:
                 where = f"{path}.fields[{position}].source_fields[{place}].asset_id"
-                found[where] = f"{source['asset_id']!r} is not the asset_id of a source of this event"
+                problems[where] = f"{source['asset_id']!r} is not the asset_id of a source of this event"

@@ -1,7 +1,7 @@
-"""Tables, warehouses and the user: what `getTable`, `getTables`, `getWarehouse` and `getUser` answer.
+"""Tables, warehouses and the user: the results of `getTable`, `getTables`, `getWarehouse` and `getUser`.
 
-Columns come from `versions`, newest first, so that `versions(first: 1)` are the columns of today. Volume and
-freshness are in `metrics`.
+`versions` lists column versions, newest first, so `versions(first: 1)` has the current columns. Volume and freshness
+are in `metrics`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from shapes import iso
 
 INGEST_TYPE = "PUSH"
 
-# Hourly is what Monte Carlo asks for, so a day without a push is not how it should be.
+# Monte Carlo expects hourly pushes, so a day without one is a problem.
 STALE_AFTER = 24 * 3600 * 1_000_000
 
 _CONNECTION_TYPES = {"snowflake": "SNOWFLAKE", "bigquery": "BIGQUERY", "redshift": "REDSHIFT"}
@@ -44,7 +44,7 @@ class AccountAnswer:
 
 @dataclass(frozen=True)
 class UserAnswer:
-    """The schema's `User`: the service account behind the key that asks."""
+    """The schema's `User`: the service account of the key."""
 
     token_id: str
     account: AccountAnswer
@@ -152,7 +152,7 @@ class FieldAnswer:
 
 @dataclass(frozen=True)
 class Version:
-    """The schema's `TableSchemaVersion`: the columns as one push first said them."""
+    """The schema's `TableSchemaVersion`: the columns, as first pushed."""
 
     _table: Table
     _version_id: int
@@ -215,7 +215,7 @@ class Property:
 
 @dataclass(frozen=True)
 class Table:
-    """The schema's `WarehouseTable`: a node that metadata was pushed for."""
+    """The schema's `WarehouseTable`: a node with pushed metadata."""
 
     _reading: Reading
     _node: NodeRow
@@ -264,7 +264,7 @@ class Table:
     @property
     def warehouse(self) -> WarehouseAnswer:
         warehouse = self._reading.account.warehouse(self._node.resource)
-        # A warehouse taken out of sandbox.json leaves its tables behind.
+        # If a warehouse was removed from sandbox.json, its tables are still in the store.
         return WarehouseAnswer(
             self._reading, warehouse or Warehouse(self._node.resource, "removed from sandbox.json", "")
         )
@@ -338,7 +338,7 @@ def find_tables(
     after: str | None,
     offset: int | None = None,
 ) -> Connection[Table]:
-    """Return a page of the tables that fit `wanted` (resource, table, invocation, node), by their full id."""
+    """Return a page of the tables that match `wanted` (resource, table, invocation, node), sorted by full id."""
     conditions = {
         "resource": "nodes.resource = :resource",
         "table": "nodes.full_table_id = :table",
@@ -377,5 +377,5 @@ def find_warehouse(reading: Reading, uuid: str) -> WarehouseAnswer | None:
     return None if warehouse is None else WarehouseAnswer(reading, warehouse)
 
 
-def asking_user(reading: Reading) -> UserAnswer:
+def current_user(reading: Reading) -> UserAnswer:
     return UserAnswer(token_id=reading.key.id, account=AccountAnswer(reading.account.uuid))

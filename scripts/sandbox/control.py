@@ -1,15 +1,15 @@
-"""The tests' own view of the sandbox, under `/sandbox/`: ask for faults, see what was asked and what arrived.
+"""Control endpoints for tests, under `/sandbox/`: inject faults, count requests, and read what was pushed.
 
-    POST   /sandbox/faults              one fault: {"path", "calls"?, "every"?, "status"?, "headers"?,
+    POST   /sandbox/faults              add a fault: {"path", "calls"?, "every"?, "status"?, "headers"?,
                                         "body"?, "delay"?, "drop"?}, see `faults.Fault`
-    GET    /sandbox/faults              the faults asked for, with how often each was seen and hit
-    DELETE /sandbox/faults              none any more
+    GET    /sandbox/faults              list the faults, with the number of requests that each one saw and hit
+    DELETE /sandbox/faults              remove all faults
     GET    /sandbox/requests            {path: {"count": N, "answers": [202, 503, "dropped", …]}}
-    DELETE /sandbox/requests            count from zero
-    GET    /sandbox/pushes?flow=        every accepted push, oldest first, without its events
-    GET    /sandbox/received/FLOW?invocation=   accepted events of a flow as they came, one a line
+    DELETE /sandbox/requests            reset the counts to zero
+    GET    /sandbox/pushes?flow=        list accepted pushes, oldest first, without their events
+    GET    /sandbox/received/FLOW?invocation=   list accepted events of a flow as received, one per line
 
-No key is asked for: the sandbox listens on the loopback interface only.
+These endpoints need no key, because the sandbox listens on the loopback interface only.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from store import Store
 
 @dataclass(frozen=True)
 class Control:
-    """The endpoints under `/sandbox/` over one store and the layer that spoils requests."""
+    """The endpoints under `/sandbox/`, for one store and the layer that injects faults."""
 
     store: Store
     layer: FaultLayer
@@ -49,12 +49,12 @@ class Control:
             self.layer.faults.clear()
         elif request.method == "POST":
             try:
-                asked = orjson.loads(await request.body())
+                body = orjson.loads(await request.body())
             except orjson.JSONDecodeError as problem:
-                return _wrong({"body": str(problem)})
-            fault, problems = read_fault(asked)
+                return _invalid({"body": str(problem)})
+            fault, problems = read_fault(body)
             if fault is None:
-                return _wrong(problems)
+                return _invalid(problems)
             self.layer.faults.append(fault)
         return JSONResponse({"faults": [asdict(fault) for fault in self.layer.faults]})
 
@@ -97,15 +97,15 @@ class Control:
     def _received(self, request: Request) -> Response:
         flow = request.path_params["flow"]
         if flow not in FLOWS:
-            return _wrong({"flow": "must be one of " + ", ".join(FLOWS)}, status=404)
+            return _invalid({"flow": "must be one of " + ", ".join(FLOWS)}, status=404)
         lines = self._lines(flow, request.query_params.get("invocation"))
         return StreamingResponse(lines, media_type="application/x-ndjson")
 
     def _lines(self, flow: str, invocation: str | None) -> Iterator[bytes]:
-        """Yield the events of the accepted pushes, some lines at a time, in the order they were accepted."""
+        """Yield the events of accepted pushes as JSON lines, oldest push first, one chunk per push."""
         after = 0
         while True:
-            # A page at a time: the pieces of one answer are made in whichever threads are free.
+            # A new query for each push, because each chunk of the response can run in another thread.
             row = (
                 self.store.reading()
                 .execute(
@@ -131,5 +131,5 @@ class Control:
             yield b"".join(orjson.dumps(event) + b"\n" for event in events)
 
 
-def _wrong(details: dict[str, str], status: int = 400) -> Response:
+def _invalid(details: dict[str, str], status: int = 400) -> Response:
     return JSONResponse({"error": "The request is invalid", "details": details}, status_code=status)

@@ -1,10 +1,9 @@
-"""Faults on request and a count of what was asked: an ASGI layer in front of the whole sandbox.
+"""Injects faults and counts requests: an ASGI layer in front of the whole sandbox.
 
-A test asks for a fault with `POST /sandbox/faults`; the layer counts each path's requests and, where a
-fault says so, delays, answers another status, or closes the connection without an answer (before the
-request is handled, or after, when what was sent is stored and the sender does not know it). Closing needs
-the connection's transport, which `FaultableConnection`, uvicorn's own protocol with one more entry in the
-scope, hands over.
+A test adds a fault with `POST /sandbox/faults`. The layer counts the requests of each path. For a request that a fault
+hits, it delays, returns another status, or closes the connection without a response: before the request is handled, or
+after, when the data is stored but the client does not know. Closing needs the connection's transport.
+`FaultableConnection`, a subclass of uvicorn's protocol, adds it to the scope.
 """
 
 from __future__ import annotations
@@ -25,15 +24,15 @@ CONTROL_PREFIX = "/sandbox/"
 DROPPED = "dropped"
 GONE = "gone"
 _TRANSPORT = "sandbox.transport"
-_LAST_ANSWERS = 1000
-_LOOK_AGAIN = 0.05
+_MAX_ANSWERS = 1000
+_POLL_SECONDS = 0.05
 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _HEADER_VALUE = re.compile(r"[\t -~]*")
 
 
 class FaultableConnection(H11Protocol):
-    """An HTTP connection that the application it serves can break off."""
+    """An HTTP connection that the application can close."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -48,12 +47,12 @@ class FaultableConnection(H11Protocol):
 
 @dataclass
 class Fault:
-    """What shall happen to which requests of a path.
+    """A fault: which requests of a path it hits, and what it does to them.
 
-    `calls` are numbered from 1, counted from when the fault was asked for; `every` N hits each Nth; with
-    neither, every request is hit. `delay` is in seconds; `drop` is "before" or "after" the request is
-    handled. A `body` that is a string is sent as it is, any other as JSON. Without `status` and `drop` a hit
-    request is only delayed; one whose sender does not wait for the delay is not handled.
+    `calls` are request numbers, counted from 1 since the fault was added. `every` N hits each Nth request. Without
+    either, the fault hits every request. `delay` is in seconds. `drop` is "before" or "after" the request is handled. A
+    `body` that is a string is sent unchanged, any other value as JSON. Without `status` and `drop`, a request is only
+    delayed; if the client disconnects during the delay, the request is not handled.
     """
 
     path: str
@@ -68,7 +67,7 @@ class Fault:
     hit: int = 0
 
     def hits(self) -> bool:
-        """Count one more request of this path, and say whether it is one to spoil."""
+        """Count one more request of this path, and return whether the fault hits it."""
         self.seen += 1
         by_number = self.seen in self.calls
         by_turn = self.every is not None and self.seen % self.every == 0
@@ -122,11 +121,11 @@ _FAULT = Record(
 
 
 def read_fault(body: Any) -> tuple[Fault | None, dict[str, str]]:
-    """Return the fault a request asks for, or what is wrong with it by field."""
-    found: dict[str, str] = {}
-    _FAULT.check(body, "", found)
-    if found:
-        return None, found
+    """Return the fault in a request body, or the problems by field."""
+    problems: dict[str, str] = {}
+    _FAULT.check(body, "", problems)
+    if problems:
+        return None, problems
     given = {key: value for key, value in body.items() if value is not None}
     drop = given.pop("drop", None)
     headers = {key.lower(): str(value) for key, value in given.pop("headers", {}).items()}
@@ -135,14 +134,17 @@ def read_fault(body: Any) -> tuple[Fault | None, dict[str, str]]:
 
 @dataclass
 class Tally:
-    """How often a path was asked, and its last answers: a status, "dropped", or "gone" for a sender that left."""
+    """How often a path was requested, and its latest responses.
+
+    A response is a status, "dropped", or "gone" if the client disconnected during a delay.
+    """
 
     count: int = 0
-    answers: deque[int | str] = field(default_factory=lambda: deque(maxlen=_LAST_ANSWERS))
+    answers: deque[int | str] = field(default_factory=lambda: deque(maxlen=_MAX_ANSWERS))
 
 
 class FaultLayer:
-    """Counts requests and spoils those it was asked to; the control endpoints are left alone."""
+    """Counts requests and injects faults, except for the control endpoints."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -160,11 +162,11 @@ class FaultLayer:
             tally.count += 1
             chosen = [fault for fault in self.faults if fault.path == path and fault.hits()]
         if chosen:
-            await self._spoil(chosen[0], tally, scope, receive, send)
+            await self._inject(chosen[0], tally, scope, receive, send)
         else:
-            await self._app(scope, receive, _noting(tally, send))
+            await self._app(scope, receive, _record_status(tally, send))
 
-    async def _spoil(self, fault: Fault, tally: Tally, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _inject(self, fault: Fault, tally: Tally, scope: Scope, receive: Receive, send: Send) -> None:
         if not await _wait(fault.delay, scope[_TRANSPORT]):
             tally.answers.append(GONE)
             return
@@ -174,57 +176,57 @@ class FaultLayer:
             await _drain(receive)
         if fault.drop:
             tally.answers.append(DROPPED)
-            await _break_off(scope, receive)
+            await _close_connection(scope, receive)
         elif fault.status is not None:
-            await _answer(fault, _noting(tally, send))
+            await _respond(fault, _record_status(tally, send))
         else:
-            await self._app(scope, receive, _noting(tally, send))
+            await self._app(scope, receive, _record_status(tally, send))
 
 
-def _noting(tally: Tally, send: Send) -> Send:
-    async def noting(message: Message) -> None:
+def _record_status(tally: Tally, send: Send) -> Send:
+    async def send_recorded(message: Message) -> None:
         if message["type"] == "http.response.start":
             tally.answers.append(message["status"])
         await send(message)
 
-    return noting
+    return send_recorded
 
 
 async def _discard(message: Message) -> None:
-    """Take an answer that nobody is to hear."""
+    """Discard a part of the response."""
 
 
 async def _wait(seconds: float, transport: asyncio.Transport) -> bool:
-    """Wait, and say whether the sender waited too; one that gave up does not hold up the sandbox's end."""
+    """Wait, and return whether the client is still connected. A client that left does not delay shutdown."""
     loop = asyncio.get_running_loop()
     until = loop.time() + seconds
     while not transport.is_closing():
         left = until - loop.time()
         if left <= 0:
             return True
-        await asyncio.sleep(min(left, _LOOK_AGAIN))
+        await asyncio.sleep(min(left, _POLL_SECONDS))
     return False
 
 
 async def _drain(receive: Receive) -> None:
-    """Read a request to its end: a sender still sending would see a reset rather than the answer."""
+    """Read the rest of a request: a client that is still sending would get a reset instead of the response."""
     while True:
         message = await receive()
         if message["type"] != "http.request" or not message.get("more_body"):
             return
 
 
-async def _break_off(scope: Scope, receive: Receive) -> None:
+async def _close_connection(scope: Scope, receive: Receive) -> None:
     transport: asyncio.Transport = scope[_TRANSPORT]
     transport.abort()
-    # uvicorn answers 500 for an application that says nothing, unless it has seen the connection go.
+    # uvicorn returns 500 if an application sends no response, unless it has noticed the disconnect.
     while (await receive())["type"] != "http.disconnect":
         continue
 
 
-async def _answer(fault: Fault, send: Send) -> None:
+async def _respond(fault: Fault, send: Send) -> None:
     body = fault.body if fault.body is not None else {"error": f"injected fault: {fault.status}"}
-    if isinstance(body, str):  # as of a proxy that answers with a page
+    if isinstance(body, str):  # like the HTML page of a proxy
         content, kind = body.encode(), "text/plain"
     else:
         content, kind = orjson.dumps(body), "application/json"

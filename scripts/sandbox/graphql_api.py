@@ -1,8 +1,8 @@
 """The GraphQL API: `POST /graphql` with an API key, over the schema that pycarlo ships.
 
-A document is validated against Monte Carlo's whole schema, so that a field or argument it does not have is
-refused here as it would be there; of the valid ones, `answers.Query` says which are answered. Errors come as
-HTTP 200 with `errors`, as from Monte Carlo; only a missing or wrong key has a status of its own (401, 403).
+Documents are validated against Monte Carlo's complete schema, so an unknown field or argument is rejected as it would
+be by Monte Carlo. `answers.Query` defines which of the valid fields are supported. Errors of a document are returned as
+HTTP 200 with `errors`, as from Monte Carlo. A missing or wrong key is 401 or 403.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from graphql import (
 )
 from ingestion import RefusalError, authenticate, read_body
 from reading import Reading
-from resolving import MOST_FIELDS, FieldCount, TooManyFieldsError, resolve
+from resolving import MAX_FIELDS, FieldCount, TooManyFieldsError, resolve
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -40,27 +40,27 @@ from store import Store
 _LOG = logging.getLogger("sandbox.graphql")
 
 _CACHED_DOCUMENTS = 500
-# What no honest document reaches; checking takes time that grows faster than a document does.
-_MOST_TOKENS = 10_000
-_MOST_BYTES = 10 * 1024 * 1024
+# Far above what real documents need. Validation time grows faster than the size of a document.
+_MAX_TOKENS = 10_000
+_MAX_BYTES = 10 * 1024 * 1024
 
 Checked = tuple[DocumentNode | None, tuple[GraphQLError, ...]]
 
 
 def load_schema() -> GraphQLSchema:
-    """Return Monte Carlo's schema, from the installed pycarlo."""
-    # Found rather than imported: importing pycarlo's client takes a second the sandbox has no use for.
+    """Return Monte Carlo's schema, from the installed pycarlo. Raises RuntimeError if pycarlo is not installed."""
+    # Only locates the package: importing pycarlo's client would take a second.
     package = importlib.util.find_spec("pycarlo")
     if package is None or not package.submodule_search_locations:
         raise RuntimeError("pycarlo is not installed: it contains the GraphQL schema of the sandbox")
     path = Path(package.submodule_search_locations[0]) / "lib" / "schema.json"
-    # Some defaults of enums in it are not members: building is told not to mind.
+    # Some enum defaults in the schema are not members of their enum, so validation is off.
     return build_client_schema(orjson.loads(path.read_bytes())["data"], assume_valid=True)
 
 
 @dataclass(frozen=True)
 class GraphQLApi:
-    """The endpoint over one account and one store; the schema is built while the first pushes are taken."""
+    """The endpoint for one account and one store. The schema is built in a background thread at startup."""
 
     account: Account
     store: Store
@@ -74,21 +74,21 @@ class GraphQLApi:
         async def endpoint(request: Request) -> Response:
             try:
                 key = authenticate(request, self.account, GRAPHQL_SCOPE)
-                asked = _asked(bytes(await read_body(request, _MOST_BYTES)))
+                graphql_request = _read_request(bytes(await read_body(request, _MAX_BYTES)))
             except RefusalError as refusal:
                 return refusal.response()
-            return JSONResponse(await run_in_threadpool(self._answer, schema, checked, key, asked))
+            return JSONResponse(await run_in_threadpool(self._execute, schema, checked, key, graphql_request))
 
         return Route("/graphql", endpoint, methods=["POST"])
 
-    def _answer(
+    def _execute(
         self,
         schema: Future[GraphQLSchema],
         checked: Callable[[str], Checked],
         key: Key,
-        asked: Asked,
+        request: GraphQLRequest,
     ) -> dict[str, Any]:
-        document, errors = checked(asked.query)
+        document, errors = checked(request.query)
         if document is None or errors:
             return {"errors": [error.formatted for error in errors]}
         try:
@@ -97,13 +97,13 @@ class GraphQLApi:
                 document,
                 root_value=Query(Reading(self.store, self.account, key)),
                 context_value=FieldCount(),
-                variable_values=asked.variables,
-                operation_name=asked.operation_name,
+                variable_values=request.variables,
+                operation_name=request.operation_name,
                 field_resolver=resolve,
             )
         except TooManyFieldsError:
             return {
-                "errors": [{"message": f"The response would have more than {MOST_FIELDS} fields: request less at once"}]
+                "errors": [{"message": f"The response would have more than {MAX_FIELDS} fields: request fewer fields"}]
             }
         for error in result.errors or ():
             if error.original_error is not None and not isinstance(error.original_error, GraphQLError):
@@ -112,16 +112,16 @@ class GraphQLApi:
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What a GraphQL request holds."""
+class GraphQLRequest:
+    """The content of a GraphQL request."""
 
     query: str
     variables: dict[str, Any]
     operation_name: str | None
 
 
-def _asked(raw: bytes) -> Asked:
-    """Return what a request's body asks. Raises RefusalError 400."""
+def _read_request(raw: bytes) -> GraphQLRequest:
+    """Parse the body of a GraphQL request. Raises RefusalError 400."""
     try:
         body = orjson.loads(raw)
     except orjson.JSONDecodeError as problem:
@@ -134,12 +134,12 @@ def _asked(raw: bytes) -> Asked:
     operation = body.get("operationName")
     if not isinstance(operation, str | None):
         raise RefusalError(400, "The operation name is invalid", {"operationName": "must be a string"})
-    return Asked(body["query"], variables, operation)
+    return GraphQLRequest(body["query"], variables, operation)
 
 
 def _check(schema: GraphQLSchema, text: str) -> Checked:
     try:
-        document = parse(text, max_tokens=_MOST_TOKENS)
+        document = parse(text, max_tokens=_MAX_TOKENS)
         return document, tuple(validate(schema, document))
     except GraphQLError as error:
         return None, (error,)

@@ -1,10 +1,10 @@
 """The ingestion gateway: `POST /ingest/v1/{metadata,lineage,querylogs}`, from a request to the store.
 
-Answers as Monte Carlo's documentation says (https://docs.getmontecarlo.com/docs/push-ingest-api): 202 with
-`{"invocation_id": uuid}`; else `{"error": …, "details": {field path: problem}}` with 400 for a body that
-does not fit, 401 for a key that does not exist, 403 for a key of another scope or a warehouse it may not
-use, 413 for a body above 1 MB compressed, 503 when the sandbox's own disk is full. A warehouse that does not
-exist is answered as one the key may not use.
+Responds as Monte Carlo's documentation says (https://docs.getmontecarlo.com/docs/push-ingest-api): 202 with
+`{"invocation_id": uuid}`, otherwise `{"error": …, "details": {field path: problem}}` with one of these statuses:
+
+400 for an invalid body, 401 for an unknown key, 403 for a key of another scope or a warehouse that the key may not use
+or that does not exist, 413 for a body above 1 MB compressed, and 503 when the sandbox's disk is full.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from typing import Any
 import orjson
 from accounts import GRAPHQL_SCOPE, INGESTION_SCOPE, Account, Key
 from bodies import FLOWS, LINEAGE, QUERY_LOGS, problems_in, references
-from query_log import Spreading
+from query_log import Indexing
 from recording import Push, record
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from store import Store
 
-# Documented as 1 MB without saying which; the smaller of the two readings is the one safe to rely on.
-MOST_COMPRESSED_BYTES = 1_000_000
-# What no honest request reaches: stops a body that unpacks without end.
-MOST_RAW_BYTES = 128 * 1024 * 1024
+# Documented as "1 MB". The smaller interpretation (10^6 rather than 2^20 bytes) is the safe one.
+MAX_COMPRESSED_BYTES = 1_000_000
+# Far above any real request. Stops decompression bombs.
+MAX_RAW_BYTES = 128 * 1024 * 1024
 
 
 class RefusalError(Exception):
-    """A request the gateway does not take: the status, why, and what is wrong by field path."""
+    """A rejected request: the status, the error, and the problems by field path."""
 
     def __init__(self, status: int, error: str, details: dict[str, str] | None = None) -> None:
         super().__init__(error)
@@ -51,7 +51,7 @@ class RefusalError(Exception):
 
 
 def authenticate(request: Request, account: Account, scope: str) -> Key:
-    """Return the key a request carries. Raises RefusalError: 401 for an unknown key, 403 for another scope."""
+    """Return the key of a request. Raises RefusalError: 401 for an unknown key, 403 for another scope."""
     key_id, token = request.headers.get("x-mcd-id"), request.headers.get("x-mcd-token")
     if not key_id or not token:
         raise RefusalError(401, "Authentication failed: the headers x-mcd-id and x-mcd-token are required")
@@ -66,11 +66,11 @@ def authenticate(request: Request, account: Account, scope: str) -> Key:
 
 @dataclass(frozen=True)
 class Ingestion:
-    """The three endpoints over one account and one store."""
+    """The three endpoints, for one account and one store."""
 
     account: Account
     store: Store
-    spreading: Spreading
+    indexing: Indexing
 
     def routes(self) -> list[Route]:
         return [Route(f"/ingest/v1/{flow}", self._endpoint(flow), methods=["POST"]) for flow in FLOWS]
@@ -82,10 +82,10 @@ class Ingestion:
                 await self.store.write(record(push))
             except RefusalError as refusal:
                 return refusal.response()
-            except sqlite3.OperationalError as problem:  # a full disk; nothing of the push is kept
+            except sqlite3.OperationalError as problem:  # a full disk; the push is rolled back
                 return RefusalError(503, f"The sandbox cannot store the request: {problem}").response()
             if flow == QUERY_LOGS:
-                self.spreading.pushed()
+                self.indexing.pushed()
             return JSONResponse({"invocation_id": push.invocation_id}, status_code=202)
 
         return endpoint
@@ -113,7 +113,10 @@ class Ingestion:
         )
 
     def _check_warehouses(self, key: Key, flow: str, body: dict[str, Any]) -> None:
-        """Check that the key may use every warehouse the body names, and that each is of the type it says."""
+        """Check that the key may use every warehouse in the body, and that each one has the given type.
+
+        Raises RefusalError 403 or 400.
+        """
         named: dict[tuple[str, str | None], str] = {}
         resource = body.get("resource")
         if resource is not None:
@@ -135,35 +138,35 @@ def _type_problem(warehouse: Any) -> str:
     return f"must be {warehouse.type}: the type of resource {warehouse.uuid}"
 
 
-async def read_body(request: Request, most: int) -> bytearray:
-    """Return a request's body as it came. Raises RefusalError 413 above `most` bytes."""
+async def read_body(request: Request, limit: int) -> bytearray:
+    """Return a request's body as received. Raises RefusalError 413 above `limit` bytes."""
     sent = bytearray()
-    async for piece in request.stream():
-        sent += piece
-        if len(sent) > most:
-            raise RefusalError(413, f"Payload too large: more than {most} bytes")
+    async for chunk in request.stream():
+        sent += chunk
+        if len(sent) > limit:
+            raise RefusalError(413, f"Payload too large: more than {limit} bytes")
     return sent
 
 
 async def _read(request: Request) -> bytes:
-    """Return a request's body, unpacked. Raises RefusalError: 413 above 1 MB compressed, 400 for bad gzip."""
-    sent = await read_body(request, MOST_RAW_BYTES)
+    """Return a request's body, decompressed. Raises RefusalError: 413 above 1 MB compressed, 400 for bad gzip."""
+    sent = await read_body(request, MAX_RAW_BYTES)
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if encoding == "gzip":
         _check_size(len(sent))
         return await asyncio.to_thread(_unpack, bytes(sent))
     if encoding != "identity":
         raise RefusalError(400, "The body must be plain or compressed with gzip", {"content-encoding": "must be gzip"})
-    if len(sent) > MOST_COMPRESSED_BYTES:  # a smaller one stays smaller compressed
+    if len(sent) > MAX_COMPRESSED_BYTES:  # a smaller body cannot exceed the limit compressed
         _check_size(len(await asyncio.to_thread(gzip.compress, sent, 6)))
     return bytes(sent)
 
 
 def _check_size(compressed: int) -> None:
-    if compressed > MOST_COMPRESSED_BYTES:
+    if compressed > MAX_COMPRESSED_BYTES:
         raise RefusalError(
             413,
-            f"Payload too large: {compressed} bytes compressed; the limit is {MOST_COMPRESSED_BYTES}; "
+            f"Payload too large: {compressed} bytes compressed; the limit is {MAX_COMPRESSED_BYTES}; "
             "split the events into smaller batches",
         )
 
@@ -171,11 +174,11 @@ def _check_size(compressed: int) -> None:
 def _unpack(sent: bytes) -> bytes:
     unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
     try:
-        raw = unpacker.decompress(sent, MOST_RAW_BYTES)
+        raw = unpacker.decompress(sent, MAX_RAW_BYTES)
     except zlib.error as problem:
         raise RefusalError(400, "The body is not gzip", {"content-encoding": str(problem)}) from problem
     if unpacker.unconsumed_tail:
-        raise RefusalError(413, f"Payload too large: more than {MOST_RAW_BYTES} bytes uncompressed")
+        raise RefusalError(413, f"Payload too large: more than {MAX_RAW_BYTES} bytes uncompressed")
     if not unpacker.eof:
         raise RefusalError(400, "The body is not gzip", {"content-encoding": "the stream is truncated"})
     return raw

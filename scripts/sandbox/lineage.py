@@ -1,6 +1,6 @@
-"""Lineage: what `getTableLineage`, `getDerivedTablesPartialLineage` and `getTableColumnsLineage` answer.
+"""Lineage: the results of `getTableLineage`, `getDerivedTablesPartialLineage` and `getTableColumnsLineage`.
 
-Table edges stay; column edges are forgotten ten days after they were last pushed, as Monte Carlo does.
+Table edges do not expire. Column edges expire ten days after they were last pushed, as in Monte Carlo.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class EdgeEnd:
 
 @dataclass(frozen=True)
 class FlattenedEdges:
-    """The schema's `FlattenedLineageGraphEdges`: a node, and those next to it in the direction asked for."""
+    """The schema's `FlattenedLineageGraphEdges`: a node and its neighbors in the requested direction."""
 
     mcon: str
     directly_connected_mcons: list[str]
@@ -90,8 +90,8 @@ class LineageGraph:
         return self.base_nodes[0]
 
 
-def neighbours(reading: Reading, node_id: int, direction: str) -> list[int]:
-    """Return the nodes one edge away."""
+def neighbors(reading: Reading, node_id: int, direction: str) -> list[int]:
+    """Return the ids of the nodes one edge away."""
     here, there = {UPSTREAM: ("destination", "source"), DOWNSTREAM: ("source", "destination")}[direction]
     rows = reading.rows(
         f"SELECT {there} AS there FROM edges WHERE {here} = :node ORDER BY {there}",  # noqa: S608 - constants
@@ -101,7 +101,7 @@ def neighbours(reading: Reading, node_id: int, direction: str) -> list[int]:
 
 
 def read_graph(reading: Reading, mcons: list[str], direction: str, hops: int) -> LineageGraph:
-    """Return what is reachable from these tables in `hops` edges. Raises GraphQLError."""
+    """Return the nodes that are reachable from these tables in `hops` edges. Raises GraphQLError."""
     if direction not in (UPSTREAM, DOWNSTREAM):
         raise GraphQLError(f"direction: must be {UPSTREAM} or {DOWNSTREAM}, not {direction!r}")
     if hops < 1:
@@ -113,7 +113,7 @@ def read_graph(reading: Reading, mcons: list[str], direction: str, hops: int) ->
         following: list[int] = []
         for node_id in level:
             if node_id not in edges:
-                edges[node_id] = neighbours(reading, node_id, direction)
+                edges[node_id] = neighbors(reading, node_id, direction)
                 following += edges[node_id]
         if not following:
             break
@@ -134,7 +134,7 @@ def read_graph(reading: Reading, mcons: list[str], direction: str, hops: int) ->
 
 @dataclass(frozen=True)
 class SourceColumn:
-    """The schema's type of the same name; the type is that of the columns pushed last, if any."""
+    """The schema's type of the same name. The column type is from the latest pushed columns, if any."""
 
     column_name: str
     column_type: str | None
@@ -150,7 +150,7 @@ class LineageSources:
 
 @dataclass(frozen=True)
 class ColumnLineage:
-    """The schema's type of the same name: where one column comes from."""
+    """The schema's type of the same name: the sources of one column."""
 
     selected_column: str
     lineage_sources: list[LineageSources]
@@ -165,12 +165,12 @@ class TableColumnsLineage:
     columns_lineage: list[ColumnLineage]
     timestamp: str | None
 
-    # Columns used in conditions only are not part of what is pushed.
+    # Pushed lineage does not include columns that are only used in conditions.
     non_selected_source_columns: tuple[()] = ()
 
 
 def read_columns(reading: Reading, node: NodeRow) -> TableColumnsLineage:
-    """Return for each column of a table the columns it comes from."""
+    """Return the source columns of each column of a table."""
     rows = reading.rows(
         """
         SELECT
@@ -226,7 +226,10 @@ class DerivedTables:
 def read_derived(
     reading: Reading, node: NodeRow, column: str | None, cursor: str | None, page_size: int | None
 ) -> DerivedTables:
-    """Return a page of the tables whose columns come from a table's column, or from any of its columns."""
+    """Return a page of the tables with columns derived from `column`, or from any column if it is None.
+
+    Raises GraphQLError.
+    """
     size = DERIVED_PAGE if page_size is None else page_size
     if size < 1:
         raise GraphQLError("pageSize: must be at least 1")

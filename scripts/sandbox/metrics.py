@@ -1,8 +1,8 @@
-"""Volume and freshness over time, and what Monte Carlo's detectors would make of them.
+"""Volume and freshness over time, and the states of Monte Carlo's detectors.
 
-`getMetricsV4` answers every sample that was pushed, newest first, measured when it was received. The detectors'
-states follow what Monte Carlo says they need: seven changed update times over about two weeks for freshness, ten
-hourly samples within 42 days for volume; the thresholds themselves are Monte Carlo's own and are not imitated.
+`getMetricsV4` returns every pushed sample, newest first. A sample's measurement time is when its push was received. A
+detector's state follows the minimum that Monte Carlo documents: seven distinct update times over about two weeks for
+freshness, ten hourly samples within 42 days for volume. The thresholds are Monte Carlo's own and are not computed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 import orjson
 from graphql import GraphQLError
 from reading import NodeRow, Reading
-from resolving import moment
+from resolving import datetime_argument
 from shapes import iso
 
 FRESHNESS_CHANGES = 7
@@ -25,7 +25,7 @@ VOLUME_DAYS = 42
 _DAY = 24 * 3600 * 1_000_000
 _HOUR = 3600 * 1_000_000
 
-# The value of a metric is a number; of the `last…on` ones seconds since 1970 UTC.
+# Metric values are numbers. Those of the `last…on` metrics are seconds since 1970 UTC.
 _SAMPLES = {
     "total_row_count": """
         SELECT measured AS measured, row_count AS value
@@ -98,7 +98,7 @@ class MetricsAnswer:
 
 @dataclass(frozen=True)
 class MetricsRequest:
-    """The arguments of `getMetricsV4`, in microseconds where they are times."""
+    """The arguments of `getMetricsV4`. Times are in microseconds since 1970 UTC."""
 
     metric: str
     start: int
@@ -107,32 +107,32 @@ class MetricsRequest:
     deduplicate: bool
 
 
-def read_metrics(reading: Reading, node: NodeRow | None, asked: MetricsRequest) -> MetricsAnswer:
+def read_metrics(reading: Reading, node: NodeRow | None, request: MetricsRequest) -> MetricsAnswer:
     """Return the samples of one table's metric, newest first. Raises GraphQLError for an unknown metric."""
-    if asked.metric not in _SAMPLES:
+    if request.metric not in _SAMPLES:
         known = ", ".join(_SAMPLES)
-        raise GraphQLError(f"metricName: {asked.metric} is not supported by the sandbox, which supports {known}")
+        raise GraphQLError(f"metricName: {request.metric} is not supported by the sandbox, which supports {known}")
     if node is None:
         return MetricsAnswer([])
     rows = reading.rows(
         f"""
         SELECT samples.measured AS measured, samples.value AS value
-        FROM ({_SAMPLES[asked.metric]}) AS samples
+        FROM ({_SAMPLES[request.metric]}) AS samples
         WHERE samples.measured BETWEEN :start AND :end
         ORDER BY samples.measured DESC
         """,  # noqa: S608 - the samples are a constant
-        {"node": node.node_id, "start": asked.start, "end": asked.end},
+        {"node": node.node_id, "start": request.start, "end": request.end},
     )
-    pairs = list(_changed(rows)) if asked.deduplicate else rows
+    pairs = list(_changed(rows)) if request.deduplicate else rows
     samples = [
-        Sample(node.full_table_id, asked.metric, float(value), iso(measured), iso(measured))
+        Sample(node.full_table_id, request.metric, float(value), iso(measured), iso(measured))
         for measured, value in pairs
     ]
-    return MetricsAnswer(samples[: asked.first])
+    return MetricsAnswer(samples[: request.first])
 
 
 def _changed(rows: list[tuple[int, float]]) -> Iterator[tuple[int, float]]:
-    """Yield of samples with one value after another only the newest."""
+    """Yield only the newest of consecutive samples with the same value."""
     previous = None
     for measured, value in rows:
         if value != previous:
@@ -143,18 +143,18 @@ def _changed(rows: list[tuple[int, float]]) -> Iterator[tuple[int, float]]:
 def metrics_request(
     metric_name: str, start_time: str, end_time: str | None, first: int | None, deduplicate: bool | None
 ) -> MetricsRequest:
-    """Return `getMetricsV4`'s arguments as they are used. Raises GraphQLError."""
+    """Parse the arguments of `getMetricsV4`. Raises GraphQLError."""
     return MetricsRequest(
         metric=metric_name,
-        start=moment(start_time, "startTime"),
-        end=time.time_ns() // 1000 if end_time is None else moment(end_time, "endTime"),
+        start=datetime_argument(start_time, "startTime"),
+        end=time.time_ns() // 1000 if end_time is None else datetime_argument(end_time, "endTime"),
         first=first,
         deduplicate=bool(deduplicate),
     )
 
 
 def latest_update(reading: Reading, node: NodeRow) -> str | None:
-    """Return the update time pushed last, ISO 8601."""
+    """Return the latest pushed update time in ISO 8601, or None."""
     rows = reading.rows(
         """
         SELECT last_update AS last_update
@@ -179,7 +179,7 @@ class FreshnessDetector:
 
 @dataclass(frozen=True)
 class SizeDetector:
-    """The schema's `Size`: the size change and the unchanged size detector."""
+    """The schema's `Size`: the detectors for changed and for unchanged size."""
 
     metric: str | None
     sd_status: str

@@ -1,4 +1,4 @@
-"""Relay connections: `first`, `after` and `offset` in, `edges` and `pageInfo` out."""
+"""Relay connections: pages of nodes by `first`, `after` and `offset`, with `edges` and `pageInfo`."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from graphql import GraphQLError
 
 Node = TypeVar("Node")
 
-# Monte Carlo's own limits are not documented; these make a reader page through what it did not ask for whole.
+# Monte Carlo does not document its limits. These are small enough that clients have to page through large results.
 DEFAULT_PAGE = 100
-LARGEST_PAGE = 1000
+MAX_PAGE = 1000
 
 _CURSOR = re.compile(rb"arrayconnection:([0-9]{1,15})")
 
@@ -47,12 +47,15 @@ def connect(
     after: str | None,
     offset: int | None = None,
 ) -> Connection[Node]:
-    """Return a page of what `fetch(limit, offset)` gives. Raises GraphQLError for a cursor that is none."""
+    """Return one page of the rows from `fetch(limit, offset)`.
+
+    Raises GraphQLError for an invalid cursor or a negative `first` or `offset`.
+    """
     if min(first or 0, offset or 0) < 0:
         raise GraphQLError("first and offset: must not be negative")
     start = (0 if after is None else read_cursor(after) + 1) + (offset or 0)
-    size = min(DEFAULT_PAGE if first is None else first, LARGEST_PAGE)
-    found = fetch(size + 1, start)  # one more than asked for tells whether there is a next page
+    size = min(DEFAULT_PAGE if first is None else first, MAX_PAGE)
+    found = fetch(size + 1, start)  # one more, to see whether there is a next page
     edges = [Edge(node, write_cursor(start + place)) for place, node in enumerate(found[:size])]
     return Connection(
         edges=edges,
@@ -70,7 +73,7 @@ def write_cursor(place: int) -> str:
 
 
 def read_cursor(cursor: str) -> int:
-    """Return the place a cursor stands for. Raises GraphQLError."""
+    """Return the position that a cursor encodes. Raises GraphQLError."""
     try:
         place = _CURSOR.fullmatch(base64.b64decode(cursor, validate=True))
     except ValueError:  # not base64, or not ASCII

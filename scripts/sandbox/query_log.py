@@ -1,9 +1,9 @@
-"""Pushed queries, and what `getAggregatedQueries` answers about a table.
+"""Indexes pushed queries, and returns the results of `getAggregatedQueries` for a table.
 
-A query log push leaves its queries in the push's body. `Spreading` turns bodies into rows in the background,
-thousands of queries at a time, because rows written a push at a time cost four times as much; a question first
-spreads what still waits. The tables in a text are found by parsing, once per shape (a text without its literals),
-and not before somebody asks about a table that the text names.
+A query log push only stores its body. `Indexing` turns the queries in the bodies into rows in the background, thousands
+at a time, because writing the rows of each push separately costs four times as much. `getAggregatedQueries` first
+indexes the remaining pushes. The tables of a query are found by parsing its text, once per shape (a text without its
+literals), when somebody first requests the queries of a table that the text names.
 """
 
 from __future__ import annotations
@@ -21,24 +21,23 @@ from typing import Any
 import orjson
 from graphql import GraphQLError
 from paging import read_cursor, write_cursor
-from query_tables import Touched, shape_of, touched
+from query_tables import TableAccess, shape_of, table_access
 from reading import NodeRow, Reading
-from resolving import moment
+from resolving import datetime_argument
 from shapes import iso, microseconds
 from store import Store
 
-# Queries spread in one transaction: more would hold up the pushes that come meanwhile.
-_QUERIES_AT_ONCE = 10_000
-# Seconds: what comes meanwhile is spread together.
-_LEAST_PAUSE = 1.0
-# Shapes parsed between two writes.
-_SHAPES_AT_ONCE = 500
+# Limits how long one transaction delays pushes that arrive during it.
+_QUERIES_PER_TRANSACTION = 10_000
+# Seconds. Pushes that arrive during the pause are indexed together.
+_MIN_PAUSE = 1.0
+_SHAPES_PER_WRITE = 500
 DEFAULT_CHARACTERS = 1000
 
 
 @dataclass(frozen=True)
 class AggregatedQuery:
-    """The schema's type of the same name: the runs of one query in the window, whatever its literals."""
+    """The schema's type of the same name: the runs of one query in the window, regardless of its literals."""
 
     date: str
     query_hash: str
@@ -70,7 +69,7 @@ class AggregatedQueries:
 
 @dataclass(frozen=True)
 class QueriesRequest:
-    """The arguments of `getAggregatedQueries`, in microseconds where they are times."""
+    """The arguments of `getAggregatedQueries`. Times are in microseconds since 1970 UTC."""
 
     start: int
     end: int
@@ -83,23 +82,23 @@ class QueriesRequest:
 
 
 def queries_request(start_time: str, end_time: str, query_type: str, limit: int, **rest: Any) -> QueriesRequest:
-    """Return `getAggregatedQueries`'s arguments as they are used. Raises GraphQLError."""
+    """Parse the arguments of `getAggregatedQueries`. Raises GraphQLError."""
     if limit < 1:
         raise GraphQLError("limit: must be at least 1")
     return QueriesRequest(
-        start=moment(start_time, "startTime"),
-        end=moment(end_time, "endTime"),
+        start=datetime_argument(start_time, "startTime"),
+        end=datetime_argument(end_time, "endTime"),
         access=query_type,
         limit=limit,
         **rest,
     )
 
 
-def read_queries(reading: Reading, node: NodeRow, asked: QueriesRequest) -> AggregatedQueries:
-    """Return a page of the queries that read or wrote a table, the most frequent first."""
-    spread(reading.store)
-    parse_those_naming(reading.store, node.resource, node.name)
-    start = 0 if asked.cursor is None else read_cursor(asked.cursor)
+def read_queries(reading: Reading, node: NodeRow, request: QueriesRequest) -> AggregatedQueries:
+    """Return a page of the queries that read or wrote a table, most frequent first. Raises GraphQLError."""
+    index_all(reading.store)
+    parse_queries_naming(reading.store, node.resource, node.name)
+    start = 0 if request.cursor is None else read_cursor(request.cursor)
     rows = reading.rows(
         """
         SELECT
@@ -107,7 +106,7 @@ def read_queries(reading: Reading, node: NodeRow, asked: QueriesRequest) -> Aggr
             count(*) AS runs,
             avg(queries.ended - queries.started) AS run_time,
             shapes.category AS category,
-            max(queries.started) AS started,      -- the next three are of the row with this maximum
+            max(queries.started) AS started,      -- SQLite takes the next three from the row with it
             queries.user AS user,
             queries.push_id AS push_id,
             queries.position AS position
@@ -128,25 +127,25 @@ def read_queries(reading: Reading, node: NodeRow, asked: QueriesRequest) -> Aggr
         LIMIT :limit OFFSET :offset
         """,
         {
-            "access": asked.access,
+            "access": request.access,
             "names": orjson.dumps(_names_of(reading, node)).decode(),
             "resource": node.resource,
-            "start": asked.start,
-            "end": asked.end,
-            "user": asked.user,
-            "category": asked.category,
-            "limit": asked.limit + 1,
+            "start": request.start,
+            "end": request.end,
+            "user": request.user,
+            "category": request.category,
+            "limit": request.limit + 1,
             "offset": start,
         },
     )
-    more = len(rows) > asked.limit
+    more = len(rows) > request.limit
     return AggregatedQueries(
-        aggregated_queries=[_aggregated(reading, row, asked) for row in rows[: asked.limit]],
-        page_info=NextPage(more, write_cursor(start + asked.limit) if more else None),
+        aggregated_queries=[_aggregated(reading, row, request) for row in rows[: request.limit]],
+        page_info=NextPage(more, write_cursor(start + request.limit) if more else None),
     )
 
 
-def _aggregated(reading: Reading, row: Any, asked: QueriesRequest) -> AggregatedQuery:
+def _aggregated(reading: Reading, row: Any, request: QueriesRequest) -> AggregatedQuery:
     shape_id, runs, run_time, category, started, user, push_id, position = row
     ((body,),) = reading.rows(
         "SELECT body AS body FROM pushes WHERE push_id = :push",
@@ -160,7 +159,7 @@ def _aggregated(reading: Reading, row: Any, asked: QueriesRequest) -> Aggregated
         group_id=written,
         user=user,
         category=category,
-        latest_query=latest["query_text"][: asked.characters or DEFAULT_CHARACTERS],
+        latest_query=latest["query_text"][: request.characters or DEFAULT_CHARACTERS],
         latest_query_id=latest.get("query_id"),
         latest_query_timestamp=iso(started),
         count=runs,
@@ -169,7 +168,7 @@ def _aggregated(reading: Reading, row: Any, asked: QueriesRequest) -> Aggregated
 
 
 def _names_of(reading: Reading, node: NodeRow) -> list[str]:
-    """Return the names in a text that mean this table: a short one only where no other table has it."""
+    """Return the names that refer to this table in a query, as JSON. A short name has to be unambiguous."""
     full = (node.database.lower(), node.schema.lower(), node.name.lower())
     namesakes = reading.rows(
         """
@@ -180,7 +179,7 @@ def _names_of(reading: Reading, node: NodeRow) -> list[str]:
         """,
         {"resource": node.resource, "name": full[2], "node": node.node_id},
     )
-    # A warehouse without databases, like Hive, has two-part names whose first part may be kept as either.
+    # Warehouses without databases, such as Hive, have two-part names. The first part can be stored as either one.
     names = [full, (full[0], full[2])]
     if full[1] not in {schema.lower() for (schema,) in namesakes}:
         names.append(full[1:])
@@ -189,44 +188,44 @@ def _names_of(reading: Reading, node: NodeRow) -> list[str]:
     return [orjson.dumps(name).decode() for name in dict.fromkeys(names)]
 
 
-class Spreading:
-    """Turns pushed queries into rows in the background: call `pushed` after each accepted push, in the event loop.
+class Indexing:
+    """Indexes pushed queries in the background. Call `pushed` after each accepted push, in the event loop.
 
-    While pushes come it takes at most a tenth of the time, so that it does not slow them; when none comes, all.
+    Uses at most a tenth of the time while pushes arrive, so that it does not slow them down, and all of it otherwise.
     """
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._came = False
+        self._has_new = False
         self._task: asyncio.Task[None] | None = None
 
     def pushed(self) -> None:
-        """Have the queries of one more push spread, soon."""
-        self._came = True
+        """Index the queries of a new push soon. Starts the background task if it is not running."""
+        self._has_new = True
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run())
 
     async def _run(self) -> None:
-        pause, waiting = _LEAST_PAUSE, True
-        while waiting or self._came:
+        pause, waiting = _MIN_PAUSE, True
+        while waiting or self._has_new:
             await asyncio.sleep(pause)
-            self._came = False
+            self._has_new = False
             start = time.monotonic()
             try:
-                waiting = await self._store.write(_spread_some)
-            except sqlite3.Error:  # a full disk: the next question says so
+                waiting = await self._store.write(_index_some)
+            except sqlite3.Error:  # a full disk: the next GraphQL query reports it
                 return
-            pause = max(_LEAST_PAUSE, 9 * (time.monotonic() - start)) if self._came else 0
+            pause = max(_MIN_PAUSE, 9 * (time.monotonic() - start)) if self._has_new else 0
 
 
-def spread(store: Store) -> None:
-    """Turn the queries that are only in push bodies yet into rows."""
-    while store.submit(_spread_some).result():
+def index_all(store: Store) -> None:
+    """Index the queries of all remaining pushes."""
+    while store.submit(_index_some).result():
         continue
 
 
-def _spread_some(connection: sqlite3.Connection) -> bool:
-    """Spread a few pushes; say whether there were any."""
+def _index_some(connection: sqlite3.Connection) -> bool:
+    """Index the next pushes, and return whether there were any."""
     pushes = connection.execute(
         """
         SELECT
@@ -234,10 +233,10 @@ def _spread_some(connection: sqlite3.Connection) -> bool:
             push_resources.resource AS resource,
             pushes.log_type AS log_type,
             pushes.body AS body
-        FROM pushes_to_spread
-        JOIN pushes ON pushes.push_id = pushes_to_spread.push_id
+        FROM pushes_to_index
+        JOIN pushes ON pushes.push_id = pushes_to_index.push_id
         JOIN push_resources ON push_resources.push_id = pushes.push_id
-        ORDER BY pushes_to_spread.push_id
+        ORDER BY pushes_to_index.push_id
         """
     )
     done: list[tuple[int]] = []
@@ -251,7 +250,7 @@ def _spread_some(connection: sqlite3.Connection) -> bool:
             started, ended = microseconds(event["start_time"]), microseconds(event["end_time"])
             queries.append((shape_id, started, push_id, position, ended, event.get("user")))
         done.append((push_id,))
-        if len(queries) >= _QUERIES_AT_ONCE:
+        if len(queries) >= _QUERIES_PER_TRANSACTION:
             break
     pushes.close()
     connection.executemany(
@@ -261,16 +260,19 @@ def _spread_some(connection: sqlite3.Connection) -> bool:
     connection.executemany(
         "INSERT INTO queries (shape_id, started, push_id, position, ended, user) VALUES (?, ?, ?, ?, ?, ?)", queries
     )
-    connection.executemany("DELETE FROM pushes_to_spread WHERE push_id = ?", done)
+    connection.executemany("DELETE FROM pushes_to_index WHERE push_id = ?", done)
     return bool(done)
 
 
-def parse_those_naming(store: Store, resource: str, name: str) -> None:
-    """Parse the shapes whose text names this, whatever its case: of those that came since it was last asked."""
+def parse_queries_naming(store: Store, resource: str, name: str) -> None:
+    """Parse the new shapes whose text contains a table's name, ignoring case.
+
+    New are the shapes that were added since the previous request for this name.
+    """
     reading = store.reading()
     key = {"resource": resource, "name": name.lower()}
-    asked = reading.execute("SELECT number FROM names_asked WHERE resource = :resource AND name = :name", key)
-    ((upto,),) = asked.fetchall() or [(0,)]
+    requested = reading.execute("SELECT number FROM requested_names WHERE resource = :resource AND name = :name", key)
+    ((upto,),) = requested.fetchall() or [(0,)]
     ((last,),) = reading.execute("SELECT coalesce(max(number), 0) FROM shapes").fetchall()
     if last == upto:
         return
@@ -285,31 +287,31 @@ def parse_those_naming(store: Store, resource: str, name: str) -> None:
         """,
         key | {"upto": upto, "last": last},
     )
-    names_it = _naming(name)
-    found: list[tuple[int, Touched]] = []
+    contains_name = _name_matcher(name)
+    found: list[tuple[int, TableAccess]] = []
     for shape_id, log_type, text in unparsed:
-        if names_it(text.lower()):
-            found.append((shape_id, touched(text, log_type)))
-        if len(found) == _SHAPES_AT_ONCE:
-            store.submit(_keeping(resource, found)).result()
+        if contains_name(text.lower()):
+            found.append((shape_id, table_access(text, log_type)))
+        if len(found) == _SHAPES_PER_WRITE:
+            store.submit(_save_parsed(resource, found)).result()
             found = []
-    store.submit(_keeping(resource, found)).result()
+    store.submit(_save_parsed(resource, found)).result()
     store.submit(
         lambda connection: connection.execute(
-            "INSERT OR REPLACE INTO names_asked (resource, name, number) VALUES (:resource, :name, :last)",
+            "INSERT OR REPLACE INTO requested_names (resource, name, number) VALUES (:resource, :name, :last)",
             key | {"last": last},
         )
     ).result()
 
 
-def _naming(name: str) -> Callable[[str], Any]:
-    """Return what tells whether a text in lower case has this name in it as a word, also with its quotes doubled."""
+def _name_matcher(name: str) -> Callable[[str], Any]:
+    """Return a search for this name as a word in a lower-case text. Also matches quotes in the name if doubled."""
     written = {name.lower(), name.lower().replace('"', '""'), name.lower().replace("`", "``")}
     return re.compile(r"(?<!\w)(?:" + "|".join(map(re.escape, written)) + r")(?!\w)").search
 
 
-def _keeping(resource: str, parsed: list[tuple[int, Touched]]) -> Callable[[sqlite3.Connection], None]:
-    """Return the work that writes what parsing has found in shapes, for `Store.submit`."""
+def _save_parsed(resource: str, parsed: list[tuple[int, TableAccess]]) -> Callable[[sqlite3.Connection], None]:
+    """Return the function for `Store.submit` that writes the results of parsing."""
 
     def work(connection: sqlite3.Connection) -> None:
         connection.executemany(
@@ -330,6 +332,6 @@ def _keeping(resource: str, parsed: list[tuple[int, Touched]]) -> Callable[[sqli
 
 
 def _hash(resource: str, log_type: str, shape: str) -> int:
-    """Return a 64-bit key for a shape in its warehouse and dialect."""
+    """Return a 64-bit id for a shape in its warehouse and dialect."""
     digest = blake2b(f"{resource}\0{log_type}\0{shape}".encode(), digest_size=8)
     return int.from_bytes(digest.digest(), "big", signed=True)

@@ -1,6 +1,6 @@
-"""What a statement reads and writes, by the names in its text: from SQL and a log type to table names.
+"""Finds the tables that a SQL statement reads and writes, by the names in its text.
 
-Good for saying which queries touched a table in a test; it is no lineage. Needs sqlglot.
+Good enough for tests to find the queries of a table. It is not lineage. Needs sqlglot.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import sqlglot
 from sqlglot import exp
 
-# sqlglot's names for the log types; those it has no dialect for are read as its own general one.
+# Log types and their sqlglot dialects. Other log types use sqlglot's default dialect.
 _DIALECTS = {
     "snowflake": "snowflake",
     "bigquery": "bigquery",
@@ -27,7 +27,7 @@ _DIALECTS = {
     "clickhouse": "clickhouse",
 }
 
-# The schema's QueryCategory for a statement that is one whatever is in it.
+# The schema's QueryCategory of statements whose category only depends on their type.
 _CATEGORIES: list[tuple[type[exp.Expr], str]] = [
     (exp.Merge, "merge"),
     (exp.Update, "update"),
@@ -40,14 +40,14 @@ _CATEGORIES: list[tuple[type[exp.Expr], str]] = [
 
 _COMMANDS = {"EXPLAIN": "explain", "UNLOAD": "unload", "PUT": "put"}
 
-# What differs between runs of one query: text in quotes, numbers, comments. Quoted identifiers are matched too,
-# so that a digit in one is not taken for a number. A first character of a fixed set lets the search skip, and
-# what is never closed goes to the end, so that no text is gone over twice.
+# These parts differ between runs of the same query: strings, numbers, comments. Quoted identifiers are matched too, so
+# that a digit in one is not mistaken for a number. A fixed set of first characters makes the search fast. An unclosed
+# quote or comment extends to the end of the text, so that no text is scanned twice.
 _LITERAL = re.compile(
     r"""["'`0-9](?:
-        (?<=')[^'\\]*(?:(?:\\.?|'')[^'\\]*)*(?:'|\Z)        # text
+        (?<=')[^'\\]*(?:(?:\\.?|'')[^'\\]*)*(?:'|\Z)        # a string
       | (?<=[0-9])(?<!\w[0-9])[0-9]*(?:\.[0-9]+)?\b        # a number, not the end of a name
-      | (?<=")[^"]*(?:"|\Z)                                # an identifier
+      | (?<=")[^"]*(?:"|\Z)                                # a quoted identifier
       | (?<=`)[^`]*(?:`|\Z)
     )""",
     re.DOTALL | re.VERBOSE,
@@ -63,67 +63,67 @@ _COMMENT = re.compile(
     re.DOTALL | re.VERBOSE,
 )
 
-# Longer ones are generated, and cost seconds each.
-_LONGEST_PARSED = 500_000
+# Characters. Longer texts are generated ones, and take seconds each to parse.
+_MAX_PARSED_LENGTH = 500_000
 
 _QUOTES = '"`'
 
 TableName = tuple[str, ...]
 
-# What cannot be parsed is told by an empty answer, not on stderr.
+# If a text cannot be parsed, the result is empty; sqlglot must not log it to stderr.
 logging.getLogger("sqlglot").setLevel(logging.CRITICAL)
 
 
 @dataclass(frozen=True)
-class Touched:
-    """A statement's category (of the schema's QueryCategory, None when unknown) and the tables in its text."""
+class TableAccess:
+    """A statement's category (a QueryCategory of the schema, None if unknown) and the tables in its text."""
 
     category: str | None
     reads: frozenset[TableName]
     writes: frozenset[TableName]
 
 
-NOTHING = Touched(None, frozenset(), frozenset())
+NO_ACCESS = TableAccess(None, frozenset(), frozenset())
 
 
 def shape_of(text: str) -> str:
-    """Return a text with its literals, comments and spacing evened out: the same for runs of one query."""
+    """Return a text with normalized literals, comments and whitespace: the same for all runs of a query."""
     if "--" in text or "/*" in text:
         text = _COMMENT.sub(lambda found: " " if found[0][0] in "-/" else found[0], text)
     return " ".join(_LITERAL.sub(lambda found: found[0] if found[0][0] in _QUOTES else "?", text).split())
 
 
-def touched(text: str, log_type: str) -> Touched:
-    """Return what a text reads and writes; `NOTHING` for one that cannot be parsed. Names are lower case."""
-    if len(text) > _LONGEST_PARSED:
-        return NOTHING
+def table_access(text: str, log_type: str) -> TableAccess:
+    """Return the tables that a text reads and writes, in lower case. Returns NO_ACCESS if it cannot be parsed."""
+    if len(text) > _MAX_PARSED_LENGTH:
+        return NO_ACCESS
     try:
         statements = [each for each in sqlglot.parse(text, read=_DIALECTS.get(log_type)) if each is not None]
         if not statements:
-            return NOTHING
-        parts = [_of_statement(each) for each in statements]
+            return NO_ACCESS
+        parts = [_statement_access(each) for each in statements]
     except (sqlglot.errors.SqlglotError, RecursionError, ValueError):
-        return NOTHING
-    return Touched(
+        return NO_ACCESS
+    return TableAccess(
         category=parts[-1].category,
         reads=frozenset().union(*(part.reads for part in parts)),
         writes=frozenset().union(*(part.writes for part in parts)),
     )
 
 
-def _of_statement(statement: exp.Expr) -> Touched:
+def _statement_access(statement: exp.Expr) -> TableAccess:
     written = {id(table): table for table in _targets(statement)}
     reads = {
         _name(table)
         for table in statement.find_all(exp.Table)
-        if id(table) not in written and table.name and not _is_local(table)
+        if id(table) not in written and table.name and not _is_cte(table)
     }
     writes = {_name(table) for table in written.values() if table.name}
-    return Touched(_category(statement), frozenset(reads), frozenset(writes))
+    return TableAccess(_category(statement), frozenset(reads), frozenset(writes))
 
 
 def _targets(statement: exp.Expr) -> Iterator[exp.Table]:
-    """Yield the tables a statement writes."""
+    """Yield the tables that a statement writes."""
     if isinstance(statement, exp.MultitableInserts):
         for insert in statement.find_all(exp.Insert):
             yield from _targets(insert)
@@ -143,15 +143,15 @@ def _targets(statement: exp.Expr) -> Iterator[exp.Table]:
             yield target
 
 
-def _is_local(table: exp.Table) -> bool:
-    """Say whether a name is that of a common table expression in sight."""
+def _is_cte(table: exp.Table) -> bool:
+    """Return whether a name refers to a common table expression in scope."""
     if table.db:
         return False
     around = table.parent
     while around is not None:
         for each in getattr(around, "ctes", None) or []:
             same_name = each.alias_or_name.lower() == table.name.lower()
-            if _holds(each, table):  # it sees those before it, and itself only when it is recursive
+            if _contains(each, table):  # a CTE can use earlier ones, and itself if recursive
                 if same_name and each.parent.args.get("recursive"):
                     return True
                 break
@@ -161,7 +161,7 @@ def _is_local(table: exp.Table) -> bool:
     return False
 
 
-def _holds(around: exp.Expr, inside: exp.Expr) -> bool:
+def _contains(around: exp.Expr, inside: exp.Expr) -> bool:
     step: exp.Expr | None = inside
     while step is not None and step is not around:
         step = step.parent
@@ -174,7 +174,7 @@ def _name(table: exp.Table) -> TableName:
 
 def _category(statement: exp.Expr) -> str | None:
     if isinstance(statement, exp.Create):
-        return _creation(statement)
+        return _create_category(statement)
     if isinstance(statement, (exp.Insert, exp.MultitableInserts)):
         return "insert_overwrite" if statement.args.get("overwrite") else "insert_into"
     if isinstance(statement, exp.Delete):
@@ -186,7 +186,7 @@ def _category(statement: exp.Expr) -> str | None:
     return next((name for kind, name in _CATEGORIES if isinstance(statement, kind)), None)
 
 
-def _creation(statement: exp.Create) -> str | None:
+def _create_category(statement: exp.Create) -> str | None:
     if statement.args.get("clone"):
         return "clone"
     if statement.kind == "VIEW":

@@ -1,7 +1,7 @@
-"""What every answer reads with: the store, the account, and how nodes of the store are named outside.
+"""Reads the store for GraphQL requests, and translates between nodes and MCONs.
 
-A table's MCON is `MCON++{account}++{resource}++table++{full table id}`; `pycarlo.common.mcon` takes such a name
-apart the same way. Views carry `table` too: one table is one name, whatever metadata and lineage call it.
+A table's MCON is `MCON++{account}++{resource}++table++{full table id}`, which `pycarlo.common.mcon` can parse. Views
+have the type `table` too, so that an MCON does not depend on the type in metadata or lineage.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ NODE_COLUMNS = """
 
 @dataclass(frozen=True)
 class Reading:
-    """The state of the store as one GraphQL request sees it, for the key that asked."""
+    """Access to the store for one GraphQL request, with its account and key."""
 
     store: Store
     account: Account
@@ -82,17 +82,17 @@ class Reading:
         return {row[0]: NodeRow(*row) for row in rows}
 
     def named(self, mcon: str) -> NodeRow | None:
-        """Return the node an MCON names, None when nothing pushed has named it. Raises GraphQLError."""
+        """Return the node with this MCON, or None if no push has named it. Raises GraphQLError if it is invalid."""
         parts = mcon.split("++", 4)
         if len(parts) != 5 or parts[0] != "MCON":
             raise GraphQLError(f"mcon: {mcon!r} is not an MCON (MCON++account++resource++type++id)")
         _, account, resource, _, full_table_id = parts
         if account != self.account.uuid:
-            raise GraphQLError(f"mcon: {account} is another account")
+            raise GraphQLError(f"mcon: {account} is not the account of this sandbox")
         return self.node(resource, full_table_id)
 
     def required(self, mcon: str) -> NodeRow:
-        """Return the node an MCON names. Raises GraphQLError when nothing pushed has named it."""
+        """Return the node with this MCON. Raises GraphQLError if it is invalid or no push has named it."""
         node = self.named(mcon)
         if node is None:
             raise GraphQLError(f"mcon: {mcon} does not exist: no push has named it")

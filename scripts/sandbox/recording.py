@@ -1,9 +1,8 @@
-"""From an accepted request to rows: what a metadata, lineage or query log push leaves in the store.
+"""Writes an accepted metadata, lineage or query log push to the store.
 
-Runs in the store's writing thread, in the push's transaction. A field that a metadata push leaves out keeps
-what an earlier push said, so that an hourly push of freshness and volume alone does not wipe a table's
-columns. A new version of the columns is written only when they differ; every volume and freshness sent is a
-sample of its own.
+Runs in the store's writer thread, in one transaction per push. If a metadata push omits a field, the field keeps its
+earlier value, so that an hourly push of only freshness and volume does not delete a table's columns. A new column
+version is written only if the columns differ. Each pushed volume and freshness is a separate sample.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ Event = dict[str, Any]
 
 @dataclass(frozen=True)
 class Push:
-    """One accepted request: `resource` is the warehouse it names, None for lineage across warehouses."""
+    """One accepted request. `resource` is its warehouse, or None for lineage across warehouses."""
 
     invocation_id: str
     flow: str
@@ -36,12 +35,12 @@ class Push:
 
 
 def full_table_id(asset: dict[str, Any]) -> str:
-    """Return Monte Carlo's full table id, `database:schema.name`, in the case it was pushed."""
+    """Return Monte Carlo's full table id, `database:schema.name`, with its case unchanged."""
     return f"{asset['database']}:{asset['schema']}.{asset['name']}"
 
 
 def record(push: Push) -> Callable[[sqlite3.Connection], None]:
-    """Return the work that writes `push`, for `Store.write`."""
+    """Return the function for `Store.write` that writes `push`."""
 
     def work(connection: sqlite3.Connection) -> None:
         cursor = connection.execute(
@@ -63,13 +62,13 @@ def record(push: Push) -> Callable[[sqlite3.Connection], None]:
             ),
         )
         push_id = cursor.lastrowid
-        assert push_id is not None  # noqa: S101 - an INSERT that did not raise has one
+        assert push_id is not None  # noqa: S101 - set after every successful INSERT
         _RECORDERS[push.flow](connection, push, push_id)
 
     return work
 
 
-def _own(connection: sqlite3.Connection, push: Push, push_id: int, resources: Iterable[str]) -> None:
+def _record_resources(connection: sqlite3.Connection, push: Push, push_id: int, resources: Iterable[str]) -> None:
     connection.executemany(
         "INSERT INTO push_resources (push_id, resource, flow) VALUES (?, ?, ?)",
         [(push_id, resource, push.flow) for resource in resources],
@@ -77,7 +76,7 @@ def _own(connection: sqlite3.Connection, push: Push, push_id: int, resources: It
 
 
 def _node(connection: sqlite3.Connection, resource: str, kind: str, asset: dict[str, Any]) -> int:
-    """Return the node of an asset, made when it is new."""
+    """Return the id of an asset's node, which is created if it is new."""
     table = full_table_id(asset)
     known = connection.execute(
         "SELECT node_id FROM nodes WHERE resource = ? AND full_table_id = ?", (resource, table)
@@ -95,12 +94,12 @@ def _node(connection: sqlite3.Connection, resource: str, kind: str, asset: dict[
 
 
 def _record_metadata(connection: sqlite3.Connection, push: Push, push_id: int) -> None:
-    assert push.resource is not None  # noqa: S101 - the body's shape requires it
-    _own(connection, push, push_id, [push.resource])
+    assert push.resource is not None  # noqa: S101 - the body was validated
+    _record_resources(connection, push, push_id, [push.resource])
     for event in push.events:
         asset = event["relational_asset"]
         node = _node(connection, push.resource, asset["type"], asset["metadata"])
-        # Lineage may have come first, with a guess at the type: metadata knows.
+        # An earlier lineage push can have guessed the type. Metadata has the right one.
         connection.execute("UPDATE nodes SET type = ? WHERE node_id = ?", (asset["type"], node))
         _record_asset(connection, push, node, asset)
         _record_version(connection, push, node, asset.get("fields") or [])
@@ -188,7 +187,7 @@ def _record_lineage(connection: sqlite3.Connection, push: Push, push_id: int) ->
             for source in column["source_fields"]:
                 origin = by_asset_id[source["asset_id"]]
                 columns.append((origin, source["field_name"], target, column["name"], push.received))
-    _own(connection, push, push_id, resources)
+    _record_resources(connection, push, push_id, resources)
     connection.executemany(
         "INSERT OR REPLACE INTO edges (source, destination, seen) VALUES (?, ?, ?)",
         edges,
@@ -202,11 +201,11 @@ def _record_lineage(connection: sqlite3.Connection, push: Push, push_id: int) ->
     )
 
 
-def _own_queries(connection: sqlite3.Connection, push: Push, push_id: int) -> None:
-    """Leave the queries in the push's body: `query_log` spreads them out, many at a time."""
-    assert push.resource is not None  # noqa: S101 - the body's shape requires it
-    _own(connection, push, push_id, [push.resource])
-    connection.execute("INSERT INTO pushes_to_spread (push_id) VALUES (?)", (push_id,))
+def _record_queries(connection: sqlite3.Connection, push: Push, push_id: int) -> None:
+    """Queue the push: `query_log` indexes its queries later, many at a time."""
+    assert push.resource is not None  # noqa: S101 - the body was validated
+    _record_resources(connection, push, push_id, [push.resource])
+    connection.execute("INSERT INTO pushes_to_index (push_id) VALUES (?)", (push_id,))
 
 
-_RECORDERS = {METADATA: _record_metadata, LINEAGE: _record_lineage, QUERY_LOGS: _own_queries}
+_RECORDERS = {METADATA: _record_metadata, LINEAGE: _record_lineage, QUERY_LOGS: _record_queries}

@@ -1,8 +1,8 @@
-"""How a GraphQL field finds its answer: the attribute or method of the same name, in snake case.
+"""Resolves GraphQL fields: the value of a field is the attribute or method of the same name, in snake case.
 
-The classes that answer (`Query`, `Table`, `Metrics` …) carry the fields of the schema's types of theirs that the
-sandbox knows; a method takes the field's arguments it understands. What a class does not have, and an argument a
-method does not take, is answered with an error that says so: never with null as if there were nothing.
+Each result class (`Query`, `Table`, `MetricsAnswer` …) has the fields of its schema type that the sandbox supports, and
+each method accepts the arguments that it supports. Any other field or argument is an error that reports it, never null,
+which would look like missing data.
 """
 
 from __future__ import annotations
@@ -18,44 +18,44 @@ from shapes import microseconds, timestamp
 
 _MISSING = object()
 
-# An answer of this many fields takes some seconds; one document can ask for any number of them.
-MOST_FIELDS = 300_000
+# A response with this many fields takes a few seconds. A document can request any number of fields.
+MAX_FIELDS = 300_000
 
 
 class TooManyFieldsError(BaseException):
-    """An answer grew beyond MOST_FIELDS. No Exception, because that would end a single field only."""
+    """A response exceeds MAX_FIELDS. Not an Exception, because graphql-core would only fail the one field."""
 
 
 class FieldCount:
-    """How many fields one request has been answered; the context of its execution."""
+    """The number of fields resolved for one request; the context of its execution."""
 
     def __init__(self) -> None:
         self._fields = 0
 
     def count(self) -> None:
-        """Count one more field. Raises TooManyFieldsError."""
+        """Count one more field. Raises TooManyFieldsError above MAX_FIELDS."""
         self._fields += 1
-        if self._fields > MOST_FIELDS:
+        if self._fields > MAX_FIELDS:
             raise TooManyFieldsError
 
 
 def resolve(source: Any, info: GraphQLResolveInfo[Any], **arguments: Any) -> Any:
-    """Answer one field; the default resolver of every type of the schema."""
+    """Return the value of one field; the default resolver of every type of the schema. Raises GraphQLError."""
     info.context.count()
     member = getattr(source, snake_case(info.field_name), _MISSING)
     if member is _MISSING:
         raise GraphQLError(f"{info.parent_type.name}.{info.field_name} is not supported by the sandbox")
-    if not callable(member) and not arguments:  # what nearly every field is
+    if not callable(member) and not arguments:  # true of almost every field
         return member
     kind: Any = type(source)
     known = _parameters(kind, snake_case(info.field_name)) if callable(member) else frozenset()
-    given = _understood(known, info, arguments)
+    given = _supported(known, info, arguments)
     return member(**given) if callable(member) else member
 
 
-def _understood(known: frozenset[str], info: GraphQLResolveInfo[Any], arguments: dict[str, Any]) -> dict[str, Any]:
-    """Return the arguments a method knows. Raises GraphQLError for one that was written and is not known."""
-    # Not every argument that comes was written: some have defaults in the schema.
+def _supported(known: frozenset[str], info: GraphQLResolveInfo[Any], arguments: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments that a method supports. Raises GraphQLError if the document has an unsupported one."""
+    # `arguments` also contains the schema's defaults, which the document does not have.
     written = {argument.name.value for node in info.field_nodes for argument in node.arguments or ()}
     given = {}
     for name, value in arguments.items():
@@ -79,7 +79,7 @@ def _parameters(kind: Any, method: str) -> frozenset[str]:
     return frozenset(inspect.signature(getattr(kind, method)).parameters) - {"self"}
 
 
-def moment(value: str, argument: str) -> int:
+def datetime_argument(value: str, argument: str) -> int:
     """Return a DateTime argument as microseconds since 1970 UTC. Raises GraphQLError."""
     if timestamp(value) is not None:
         raise GraphQLError(f"{argument}: {value!r} is not a DateTime with an offset, such as 2026-01-31T08:15:00Z")
@@ -87,7 +87,7 @@ def moment(value: str, argument: str) -> int:
 
 
 def warehouse_uuid(value: str, argument: str) -> str:
-    """Return a UUID argument in its usual form. Raises GraphQLError."""
+    """Return a UUID argument in lower case with hyphens. Raises GraphQLError."""
     try:
         return str(UUID(str(value)))
     except ValueError as problem:

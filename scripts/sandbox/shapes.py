@@ -1,12 +1,11 @@
-"""A small declarative validator for JSON bodies: says by field path what is wrong, fast when nothing is.
+"""A small declarative validator for JSON bodies. Reports problems by field path, and is fast for valid bodies.
 
-A shape is built from `Record` and `ListOf` over plain checks (`text`, `timestamp`, `one_of(…)`), each a
-function from a value to what is wrong with it, or None. Its use is `shape.check(value, path, found)`:
-problems are added to `found` as `{"events[3].relational_asset.type": "must be …"}`. An optional field may
-be absent or null; a field the shape does not name is a problem, because a misspelt optional field would
-otherwise be lost without a word.
+A shape is a `Record` or `ListOf` of checks (`text`, `timestamp`, `one_of(…)`). A check is a function that returns the
+problem of a value, or None. `shape.check(value, path, problems)` adds entries such as
+`{"events[3].relational_asset.type": "must be …"}` to `problems`. An optional field may be absent or null. An unknown
+field is a problem, because a misspelled optional field would otherwise be ignored silently.
 
-The query log path checks a million entries in a test, so nothing is built for a field that is right.
+A test validates a million query log entries, so nothing is allocated for a valid field.
 """
 
 from __future__ import annotations
@@ -17,16 +16,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any, Protocol
 
-Found = dict[str, str]
+Problems = dict[str, str]
 Check = Callable[[Any], "str | None"]
 
-# A body with thousands of faults answers with this many of them: enough to see the pattern.
-MOST_PROBLEMS = 50
+# Checking a list stops at this many problems, which is enough to see the pattern.
+MAX_PROBLEMS = 50
 
-_LARGEST_COUNT = 2**63 - 1
+_MAX_COUNT = 2**63 - 1
 
-# Of objects without a shape: what nests deeper could be read, but not written again.
-DEEPEST = 100
+# Nesting limit of objects without a shape. Deeper values can be parsed, but not serialized again.
+MAX_DEPTH = 100
 
 _TIMESTAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,9})?(Z|[+-]\d\d:\d\d)")
 _FRACTION = re.compile(r"\.\d+")
@@ -36,22 +35,22 @@ _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 class Shape(Protocol):
-    """What a field that holds more fields is made of."""
+    """A check for a value that contains more fields."""
 
-    def check(self, value: Any, path: str, found: Found) -> None: ...
+    def check(self, value: Any, path: str, problems: Problems) -> None: ...
 
 
 @dataclass(frozen=True)
 class Field:
-    """One named field of a record: what it holds, and whether it may be missing."""
+    """One named field of a record: the check of its content, and whether it is required."""
 
-    holds: Check | Shape
+    content: Check | Shape
     required: bool = True
 
 
-def optional(holds: Check | Shape) -> Field:
+def optional(content: Check | Shape) -> Field:
     """Return a field that may be absent or null."""
-    return Field(holds, required=False)
+    return Field(content, required=False)
 
 
 class Record:
@@ -63,53 +62,53 @@ class Record:
         self._values: list[tuple[str, Check, bool]] = []
         self._nested: list[tuple[str, Shape, bool]] = []
         for name, field in given.items():
-            if isinstance(field.holds, Record | ListOf):
-                self._nested.append((name, field.holds, field.required))
+            if isinstance(field.content, Record | ListOf):
+                self._nested.append((name, field.content, field.required))
             else:
-                self._values.append((name, field.holds, field.required))  # type: ignore[arg-type]
+                self._values.append((name, field.content, field.required))  # type: ignore[arg-type]
 
-    def check(self, value: Any, path: str, found: Found) -> None:
-        """Add to `found` what is wrong with `value`, an object found at `path`."""
+    def check(self, value: Any, path: str, problems: Problems) -> None:
+        """Add the problems of `value`, which should be an object, to `problems`. Its own path is `path`."""
         if type(value) is not dict:
-            found[path] = "must be an object"
+            problems[path] = "must be an object"
             return
         for name, check, required in self._values:
             item = value.get(name)
             if item is None:
                 if required:
-                    found[_under(path, name)] = "is required"
+                    problems[_under(path, name)] = "is required"
                 continue
             problem = check(item)
             if problem is not None:
-                found[_under(path, name)] = problem
+                problems[_under(path, name)] = problem
         for name, shape, required in self._nested:
             item = value.get(name)
             if item is not None:
-                shape.check(item, _under(path, name), found)
+                shape.check(item, _under(path, name), problems)
             elif required:
-                found[_under(path, name)] = "is required"
+                problems[_under(path, name)] = "is required"
         if not self._names.issuperset(value):
             for name in sorted(set(value) - self._names):
-                found[_under(path, name)] = "is not a field of this object"
+                problems[_under(path, name)] = "is not a field of this object"
 
 
 class ListOf:
-    """A list whose every member has one shape, at least `minimum` of them."""
+    """A list of at least `minimum` members, all of one shape."""
 
     def __init__(self, member: Shape, minimum: int = 0) -> None:
         self._member = member
         self._minimum = minimum
 
-    def check(self, value: Any, path: str, found: Found) -> None:
-        """Add to `found` what is wrong with `value`, a list found at `path`."""
+    def check(self, value: Any, path: str, problems: Problems) -> None:
+        """Add the problems of `value`, which should be a list, to `problems`. Its own path is `path`."""
         if type(value) is not list:
-            found[path] = "must be a list"
+            problems[path] = "must be a list"
             return
         if len(value) < self._minimum:
-            found[path] = f"must have at least {self._minimum} member" + "s" * (self._minimum > 1)
+            problems[path] = f"must have at least {self._minimum} member" + "s" * (self._minimum > 1)
         for position, member in enumerate(value):
-            self._member.check(member, f"{path}[{position}]", found)
-            if len(found) >= MOST_PROBLEMS:
+            self._member.check(member, f"{path}[{position}]", problems)
+            if len(problems) >= MAX_PROBLEMS:
                 return
 
 
@@ -122,15 +121,15 @@ def text(value: Any) -> str | None:
 
 
 def name(value: Any) -> str | None:
-    """Check a string that may not be empty."""
+    """Check for a non-empty string."""
     if type(value) is not str:
         return "must be a string"
     return None if value else "must not be empty"
 
 
 def count(value: Any) -> str | None:
-    """Check a whole number, zero or more (`true` is not one)."""
-    fits = type(value) is int and 0 <= value <= _LARGEST_COUNT
+    """Check for an integer of zero or more (`true` is not an integer)."""
+    fits = type(value) is int and 0 <= value <= _MAX_COUNT
     return None if fits else "must be an integer from 0 to 2^63 - 1"
 
 
@@ -141,7 +140,7 @@ def code(value: Any) -> str | None:
 def any_object(value: Any) -> str | None:
     if type(value) is not dict:
         return "must be an object"
-    return f"must not be nested deeper than {DEEPEST}" if _is_deeper(value, DEEPEST) else None
+    return f"must not be nested deeper than {MAX_DEPTH}" if _is_deeper(value, MAX_DEPTH) else None
 
 
 def _is_deeper(value: Any, levels: int) -> bool:
@@ -156,7 +155,7 @@ def identifier(value: Any) -> str | None:
 
 
 def one_of(*allowed: str) -> Check:
-    """Return the check for one of these strings, as they are written here."""
+    """Return a check for one of these strings, case-sensitive."""
     choices = frozenset(allowed)
     problem = "must be one of " + ", ".join(allowed)
 
@@ -176,19 +175,19 @@ def timestamp(value: Any) -> str | None:
     try:
         if match[3] == "Z":
             datetime.fromisoformat(match[1] + "+00:00")
-        else:  # an offset may take it beyond the years 1 and 9999
+        else:  # in UTC the year can be below 1 or above 9999
             datetime.fromisoformat(match[1] + match[3]).astimezone(timezone.utc)
-    except (ValueError, OverflowError):  # the 31st of February
+    except (ValueError, OverflowError):  # for example February 31
         return _TIMESTAMP_PROBLEM
     return None
 
 
 def microseconds(value: str) -> int:
-    """Return a time that `timestamp` finds right as microseconds since 1970 UTC."""
+    """Return a valid timestamp as microseconds since 1970 UTC."""
     written = value[:-1] + "+00:00" if value[-1] == "Z" else value
     try:
         moment = datetime.fromisoformat(written)
-    except ValueError:  # Python 3.10 knows fractions of three and six digits only
+    except ValueError:  # Python 3.10 only parses fractions of three or six digits
         moment = datetime.fromisoformat(_FRACTION.sub(lambda digits: digits[0][:7].ljust(7, "0"), written))
     return (moment - _EPOCH) // _MICROSECOND
 

@@ -1,9 +1,9 @@
-"""The sandbox's memory: one SQLite file in write-ahead-log mode, one writer, as many readers as ask.
+"""Stores everything in one SQLite file in write-ahead-log mode, with one writer thread and any number of readers.
 
-`Store.write` runs a function in the one writing thread, in one transaction, and returns when it is on disk,
-so that an accepted push is visible to the next query and after a restart. `Store.reading()` is a connection
-for the calling thread that cannot write. Times are microseconds since 1970 UTC. A file of another version
-of the sandbox is refused with StoreError, never changed. Needs only the standard library.
+`Store.write` runs a function in the writer thread, in one transaction, and returns after the commit, so that an
+accepted push is visible to the next query and after a restart. `Store.reading()` returns a read-only connection for the
+calling thread. Times are microseconds since 1970 UTC. A file of another version of the sandbox is rejected with
+StoreError and not changed. Needs only the standard library.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ Result = TypeVar("Result")
 
 FILE_NAME = "sandbox.db"
 
-# Kept in the file as its user_version; another number for another _SCHEMA.
-SCHEMA_VERSION = 2
+# Stored in the file as its user_version. Increase it when _SCHEMA changes.
+SCHEMA_VERSION = 3
 
 _SCHEMA = """
 CREATE TABLE pushes (
@@ -33,15 +33,15 @@ CREATE TABLE pushes (
     received      INTEGER NOT NULL,
     events        INTEGER NOT NULL,
     raw_bytes     INTEGER NOT NULL,
-    body          BLOB NOT NULL          -- the request as it came, zlib
+    body          BLOB NOT NULL          -- the request as received, zlib
 );
 
--- Those whose queries are only in the body yet.
-CREATE TABLE pushes_to_spread (
+-- Query log pushes whose queries are not in `queries` yet.
+CREATE TABLE pushes_to_index (
     push_id INTEGER PRIMARY KEY REFERENCES pushes
 );
 
--- A cross-warehouse lineage push belongs to several.
+-- A lineage push across warehouses has several resources.
 CREATE TABLE push_resources (
     push_id  INTEGER NOT NULL REFERENCES pushes,
     resource TEXT NOT NULL,
@@ -50,7 +50,7 @@ CREATE TABLE push_resources (
 ) WITHOUT ROWID;
 CREATE INDEX pushes_of_resource ON push_resources (resource, flow, push_id);
 
--- Whatever metadata or lineage has named.
+-- Every asset that metadata or lineage has named.
 CREATE TABLE nodes (
     node_id       INTEGER PRIMARY KEY,
     resource      TEXT NOT NULL,
@@ -59,13 +59,13 @@ CREATE TABLE nodes (
     database      TEXT NOT NULL,
     schema        TEXT NOT NULL,
     name          TEXT NOT NULL,
-    folded_name   TEXT NOT NULL,         -- in lower case: as a query may write it
+    folded_name   TEXT NOT NULL,         -- in lower case, for matching query texts
     UNIQUE (resource, full_table_id)
 );
 CREATE INDEX nodes_in_order ON nodes (full_table_id, resource);
 CREATE INDEX nodes_named ON nodes (resource, folded_name);
 
--- What metadata has said of it last.
+-- The latest metadata of a node.
 CREATE TABLE assets (
     node_id       INTEGER PRIMARY KEY REFERENCES nodes,
     description   TEXT,
@@ -119,7 +119,7 @@ CREATE TABLE column_edges (
 ) WITHOUT ROWID;
 CREATE INDEX column_edges_into ON column_edges (destination);
 
--- The queries of the pushes that are spread, each beside its like: what is asked is one shape in a window.
+-- The queries of indexed pushes. The primary key is for the usual query: one shape in a time window.
 CREATE TABLE queries (
     shape_id INTEGER NOT NULL REFERENCES shapes (shape_id),
     started  INTEGER NOT NULL,
@@ -130,13 +130,13 @@ CREATE TABLE queries (
     PRIMARY KEY (shape_id, started, push_id, position)
 ) WITHOUT ROWID;
 
--- A shape is a text without its literals and spacing, of one warehouse.
+-- A shape is a query text without its literals and whitespace, in one warehouse.
 CREATE TABLE shapes (
-    number   INTEGER PRIMARY KEY,        -- in the order they came
+    number   INTEGER PRIMARY KEY,        -- in the order of insertion
     shape_id INTEGER NOT NULL UNIQUE,    -- a hash
     resource TEXT NOT NULL,
     log_type TEXT NOT NULL,
-    text     TEXT NOT NULL,              -- one of the texts of this shape
+    text     TEXT NOT NULL,              -- the first text of this shape
     parsed   INTEGER NOT NULL DEFAULT 0, -- whether its tables are known
     category TEXT
 );
@@ -149,8 +149,8 @@ CREATE TABLE shape_tables (
     PRIMARY KEY (resource, parts, access, shape_id)
 ) WITHOUT ROWID;
 
--- Up to which shape those that name a table have been parsed.
-CREATE TABLE names_asked (
+-- For each requested table name: shapes up to `number` that contain the name have been parsed.
+CREATE TABLE requested_names (
     resource TEXT NOT NULL,
     name     TEXT NOT NULL,
     number   INTEGER NOT NULL,
@@ -164,7 +164,7 @@ class StoreError(Exception):
 
 
 class Store:
-    """The one database of a data directory. Raises StoreError when it cannot be opened or written."""
+    """The database of a data directory. Raises StoreError if it cannot be opened or written."""
 
     def __init__(self, directory: Path) -> None:
         self._path = directory / FILE_NAME
@@ -177,16 +177,16 @@ class Store:
             raise StoreError(f"{self._path}: {problem}") from problem
 
     def _prepare(self) -> None:
-        """Make the tables of a new file; see that an old one has them."""
+        """Create the tables of a new file; check the version of an existing one."""
         ((version,),) = self._writing.execute("PRAGMA user_version")
         ((tables,),) = self._writing.execute("SELECT count(*) FROM sqlite_master")
         if tables and version != SCHEMA_VERSION:
             raise StoreError(
-                f"{self._path} was made by another version of the sandbox (its data has version {version}, this one "
-                f"needs {SCHEMA_VERSION}): use another directory, or remove the file to start over"
+                f"{self._path} was created by another version of the sandbox (it has data version {version}, this one "
+                f"needs {SCHEMA_VERSION}): use another directory, or delete the file to start over"
             )
         self._writing.execute("PRAGMA journal_mode = WAL")
-        # Survives a kill of the process; only a power cut could take back the last pushes.
+        # Committed pushes survive a killed process. Only a power failure can lose the latest ones.
         self._writing.execute("PRAGMA synchronous = NORMAL")
         if not tables:
             self._writing.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
@@ -197,7 +197,7 @@ class Store:
         return connection
 
     def reading(self) -> sqlite3.Connection:
-        """Return the calling thread's own read-only connection."""
+        """Return the calling thread's read-only connection."""
         connection: sqlite3.Connection | None = getattr(self._thread, "connection", None)
         if connection is None:
             connection = self._connect()
@@ -206,11 +206,11 @@ class Store:
         return connection
 
     def submit(self, work: Callable[[sqlite3.Connection], Result]) -> Future[Result]:
-        """Run `work` in the writing thread, in one transaction that an exception rolls back."""
+        """Run `work` in the writer thread, in one transaction. An exception rolls it back."""
         return self._writer.submit(self._transact, work)
 
     async def write(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
-        """Run `work` as `submit` does, and wait for it."""
+        """Run `work` as `submit` does, and wait for its result."""
         return await asyncio.wrap_future(self.submit(work))
 
     def _transact(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
@@ -224,6 +224,6 @@ class Store:
         return result
 
     def close(self) -> None:
-        """Finish what is being written, then close."""
+        """Finish pending writes, then close."""
         self._writer.shutdown(wait=True)
         self._writing.close()

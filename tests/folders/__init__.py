@@ -1,1 +1,1 @@
-"""Tests of the stub and of new_push.py, and what they share."""
+"""Tests of the stub and of new_push.py, and their shared helpers."""

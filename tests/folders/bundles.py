@@ -1,6 +1,6 @@
-"""Copies of the bundle, new_push.py as a process, and what a folder looks like before and after.
+"""Helpers: copies of the bundle, new_push.py as a process, and snapshots of folders.
 
-Nothing here imports the code under test: what a test expects is read from the files themselves.
+Only the lists of warehouses and flows come from the code under test. Other expectations are read from the files.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _CACHES = shutil.ignore_patterns("__pycache__", ".mypy_cache")
 
 @dataclass(frozen=True)
 class Run:
-    """A finished new_push.py. ``lines`` are what it did to each file, as it printed it."""
+    """A finished run of new_push.py. ``lines`` are the printed lines about files."""
 
     code: int
     stdout: str
@@ -46,13 +46,13 @@ class Run:
         return self.stdout.partition("\n\n")[0].splitlines()
 
     def check(self, code: int) -> Run:
-        """This run, or an AssertionError that shows what it said."""
+        """Return this run if the exit code is right. Otherwise the AssertionError shows its output."""
         assert self.code == code, f"exit {self.code}, not {code}\n{self.stdout}\n{self.stderr}"
         assert "Traceback" not in self.stderr, self.stderr
         return self
 
     def refused(self, *said: str) -> Run:
-        """Exit code 2, a message with these words and a remedy on stderr, nothing on stdout."""
+        """Assert exit code 2, a message with these texts and a remedy on stderr, and nothing on stdout."""
         self.check(2)
         assert self.stdout == ""
         assert "what to do: " in self.stderr
@@ -62,7 +62,7 @@ class Run:
 
 
 def copied_bundle(home: Path) -> Path:
-    """A bundle of its own in ``home``; returns its scripts/ folder."""
+    """Copy the bundle to ``home``, and return its scripts/ folder."""
     scripts = home / "scripts"
     scripts.mkdir(parents=True)
     for name in _BUNDLE:
@@ -77,7 +77,7 @@ BLOCK = '# /// script\n# requires-python = ">=3.10"\n# dependencies = ["tqdm"]\n
 
 
 def small_bundle(home: Path) -> Path:
-    """A bundle with one warehouse of few files, ``small``: for tests that interrupt new_push.py before every step."""
+    """A bundle with one small warehouse, ``small``, for tests that interrupt new_push.py before every step."""
     scripts = copied_bundle(home)
     for name in ("mcpush", "templates"):
         shutil.rmtree(scripts / name)
@@ -112,14 +112,14 @@ def change(path: Path, old: str, new: str) -> None:
 
 
 def edit(path: Path, line: str = "# edited by hand") -> bytes:
-    """Append a line, keep the mode. Returns the new content."""
+    """Append a line without changing the mode. Returns the new content."""
     with path.open("ab") as file:
         file.write(f"{line}\n".encode())
     return path.read_bytes()
 
 
 def to_crlf(folder: Path) -> None:
-    """What a checkout on Windows does: every text file below the folder gets CRLF."""
+    """Convert every file below the folder to CRLF, like a checkout on Windows."""
     for path in folder.rglob("*"):
         if path.is_file():
             path.write_bytes(path.read_bytes().replace(b"\r\n", b"\n").replace(b"\n", b"\r\n"))
@@ -133,9 +133,9 @@ def started_new_push(
     cwd: Path | None = None,
     before: list[str] | None = None,
 ) -> Iterator[subprocess.Popen[str]]:
-    """``before`` goes in front of the interpreter, or between it and the script when it starts with ``-``.
+    """Start new_push.py, and kill it at the end of the block.
 
-    The process does not outlive the block.
+    ``before`` goes before the interpreter, or between the interpreter and the script if it starts with ``-``.
     """
     options = before or []
     python = [sys.executable, *options] if options and options[0].startswith("-") else [*options, sys.executable]
@@ -172,8 +172,9 @@ def new_push(
         return ended(process)
 
 
-# Runs a script and sends the process a signal where it is about to change a folder, or to open it for its lock, for the
-# n-th time: the audit events of Python come before what they announce. https://docs.python.org/3/library/audit_events.html
+# Runs a script, and sends the process a signal immediately before its n-th change below a path. Opening a file for
+# writing, such as its lock, counts as a change. Python raises audit events before the operation:
+# https://docs.python.org/3/library/audit_events.html
 SIGNALLED = """
 import os, runpy, signal, sys
 number, name, below, script = sys.argv[1:5]
@@ -201,28 +202,28 @@ runpy.run_path(script, run_name="__main__")
 
 
 def signalled(number: int, sent: signal.Signals, below: Path) -> list[str]:
-    """What to put before new_push.py, so that it gets a signal before its ``number``-th change below a path."""
+    """The ``before`` of a new_push.py that gets a signal before its ``number``-th change below a path."""
     return ["-c", SIGNALLED, str(number), sent.name, str(below)]
 
 
 def wait_until_stopped(process: subprocess.Popen[str]) -> None:
-    """For a process that sends itself SIGSTOP."""
+    """Wait for a process that sends itself SIGSTOP."""
     os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
     assert process.poll() is None, "it ended before it could be stopped"
 
 
 def interrupted(scripts: Path, *arguments: str | Path, number: int, sent: signal.Signals, below: Path) -> Run:
-    """new_push.py, sent a signal before its ``number``-th change below a folder; without one if it makes fewer."""
+    """Run new_push.py with a signal before its ``number``-th change below a folder, if there are that many."""
     return new_push(scripts, *arguments, before=signalled(number, sent, below))
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
-    """The content of every file below a folder, hidden ones too, by relative name."""
+    """The content of every file below a folder, including hidden files, by relative path."""
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def offered(scripts: Path, warehouse: str) -> dict[str, bytes]:
-    """What a complete folder holds but for its record: the template's files without catalog.toml, and the library's."""
+    """A complete folder without its record: the template's files except catalog.toml, and the library's."""
     library = {f"mcpush/{name}": content for name, content in files_of(scripts / "mcpush").items()}
     template = files_of(scripts / "templates" / warehouse)
     del template["catalog.toml"]
@@ -234,7 +235,7 @@ def sha256(content: bytes) -> str:
 
 
 def snapshot(folder: Path) -> dict[str, tuple[int, int, bytes]]:
-    """Mode, time of change and content of all that is in a folder, and its own mode."""
+    """Mode, modification time and content of everything in a folder, and the folder's own mode."""
     found = {".": (folder.stat().st_mode, 0, b"")}
     for path in folder.rglob("*"):
         status = path.lstat()
@@ -243,29 +244,29 @@ def snapshot(folder: Path) -> dict[str, tuple[int, int, bytes]]:
     return found
 
 
-def left_over(parent: Path) -> list[str]:
-    """The names of what a run has beside a folder, or in it, while it works: a staging folder and a lock."""
+def leftovers(parent: Path) -> list[str]:
+    """The names of temporary files in a directory: a run's staging folder and its lock."""
     return sorted(path.name for path in parent.glob(".*push-ingestion-*"))
 
 
 @cache
-def bound_by_modes() -> list[str]:
-    """What to put before a command so that file modes bind it: nothing, or what takes root's exemption away."""
+def respecting_modes() -> list[str]:
+    """The ``before`` of a command that has to respect file modes: empty, or setpriv to drop root's capabilities."""
     drop = "-dac_override,-dac_read_search"
     before = [] if os.geteuid() else ["setpriv", "--bounding-set", drop, "--inh-caps", drop]
     if before and shutil.which("setpriv") is None:
-        pytest.skip("root, and no setpriv: file modes bind nobody")
+        pytest.skip("running as root without setpriv: file modes have no effect")
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o555)
         probe = [*before, sys.executable, "-c", "import sys; open(sys.argv[1], 'w')", f"{folder}/file"]
         if subprocess.run(probe, capture_output=True, check=False).returncode == 0:
-            pytest.skip("file modes bind nobody here")
+            pytest.skip("file modes have no effect here")
         Path(folder).chmod(0o755)
     return before
 
 
 def make_read_only(folder: Path, read_only: bool = True) -> None:
-    """Take the write bits of a whole tree away, or give the owner's back."""
+    """Remove all write permissions of a tree, or restore the owner's."""
     for path in [folder, *folder.rglob("*")]:
         mode = path.stat().st_mode
         path.chmod(mode & ~0o222 if read_only else mode | 0o200)

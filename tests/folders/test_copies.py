@@ -1,4 +1,4 @@
-"""A copied folder at work, and the same in place: the scripts run, push, read SQL, install and pass type checkers."""
+"""Copied folders work as in place: their scripts run, push, parse SQL, can be installed, and pass type checkers."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ MANIFEST_BLOCK = re.compile(r"^```json\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 @pytest.fixture(scope="module")
 def copies(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """<warehouse> made with new_push.py, <warehouse>-by-hand with two copies; the bundle they came from is gone."""
+    """Folders <warehouse> (by new_push.py) and <warehouse>-by-hand (two copies). Their bundle was deleted."""
     home = tmp_path_factory.mktemp("copies")
     scripts = copied_bundle(home / "bundle")
     for warehouse in WAREHOUSES:
@@ -51,8 +51,10 @@ def copies(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(("warehouse", "script"), ALL_SCRIPTS)
-def test_a_copied_script_says_what_it_says_in_place(warehouse: str, script: str, copies: Path, tmp_path: Path) -> None:
-    """Started from elsewhere; both at once, which takes half the time."""
+def test_a_copied_script_has_the_same_help_as_in_place(
+    warehouse: str, script: str, copies: Path, tmp_path: Path
+) -> None:
+    """Starts both in another directory, concurrently to save time."""
     env = {"COLUMNS": "100"}
     with started_script(TEMPLATES / warehouse, script, "--help", env=env, cwd=tmp_path) as in_place:
         copied = run_script(copies / warehouse, script, "--help", env=env, cwd=tmp_path).check(0)
@@ -63,19 +65,19 @@ def test_a_copied_script_says_what_it_says_in_place(warehouse: str, script: str,
 
 
 @pytest.mark.parametrize("warehouse", WAREHOUSES)
-def test_a_copied_script_has_the_release_of_its_bundle(warehouse: str, copies: Path, tmp_path: Path) -> None:
+def test_a_copied_script_reports_the_release_of_its_bundle(warehouse: str, copies: Path, tmp_path: Path) -> None:
     for folder in (TEMPLATES / warehouse, copies / warehouse, copies / f"{warehouse}-by-hand"):
         for script in ("collect_metadata.py", "push_metadata.py"):
             said = run_script(folder, script, "--version", env={}, cwd=tmp_path).check(0).stdout
             assert said == f"{script} {release_of(SCRIPTS)}\n"
 
 
-def what_stays(summary: dict[str, Any]) -> dict[str, Any]:
-    """A summary without what is of one run: times and ids."""
+def without_run_details(summary: dict[str, Any]) -> dict[str, Any]:
+    """A summary without times and ids, which differ between runs."""
     return {name: value for name, value in summary.items() if name not in ("seconds", "invocation_ids")}
 
 
-def test_a_push_is_the_same_from_every_place(copies: Path, tmp_path: Path, sandbox: SandboxProcess) -> None:
+def test_a_push_is_the_same_from_every_folder(copies: Path, tmp_path: Path, sandbox: SandboxProcess) -> None:
     (block,) = MANIFEST_BLOCK.findall((ROOT / "references/manifest.md").read_text(encoding="utf-8"))
     summaries, events = [], []
     for number, folder in enumerate([TEMPLATES / "snowflake", copies / "snowflake", copies / "snowflake-by-hand"]):
@@ -87,7 +89,7 @@ def test_a_push_is_the_same_from_every_place(copies: Path, tmp_path: Path, sandb
         assert files_of(folder) == untouched
         (invocation,) = summary["invocation_ids"]
         events.append(list(sandbox.received("metadata", invocation)))
-        summaries.append(what_stays(summary))
+        summaries.append(without_run_details(summary))
     assert summaries[0]["status"] == "complete"
     assert summaries[0]["records_accepted"] == 1
     assert summaries == [summaries[0]] * 3
@@ -95,7 +97,7 @@ def test_a_push_is_the_same_from_every_place(copies: Path, tmp_path: Path, sandb
     assert events == [events[0]] * 3
 
 
-# --- SQL lineage, which starts processes of its own -----------------------------------------------------
+# --- SQL lineage, which starts worker processes ---------------------------------------------------------
 
 READER = """
 import sys
@@ -126,7 +128,7 @@ raise SystemExit
 
 
 def read_sql(folder: Path, cwd: Path) -> Path:
-    """Read SQL in workers with a script of the folder; returns where the library was."""
+    """Parse SQL in workers with a script in the folder. Returns the path of the library that it used."""
     script = folder / "read_sql.py"
     script.write_text(READER, encoding="utf-8")
     try:
@@ -137,16 +139,16 @@ def read_sql(folder: Path, cwd: Path) -> Path:
 
 @pytest.fixture
 def places(copies: Path, tmp_path: Path) -> dict[str, tuple[Path, Path]]:
-    """The template folder in place, and copies: where the scripts are, and where their library is."""
+    """Folders of scripts with their libraries: the template folder in place, and copies."""
     scripts = copied_bundle(tmp_path / "bundle")
     return {
         "in place": (scripts / "templates/redshift", scripts / "mcpush"),
-        "made": (copies / "redshift", copies / "redshift/mcpush"),
+        "new_push": (copies / "redshift", copies / "redshift/mcpush"),
         "by hand": (copies / "redshift-by-hand", copies / "redshift-by-hand/mcpush"),
     }
 
 
-@pytest.mark.parametrize("place", ["in place", "made", "by hand"])
+@pytest.mark.parametrize("place", ["in place", "new_push", "by hand"])
 def test_the_workers_that_read_sql_find_the_library(
     place: str, places: dict[str, tuple[Path, Path]], tmp_path: Path
 ) -> None:
@@ -155,11 +157,11 @@ def test_the_workers_that_read_sql_find_the_library(
 
 
 @pytest.mark.parametrize("planted", ["mcpush", "sqlglot", "queue"])
-@pytest.mark.parametrize("place", ["in place", "made"])
-def test_the_workers_run_nothing_of_the_current_directory(
+@pytest.mark.parametrize("place", ["in place", "new_push"])
+def test_the_workers_run_no_code_in_the_current_directory(
     planted: str, place: str, places: dict[str, tuple[Path, Path]], tmp_path: Path
 ) -> None:
-    """Python itself does not: a script's own folder is where it looks first."""
+    """As in Python itself, which puts the script's folder first on the path."""
     folder, library = places[place]
     mark = tmp_path / "ran.txt"
     here = tmp_path / "here"
@@ -168,14 +170,14 @@ def test_the_workers_run_nothing_of_the_current_directory(
     try:
         assert read_sql(folder, here) == library
     finally:
-        assert not mark.exists(), "code of the current directory ran"
+        assert not mark.exists(), "code in the current directory ran"
 
 
 # --- installing -----------------------------------------------------------------------------------------
 
 
 def succeeds(*command: str | Path, cwd: Path, env: dict[str, str] | None = None) -> str:
-    """The stdout of a command, which has to end with 0."""
+    """Run a command that has to exit with 0, and return its stdout."""
     run = subprocess.run(
         list(map(str, command)), cwd=cwd, env=clean_environment(env or {}), capture_output=True, text=True, check=False
     )
@@ -183,7 +185,7 @@ def succeeds(*command: str | Path, cwd: Path, env: dict[str, str] | None = None)
     return run.stdout
 
 
-def test_what_pip_installs_from_the_list_is_enough(copies: Path, tmp_path: Path) -> None:
+def test_the_scripts_run_with_only_requirements_txt_installed(copies: Path, tmp_path: Path) -> None:
     folder = tmp_path / "redshift"
     shutil.copytree(copies / "redshift", folder)
     succeeds(sys.executable, "-m", "venv", tmp_path / "venv", cwd=tmp_path)
@@ -192,7 +194,7 @@ def test_what_pip_installs_from_the_list_is_enough(copies: Path, tmp_path: Path)
     succeeds(python, "-m", "pip", "check", cwd=folder)
     assert "mcpush" not in succeeds(python, "-m", "pip", "list", cwd=folder)
     for script in ("collect_and_push_metadata.py", "collect_and_push_lineage.py", "collect_and_push_query_logs.py"):
-        # -E and -s: of this machine, only what was installed now can be imported.
+        # -E and -s: only packages of the new environment can be imported.
         said = succeeds(python, "-E", "-s", folder / script, "--version", cwd=tmp_path)
         assert said == f"{script} {release_of(SCRIPTS)}\n"
     (folder / "read_sql.py").write_text(READER, encoding="utf-8")
@@ -200,9 +202,9 @@ def test_what_pip_installs_from_the_list_is_enough(copies: Path, tmp_path: Path)
 
 
 def index_that_pip_uses() -> dict[str, str]:
-    """The same package index and certificates for uv, which does not read pip's configuration.
+    """Variables that give uv the package index and certificates of pip, whose configuration it does not read.
 
-    Nothing where uv made the environment, which then has no pip: uv reaches the index that it is configured for.
+    Empty if uv created the environment, which then has no pip: uv uses its own configuration.
     """
     if find_spec("pip") is None:
         return {}
@@ -214,7 +216,7 @@ def index_that_pip_uses() -> dict[str, str]:
     }
 
 
-def test_uv_runs_and_pins_a_script_as_readme_shows(copies: Path, tmp_path: Path) -> None:
+def test_uv_runs_and_locks_a_script_as_in_the_readme(copies: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(copies / "snowflake", tmp_path / "my-push"))
     script = "collect_and_push_metadata.py"
     env = index_that_pip_uses() | {"UV_PYTHON": sys.executable, "UV_PYTHON_DOWNLOADS": "never"}
@@ -232,7 +234,7 @@ def test_uv_runs_and_pins_a_script_as_readme_shows(copies: Path, tmp_path: Path)
     assert "needs to be updated" in run.stderr
 
 
-def test_uv_makes_a_folder(tmp_path: Path) -> None:
+def test_uv_can_create_a_folder(tmp_path: Path) -> None:
     env = {"UV_PYTHON": sys.executable, "UV_PYTHON_DOWNLOADS": "never", "UV_OFFLINE": "1"}
     command = [sys.executable, "-m", "uv", "run", str(SCRIPTS / "new_push.py"), "redshift", "my-push"]
     succeeds(*command, cwd=tmp_path, env=env)
@@ -241,20 +243,20 @@ def test_uv_makes_a_folder(tmp_path: Path) -> None:
 
 # --- type checkers --------------------------------------------------------------------------------------
 
-# The one error that both have to find: they see the library's types, not Any.
+# Both type checkers have to find this one error, which shows that they use the library's types and not Any.
 WRONG = """\"\"\"Takes a text for a number.\"\"\"
 
 from mcpush.version import RELEASE
 
 NUMBER: int = RELEASE
 """
-# pycarlo is annotated throughout, but shipped without py.typed.
+# pycarlo has type annotations, but no py.typed.
 MYPY_SETTINGS = "[mypy]\npython_version = 3.10\n[mypy-pycarlo.*]\nfollow_untyped_imports = True\n"
 
 
 @pytest.fixture(scope="module")
 def checked(copies: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The copies with a wrong module each, and settings for both type checkers."""
+    """The copies, each with an invalid module, and settings for both type checkers."""
     home = tmp_path_factory.mktemp("checked") / "copies"
     shutil.copytree(copies, home, ignore=shutil.ignore_patterns("redshift-by-hand"))
     for folder in home.iterdir():
@@ -272,14 +274,14 @@ def checked(copies: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def modules_of(folders: Iterable[Path]) -> int:
-    """How many modules they have, without the stubs, which directories of the same name hide."""
+    """The number of modules in the folders, without the stubs, which packages with the same name shadow."""
     return sum(path.name != "mcpush.py" for folder in folders for path in folder.rglob("*.py"))
 
 
 @pytest.mark.parametrize(
     ("name", "options"), [*((name, ["--strict"]) for name in WAREHOUSES), ("snowflake-by-hand", [])]
 )
-def test_mypy_finds_nothing_in_a_copy(name: str, options: list[str], checked: Path) -> None:
+def test_mypy_passes_in_a_copy(name: str, options: list[str], checked: Path) -> None:
     folder = checked / name
     settings = ["--config-file", str(checked / "mypy.ini"), "--cache-dir", str(checked.parent / "cache")]
     command = [sys.executable, "-m", "mypy", *settings, *options, "."]
@@ -291,7 +293,7 @@ def test_mypy_finds_nothing_in_a_copy(name: str, options: list[str], checked: Pa
     assert run.returncode == 1
 
 
-def test_pyright_finds_nothing_in_a_copy(checked: Path) -> None:
+def test_pyright_passes_in_a_copy(checked: Path) -> None:
     command = [sys.executable, "-m", "basedpyright", "--pythonpath", sys.executable, "--outputjson", "-p", str(checked)]
     run = subprocess.run(command, cwd=checked, env=clean_environment({}), capture_output=True, text=True, check=False)
     found = json.loads(run.stdout)

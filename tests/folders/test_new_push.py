@@ -1,4 +1,4 @@
-"""new_push.py makes a complete folder, or nothing: from any bundle, in any place, and whatever interrupts it."""
+"""new_push.py creates a complete folder or nothing, for all bundles and locations, and when it is interrupted."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ from tests.folders.bundles import (
     NEWER,
     RECORD,
     WAREHOUSES,
-    bound_by_modes,
     change,
     copied_bundle,
     edit,
     ended,
     files_of,
     interrupted,
-    left_over,
+    leftovers,
     make_read_only,
     new_push,
     offered,
     release_of,
+    respecting_modes,
     set_release,
     sha256,
     signalled,
@@ -49,12 +49,12 @@ from tests.folders.bundles import (
 )
 from tests.script_process import KINDS, clean_environment, run_script
 
-MANY_FILES = 4_000  # so many that whoever waits for the staging folder finds it
+MANY_FILES = 4_000  # enough to observe the staging folder while it exists
 
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A bundle that nothing is written to."""
+    """A bundle. Checks at the end that nothing was written to it."""
     scripts = copied_bundle(tmp_path_factory.mktemp("bundle"))
     before = snapshot(scripts)
     yield scripts
@@ -92,7 +92,7 @@ def check_runs(folder: Path, scripts: Path) -> None:
     assert said == f"{script} {release_of(scripts)}\n"
 
 
-# --- what is made ---------------------------------------------------------------------------------------
+# --- created folders ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("warehouse", WAREHOUSES)
@@ -100,12 +100,12 @@ def test_a_folder_is_complete_and_equal_to_the_bundle(warehouse: str, bundle: Pa
     new_push(bundle, warehouse, target).check(0)
     assert without_record(target) == offered(bundle, warehouse)
     assert sum(name.startswith("mcpush/") for name in files_of(target)) > 20
-    assert left_over(target.parent) == []
+    assert leftovers(target.parent) == []
 
 
 @pytest.mark.parametrize("warehouse", WAREHOUSES)
 def test_the_list_of_documented_views_stays_in_the_bundle(warehouse: str, bundle: Path, target: Path) -> None:
-    """The scripts do not read it: it is for whoever changes their SQL, and for tests."""
+    """The scripts do not read it. It is for tests and for changing the scripts' SQL."""
     assert (bundle / "templates" / warehouse / "catalog.toml").is_file()
     new_push(bundle, warehouse, target).check(0)
     assert list(target.rglob("*.toml")) == []
@@ -122,7 +122,7 @@ def test_the_record_has_the_release_the_flows_and_every_digest(warehouse: str, b
     }
 
 
-def test_a_new_template_folder_needs_no_other_change(tmp_path: Path, target: Path) -> None:
+def test_a_new_template_folder_does_not_have_to_be_registered(tmp_path: Path, target: Path) -> None:
     scripts = copied_bundle(tmp_path / "bundle")
     shutil.copytree(scripts / "templates/redshift", scripts / "templates/teradata")
     assert "redshift, snowflake, teradata" in new_push(scripts, "--help").check(0).stdout
@@ -131,8 +131,8 @@ def test_a_new_template_folder_needs_no_other_change(tmp_path: Path, target: Pat
     assert record_of(target)["warehouse"] == "teradata"
 
 
-def test_what_a_machine_left_in_the_bundle_stays_there(tmp_path: Path, target: Path) -> None:
-    """Caches, settings, and manifests of runs in place: they hold what a warehouse told."""
+def test_caches_and_run_files_in_the_bundle_are_not_copied(tmp_path: Path, target: Path) -> None:
+    """Caches, settings, and manifests of runs in place, which contain data from a warehouse."""
     scripts = copied_bundle(tmp_path / "bundle")
     wanted = offered(scripts, "snowflake")
     for place in (scripts / "mcpush", scripts / "templates/snowflake"):
@@ -153,13 +153,13 @@ def test_an_empty_folder_is_filled(bundle: Path, target: Path) -> None:
 
 
 def test_an_empty_folder_keeps_its_mode(bundle: Path, target: Path) -> None:
-    """Who made it for one's own eyes will put keys and query texts there."""
+    """A private folder stays private: it will contain keys and query texts."""
     target.mkdir(mode=0o700)
     new_push(bundle, "redshift", target).check(0)
     assert stat.S_IMODE(target.stat().st_mode) == 0o700
 
 
-def test_folders_above_are_made(bundle: Path, tmp_path: Path) -> None:
+def test_parent_folders_are_created(bundle: Path, tmp_path: Path) -> None:
     new_push(bundle, "redshift", "a/b/my-push", cwd=tmp_path).check(0)
     assert without_record(tmp_path / "a/b/my-push") == offered(bundle, "redshift")
 
@@ -178,7 +178,7 @@ def test_a_dry_run_prints_the_same_and_writes_nothing(bundle: Path, tmp_path: Pa
         shutil.rmtree(tmp_path / "a")
 
 
-# --- what is refused ------------------------------------------------------------------------------------
+# --- refusals -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ def test_a_warehouse_is_suggested(given: str, meant: str, bundle: Path, target: 
 
 
 @pytest.mark.parametrize("given", ["zzzz", "_shared", "..", "", "."])
-def test_nothing_is_suggested_for_what_is_like_no_warehouse(given: str, bundle: Path, target: Path) -> None:
+def test_nothing_is_suggested_without_a_similar_warehouse(given: str, bundle: Path, target: Path) -> None:
     run = new_push(bundle, given, target).refused("There is no template for", ", ".join(WAREHOUSES))
     assert "Did you mean" not in run.stderr
 
@@ -221,7 +221,7 @@ def test_a_flow_that_a_warehouse_does_not_have_is_refused(tmp_path: Path, target
 
 
 @pytest.mark.parametrize("there", ["notes.txt", ".hidden", "mcpush/x.py"])
-def test_a_folder_that_is_not_empty_is_refused_and_untouched(there: str, bundle: Path, target: Path) -> None:
+def test_a_folder_that_is_not_empty_is_refused_and_not_changed(there: str, bundle: Path, target: Path) -> None:
     (target / there).parent.mkdir(parents=True)
     (target / there).write_text("mine")
     before = snapshot(target.parent)
@@ -230,7 +230,7 @@ def test_a_folder_that_is_not_empty_is_refused_and_untouched(there: str, bundle:
     assert snapshot(target.parent) == before
 
 
-def test_a_folder_made_before_is_refused_with_the_way_to_upgrade_it(bundle: Path, target: Path) -> None:
+def test_an_existing_folder_is_refused_and_the_message_suggests_upgrade(bundle: Path, target: Path) -> None:
     new_push(bundle, "snowflake", target).check(0)
     new_push(bundle, "snowflake", target).refused("is not empty", f"--upgrade {target}")
 
@@ -275,7 +275,7 @@ def test_a_bundle_without_its_library_is_refused(tmp_path: Path, target: Path) -
 
 
 def distributions_for(requirements: Path) -> set[str]:
-    """The names of what pip would install for a requirements file, from what is installed here."""
+    """The names of the packages that pip would install for a requirements file, by the packages installed here."""
     lines = requirements.read_text(encoding="utf-8").splitlines()
     waiting = [(Requirement(line), {""}) for line in lines if not line.startswith("#")]
     found: dict[str, set[str]] = {}
@@ -291,7 +291,7 @@ def distributions_for(requirements: Path) -> set[str]:
 
 
 def link_distributions(names: set[str], site: Path) -> None:
-    """A folder to import exactly these distributions from."""
+    """Create a folder from which exactly these distributions can be imported."""
     site.mkdir()
     for name in names:
         distribution = importlib.metadata.distribution(name)
@@ -318,7 +318,7 @@ def test_a_flow_alone_has_what_it_imports_and_no_more(warehouse: str, flow: str,
     new_push(bundle, warehouse, folder, "--flows", flow).check(0)
     link_distributions(distributions_for(folder / "requirements.txt"), tmp_path / "site")
     modules = [f"{kind}_{flow}" for kind in KINDS]
-    # -I and -S: neither the current directory nor what is installed here can be imported. -B: no caches are written.
+    # -I and -S: neither the current directory nor installed packages can be imported. -B: no caches are written.
     command = [sys.executable, "-I", "-S", "-B", "-c", IMPORTED, str(folder), str(tmp_path / "site"), *modules]
     found = subprocess.run(command, capture_output=True, text=True, check=False, env=clean_environment({}))
     assert found.returncode == 0, found.stderr
@@ -345,7 +345,7 @@ def test_a_flow_alone_differs_in_scripts_and_requirements_only(warehouse: str, b
     assert [comment, *listed] == [line for line in every if line.startswith(b"#") or b'"%s"' % line in scripts]
 
 
-def test_flows_come_in_any_order_and_spelling(bundle: Path, tmp_path: Path) -> None:
+def test_flows_can_have_any_order_and_spelling(bundle: Path, tmp_path: Path) -> None:
     one, other = tmp_path / "one", tmp_path / "other"
     new_push(bundle, "redshift", one, "--flows", "query_logs,metadata").check(0)
     new_push(bundle, "redshift", other, "--flows", " metadata , query-logs,metadata").check(0)
@@ -353,20 +353,20 @@ def test_flows_come_in_any_order_and_spelling(bundle: Path, tmp_path: Path) -> N
     assert record_of(one)["flows"] == ["metadata", "query_logs"]
 
 
-def test_all_flows_by_name_are_the_whole(bundle: Path, tmp_path: Path) -> None:
+def test_naming_all_flows_equals_the_default(bundle: Path, tmp_path: Path) -> None:
     one, other = tmp_path / "one", tmp_path / "other"
     new_push(bundle, "redshift", one, "--flows", "metadata,lineage,query_logs").check(0)
     new_push(bundle, "redshift", other).check(0)
     assert files_of(one) == files_of(other)
 
 
-def test_no_flow_is_not_every_flow(bundle: Path, target: Path) -> None:
-    """An unset variable in a job: --flows "$FLOWS"."""
+def test_an_empty_list_of_flows_is_refused(bundle: Path, target: Path) -> None:
+    """As from an unset variable in a job: --flows "$FLOWS"."""
     new_push(bundle, "redshift", target, "--flows", "").refused("metadata, lineage, query_logs")
     assert not target.exists()
 
 
-# --- from any bundle, in any place ----------------------------------------------------------------------
+# --- bundles and locations ------------------------------------------------------------------------------
 
 
 def test_spaces_quotes_and_other_alphabets_in_the_path(tmp_path: Path) -> None:
@@ -384,7 +384,7 @@ def test_spaces_quotes_and_other_alphabets_in_the_path(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("warehouse", ["snowflake", "größe"])
-def test_a_terminal_of_one_alphabet(warehouse: str, bundle: Path, tmp_path: Path) -> None:
+def test_an_ascii_terminal(warehouse: str, bundle: Path, tmp_path: Path) -> None:
     ascii_only = {"LC_ALL": "C", "LANG": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     target = tmp_path / "größe 数据"
     run = new_push(bundle, warehouse, target, env=ascii_only)
@@ -397,8 +397,8 @@ def test_a_terminal_of_one_alphabet(warehouse: str, bundle: Path, tmp_path: Path
         run.refused("There is no template for")
 
 
-def test_a_read_only_bundle_makes_a_writable_folder(tmp_path: Path, target: Path) -> None:
-    before = bound_by_modes()
+def test_a_read_only_bundle_creates_a_writable_folder(tmp_path: Path, target: Path) -> None:
+    before = respecting_modes()
     scripts = copied_bundle(tmp_path / "bundle")
     newer = copied_bundle(tmp_path / "newer")
     set_release(newer, NEWER)
@@ -420,8 +420,8 @@ def test_a_read_only_bundle_makes_a_writable_folder(tmp_path: Path, target: Path
             make_read_only(each.parent, read_only=False)
 
 
-def test_a_place_that_may_not_be_written_is_told(bundle: Path, tmp_path: Path) -> None:
-    before = bound_by_modes()
+def test_a_directory_without_write_permission_is_reported(bundle: Path, tmp_path: Path) -> None:
+    before = respecting_modes()
     locked = tmp_path / "locked"
     locked.mkdir(mode=0o555)
     new_push(bundle, "snowflake", locked / "my-push", before=before).refused(str(locked), "permissions")
@@ -429,7 +429,7 @@ def test_a_place_that_may_not_be_written_is_told(bundle: Path, tmp_path: Path) -
 
 
 def test_a_bundle_from_a_zip(bundle: Path, tmp_path: Path, target: Path) -> None:
-    """As people download it; nothing in it is executable and Python reads no modes from it."""
+    """As users download it. No file is executable, and Python's zipfile does not restore modes."""
     with zipfile.ZipFile(tmp_path / "bundle.zip", "w") as archive:
         for name, content in files_of(bundle).items():
             archive.writestr(f"push-ingestion-main/scripts/{name}", content)
@@ -443,7 +443,7 @@ def test_a_bundle_from_a_zip(bundle: Path, tmp_path: Path, target: Path) -> None
 
 
 @pytest.mark.parametrize("options", [[], ["--flows", "metadata"]], ids=["all", "one flow"])
-def test_a_bundle_with_crlf_makes_the_same_folder(options: list[str], bundle: Path, tmp_path: Path) -> None:
+def test_a_bundle_with_crlf_creates_the_same_folder(options: list[str], bundle: Path, tmp_path: Path) -> None:
     scripts = copied_bundle(tmp_path / "bundle")
     to_crlf(scripts)
     assert b"\r\n" in (scripts / "new_push.py").read_bytes()
@@ -462,13 +462,13 @@ def test_a_bundle_with_crlf_makes_the_same_folder(options: list[str], bundle: Pa
 
 def wait_for_staging(parent: Path, process: subprocess.Popen[str]) -> Path:
     while process.poll() is None:
-        if found := [name for name in left_over(parent) if name.endswith("-staging")]:
+        if found := [name for name in leftovers(parent) if name.endswith("-staging")]:
             return parent / found[0]
         time.sleep(0.001)
-    raise AssertionError(f"it ended before it could be interrupted: {process.communicate()}")
+    raise AssertionError(f"the process ended before it could be interrupted: {process.communicate()}")
 
 
-def test_killed_it_leaves_no_folder_and_the_next_run_makes_it(slow_bundle: Path, target: Path) -> None:
+def test_a_killed_run_leaves_no_folder_and_the_next_run_creates_it(slow_bundle: Path, target: Path) -> None:
     with started_new_push(slow_bundle, "redshift", target) as process:
         staging = wait_for_staging(target.parent, process)
         process.kill()
@@ -477,7 +477,7 @@ def test_killed_it_leaves_no_folder_and_the_next_run_makes_it(slow_bundle: Path,
     assert not target.exists()
     again = new_push(slow_bundle, "redshift", target).check(0)
     assert f"removed   {staging}" in again.stdout
-    assert left_over(target.parent) == []
+    assert leftovers(target.parent) == []
     assert without_record(target) == offered(slow_bundle, "redshift")
 
 
@@ -489,12 +489,12 @@ def test_a_second_run_for_the_same_folder_is_refused(bundle: Path, target: Path)
         first.send_signal(signal.SIGCONT)
         ended(first).check(0)
     assert without_record(target) == offered(bundle, "redshift")
-    assert left_over(target.parent) == []
+    assert leftovers(target.parent) == []
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 4, 10])
-def test_what_a_living_run_has_is_not_swept(number: int, bundle: Path, tmp_path: Path) -> None:
-    """Two warehouses at once, as a job makes them; also where the first run has locked nothing yet."""
+def test_files_of_a_concurrent_run_are_not_deleted(number: int, bundle: Path, tmp_path: Path) -> None:
+    """Two warehouses at once, as in a job. Includes the moments before the first run takes its lock."""
     stopping = signalled(number, signal.SIGSTOP, tmp_path / ".one")
     with started_new_push(bundle, "redshift", tmp_path / "one", before=stopping) as first:
         wait_until_stopped(first)
@@ -506,7 +506,7 @@ def test_what_a_living_run_has_is_not_swept(number: int, bundle: Path, tmp_path:
     assert without_record(tmp_path / "other") == offered(bundle, "snowflake")
 
 
-def test_of_runs_that_start_at_once_one_wins(bundle: Path, tmp_path: Path) -> None:
+def test_one_of_several_concurrent_runs_wins(bundle: Path, tmp_path: Path) -> None:
     for number in range(3):
         target = tmp_path / f"my-push-{number}"
         with ExitStack() as all_of_them:
@@ -515,11 +515,11 @@ def test_of_runs_that_start_at_once_one_wins(bundle: Path, tmp_path: Path) -> No
         assert sorted(run.code for run in runs) == [0, 2, 2, 2], [run.stderr for run in runs]
         assert [run.stderr.startswith("error: ") for run in runs if run.code] == [True] * 3
         assert without_record(target) == offered(bundle, "redshift")
-        assert left_over(tmp_path) == []
+        assert leftovers(tmp_path) == []
 
 
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT])
-def test_interrupted_before_any_of_its_steps_it_made_all_or_nothing(sent: signal.Signals, tmp_path: Path) -> None:
+def test_interrupting_any_step_leaves_a_complete_folder_or_none(sent: signal.Signals, tmp_path: Path) -> None:
     scripts = small_bundle(tmp_path / "bundle")
     new_push(scripts, "small", tmp_path / "whole").check(0)
     whole = files_of(tmp_path / "whole")
@@ -536,16 +536,16 @@ def test_interrupted_before_any_of_its_steps_it_made_all_or_nothing(sent: signal
             assert "Run the same command again" in run.stderr
             assert "Traceback" not in run.stderr
         if not target.exists():
-            assert sent == signal.SIGKILL or left_over(parent) == []
+            assert sent == signal.SIGKILL or leftovers(parent) == []
             new_push(scripts, "small", target).check(0)
-            assert left_over(parent) == []
+            assert leftovers(parent) == []
         assert files_of(target) == whole
     assert run.code == 0
-    assert number > len(whole)  # it was interrupted at least once before each file
+    assert number > len(whole)  # at least one interruption before each file
 
 
 def closed_pipe(scripts: Path, *arguments: str | Path, unbuffered: bool) -> tuple[int, str]:
-    """Exit code and stderr of a run whose stdout goes to a reader that has gone away."""
+    """The exit code and stderr of a run whose stdout is a closed pipe."""
     reading, writing = os.pipe()
     os.close(reading)
     env = clean_environment({"PYTHONUNBUFFERED": "1"} if unbuffered else {})
@@ -558,23 +558,21 @@ def closed_pipe(scripts: Path, *arguments: str | Path, unbuffered: bool) -> tupl
 
 
 @pytest.mark.parametrize("unbuffered", [False, True], ids=["buffered", "unbuffered"])
-def test_a_reader_that_goes_away_stops_nothing(unbuffered: bool, bundle: Path, target: Path) -> None:
+def test_a_closed_pipe_does_not_stop_the_run(unbuffered: bool, bundle: Path, target: Path) -> None:
     assert closed_pipe(bundle, "redshift", target, unbuffered=unbuffered) == (0, "")
     assert without_record(target) == offered(bundle, "redshift")
 
 
 @pytest.mark.parametrize("unbuffered", [False, True], ids=["buffered", "unbuffered"])
-def test_a_reader_that_goes_away_stops_nothing_after_a_kill_either(
-    unbuffered: bool, bundle: Path, target: Path
-) -> None:
-    """The first line, about what the kill left, is printed before anything is made."""
+def test_a_closed_pipe_does_not_stop_the_run_after_a_kill(unbuffered: bool, bundle: Path, target: Path) -> None:
+    """The output then has a line about the leftovers of the killed run."""
     (target.parent / ".my-push.push-ingestion-staging").mkdir()
     assert closed_pipe(bundle, "redshift", target, unbuffered=unbuffered) == (0, "")
     assert without_record(target) == offered(bundle, "redshift")
 
 
 @pytest.mark.parametrize("unbuffered", [False, True], ids=["buffered", "unbuffered"])
-def test_the_exit_code_of_an_upgrade_does_not_depend_on_the_reader(
+def test_a_closed_pipe_does_not_change_the_exit_code_of_an_upgrade(
     unbuffered: bool, bundle: Path, tmp_path: Path, target: Path
 ) -> None:
     new_push(bundle, "redshift", target).check(0)
@@ -586,11 +584,13 @@ def test_the_exit_code_of_an_upgrade_does_not_depend_on_the_reader(
     assert (code, said) == (1, "")
 
 
-# --- Python too old -------------------------------------------------------------------------------------
+# --- Python versions ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("version", [(3, 9, 18, "final", 0), (3, 8, 0, "final", 0)])
-def test_an_old_python_is_told_what_is_needed(version: tuple[object, ...], bundle: Path, target: Path) -> None:
+def test_an_old_python_is_refused_with_the_required_version(
+    version: tuple[object, ...], bundle: Path, target: Path
+) -> None:
     code = "import runpy, sys; sys.version_info = {}; runpy.run_path(sys.argv[1], run_name='__main__')"
     pretending = ["-c", code.format(version)]
     run = new_push(bundle, "snowflake", target, before=pretending)
@@ -599,7 +599,7 @@ def test_an_old_python_is_told_what_is_needed(version: tuple[object, ...], bundl
 
 
 def interpreters(version: str) -> list[str]:
-    """Real interpreters of a version: on the path, or in pyenv's folder."""
+    """The installed interpreters of a version, on the path or in pyenv's folder."""
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
     found = [shutil.which(f"python{version}"), *map(str, pyenv.glob(f"versions/{version}.*/bin/python"))]
     show = ["-c", "import sys; print('%s.%s' % sys.version_info[:2])"]
@@ -610,7 +610,7 @@ def interpreters(version: str) -> list[str]:
 
 
 @pytest.mark.parametrize("version", ["3.9", "3.8"])
-def test_a_real_old_python_is_told_what_is_needed(version: str, bundle: Path, target: Path) -> None:
+def test_a_real_old_python_is_refused_with_the_required_version(version: str, bundle: Path, target: Path) -> None:
     found = interpreters(version)
     if not found:
         pytest.skip(f"no Python {version} on this machine")
@@ -624,7 +624,7 @@ def test_a_real_old_python_is_told_what_is_needed(version: str, bundle: Path, ta
 
 
 @pytest.mark.parametrize("version", ["3.10", "3.12", "3.13"])
-def test_other_pythons_make_the_same_folder_with_nothing_installed(
+def test_other_pythons_create_the_same_folder_without_dependencies(
     version: str, bundle: Path, tmp_path: Path, target: Path
 ) -> None:
     found = interpreters(version)

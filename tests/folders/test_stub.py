@@ -1,4 +1,4 @@
-"""The stub mcpush.py finds the bundle's own library, gives way to a copied one, and runs nobody else's."""
+"""The stub mcpush.py finds the bundle's library, defers to a copied one, and never runs a foreign one."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ import pytest
 from tests.folders.bundles import FLOWS_OF, WAREHOUSES, copied_bundle, files_of, new_push, release_of
 from tests.script_process import KINDS, SCRIPTS, TEMPLATES, Run, clean_environment, run_script
 
-SCRIPT = "collect_metadata.py"  # the one that starts fastest
+SCRIPT = "collect_metadata.py"  # starts fastest
 MARK = "ran.txt"
-STRANGER = 54_321  # a user id that nobody has
+STRANGER = 54_321  # an unused user id
 PLANTED = """
 with open({mark!r}, "a") as file:
     file.write(__file__ + "\\n")
@@ -32,20 +32,20 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def mark(tmp_path: Path) -> Path:
-    """The file that planted code writes when it runs."""
+    """The file that planted code writes if it runs."""
     return tmp_path / MARK
 
 
 @pytest.fixture
 def one_copy(bundle: Path, tmp_path: Path) -> Path:
-    """Only the template folder was copied, as deep as people put things."""
+    """A copy of only the template folder, in a deep path."""
     folder = tmp_path / "srv/jobs/warehouse/my-push"
     shutil.copytree(bundle / "templates/snowflake", folder)
     return folder
 
 
 def plant(library: Path, mark: Path) -> None:
-    """A stranger's library: every module that the real one has, each of which tells that it ran."""
+    """Create a foreign library with the modules of the real one. Each module leaves a mark if it runs."""
     for name in files_of(SCRIPTS / "mcpush"):
         if name.endswith(".py"):
             (library / name).parent.mkdir(parents=True, exist_ok=True)
@@ -62,7 +62,7 @@ def check_works(bundle: Path, run: Run, script: str = SCRIPT) -> None:
 
 
 def check_refused(run: Run, folder: Path) -> None:
-    """Exit code 2, and a message that says what is missing and what to do, whatever lies around."""
+    """Assert exit code 2, and a message that says what is missing and what to do."""
     run.check(2)
     assert run.stdout == ""
     said = " ".join(run.stderr.split())
@@ -85,7 +85,7 @@ print(json.dumps([names, list(mcpush.__path__), mcpush.version.__file__]))
 
 
 def inspect(folder: Path) -> tuple[list[str], list[str], str]:
-    """What ``import mcpush`` defines in a folder, its __path__, and where a module of it came from."""
+    """The names that ``import mcpush`` defines in a folder, its __path__, and the file of mcpush.version."""
     command = [sys.executable, "-c", INSPECT, str(folder)]
     found = subprocess.run(command, capture_output=True, text=True, check=True, env=clean_environment({}))
     names, path, version = json.loads(found.stdout)
@@ -93,7 +93,7 @@ def inspect(folder: Path) -> tuple[list[str], list[str], str]:
 
 
 @pytest.mark.parametrize("warehouse", WAREHOUSES)
-def test_in_place_the_stub_is_the_library_and_defines_nothing_else(warehouse: str) -> None:
+def test_in_place_the_stub_only_finds_the_library(warehouse: str) -> None:
     names, path, version = inspect(TEMPLATES / warehouse)
     assert names == []
     assert path == [str(SCRIPTS / "mcpush")]
@@ -101,7 +101,7 @@ def test_in_place_the_stub_is_the_library_and_defines_nothing_else(warehouse: st
 
 
 def test_the_library_defines_no_more_than_the_stub(bundle: Path, tmp_path: Path) -> None:
-    """Else a script would run in one of the two places only."""
+    """Otherwise a script might only run in place, or only in a copy."""
     new_push(bundle, "snowflake", tmp_path / "my-push").check(0)
     names, path, version = inspect(tmp_path / "my-push")
     assert names == []
@@ -118,8 +118,8 @@ def test_the_scripts_of_a_single_copy_refuse(warehouse: str, bundle: Path, tmp_p
         check_refused(run(folder, script, cwd=folder), folder)
 
 
-def test_a_single_copy_beside_the_bundle_refuses(bundle: Path, tmp_path: Path) -> None:
-    """Also where the bundle's scripts/ is two levels up, and in the bundle's root."""
+def test_a_single_copy_next_to_the_bundle_refuses(bundle: Path, tmp_path: Path) -> None:
+    """Two levels below the bundle's scripts/, and in the bundle's root."""
     for folder in (tmp_path / "scripts/mine/my-push", tmp_path / "my-push"):
         shutil.copytree(bundle, tmp_path / "scripts", dirs_exist_ok=True)
         shutil.copytree(bundle / "templates/snowflake", folder)
@@ -142,8 +142,8 @@ def test_both_forms_of_the_second_copy_work_and_overwrite_nothing(second: str, b
     check_works(bundle, run(folder, cwd=tmp_path))
 
 
-def test_the_planted_library_would_tell_if_it_ran(tmp_path: Path, mark: Path) -> None:
-    """What the tests below rely on."""
+def test_the_planted_library_leaves_a_mark_if_it_runs(tmp_path: Path, mark: Path) -> None:
+    """The tests below rely on this."""
     plant(tmp_path / "mcpush", mark)
     (tmp_path / "script.py").write_text("from mcpush.version import RELEASE\nprint(RELEASE)\n")
     assert run_script(tmp_path, "script.py", env={}).check(0).stdout == "6.6.6\n"
@@ -182,7 +182,7 @@ def template_in_templates(top: Path, mark: Path) -> Path:
     return top / "templates/snowflake"
 
 
-def beside_the_folder(top: Path, mark: Path) -> Path:
+def next_to_the_folder(top: Path, mark: Path) -> Path:
     plant(top / "templates/mcpush", mark)
     plant(top / "mcpush", mark)
     return top / "templates/snowflake"
@@ -200,7 +200,7 @@ def new_push_is_too_high(top: Path, mark: Path) -> Path:
     return top / "scripts/templates/snowflake"
 
 
-def other_name_beside_new_push(top: Path, mark: Path) -> Path:
+def other_name_next_to_new_push(top: Path, mark: Path) -> Path:
     plant(top / "mcpush", mark)
     (top / "new_push.py").touch()
     return top / "folders/snowflake"
@@ -224,16 +224,16 @@ def no_version_in_the_library(top: Path, mark: Path) -> Path:
     [
         named_templates,
         template_in_templates,
-        beside_the_folder,
+        next_to_the_folder,
         new_push_is_a_directory,
         new_push_is_too_high,
-        other_name_beside_new_push,
+        other_name_next_to_new_push,
         deeper_than_a_template,
         no_version_in_the_library,
     ],
     ids=lambda lay: lay.__name__.replace("_", " "),
 )
-def test_what_only_looks_like_the_bundle_does_not_run(
+def test_a_folder_that_only_looks_like_the_bundle_does_not_run(
     lay: Callable[[Path, Path], Path], bundle: Path, tmp_path: Path, mark: Path
 ) -> None:
     top = tmp_path / "top"
@@ -247,10 +247,10 @@ def test_what_only_looks_like_the_bundle_does_not_run(
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root gives files to another user")
 @pytest.mark.parametrize("foreign", ["new_push.py", "mcpush", "mcpush/version.py"])
-def test_a_stranger_cannot_make_the_place_look_like_the_bundle(
+def test_files_of_another_user_are_not_taken_for_the_bundle(
     foreign: str, bundle: Path, tmp_path: Path, mark: Path
 ) -> None:
-    """A folder of ours in a folder where others may write: whose the rest is decides."""
+    """The folder is ours, but others can write to its parent: the owner of the other files decides."""
     top = tmp_path / "top"
     plant(top / "mcpush", mark)
     (top / "new_push.py").touch()
@@ -263,7 +263,7 @@ def test_a_stranger_cannot_make_the_place_look_like_the_bundle(
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root gives files to another user")
 @pytest.mark.parametrize("owner", ["root", "one user"])
-def test_a_bundle_of_root_or_of_one_user_works(owner: str, bundle: Path, tmp_path: Path) -> None:
+def test_a_bundle_owned_by_root_or_by_one_user_works(owner: str, bundle: Path, tmp_path: Path) -> None:
     scripts = Path(shutil.copytree(bundle, tmp_path / "scripts"))
     folder = scripts / "templates/snowflake"
     for path in [folder, *folder.rglob("*")] if owner == "root" else [scripts, *scripts.rglob("*")]:
@@ -280,7 +280,7 @@ def test_a_bundle_without_its_library_refuses(bundle: Path, tmp_path: Path) -> N
     check_refused(run(folder), folder)
 
 
-def test_a_complete_folder_runs_its_own_library_whatever_is_planted(bundle: Path, tmp_path: Path, mark: Path) -> None:
+def test_a_complete_folder_only_runs_its_own_library(bundle: Path, tmp_path: Path, mark: Path) -> None:
     folder = tmp_path / "srv/templates/my-push"
     new_push(bundle, "snowflake", folder).check(0)
     plant(tmp_path / "srv/mcpush", mark)
@@ -292,7 +292,7 @@ def test_a_complete_folder_runs_its_own_library_whatever_is_planted(bundle: Path
     assert not mark.exists()
 
 
-def test_a_symlinked_template_folder_is_the_bundles(bundle: Path, tmp_path: Path, mark: Path) -> None:
+def test_a_symlinked_template_folder_uses_the_bundles_library(bundle: Path, tmp_path: Path, mark: Path) -> None:
     link = tmp_path / "a/b/my-push"
     link.parent.mkdir(parents=True)
     link.symlink_to(bundle / "templates/snowflake", target_is_directory=True)
@@ -304,7 +304,7 @@ def test_a_symlinked_template_folder_is_the_bundles(bundle: Path, tmp_path: Path
 
 
 def test_a_symlink_to_a_single_copy_refuses(one_copy: Path, tmp_path: Path, mark: Path) -> None:
-    """Also where it lies as a template does: what counts is where the stub itself is."""
+    """Even if the link is where a template would be: only the location of the stub itself counts."""
     top = tmp_path / "top"
     plant(top / "mcpush", mark)
     (top / "new_push.py").touch()
@@ -314,13 +314,13 @@ def test_a_symlink_to_a_single_copy_refuses(one_copy: Path, tmp_path: Path, mark
     assert not mark.exists()
 
 
-def test_what_python_cached_in_place_does_not_follow_a_copy(bundle: Path, tmp_path: Path) -> None:
+def test_a_cached_stub_does_not_work_in_a_copy(bundle: Path, tmp_path: Path) -> None:
     scripts = tmp_path / "scripts"
     shutil.copytree(bundle, scripts)
     folder = scripts / "templates/snowflake"
     check_works(bundle, run(folder, env={"PYTHONDONTWRITEBYTECODE": ""}))
     assert list(folder.glob("__pycache__/mcpush.*"))
-    shutil.copytree(folder, tmp_path / "my-push")  # with the times of the files, which the caches are bound to
+    shutil.copytree(folder, tmp_path / "my-push")  # keeps modification times, so that the caches stay valid
     check_refused(run(tmp_path / "my-push"), tmp_path / "my-push")
 
 

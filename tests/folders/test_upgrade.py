@@ -1,4 +1,4 @@
-"""new_push.py --upgrade: what nobody edited is replaced, what somebody did is kept, and a refusal changes nothing."""
+"""new_push.py --upgrade replaces unedited files, keeps edited ones, and changes nothing if it refuses."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from tests.folders.bundles import (
     NEWER,
     RECORD,
     Run,
-    bound_by_modes,
     change,
     copied_bundle,
     edit,
     ended,
     files_of,
     interrupted,
-    left_over,
+    leftovers,
     make_read_only,
     new_push,
     offered,
     release_of,
+    respecting_modes,
     set_release,
     sha256,
     signalled,
@@ -47,7 +47,7 @@ STAGING = ".push-ingestion-staging"
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The release that folders were made from; nothing is written to it."""
+    """The release that folders are created from. Tests do not write to it."""
     return copied_bundle(tmp_path_factory.mktemp("bundle"))
 
 
@@ -60,13 +60,13 @@ def made(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def folder(made: Path, tmp_path: Path) -> Path:
-    """A folder that new_push.py made, of a test's own."""
+    """A folder that new_push.py created, copied for one test."""
     return Path(shutil.copytree(made, tmp_path / "my-push"))
 
 
 @pytest.fixture
 def newer(bundle: Path, tmp_path: Path) -> Path:
-    """A bundle of the next release, the same but for its number: a test changes what it is about."""
+    """A bundle of the next release, which only differs in its number. Tests change it."""
     scripts = Path(shutil.copytree(bundle, tmp_path / "newer/scripts"))
     set_release(scripts, NEWER)
     return scripts
@@ -87,7 +87,7 @@ def rewrite_record(folder: Path, **changes: object) -> None:
 
 
 def upgrade(scripts: Path, folder: Path, *options: str, code: int = 0, before: list[str] | None = None) -> Run:
-    """Rehearse the upgrade, which must say the same and change nothing, and then do it."""
+    """Run the upgrade, after a dry run that has to print the same and change nothing."""
     untouched = snapshot(folder)
     rehearsed = new_push(scripts, "--upgrade", folder, "--dry-run", *options, before=before).check(code)
     assert snapshot(folder) == untouched, "a dry run changed something"
@@ -96,12 +96,12 @@ def upgrade(scripts: Path, folder: Path, *options: str, code: int = 0, before: l
     assert rehearsed.stderr == run.stderr
     assert "would be upgraded" in rehearsed.stdout
     assert "is upgraded" in run.stdout
-    assert left_over(folder) == []
+    assert leftovers(folder) == []
     return run
 
 
 def refused(scripts: Path, folder: Path, *said: str) -> None:
-    """The upgrade and its rehearsal are refused in the same words, and nothing is changed."""
+    """Assert that the upgrade and its dry run are refused with the same message, and change nothing."""
     untouched = snapshot(folder)
     rehearsed = new_push(scripts, "--upgrade", folder, "--dry-run").refused(*said)
     run = new_push(scripts, "--upgrade", folder).refused(*said)
@@ -110,13 +110,13 @@ def refused(scripts: Path, folder: Path, *said: str) -> None:
 
 
 def said_of(run: Run, name: str) -> str:
-    """The one line about a file: what was done, its name, why."""
+    """The printed line about a file: the change, its name and the reason."""
     (line,) = (line for line in run.lines if line.split()[1] == name)
     return " ".join(line.split())
 
 
 def check_record(scripts: Path, folder: Path, flows: list[str] | None = None, warehouse: str = WAREHOUSE) -> None:
-    """The record tells what the bundle offers, not what somebody made of it."""
+    """Assert that the record describes the bundle's files, not the edited ones."""
     record = record_of(folder)
     assert (record["release"], record["warehouse"]) == (release_of(scripts), warehouse)
     assert record["flows"] == (flows or list(FLOWS))
@@ -130,8 +130,8 @@ def check_is(folder: Path, expected: dict[str, bytes]) -> None:
     assert [name for name in here if here[name] != expected[name]] == []
 
 
-def run_states_of(folder: Path) -> dict[str, bytes]:
-    """What a customer has in a folder besides: results of runs, settings, other scripts."""
+def add_own_files(folder: Path) -> dict[str, bytes]:
+    """Add the customer's own files to a folder: run results, settings, other scripts. Returns their content."""
     names = {
         "metadata.jsonl": b"{}\n",
         "metadata.jsonl.journal": b"\n",
@@ -154,7 +154,7 @@ def run_states_of(folder: Path) -> dict[str, bytes]:
 # --- scripts --------------------------------------------------------------------------------------------
 
 
-def test_nothing_edited_becomes_the_new_release(newer: Path, template: Path, folder: Path) -> None:
+def test_an_unedited_folder_gets_the_new_release(newer: Path, template: Path, folder: Path) -> None:
     edit(template / "connection.py", "# newer")
     edit(template / "README.md", "newer")
     edit(newer / "mcpush/program.py", "# newer")
@@ -166,14 +166,14 @@ def test_nothing_edited_becomes_the_new_release(newer: Path, template: Path, fol
     check_record(newer, folder)
 
 
-def test_the_same_release_again_has_nothing_to_do(bundle: Path, folder: Path) -> None:
+def test_an_upgrade_to_the_same_release_changes_nothing(bundle: Path, folder: Path) -> None:
     record = (folder / RECORD).read_bytes()
     assert upgrade(bundle, folder).lines == ["nothing to change: every file is the bundle's"]
     check_is(folder, offered(bundle, WAREHOUSE))
     assert (folder / RECORD).read_bytes() == record
 
 
-def test_edited_and_unchanged_in_the_bundle_is_kept(newer: Path, folder: Path) -> None:
+def test_an_edited_file_that_is_unchanged_in_the_bundle_is_kept(newer: Path, folder: Path) -> None:
     mine = edit(folder / "connection.py")
     run = upgrade(newer, folder)
     assert said_of(run, "connection.py") == "kept connection.py (edited here; unchanged in the bundle)"
@@ -181,7 +181,9 @@ def test_edited_and_unchanged_in_the_bundle_is_kept(newer: Path, folder: Path) -
     check_record(newer, folder)
 
 
-def test_edited_and_changed_is_kept_with_the_new_one_beside_it(newer: Path, template: Path, folder: Path) -> None:
+def test_an_edited_and_changed_file_is_kept_with_the_new_one_next_to_it(
+    newer: Path, template: Path, folder: Path
+) -> None:
     mine = edit(folder / "connection.py")
     theirs = edit(template / "connection.py", "# newer")
     run = upgrade(newer, folder, code=1)
@@ -201,7 +203,7 @@ def test_edited_and_changed_is_kept_with_the_new_one_beside_it(newer: Path, temp
     check_is(folder, offered(newer, WAREHOUSE) | {"connection.py": mine})
 
 
-def test_the_same_edit_on_both_sides_is_no_conflict(newer: Path, template: Path, folder: Path) -> None:
+def test_the_same_edit_on_both_sides_is_not_a_conflict(newer: Path, template: Path, folder: Path) -> None:
     edit(folder / "connection.py", "# the same")
     edit(template / "connection.py", "# the same")
     run = upgrade(newer, folder)
@@ -209,7 +211,7 @@ def test_the_same_edit_on_both_sides_is_no_conflict(newer: Path, template: Path,
     check_is(folder, offered(newer, WAREHOUSE))
 
 
-def test_merged_it_is_the_edited_file_of_the_next_release(newer: Path, template: Path, folder: Path) -> None:
+def test_a_merged_file_counts_as_edited_in_the_next_release(newer: Path, template: Path, folder: Path) -> None:
     edit(folder / "connection.py")
     edit(template / "connection.py", "# newer")
     upgrade(newer, folder, code=1)
@@ -220,7 +222,7 @@ def test_merged_it_is_the_edited_file_of_the_next_release(newer: Path, template:
     check_is(folder, offered(newer, WAREHOUSE) | {"connection.py": merged})
 
 
-def test_what_is_not_merged_yet_is_not_overwritten(newer: Path, template: Path, folder: Path) -> None:
+def test_an_unmerged_file_is_not_overwritten(newer: Path, template: Path, folder: Path) -> None:
     edit(folder / "connection.py")
     edit(template / "connection.py", "# newer")
     upgrade(newer, folder, code=1)
@@ -234,14 +236,16 @@ def test_what_is_not_merged_yet_is_not_overwritten(newer: Path, template: Path, 
     assert (folder / "connection.py.new").read_bytes() == (template / "connection.py").read_bytes()
 
 
-def test_a_file_of_ones_own_with_that_name_is_not_overwritten(newer: Path, template: Path, folder: Path) -> None:
+def test_a_users_own_file_with_the_name_of_the_new_version_is_not_overwritten(
+    newer: Path, template: Path, folder: Path
+) -> None:
     edit(folder / "connection.py")
     edit(template / "connection.py", "# newer")
     (folder / "connection.py.new").write_text("# mine\n")
     refused(newer, folder, "connection.py.new is not merged yet")
 
 
-def test_gone_from_the_bundle_and_unedited_is_removed(newer: Path, template: Path, folder: Path) -> None:
+def test_an_unedited_file_that_left_the_bundle_is_removed(newer: Path, template: Path, folder: Path) -> None:
     (template / "catalog.py").unlink()
     run = upgrade(newer, folder)
     assert "removed   catalog.py" in run.lines
@@ -249,7 +253,7 @@ def test_gone_from_the_bundle_and_unedited_is_removed(newer: Path, template: Pat
     check_record(newer, folder)
 
 
-def test_gone_from_the_bundle_and_edited_is_kept(newer: Path, template: Path, folder: Path) -> None:
+def test_an_edited_file_that_left_the_bundle_is_kept(newer: Path, template: Path, folder: Path) -> None:
     mine = edit(folder / "catalog.py")
     (template / "catalog.py").unlink()
     run = upgrade(newer, folder, code=1)
@@ -260,7 +264,7 @@ def test_gone_from_the_bundle_and_edited_is_kept(newer: Path, template: Path, fo
     check_is(folder, offered(newer, WAREHOUSE) | {"catalog.py": mine})
 
 
-def test_gone_from_the_bundle_and_deleted_here_is_nothing(newer: Path, template: Path, folder: Path) -> None:
+def test_a_deleted_file_that_left_the_bundle_is_ignored(newer: Path, template: Path, folder: Path) -> None:
     (folder / "catalog.py").unlink()
     (template / "catalog.py").unlink()
     assert not any("catalog.py" in line for line in upgrade(newer, folder).lines)
@@ -275,15 +279,15 @@ def test_a_new_file_is_added(newer: Path, template: Path, folder: Path) -> None:
     check_record(newer, folder)
 
 
-def test_a_file_of_ones_own_with_the_name_of_a_new_one_is_kept(newer: Path, template: Path, folder: Path) -> None:
+def test_a_users_own_file_with_the_name_of_a_new_file_is_kept(newer: Path, template: Path, folder: Path) -> None:
     theirs = edit(template / "spectrum.py", "# external tables")
     mine = edit(folder / "spectrum.py", "# mine")
     upgrade(newer, folder, code=1)
     check_is(folder, offered(newer, WAREHOUSE) | {"spectrum.py": mine, "spectrum.py.new": theirs})
 
 
-def test_a_folder_of_ones_own_with_the_name_of_a_new_file_is_kept(newer: Path, template: Path, folder: Path) -> None:
-    """Whatever is made of it: not half an upgrade."""
+def test_a_users_own_folder_with_the_name_of_a_new_file_is_kept(newer: Path, template: Path, folder: Path) -> None:
+    """The upgrade can refuse or continue, but must not stop halfway."""
     (template / "spectrum.py").write_text("# external tables\n")
     edit(template / "connection.py", "# newer")
     (folder / "spectrum.py").mkdir()
@@ -298,7 +302,7 @@ def test_a_folder_of_ones_own_with_the_name_of_a_new_file_is_kept(newer: Path, t
         check_record(newer, folder)
 
 
-def test_deleted_here_stays_deleted(newer: Path, template: Path, folder: Path) -> None:
+def test_a_deleted_file_is_not_restored(newer: Path, template: Path, folder: Path) -> None:
     (folder / "push_query_logs.py").unlink()
     (folder / "README.md").unlink()
     edit(template / "push_query_logs.py", "# newer")
@@ -311,8 +315,8 @@ def test_deleted_here_stays_deleted(newer: Path, template: Path, folder: Path) -
         check_is(folder, expected)
 
 
-def test_what_belongs_to_the_customer_is_never_touched(newer: Path, template: Path, folder: Path) -> None:
-    own = run_states_of(folder)
+def test_the_customers_own_files_are_never_changed(newer: Path, template: Path, folder: Path) -> None:
+    own = add_own_files(folder)
     for path in template.glob("*.py"):
         edit(path, "# newer")
     edit(newer / "mcpush/program.py", "# newer")
@@ -334,7 +338,7 @@ def test_modes_are_kept(newer: Path, template: Path, folder: Path) -> None:
     assert stat.S_IMODE((folder / "connection.py").stat().st_mode) == 0o600
 
 
-def test_what_is_not_changed_is_not_written(newer: Path, template: Path, folder: Path) -> None:
+def test_unchanged_files_are_not_written(newer: Path, template: Path, folder: Path) -> None:
     edit(template / "connection.py", "# newer")
     before = snapshot(folder)
     upgrade(newer, folder)
@@ -343,7 +347,7 @@ def test_what_is_not_changed_is_not_written(newer: Path, template: Path, folder:
     assert changed == {"connection.py", "mcpush", RECORD}
 
 
-def test_crlf_from_version_control_is_no_edit(newer: Path, template: Path, folder: Path) -> None:
+def test_crlf_from_version_control_is_not_an_edit(newer: Path, template: Path, folder: Path) -> None:
     to_crlf(folder)
     edit(template / "connection.py", "# newer")
     edit(newer / "mcpush/program.py", "# newer")
@@ -354,7 +358,7 @@ def test_crlf_from_version_control_is_no_edit(newer: Path, template: Path, folde
     check_record(newer, folder)
 
 
-def test_an_edit_is_seen_behind_crlf(newer: Path, template: Path, folder: Path) -> None:
+def test_an_edit_is_detected_despite_crlf(newer: Path, template: Path, folder: Path) -> None:
     edit(folder / "connection.py")
     to_crlf(folder)
     edit(template / "connection.py", "# newer")
@@ -362,7 +366,9 @@ def test_an_edit_is_seen_behind_crlf(newer: Path, template: Path, folder: Path) 
     assert b"# edited by hand" in (folder / "connection.py").read_bytes()
 
 
-def test_a_folder_named_relatively_or_by_a_symlink(newer: Path, template: Path, folder: Path, tmp_path: Path) -> None:
+def test_a_folder_given_as_a_relative_path_or_a_symlink(
+    newer: Path, template: Path, folder: Path, tmp_path: Path
+) -> None:
     edit(template / "connection.py", "# newer")
     (tmp_path / "link").symlink_to(folder, target_is_directory=True)
     new_push(newer, "--upgrade", "link", cwd=tmp_path).check(0)
@@ -431,7 +437,7 @@ def test_an_edited_library_is_refused_and_nothing_is_changed(
     refused(newer, folder, f"The library was edited: {folder / 'mcpush' / name}", "nothing was changed")
 
 
-def test_after_what_the_refusal_says_to_do_the_upgrade_works(newer: Path, folder: Path) -> None:
+def test_the_upgrade_works_after_following_the_refusal_of_a_library(newer: Path, folder: Path) -> None:
     edited_module(folder / "mcpush")
     extra_module(folder / "mcpush")
     refused(newer, folder, "and 1 more", f"delete {folder / 'mcpush'}")
@@ -440,7 +446,7 @@ def test_after_what_the_refusal_says_to_do_the_upgrade_works(newer: Path, folder
     check_is(folder, offered(newer, WAREHOUSE))
 
 
-def test_an_edit_that_the_bundle_took_over_is_none(newer: Path, folder: Path) -> None:
+def test_an_edit_that_the_bundle_adopted_is_not_an_edit(newer: Path, folder: Path) -> None:
     edit(folder / "mcpush/push/delivery.py", "# the fix")
     edit(newer / "mcpush/push/delivery.py", "# the fix")
     upgrade(newer, folder)
@@ -457,7 +463,7 @@ def test_a_missing_library_or_module_is_restored(bundle: Path, newer: Path, fold
         check_is(folder, offered(scripts, WAREHOUSE))
 
 
-def test_caches_are_no_edit(newer: Path, folder: Path) -> None:
+def test_caches_are_not_an_edit(newer: Path, folder: Path) -> None:
     run_script(folder, SCRIPT, "--version", env={"PYTHONDONTWRITEBYTECODE": ""}).check(0)
     assert list((folder / "mcpush/__pycache__").iterdir())
     (folder / "mcpush/.DS_Store").write_text("of this machine")
@@ -479,18 +485,18 @@ def by_hand(bundle: Path, tmp_path: Path) -> Path:
 
 
 def catalog_of(scripts: Path) -> dict[str, bytes]:
-    """The list of documented views, which a copy by hand brings along and an upgrade leaves alone."""
+    """The list of documented views, which a copy by hand contains and an upgrade does not change."""
     return {"catalog.toml": (scripts / "templates" / WAREHOUSE / "catalog.toml").read_bytes()}
 
 
-def test_copied_by_hand_and_the_same_it_only_gets_its_record(bundle: Path, by_hand: Path) -> None:
+def test_an_identical_copy_by_hand_only_gets_a_record(bundle: Path, by_hand: Path) -> None:
     assert upgrade(bundle, by_hand).lines == ["nothing to change: every file is the bundle's"]
     check_is(by_hand, offered(bundle, WAREHOUSE) | catalog_of(bundle))
     check_record(bundle, by_hand)
 
 
-def test_copied_by_hand_what_differs_counts_as_edited(newer: Path, template: Path, by_hand: Path) -> None:
-    own = run_states_of(by_hand)
+def test_differing_files_in_a_copy_by_hand_count_as_edited(newer: Path, template: Path, by_hand: Path) -> None:
+    own = add_own_files(by_hand)
     mine = edit(by_hand / "connection.py")
     old = (by_hand / "README.md").read_bytes()
     theirs = edit(template / "README.md", "newer")
@@ -507,7 +513,7 @@ def test_copied_by_hand_what_differs_counts_as_edited(newer: Path, template: Pat
     check_is(by_hand, offered(newer, WAREHOUSE) | catalog_of(newer) | kept | own)
 
 
-def test_copied_by_hand_a_library_that_differs_counts_as_edited(newer: Path, by_hand: Path) -> None:
+def test_a_differing_library_in_a_copy_by_hand_counts_as_edited(newer: Path, by_hand: Path) -> None:
     refused(newer, by_hand, "The library differs from this bundle's", str(by_hand / "mcpush/version.py"))
 
 
@@ -520,7 +526,7 @@ def test_a_single_copy_gets_the_library(bundle: Path, by_hand: Path) -> None:
 
 
 @pytest.mark.parametrize("there", ["nothing", "other files", "what every template shares"])
-def test_a_folder_that_shows_no_template_is_refused(there: str, bundle: Path, tmp_path: Path) -> None:
+def test_a_folder_without_a_recognizable_template_is_refused(there: str, bundle: Path, tmp_path: Path) -> None:
     folder = tmp_path / "my-push"
     folder.mkdir()
     if there == "other files":
@@ -530,7 +536,7 @@ def test_a_folder_that_shows_no_template_is_refused(there: str, bundle: Path, tm
     refused(bundle, folder, f"{folder} has no {RECORD}")
 
 
-# --- what is refused ------------------------------------------------------------------------------------
+# --- refusals -------------------------------------------------------------------------------------------
 
 
 def without(key: str) -> Callable[[dict[str, Any]], object]:
@@ -542,7 +548,7 @@ def having(**changes: object) -> Callable[[dict[str, Any]], object]:
 
 
 def naming(name: str) -> Callable[[dict[str, Any]], object]:
-    """The name has the digest of the file it points to, so that an upgrade would take it for unedited."""
+    """Add a name with the digest of the file that it points to, so that the file counts as unedited."""
     return lambda record: record | {"files": record["files"] | {name: sha256(b"# not in the folder\n")}}
 
 
@@ -591,7 +597,7 @@ def test_a_record_that_is_not_json_is_refused(content: bytes, newer: Path, folde
     refused(newer, folder, f"{folder / RECORD} is damaged")
 
 
-def test_after_what_the_refusal_of_a_record_says_the_upgrade_works(newer: Path, template: Path, folder: Path) -> None:
+def test_the_upgrade_works_after_following_the_refusal_of_a_record(newer: Path, template: Path, folder: Path) -> None:
     (newer / "mcpush/version.py").write_bytes((folder / "mcpush/version.py").read_bytes())
     old = (folder / "README.md").read_bytes()
     edit(template / "README.md", "newer")
@@ -618,7 +624,7 @@ def test_releases_are_compared_as_numbers(newer: Path, folder: Path) -> None:
     refused(newer, folder, "newer than this bundle's 99.9.0")
 
 
-def test_copied_by_hand_and_newer_than_the_bundle_is_refused(bundle: Path, by_hand: Path) -> None:
+def test_a_copy_by_hand_newer_than_the_bundle_is_refused(bundle: Path, by_hand: Path) -> None:
     change(by_hand / "mcpush/version.py", release_of(bundle), NEWER)
     refused(bundle, by_hand, f"has release {NEWER}, newer than this bundle's")
 
@@ -628,15 +634,15 @@ def test_a_warehouse_that_the_bundle_no_longer_has_is_refused(newer: Path, templ
     refused(newer, folder, f"There is no template for '{WAREHOUSE}'")
 
 
-def test_what_is_no_folder_is_refused(newer: Path, tmp_path: Path) -> None:
+def test_a_path_that_is_not_a_folder_is_refused(newer: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     new_push(newer, "--upgrade", tmp_path / "file").refused("is not a folder")
     new_push(newer, "--upgrade", tmp_path / "absent").refused("is not a folder")
     assert not (tmp_path / "absent").exists()
 
 
-def test_a_folder_that_may_not_be_written_is_left_as_it_is(newer: Path, template: Path, folder: Path) -> None:
-    before = bound_by_modes()
+def test_a_read_only_folder_is_refused_and_not_changed(newer: Path, template: Path, folder: Path) -> None:
+    before = respecting_modes()
     edit(template / "connection.py", "# newer")
     make_read_only(folder)
     untouched = snapshot(folder)
@@ -647,9 +653,9 @@ def test_a_folder_that_may_not_be_written_is_left_as_it_is(newer: Path, template
         make_read_only(folder, read_only=False)
 
 
-def test_nothing_is_written_beside_the_folder(newer: Path, template: Path, folder: Path) -> None:
-    """Its parent may belong to somebody else."""
-    before = bound_by_modes()
+def test_nothing_is_written_outside_the_folder(newer: Path, template: Path, folder: Path) -> None:
+    """The parent folder can belong to somebody else."""
+    before = respecting_modes()
     edit(template / "connection.py", "# newer")
     edit(newer / "mcpush/program.py", "# newer")
     parent = folder.parent / "parent"
@@ -664,10 +670,10 @@ def test_nothing_is_written_beside_the_folder(newer: Path, template: Path, folde
 
 
 @pytest.mark.parametrize("linked", ["connection.py", "mcpush"])
-def test_what_a_link_points_to_is_not_replaced(
+def test_the_target_of_a_link_is_not_replaced(
     linked: str, newer: Path, template: Path, folder: Path, tmp_path: Path
 ) -> None:
-    """Somebody shares one file among several folders."""
+    """As when several folders share one file."""
     shared = Path(shutil.move(folder / linked, tmp_path / f"shared-{linked}"))
     (folder / linked).symlink_to(shared)
     edit(template / "connection.py", "# newer")
@@ -677,7 +683,7 @@ def test_what_a_link_points_to_is_not_replaced(
     assert (folder / linked).is_symlink()
 
 
-def test_a_record_does_not_lead_out_of_the_folder_by_a_link(newer: Path, folder: Path, tmp_path: Path) -> None:
+def test_a_record_cannot_follow_a_link_out_of_the_folder(newer: Path, folder: Path, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "theirs.py").write_text("# theirs\n")
@@ -695,8 +701,8 @@ def flow_of(name: str) -> str:
     return next((flow for flow in FLOWS if name in [f"{kind}_{flow}.py" for kind in KINDS]), "")
 
 
-def test_flows_are_narrowed_and_widened(bundle: Path, newer: Path, folder: Path, tmp_path: Path) -> None:
-    own = run_states_of(folder)
+def test_flows_can_be_removed_and_added(bundle: Path, newer: Path, folder: Path, tmp_path: Path) -> None:
+    own = add_own_files(folder)
     alone = tmp_path / "alone"
     new_push(newer, WAREHOUSE, alone, "--flows", "metadata").check(0)
     narrowed = files_of(alone)
@@ -713,7 +719,7 @@ def test_flows_are_narrowed_and_widened(bundle: Path, newer: Path, folder: Path,
     check_record(newer, folder)
 
 
-def test_narrowing_keeps_what_was_edited(newer: Path, folder: Path) -> None:
+def test_removing_flows_keeps_edited_files(newer: Path, folder: Path) -> None:
     mine = edit(folder / "collect_lineage.py")
     listed = edit(folder / "requirements.txt", "my-own-package==1")
     upgrade(newer, folder, "--flows", "metadata,query_logs", code=1)
@@ -724,7 +730,7 @@ def test_narrowing_keeps_what_was_edited(newer: Path, folder: Path) -> None:
     check_record(newer, folder, ["metadata", "query_logs"])
 
 
-def test_widening_keeps_a_script_of_ones_own(newer: Path, folder: Path) -> None:
+def test_adding_a_flow_keeps_a_users_own_script(newer: Path, folder: Path) -> None:
     upgrade(newer, folder, "--flows", "metadata")
     mine = edit(folder / "collect_lineage.py", "# mine")
     upgrade(newer, folder, "--flows", "metadata,lineage", code=1)
@@ -732,13 +738,13 @@ def test_widening_keeps_a_script_of_ones_own(newer: Path, folder: Path) -> None:
     assert (folder / "collect_lineage.py.new").is_file()
 
 
-def test_a_flow_of_no_template_is_refused(newer: Path, folder: Path) -> None:
+def test_an_unknown_flow_is_refused(newer: Path, folder: Path) -> None:
     untouched = snapshot(folder)
     new_push(newer, "--upgrade", folder, "--flows", "metadta").refused("Did you mean metadata?")
     assert snapshot(folder) == untouched
 
 
-def test_the_flows_stay_as_they_are(newer: Path, template: Path, bundle: Path, tmp_path: Path) -> None:
+def test_an_upgrade_keeps_the_flows(newer: Path, template: Path, bundle: Path, tmp_path: Path) -> None:
     folder = tmp_path / "my-push"
     new_push(bundle, WAREHOUSE, folder, "--flows", "query_logs").check(0)
     edit(template / "push_query_logs.py", "# newer")
@@ -748,7 +754,7 @@ def test_the_flows_stay_as_they_are(newer: Path, template: Path, bundle: Path, t
     assert files_of(folder) == files_of(tmp_path / "fresh")
 
 
-def test_a_flow_that_the_bundle_gave_up_goes(newer: Path, template: Path, folder: Path) -> None:
+def test_a_flow_that_left_the_bundle_is_removed(newer: Path, template: Path, folder: Path) -> None:
     for path in template.glob("*_query_logs.py"):
         path.unlink()
     upgrade(newer, folder)
@@ -761,7 +767,7 @@ def test_a_flow_that_the_bundle_gave_up_goes(newer: Path, template: Path, folder
 
 @pytest.fixture
 def small(tmp_path: Path) -> tuple[Path, Path, Path]:
-    """Two releases with few files, and a folder of the first: one of each kind of change is due, a conflict too."""
+    """Two small releases, and a folder of the first. The upgrade has every kind of change, including a conflict."""
     old = small_bundle(tmp_path / "old")
     template = old / "templates/small"
     for name in ("edited", "gone", "kept"):
@@ -780,7 +786,7 @@ def small(tmp_path: Path) -> tuple[Path, Path, Path]:
 
 
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT])
-def test_interrupted_before_any_of_its_steps_it_is_completed_by_the_next_run(
+def test_the_next_run_completes_an_upgrade_interrupted_at_any_step(
     sent: signal.Signals, small: tuple[Path, Path, Path], tmp_path: Path
 ) -> None:
     old, new, folder = small
@@ -790,34 +796,34 @@ def test_interrupted_before_any_of_its_steps_it_is_completed_by_the_next_run(
     after = files_of(whole)
     stopped = {signal.SIGKILL: -signal.SIGKILL, signal.SIGINT: 130}[sent]
     libraries = {"old library": files_of(old / "mcpush"), "new library": files_of(new / "mcpush"), "no library": {}}
-    moments = set()
+    states = set()
     for number in range(1, 100):
         again = Path(shutil.copytree(folder, tmp_path / str(number)))
         run = interrupted(new, "--upgrade", again, number=number, sent=sent, below=again)
         if run.code == 1:
             break
         assert run.code == stopped, run.stderr
-        # No file is half written, and the library is of one release or absent.
+        # No file is half written. The library is complete, of one release, or absent.
         here = {name: content for name, content in files_of(again).items() if not name.startswith(f"{STAGING}/")}
-        for name in here.keys() - set(left_over(again)):
+        for name in here.keys() - set(leftovers(again)):
             assert here[name] in (before.get(name), after.get(name)), name
         library = [name for name, content in libraries.items() if content == files_of(again / "mcpush")]
         assert len(library) == 1
         recorded = record_of(again)["release"] == NEWER
-        moments.add((*library, recorded))
-        assert sent == signal.SIGKILL or recorded or left_over(again) == []
+        states.add((*library, recorded))
+        assert sent == signal.SIGKILL or recorded or leftovers(again) == []
         new_push(new, "--upgrade", again).check(1)
         assert files_of(again) == after
         shutil.rmtree(again)
     assert run.code == 1
     assert files_of(again) == after
-    # Every moment was met. Whom nobody killed puts the old library back.
-    met = {("old library", False), ("new library", False), ("new library", True)}
-    assert moments == met | ({("no library", False)} if sent == signal.SIGKILL else set())
+    # Every state occurred. An upgrade that is interrupted but not killed restores the old library.
+    expected = {("old library", False), ("new library", False), ("new library", True)}
+    assert states == expected | ({("no library", False)} if sent == signal.SIGKILL else set())
 
 
-def test_what_a_killed_upgrade_left_is_swept(newer: Path, template: Path, folder: Path) -> None:
-    """Two renames stand between the old library and the new; killed between them it has none."""
+def test_leftovers_of_a_killed_upgrade_are_deleted(newer: Path, template: Path, folder: Path) -> None:
+    """The library is replaced in two renames. If the upgrade is killed between them, there is no library."""
     edit(template / "connection.py", "# newer")
     (folder / STAGING).mkdir()
     shutil.move(folder / "mcpush", folder / STAGING / "old")
@@ -828,14 +834,14 @@ def test_what_a_killed_upgrade_left_is_swept(newer: Path, template: Path, folder
     check_is(folder, offered(newer, WAREHOUSE))
 
 
-def test_of_two_upgrades_at_once_the_second_is_refused(newer: Path, template: Path, folder: Path) -> None:
+def test_the_second_of_two_concurrent_upgrades_is_refused(newer: Path, template: Path, folder: Path) -> None:
     edit(template / "connection.py", "# newer")
     edit(newer / "mcpush/program.py", "# newer")
-    stopping = signalled(10, signal.SIGSTOP, folder)  # where it writes the new library
+    stopping = signalled(10, signal.SIGSTOP, folder)  # while it writes the new library
     with started_new_push(newer, "--upgrade", folder, before=stopping) as first:
         wait_until_stopped(first)
         untouched = files_of(folder)
-        assert STAGING in left_over(folder)
+        assert STAGING in leftovers(folder)
         new_push(newer, "--upgrade", folder).refused("Another run is using")
         assert files_of(folder) == untouched
         first.send_signal(signal.SIGCONT)

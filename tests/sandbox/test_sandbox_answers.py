@@ -1,4 +1,4 @@
-"""Every answer both ways: upstream and downstream, within and beyond a limit, this table and its namesake."""
+"""GraphQL results in both directions, below and above each limit, and for tables with the same name."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def shop(sandbox: SandboxProcess) -> Shop:
 
 
 def push_edges(sandbox: SandboxProcess, *edges: tuple[str, str]) -> None:
-    """Push lineage given as "schema.name" of source and destination; column ``in`` becomes ``out``."""
+    """Push lineage edges, each as "schema.name" of source and destination. Column ``in`` feeds column ``out``."""
     events = [
         {
             "destination": reference(*reversed(destination.split("."))),
@@ -53,7 +53,7 @@ def push_edges(sandbox: SandboxProcess, *edges: tuple[str, str]) -> None:
 
 
 def columns_into(shop: Shop, table: str) -> list[tuple[str, str, str]]:
-    """(column, table it comes from, column there)"""
+    """Return (column, source table, source column) of each column of a table."""
     answer = shop.ask(COLUMNS, mcon=shop.mcon(f"SHOP:{table}"))
     return [
         (column["selectedColumn"], source["mcon"].rpartition(":")[2], each["columnName"])
@@ -64,7 +64,7 @@ def columns_into(shop: Shop, table: str) -> list[tuple[str, str, str]]:
 
 
 def derived_from(shop: Shop, table: str) -> list[tuple[str, list[str]]]:
-    """(table, its columns that come from this one)"""
+    """Return the derived tables, each as (table, its derived columns)."""
     answer = shop.ask(DERIVED, mcon=shop.mcon(f"SHOP:{table}"))
     return [
         (each["mcon"].rpartition(":")[2], [column["columnName"] for column in each["columns"]])
@@ -96,7 +96,7 @@ def test_each_direction_has_its_own_tables_and_columns(
     assert derived_from(shop, table) == [(each, ["out"]) for each in downstream]
 
 
-def test_column_lineage_expires_ten_days_after_it_was_pushed_last(sandbox: SandboxProcess, shop: Shop) -> None:
+def test_column_lineage_expires_ten_days_after_its_last_push(sandbox: SandboxProcess, shop: Shop) -> None:
     push_edges(sandbox, ("age.source", "age.young"), ("age.source", "age.old"))
 
     def grow_older(name: str, microseconds: int) -> None:
@@ -111,7 +111,7 @@ def test_column_lineage_expires_ten_days_after_it_was_pushed_last(sandbox: Sandb
             )
         database.close()
 
-    grow_older("young", TEN_DAYS - 3600 * MICROSECONDS)  # an hour is more than this test takes
+    grow_older("young", TEN_DAYS - 3600 * MICROSECONDS)  # the test takes less than an hour
     grow_older("old", TEN_DAYS)
     assert columns_into(shop, "age.young") == [("out", "age.source", "in")]
     assert columns_into(shop, "age.old") == []
@@ -129,7 +129,7 @@ def test_tables_that_feed_each_other_are_not_connected_to_themselves(sandbox: Sa
         assert [node["displayName"] for node in graph["connectedNodes"]] == ["other"]
 
 
-def test_a_volume_older_than_42_days_trains_no_detector(sandbox: SandboxProcess, shop: Shop) -> None:
+def test_volumes_older_than_42_days_do_not_train_the_detector(sandbox: SandboxProcess, shop: Shop) -> None:
     push_metadata(sandbox, *(asset(name, schema="weighed", volume={"row_count": 1}) for name in ("young", "old")))
     with sqlite3.connect(sandbox.data_dir / "sandbox.db", timeout=60) as database:
         database.execute(
@@ -150,7 +150,7 @@ def test_a_volume_older_than_42_days_trains_no_detector(sandbox: SandboxProcess,
     assert found == {"young": "TRAINING", "old": "INACTIVE"}
 
 
-def test_a_push_of_volume_and_freshness_keeps_all_else(sandbox: SandboxProcess, shop: Shop) -> None:
+def test_a_push_of_volume_and_freshness_keeps_all_other_fields(sandbox: SandboxProcess, shop: Shop) -> None:
     said: dict[str, Any] = {
         "fields": [{"name": "id", "type": "NUMBER", "description": "key"}],
         "tags": [{"key": "owner", "value": "ana"}],
@@ -180,7 +180,7 @@ def test_columns_have_a_new_version_only_when_they_differ(sandbox: SandboxProces
         assert (types, found["pageInfo"]["hasNextPage"]) == ([fields[0]["type"]], has_earlier)
 
 
-def test_metadata_corrects_the_type_that_lineage_has_guessed(sandbox: SandboxProcess, shop: Shop) -> None:
+def test_metadata_corrects_the_type_that_lineage_guessed(sandbox: SandboxProcess, shop: Shop) -> None:
     push_edges(sandbox, ("typed.source", "typed.view"))
     push_metadata(sandbox, asset("view", "VIEW", schema="typed"))
     assert shop.ask(TABLE, resource=sandbox.resource(), table="SHOP:typed.view")["tableType"] == "VIEW"
@@ -198,7 +198,7 @@ def test_metadata_corrects_the_type_that_lineage_has_guessed(sandbox: SandboxPro
         (", category: merge", []),
     ],
 )
-def test_queries_are_of_the_user_and_category_asked_for(
+def test_queries_are_filtered_by_user_and_category(
     sandbox: SandboxProcess, shop: Shop, arguments: str, found: list[str]
 ) -> None:
     push_metadata(sandbox, asset("q", schema="asked"))
@@ -210,7 +210,7 @@ def test_queries_are_of_the_user_and_category_asked_for(
     assert sorted(query["latestQuery"] for query in answer) == sorted(found)
 
 
-def test_tables_of_one_name_are_kept_apart(sandbox: SandboxProcess, shop: Shop) -> None:
+def test_tables_with_the_same_name_are_kept_apart(sandbox: SandboxProcess, shop: Shop) -> None:
     sizes = {"one": 11, "two": 22}
     for schema, size in sizes.items():
         fields = [{"name": f"of_{schema}", "type": "NUMBER"}]
@@ -238,7 +238,7 @@ def test_tables_of_one_name_are_kept_apart(sandbox: SandboxProcess, shop: Shop) 
             "children": derived_from(shop, f"{schema}.twin"),
         }
 
-    # A name without schema could mean either.
+    # The query with the unqualified name could mean either table, so it counts for neither.
     for schema, text in (("one", texts[0]), ("two", texts[1])):
         assert of(schema) == {
             "description": schema,
@@ -254,8 +254,8 @@ SIZE = 3
 
 
 @pytest.mark.parametrize(("first", "pages"), [(SIZE - 1, [2, 1]), (SIZE, [3]), (SIZE + 1, [3])])
-def test_a_full_last_page_is_the_last(sandbox: SandboxProcess, shop: Shop, first: int, pages: list[int]) -> None:
-    """Three of everything: tables of a push, columns, tables derived from one, and queries."""
+def test_a_full_last_page_has_no_next_page(sandbox: SandboxProcess, shop: Shop, first: int, pages: list[int]) -> None:
+    """Each kind of page has three entries: tables of a push, columns, derived tables, and queries."""
     names = [f"page_{number}" for number in range(SIZE)]
     columns = [{"name": name, "type": "NUMBER"} for name in names]
     pushed = push_metadata(sandbox, *(asset(name, schema="paged", fields=columns) for name in names))

@@ -1,4 +1,4 @@
-"""The command: its files, its exit codes, and that it keeps its secrets."""
+"""The sandbox command: its files, its exit codes, and that it does not leak secrets."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_help_and_version() -> None:
         assert word in finished.stdout
 
 
-def test_keys_are_made_once_private_and_never_shown(tmp_path: Path) -> None:
+def test_keys_are_created_once_private_and_never_logged(tmp_path: Path) -> None:
     with SandboxProcess(tmp_path) as sandbox:
         first, env = sandbox.settings, sandbox.env
         for name in ("sandbox.json", "sandbox.env"):
@@ -49,7 +49,7 @@ def test_keys_are_made_once_private_and_never_shown(tmp_path: Path) -> None:
         assert key["token"] not in said
 
 
-def test_the_ready_line_holds_no_secret(tmp_path: Path) -> None:
+def test_the_ready_line_contains_no_secret(tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, str(SANDBOX), "--port", "0", "--data", str(tmp_path)],
         stdout=subprocess.PIPE,
@@ -69,7 +69,7 @@ def test_the_ready_line_holds_no_secret(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a POSIX shell reads the file")
-def test_a_shell_reads_the_variables(tmp_path: Path) -> None:
+def test_a_shell_can_read_the_variables(tmp_path: Path) -> None:
     with SandboxProcess(tmp_path) as sandbox:
         script = '. "$1"; printf %s "$MCD_API_ENDPOINT $MCD_INGEST_TOKEN $MCD_RESOURCE_UUID_DATA_LAKE"'
         printed = subprocess.check_output(["/bin/sh", "-c", script, "sh", str(tmp_path / "sandbox.env")], text=True)
@@ -81,12 +81,12 @@ def test_a_shell_reads_the_variables(tmp_path: Path) -> None:
         ]
 
 
-def test_sigterm_ends_it_with_0(tmp_path: Path) -> None:
+def test_sigterm_exits_with_0(tmp_path: Path) -> None:
     sandbox = SandboxProcess(tmp_path).start()
     assert sandbox.stop() == 0
 
 
-def test_a_taken_port_is_2(sandbox: SandboxProcess, tmp_path: Path) -> None:
+def test_a_port_in_use_exits_with_2(sandbox: SandboxProcess, tmp_path: Path) -> None:
     port = sandbox.url.rpartition(":")[2]
     finished = run("--port", port, "--data", str(tmp_path))
     assert finished.returncode == 2
@@ -103,7 +103,7 @@ def test_a_taken_port_is_2(sandbox: SandboxProcess, tmp_path: Path) -> None:
         ('{"keys": [], "warehouses": [{"uuid": "x", "name": "n", "type": "snowflake"}]}', "UUID"),
     ],
 )
-def test_settings_that_cannot_be_used_are_2(tmp_path: Path, settings: str, said: str) -> None:
+def test_invalid_settings_exit_with_2(tmp_path: Path, settings: str, said: str) -> None:
     (tmp_path / "sandbox.json").write_text(settings, encoding="utf-8")
     finished = run("--port", "0", "--data", str(tmp_path))
     assert finished.returncode == 2
@@ -112,6 +112,6 @@ def test_settings_that_cannot_be_used_are_2(tmp_path: Path, settings: str, said:
     assert "s3cret" not in finished.stderr
 
 
-def test_a_name_from_elsewhere_is_not_served(sandbox: SandboxProcess) -> None:
+def test_a_foreign_host_header_is_rejected(sandbox: SandboxProcess) -> None:
     answer = requests.get(f"{sandbox.url}/sandbox/requests", headers={"host": "evil.example"}, timeout=60)
     assert answer.status_code == 400

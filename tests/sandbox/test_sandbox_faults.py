@@ -1,4 +1,4 @@
-"""Faults on request: by call number, every so often, delayed, and connections closed before and after storing."""
+"""Injected faults: by call number, every Nth request, delays, and connections closed before and after storing."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def push(sandbox: SandboxProcess, timeout: float = 60) -> requests.Response:
     )
 
 
-def test_statuses_come_on_the_calls_asked_for(quiet_sandbox: SandboxProcess) -> None:
+def test_statuses_are_returned_on_the_requested_calls(quiet_sandbox: SandboxProcess) -> None:
     quiet_sandbox.fault(PATH, calls=[2, 4], status=503, headers={"Retry-After": "7"}, body={"error": "busy"})
     before = len(quiet_sandbox.pushes())
     answers = [push(quiet_sandbox) for _ in range(5)]
@@ -42,7 +42,7 @@ def test_statuses_come_on_the_calls_asked_for(quiet_sandbox: SandboxProcess) -> 
     assert quiet_sandbox.requests(PATH).answers == [202, 503, 202, 503, 202]
 
 
-def test_calls_are_counted_from_when_the_fault_was_asked_for(quiet_sandbox: SandboxProcess) -> None:
+def test_calls_are_counted_since_the_fault_was_added(quiet_sandbox: SandboxProcess) -> None:
     push(quiet_sandbox)
     quiet_sandbox.fault(PATH, calls=[1], status=429)
     assert [push(quiet_sandbox).status_code for _ in range(2)] == [429, 202]
@@ -58,7 +58,7 @@ def test_every_third_and_every_request(quiet_sandbox: SandboxProcess) -> None:
     assert push(quiet_sandbox).status_code == 202
 
 
-def test_a_page_instead_of_json(quiet_sandbox: SandboxProcess) -> None:
+def test_a_fault_can_return_a_page_instead_of_json(quiet_sandbox: SandboxProcess) -> None:
     page = "<html>Bad Gateway</html>"
     quiet_sandbox.fault(PATH, status=502, headers={"Content-Type": "text/html", "X-Number": 1}, body=page)
     answer = push(quiet_sandbox)
@@ -70,7 +70,7 @@ def test_a_page_instead_of_json(quiet_sandbox: SandboxProcess) -> None:
 
 
 @pytest.mark.parametrize(("drop", "stored"), [("before", 0), ("after", 1)])
-def test_a_dropped_connection_has_no_answer(quiet_sandbox: SandboxProcess, drop: str, stored: int) -> None:
+def test_a_dropped_connection_has_no_response(quiet_sandbox: SandboxProcess, drop: str, stored: int) -> None:
     quiet_sandbox.fault(PATH, calls=[1], drop=drop)
     before = len(quiet_sandbox.pushes())
     with pytest.raises(requests.ConnectionError):
@@ -80,7 +80,7 @@ def test_a_dropped_connection_has_no_answer(quiet_sandbox: SandboxProcess, drop:
     assert quiet_sandbox.requests(PATH).answers == ["dropped", 202]
 
 
-def test_a_delay_outlasts_an_impatient_sender(quiet_sandbox: SandboxProcess) -> None:
+def test_a_request_is_not_handled_if_the_client_leaves_during_the_delay(quiet_sandbox: SandboxProcess) -> None:
     quiet_sandbox.fault(PATH, calls=[1], delay=30)
     before = len(quiet_sandbox.pushes())
     with pytest.raises(requests.Timeout):
@@ -90,7 +90,7 @@ def test_a_delay_outlasts_an_impatient_sender(quiet_sandbox: SandboxProcess) -> 
     assert len(quiet_sandbox.pushes()) == before + 1
 
 
-def test_other_paths_are_left_alone(quiet_sandbox: SandboxProcess) -> None:
+def test_other_paths_are_not_affected(quiet_sandbox: SandboxProcess) -> None:
     quiet_sandbox.fault("/graphql", status=504)
     assert push(quiet_sandbox).status_code == 202
     assert requests.post(quiet_sandbox.endpoint, json={}, timeout=60).status_code == 504
@@ -110,9 +110,7 @@ def test_other_paths_are_left_alone(quiet_sandbox: SandboxProcess) -> None:
         ({"path": PATH, "status": 503, "headers": ["Retry-After"]}, "headers"),
     ],
 )
-def test_a_fault_that_makes_no_sense_is_refused(
-    quiet_sandbox: SandboxProcess, fault: dict[str, Any], named: str
-) -> None:
+def test_an_invalid_fault_is_rejected(quiet_sandbox: SandboxProcess, fault: dict[str, Any], named: str) -> None:
     answer = requests.post(f"{quiet_sandbox.url}/sandbox/faults", json=fault, timeout=60)
     assert answer.status_code == 400
     assert list(answer.json()["details"]) == [named]

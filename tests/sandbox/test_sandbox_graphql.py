@@ -1,6 +1,6 @@
-"""GraphQL: what was pushed is read back with valid documents, and invalid ones are refused.
+"""GraphQL: valid documents return the pushed data, and invalid ones are rejected.
 
-The documents are validated by the sandbox against the schema the installed pycarlo ships.
+The sandbox validates the documents against the schema of the installed pycarlo.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LONG_AGO, FAR_AHEAD = "2000-01-01T00:00:00Z", "2100-01-01T00:00:00Z"
 
 @dataclass
 class Shop:
-    """A sandbox with a small shop pushed to it: `raw.orders` feeds `mart.daily`, that feeds `mart.report`."""
+    """A sandbox with the data of a small shop: `raw.orders` feeds `mart.daily`, which feeds `mart.report`."""
 
     sandbox: SandboxProcess
     first_push: str
@@ -80,7 +80,7 @@ def push_lineage(sandbox: SandboxProcess) -> str:
 
 
 def push_queries(sandbox: SandboxProcess, *queries: tuple[str, str]) -> str:
-    """Push queries given as their start within an hour ("MM:SS") and text."""
+    """Push queries, each as its start within an hour ("MM:SS") and its text."""
     resource = {"uuid": sandbox.resource(), "log_type": "snowflake"}
     events = [
         {
@@ -144,7 +144,7 @@ query table($resource: UUID, $table: String, $first: Int, $after: String) {
 """
 
 
-def test_a_table_reads_back_as_it_was_pushed(shop: Shop) -> None:
+def test_a_table_is_returned_as_pushed(shop: Shop) -> None:
     table = shop.ask(TABLE, resource=shop.sandbox.resource(), table="SHOP:raw.orders")
     assert table["mcon"] == shop.mcon("SHOP:raw.orders")
     assert (table["friendlyName"], table["tableType"], table["isDeleted"]) == ("orders", "TABLE", False)
@@ -165,11 +165,11 @@ def test_a_table_reads_back_as_it_was_pushed(shop: Shop) -> None:
         ("amount", "NUMBER(10,2)"),
     ]
     assert fields[0]["description"] == "key"
-    # The columns changed once; the third push, without any, changed nothing.
+    # The columns changed once. The third push had no columns and changed nothing.
     assert table["versions"]["pageInfo"]["hasNextPage"] is True
 
 
-def test_the_mcon_is_one_pycarlo_takes_apart(shop: Shop) -> None:
+def test_pycarlo_can_parse_the_mcon(shop: Shop) -> None:
     mcon = shop.mcon("SHOP:mart.daily")
     parsed = MCONParser.parse_mcon(mcon)
     assert parsed is not None
@@ -192,7 +192,7 @@ def test_columns_are_paged(shop: Shop) -> None:
     assert names == ["id", "at", "amount"]
 
 
-def test_detectors_are_in_training_until_there_is_enough(sandbox: SandboxProcess, shop: Shop) -> None:
+def test_detectors_are_in_training_until_there_are_enough_samples(sandbox: SandboxProcess, shop: Shop) -> None:
     days = [f"2026-03-{day:02}T00:00:00Z" for day in (1, 3, 5, 7, 9, 11, 15)]
     for day in days:
         push_metadata(sandbox, asset("trained", freshness={"last_update_time": day}))
@@ -235,13 +235,13 @@ def test_tables_are_found_by_push_and_paged(sandbox: SandboxProcess, shop: Shop)
             break
     assert pages == 3
     assert found == [f"SHOP:raw.wide_{number:03}" for number in range(250)]
-    # A table belongs to the push that said it last.
+    # A table belongs to the latest push that contained it.
     still_first = shop.ask(TABLES, push=shop.first_push)["edges"]
     assert [edge["node"]["fullTableId"] for edge in still_first] == ["SHOP:mart.daily", "SHOP:raw.rates"]
     assert shop.ask(TABLES, resource=sandbox.resource("redshift"))["edges"] == []
 
 
-def test_the_warehouse_says_what_it_received(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_the_warehouse_reports_what_it_received(tmp_path_factory: pytest.TempPathFactory) -> None:
     ask = """query($id: UUID) { getWarehouse(uuid: $id) {
         name connectionType pushEvents { eventType status firstReceived lastReceived lastInvocationId } } }"""
     with SandboxProcess(tmp_path_factory.mktemp("fresh")) as fresh:
@@ -284,7 +284,7 @@ def test_metrics_are_the_samples_newest_first(shop: Shop, metric: str, values: l
     assert written[0]["measurementTimestamp"] == answer["metrics"][0]["measurementTimestamp"]
 
 
-def test_metrics_within_a_window_deduplicated_and_cut(shop: Shop) -> None:
+def test_metrics_can_be_limited_by_time_and_number_and_deduplicated(shop: Shop) -> None:
     mcon = shop.mcon("SHOP:raw.orders")
     before = shop.ask(METRIC, metric="total_row_count", mcon=mcon, end=LONG_AGO)
     assert before["metrics"] == []
@@ -318,7 +318,7 @@ query graph($mcon: String, $direction: String!, $hops: Int) {
         ("raw.orders", "upstream", 5, set()),
     ],
 )
-def test_table_lineage_reaches_as_far_as_asked(
+def test_table_lineage_follows_the_requested_hops(
     shop: Shop, table: str, direction: str, hops: int | None, reached: set[str]
 ) -> None:
     graph = shop.ask(GRAPH, mcon=shop.mcon(f"SHOP:{table}"), direction=direction, hops=hops)
@@ -327,7 +327,7 @@ def test_table_lineage_reaches_as_far_as_asked(
     assert {node["mcon"] for node in graph["connectedNodes"]} == expected
     connected = {end for edge in graph["flattenedEdges"] for end in edge["directlyConnectedMcons"]}
     assert connected == expected
-    if table == "mart.daily":  # metadata knows it for a view, whatever lineage called it
+    if table == "mart.daily":  # metadata has the type VIEW, which overrides the type in lineage
         assert graph["baseNode"]["objectType"] == "view"
         assert graph["baseNode"]["hasUpstreamNodes"] is True
 
@@ -408,7 +408,7 @@ query queries($mcon: String!, $type: QueryType!, $start: DateTime!, $end: DateTi
 }
 """
 
-# A statement, the schema's category, and what it reads and writes of the tables q1 to q4 (in SHOP.LOG).
+# A statement, the schema's category, and which of the tables q1 to q4 (in SHOP.LOG) it reads and writes.
 STATEMENTS: list[tuple[str, str | None, str, str]] = [
     ("SELECT * FROM shop.log.q1", "query", "q1", ""),
     ('select * from "SHOP"."LOG"."q2" -- q3', "query", "q2", ""),
@@ -424,7 +424,7 @@ STATEMENTS: list[tuple[str, str | None, str, str]] = [
     ("TRUNCATE TABLE q4", "truncate", "", "q4"),
     ("DROP TABLE q4", "drop_table", "", "q4"),
     ("SELECT q1 FROM elsewhere.log.q1_archive", "query", "", ""),
-    ("q1 q2 this is no SQL at all (", None, "", ""),
+    ("q1 q2 this is not SQL at all (", None, "", ""),
 ]
 
 
@@ -454,7 +454,7 @@ def test_queries_are_found_by_the_tables_in_their_text(queried: Shop, table: str
     assert expected or (table, access) in {("q2", "write"), ("q3", "write"), ("q4", "read")}
 
 
-def test_queries_that_differ_in_literals_are_one(sandbox: SandboxProcess, queried: Shop) -> None:
+def test_queries_that_differ_only_in_literals_count_as_one(sandbox: SandboxProcess, queried: Shop) -> None:
     push_metadata(sandbox, asset("often", schema="LOG"))
     runs = [(f"10:{second:02}", f"SELECT {second}, 'é''{second}'  FROM often") for second in range(30)]
     push_queries(sandbox, *runs, ("11:00", "SELECT a FROM often"))
@@ -498,7 +498,7 @@ def test_pycarlo_reads_with_the_api_key(shop: Shop, monkeypatch: pytest.MonkeyPa
         ("{ getWarehouse }", "must have a selection of subfields"),
     ],
 )
-def test_a_document_the_schema_does_not_allow_is_refused(shop: Shop, document: str, complaint: str) -> None:
+def test_a_document_that_the_schema_does_not_allow_is_rejected(shop: Shop, document: str, complaint: str) -> None:
     with pytest.raises(GraphQLRefusedError, match=complaint):
         shop.sandbox.graphql(document)
 
@@ -515,25 +515,25 @@ def test_a_document_the_schema_does_not_allow_is_refused(shop: Shop, document: s
         ('mutation { deletePushIngestedTables(mcons: ["x"]) { success } }', "is not supported by the sandbox"),
     ],
 )
-def test_what_the_sandbox_does_not_have_is_an_error_and_never_null(shop: Shop, document: str, complaint: str) -> None:
+def test_unsupported_fields_are_errors_and_never_null(shop: Shop, document: str, complaint: str) -> None:
     with pytest.raises(GraphQLRefusedError, match=complaint):
         shop.sandbox.graphql(document)
 
 
-def test_what_was_never_pushed_is_null_or_an_error(shop: Shop) -> None:
+def test_data_that_was_never_pushed_is_null_or_an_error(shop: Shop) -> None:
     resource = shop.sandbox.resource()
     assert shop.ask(TABLE, resource=resource, table="SHOP:raw.never") is None
-    # Lineage alone makes a node, but no table; and the case of a name is part of it.
+    # Lineage alone creates a node, but not a table. Names are case-sensitive.
     assert shop.ask(TABLE, resource=resource, table="SHOP:mart.report") is None
     assert shop.ask(TABLE, resource=resource, table="shop:raw.orders") is None
     assert shop.ask("query($i: UUID) { getWarehouse(uuid: $i) { name } }", i=str(uuid.uuid4())) is None
-    with pytest.raises(GraphQLRefusedError, match="does not exist: no push has named it"):
+    with pytest.raises(GraphQLRefusedError, match="no push has named it"):
         shop.ask(GRAPH, mcon=shop.mcon("SHOP:raw.never"), direction="upstream")
     with pytest.raises(GraphQLRefusedError, match="direction"):
         shop.ask(GRAPH, mcon=shop.mcon("SHOP:raw.orders"), direction="sideways")
 
 
-def test_graphql_wants_an_api_key(sandbox: SandboxProcess) -> None:
+def test_graphql_requires_an_api_key(sandbox: SandboxProcess) -> None:
     document = {"query": "{ getUser { email } }"}
 
     def ask(key_id: str, token: str) -> int:

@@ -1,4 +1,4 @@
-"""The ingestion gateway: what pycarlo sends is taken as it is, everything else is refused with its reason."""
+"""The ingestion gateway: it accepts what pycarlo sends unchanged, and rejects everything else with a reason."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from pycarlo.features.ingestion.models import (
 
 from tests.sandbox_process import SandboxProcess
 
-SNOWFLAKE, REDSHIFT = str(uuid.UUID(int=1)), str(uuid.UUID(int=2))  # fixed: they are in names of tests
+SNOWFLAKE, REDSHIFT = str(uuid.UUID(int=1)), str(uuid.UUID(int=2))  # fixed, because they are in test ids
 EVERYTHING = {"id": "everything", "token": "t1", "scope": "Ingestion", "warehouses": None}
 SNOWFLAKE_ONLY = {"id": "snowflake-only", "token": "t2", "scope": "Ingestion", "warehouses": [SNOWFLAKE]}
 API_KEY = {"id": "api", "token": "t3", "scope": "GraphQL", "warehouses": None}
@@ -127,13 +127,13 @@ def refused(answer: requests.Response, status: int) -> dict[str, Any]:
 
 
 def service(sandbox: SandboxProcess, monkeypatch: pytest.MonkeyPatch) -> IngestionService:
-    # pycarlo reads the variable when it is imported: a process gets it from its environment, this one cannot.
+    # pycarlo reads MCD_API_ENDPOINT on import, before the sandbox starts, so setting the variable here has no effect.
     monkeypatch.setattr("pycarlo.core.session.MCD_API_ENDPOINT", sandbox.endpoint)
     session = Session(mcd_id=EVERYTHING["id"], mcd_token=EVERYTHING["token"], scope="Ingestion")
     return IngestionService(mc_client=Client(session=session))
 
 
-def test_takes_what_pycarlo_sends(sandbox: SandboxProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_accepts_what_pycarlo_sends(sandbox: SandboxProcess, monkeypatch: pytest.MonkeyPatch) -> None:
     pycarlo = service(sandbox, monkeypatch)
     answers = {
         "metadata": pycarlo.send_metadata(SNOWFLAKE, "snowflake", [TABLE]),
@@ -148,7 +148,7 @@ def test_takes_what_pycarlo_sends(sandbox: SandboxProcess, monkeypatch: pytest.M
         assert list(sandbox.received(flow, invocation)) == BODIES[flow]["events"]
 
 
-def test_takes_lineage_across_warehouses(sandbox: SandboxProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_accepts_lineage_across_warehouses(sandbox: SandboxProcess, monkeypatch: pytest.MonkeyPatch) -> None:
     event = LineageEvent(
         destination=LineageAssetRef("TABLE", "t", "d", "s", resource_uuid=SNOWFLAKE, resource_type="snowflake"),
         sources=[LineageAssetRef("TABLE", "t", "d", "s", resource_uuid=REDSHIFT, resource_type="redshift")],
@@ -164,9 +164,9 @@ ACROSS = [
     LineageAssetRef("TABLE", "t", "d", "s", "a", resource_uuid=SNOWFLAKE, resource_type="snowflake"),
     LineageAssetRef("WILDCARD_TABLE", "t_*", "d", "s", "b", resource_uuid=REDSHIFT, resource_type="redshift"),
 ]
-WITHOUT_ZONE = datetime(2026, 3, 1, 12, 0, 0, 1)  # noqa: DTZ001 - which pycarlo takes for local time
+WITHOUT_ZONE = datetime(2026, 3, 1, 12, 0, 0, 1)  # noqa: DTZ001 - pycarlo treats it as local time
 BUILT: dict[str, tuple[str, dict[str, Any]]] = {
-    "a bare table": (
+    "a minimal table": (
         "metadata",
         build_metadata_payload(SNOWFLAKE, "snowflake", [RelationalAsset("TABLE", AssetMetadata("n", "d", "s"))]),
     ),
@@ -214,7 +214,7 @@ BUILT: dict[str, tuple[str, dict[str, Any]]] = {
             event_type=LineageEventType.COLUMN_LINEAGE,
         ),
     ),
-    "a query as bare as can be": (
+    "a minimal query": (
         "querylogs",
         build_query_log_payload(SNOWFLAKE, "snowflake", [QueryLogEntry(WITHOUT_ZONE, WITHOUT_ZONE, "x")]),
     ),
@@ -230,7 +230,7 @@ BUILT: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("built", sorted(BUILT))
-def test_takes_all_that_pycarlo_builds(sandbox: SandboxProcess, built: str) -> None:
+def test_accepts_everything_that_pycarlo_builds(sandbox: SandboxProcess, built: str) -> None:
     flow, body = BUILT[built]
     answer = post(sandbox, flow, body)
     assert answer.status_code == 202, answer.text
@@ -238,7 +238,7 @@ def test_takes_all_that_pycarlo_builds(sandbox: SandboxProcess, built: str) -> N
 
 
 @pytest.mark.parametrize("flow", sorted(BODIES))
-def test_every_field_of_pycarlos_models_is_sent_by_these_tests(flow: str) -> None:
+def test_these_tests_send_every_field_of_pycarlos_models(flow: str) -> None:
     models: dict[str, list[Any]] = {
         "metadata": [RelationalAsset, AssetMetadata, Tag, AssetField, AssetVolume, AssetFreshness],
         "lineage": [LineageEvent, LineageAssetRef, ColumnLineageField, ColumnLineageSourceField],
@@ -256,7 +256,7 @@ def keys_in(value: Any) -> Iterator[str]:
         yield from keys_in(member)
 
 
-def test_half_a_warehouse_on_a_reference_is_400(sandbox: SandboxProcess) -> None:
+def test_an_incomplete_warehouse_on_a_reference_is_400(sandbox: SandboxProcess) -> None:
     _, across = BUILT["column lineage across warehouses"]
     for missing in ("resource_uuid", "resource_type"):
         body = copy.deepcopy(across)
@@ -286,7 +286,7 @@ def test_an_unknown_key_is_401(sandbox: SandboxProcess, flow: str, key: dict[str
 
 
 @pytest.mark.parametrize("flow", sorted(BODIES))
-def test_what_a_key_may_not_do_is_403(sandbox: SandboxProcess, flow: str) -> None:
+def test_an_unauthorized_key_is_403(sandbox: SandboxProcess, flow: str) -> None:
     elsewhere = copy.deepcopy(BODIES[flow])
     elsewhere["resource"]["uuid"] = REDSHIFT
     if flow != "querylogs":
@@ -305,8 +305,8 @@ PACKED = {"content-encoding": "gzip"}
 REMOVED = object()
 Path_ = tuple[str | int, ...]
 
-# Flow, where in the body pycarlo builds, what is put there, and the field path the answer names.
-FAULTS: list[tuple[str, Path_, Any, str]] = [
+# Flow, a place in pycarlo's body, the value to put there, and the field path that the response names.
+INVALID_FIELDS: list[tuple[str, Path_, Any, str]] = [
     ("metadata", ("event_type",), "RELATIONAL_ASSET", "event_type"),
     ("metadata", ("resource",), REMOVED, "resource"),
     ("metadata", ("resource", "uuid"), "snowflake", "resource.uuid"),
@@ -434,8 +434,8 @@ FAULTS: list[tuple[str, Path_, Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("flow", "place", "value", "named"), FAULTS)
-def test_a_fault_is_400_and_named_by_field(
+@pytest.mark.parametrize(("flow", "place", "value", "named"), INVALID_FIELDS)
+def test_an_invalid_field_is_400_and_named(
     sandbox: SandboxProcess, flow: str, place: Path_, value: Any, named: str
 ) -> None:
     body = copy.deepcopy(BODIES[flow])
@@ -454,7 +454,7 @@ def test_a_fault_is_400_and_named_by_field(
     assert len(sandbox.pushes()) == before
 
 
-def test_every_fault_of_a_body_is_named_up_to_a_limit(sandbox: SandboxProcess) -> None:
+def test_all_problems_of_a_body_are_reported_up_to_a_limit(sandbox: SandboxProcess) -> None:
     body = copy.deepcopy(BODIES["querylogs"])
     body["events"] = [{"start_time": "x"}] * 3
     details = refused(post(sandbox, "querylogs", body), 400)["details"]
@@ -464,7 +464,7 @@ def test_every_fault_of_a_body_is_named_up_to_a_limit(sandbox: SandboxProcess) -
 
 
 @pytest.mark.parametrize("field", ["user", "error_code", "returned_rows", "extra"])
-def test_null_is_as_absent(sandbox: SandboxProcess, field: str) -> None:
+def test_null_counts_as_absent(sandbox: SandboxProcess, field: str) -> None:
     body = copy.deepcopy(BODIES["querylogs"])
     body["events"][0][field] = None
     assert post(sandbox, "querylogs", body).status_code == 202
@@ -485,7 +485,7 @@ def test_null_is_as_absent(sandbox: SandboxProcess, field: str) -> None:
     ],
     ids=["empty", "half", "list", "null", "binary", "text", "not gzip", "brotli", "half gzip"],
 )
-def test_what_is_no_json_object_is_400(sandbox: SandboxProcess, body: Any, headers: dict[str, str]) -> None:
+def test_a_body_that_is_not_a_json_object_is_400(sandbox: SandboxProcess, body: Any, headers: dict[str, str]) -> None:
     assert refused(post(sandbox, "metadata", body, headers=headers), 400)["details"]
 
 
@@ -506,7 +506,7 @@ def query_logs_of(text_bytes: int, *, compressible: bool) -> dict[str, Any]:
 
 
 def test_one_megabyte_compressed_is_the_limit(sandbox: SandboxProcess) -> None:
-    # Hexadecimal digits compress to a little over half.
+    # Hexadecimal digits compress to a little over half their size.
     too_large = query_logs_of(2_200_000, compressible=False)
     fits = query_logs_of(1_600_000, compressible=False)
     assert len(gzip.compress(json.dumps(fits).encode())) < 1_000_000 < len(json.dumps(fits))
@@ -520,7 +520,7 @@ def test_one_megabyte_compressed_is_the_limit(sandbox: SandboxProcess) -> None:
     assert post(sandbox, "querylogs", query_logs_of(20_000_000, compressible=True)).status_code == 202
 
 
-def test_a_gzip_body_is_taken_as_what_it_holds(sandbox: SandboxProcess) -> None:
+def test_a_gzip_body_is_decompressed(sandbox: SandboxProcess) -> None:
     packed = gzip.compress(json.dumps(BODIES["metadata"]).encode())
     answer = post(sandbox, "metadata", packed, headers=PACKED)
     assert answer.status_code == 202
@@ -528,13 +528,13 @@ def test_a_gzip_body_is_taken_as_what_it_holds(sandbox: SandboxProcess) -> None:
     assert arrived == BODIES["metadata"]["events"]
 
 
-def test_a_body_that_unpacks_without_end_is_413(sandbox: SandboxProcess) -> None:
+def test_a_decompression_bomb_is_413(sandbox: SandboxProcess) -> None:
     bomb = gzip.compress(b" " * 300_000_000, 9)
     assert len(bomb) < 1_000_000
     refused(post(sandbox, "metadata", bomb, headers=PACKED), 413)
 
 
-def test_eight_threads_at_once_lose_and_double_nothing(tmp_path: Path) -> None:
+def test_eight_concurrent_threads_lose_and_duplicate_nothing(tmp_path: Path) -> None:
     threads, pushes, entries = 8, 12, 20
 
     def push(thread: int) -> list[str]:
@@ -557,7 +557,7 @@ def test_eight_threads_at_once_lose_and_double_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("ending", ["stop", "kill"])
-def test_what_was_accepted_is_there_after_a_restart(tmp_path: Path, ending: str) -> None:
+def test_accepted_pushes_survive_a_restart(tmp_path: Path, ending: str) -> None:
     with SandboxProcess(tmp_path, settings=SETTINGS) as sandbox:
         invocation = post(sandbox, "metadata", BODIES["metadata"]).json()["invocation_id"]
         getattr(sandbox, ending)()

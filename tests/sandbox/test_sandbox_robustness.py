@@ -1,4 +1,4 @@
-"""What a service meets: senders that are many, slow or gone, kills, full disks, strange files and hostile documents."""
+"""Robustness: concurrent, slow and disconnected clients, kills, full disks, unusual files and hostile documents."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ query queries($mcon: String!) {
 
 
 def runs_of(sandbox: SandboxProcess, name: str) -> int:
-    """Return how many queries that read a table the sandbox knows."""
+    """Return the number of pushed queries that read a table."""
     mcon = f"MCON++{sandbox.settings['account']}++{sandbox.resource()}++table++D:S.{name}"
     found = sandbox.graphql(QUERIES, {"mcon": mcon})["getAggregatedQueries"]["aggregatedQueries"]
     return sum(query["count"] for query in found)
@@ -76,7 +76,7 @@ def tables_of(sandbox: SandboxProcess, invocation: str) -> list[str]:
     return [edge["node"]["friendlyName"] for edge in edges]
 
 
-def test_a_kill_among_eight_senders_and_a_reader_loses_and_halves_nothing(tmp_path: Path) -> None:
+def test_a_kill_during_concurrent_pushes_and_reads_loses_and_splits_no_push(tmp_path: Path) -> None:
     accepted: dict[str, list[str]] = {}
     enough = threading.Event()
 
@@ -127,7 +127,7 @@ def test_a_kill_among_eight_senders_and_a_reader_loses_and_halves_nothing(tmp_pa
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits another process's files")
-def test_a_full_disk_is_503_and_keeps_nothing(tmp_path: Path) -> None:
+def test_a_full_disk_is_503_and_stores_nothing(tmp_path: Path) -> None:
     import resource
 
     with SandboxProcess(tmp_path) as sandbox:
@@ -138,7 +138,7 @@ def test_a_full_disk_is_503_and_keeps_nothing(tmp_path: Path) -> None:
         wide = metadata(sandbox, *(f"table_{number}_{os.urandom(50).hex()}" for number in range(5000)))
         answer = post(sandbox, "metadata", wide)
         assert answer.status_code == 503
-        assert "cannot store" in answer.json()["error"]
+        assert "cannot store the request" in answer.json()["error"]
         assert tables_of(sandbox, first) == ["first"]
         assert len(sandbox.pushes()) == 1
         resource.prlimit(sandbox.pid, resource.RLIMIT_FSIZE, (most, most))
@@ -155,7 +155,7 @@ def refused_start(data: Path) -> str:
     return finished.stderr
 
 
-def test_data_of_another_version_is_refused_and_left_alone(tmp_path: Path) -> None:
+def test_data_of_another_version_is_rejected_and_not_changed(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "sandbox.db")) as old:
         old.execute("CREATE TABLE pushes (push_id INTEGER)")
     before = (tmp_path / "sandbox.db").read_bytes()
@@ -164,18 +164,18 @@ def test_data_of_another_version_is_refused_and_left_alone(tmp_path: Path) -> No
     assert not (tmp_path / "sandbox.env").exists()
 
 
-def test_a_directory_that_cannot_be_used_is_2(tmp_path: Path) -> None:
+def test_an_unusable_directory_exits_with_2(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     assert "file" in refused_start(tmp_path / "file")
     (tmp_path / "no-database").mkdir()
     (tmp_path / "no-database" / "sandbox.db").write_text("these are notes, " * 1000)
     assert "not a database" in refused_start(tmp_path / "no-database")
-    if hasattr(os, "geteuid") and os.geteuid() != 0:  # to root every directory is writable
+    if hasattr(os, "geteuid") and os.geteuid() != 0:  # root can write to every directory
         (tmp_path / "closed").mkdir(mode=0o500)
         assert "closed" in refused_start(tmp_path / "closed")
 
 
-def test_slow_senders_hold_up_neither_others_nor_the_end(tmp_path: Path) -> None:
+def test_slow_clients_delay_neither_others_nor_shutdown(tmp_path: Path) -> None:
     sandbox = SandboxProcess(tmp_path).start()
     port = int(sandbox.url.rpartition(":")[2])
     half = "POST /ingest/v1/metadata HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 1000\r\n"
@@ -206,9 +206,7 @@ def test_slow_senders_hold_up_neither_others_nor_the_end(tmp_path: Path) -> None
     ],
     ids=["deep", "deeper", "deepest", "huge", "1e999", "NaN", "infinite", "twice", "half a pair", "zero", "control"],
 )
-def test_strange_json_is_taken_or_refused_and_can_be_read_again(
-    sandbox: SandboxProcess, extra: str, status: int
-) -> None:
+def test_unusual_json_is_rejected_or_can_be_read_back(sandbox: SandboxProcess, extra: str, status: int) -> None:
     body = json.dumps(query_logs(sandbox, "SELECT 1", extra={"here": 1})).replace('{"here": 1}', extra)
     answer = post(sandbox, "querylogs", body.encode())
     assert answer.status_code == status, answer.text
@@ -219,7 +217,7 @@ def test_strange_json_is_taken_or_refused_and_can_be_read_again(
         assert answer.json()["details"]
 
 
-def test_a_body_in_pieces_is_taken_and_limited(sandbox: SandboxProcess) -> None:
+def test_a_chunked_body_is_accepted_and_limited(sandbox: SandboxProcess) -> None:
     def pieces(texts: int) -> Iterator[bytes]:
         written = json.dumps(query_logs(sandbox, *(os.urandom(500).hex() for _ in range(texts)))).encode()
         for start in range(0, len(written), 1000):
@@ -233,7 +231,7 @@ def test_a_body_in_pieces_is_taken_and_limited(sandbox: SandboxProcess) -> None:
     assert send(3000) == 413
 
 
-def test_a_path_pycarlo_has_and_the_sandbox_has_not_says_what_is_there(sandbox: SandboxProcess) -> None:
+def test_an_unsupported_path_of_pycarlo_is_404_with_the_available_paths(sandbox: SandboxProcess) -> None:
     for path in ("etl/metadata", "etl/runs", "bi/metadata", "custom"):
         answer = post(sandbox, path, {})
         assert answer.status_code == 404
@@ -263,14 +261,14 @@ DEEP = "{ getUser { account { " + "account { " * 3000 + "id" + " }" * 3003
     ],
     ids=["deep", "deep value", "aliases", "cycle", "two", "variable", "first", "offset", "cursor", "other", "empty"],
 )
-def test_a_hostile_document_is_an_error_and_no_more(sandbox: SandboxProcess, document: str, complaint: str) -> None:
+def test_a_hostile_document_is_only_an_error(sandbox: SandboxProcess, document: str, complaint: str) -> None:
     with pytest.raises(GraphQLRefusedError, match=complaint) as refusal:
         sandbox.graphql(document, {"n": "three"})
     assert refusal.value.status == 200
     assert sandbox.graphql("{ getUser { email } }")
 
 
-def test_an_answer_without_end_is_refused(tmp_path: Path) -> None:
+def test_a_response_with_too_many_fields_is_rejected(tmp_path: Path) -> None:
     with SandboxProcess(tmp_path) as sandbox:
         wide = metadata(sandbox, "wide")
         wide["events"][0]["relational_asset"]["fields"] = [{"name": f"c{place}", "type": "T"} for place in range(1000)]
@@ -278,15 +276,15 @@ def test_an_answer_without_end_is_refused(tmp_path: Path) -> None:
         columns = "fields(first: 1000) { edges { cursor node { name } } }"
         columns = " ".join(f"a{place}: {columns}" for place in range(200))
         document = "{ getTables { edges { node { versions(first: 1) { edges { node { " + columns + " } } } } } } }"
-        with pytest.raises(GraphQLRefusedError, match="request less at once"):
+        with pytest.raises(GraphQLRefusedError, match="request fewer fields"):
             sandbox.graphql(document)
         assert sandbox.graphql("{ getUser { email } }")
 
 
-def test_hops_beyond_the_graph_end_with_it(sandbox: SandboxProcess) -> None:
+def test_more_hops_than_edges_stop_at_the_end_of_the_graph(sandbox: SandboxProcess) -> None:
     resource = {"uuid": sandbox.resource(), "resource_type": "snowflake"}
     name = {"type": "TABLE", "database": "D", "schema": "S"}
-    # A circle, so that only what was seen already ends the walk.
+    # A cycle: the traversal only ends because it skips visited nodes.
     events = [
         {"destination": name | {"name": f"c{number}"}, "sources": [name | {"name": f"c{(number + 1) % 3}"}]}
         for number in range(3)
@@ -325,7 +323,7 @@ def test_introspection_fragments_and_named_operations_work(sandbox: SandboxProce
         b'{"query": "{x}", "operationName": 1}',
     ],
 )
-def test_a_request_that_is_no_graphql_is_400(sandbox: SandboxProcess, body: bytes) -> None:
+def test_a_body_that_is_not_a_graphql_request_is_400(sandbox: SandboxProcess, body: bytes) -> None:
     key = {"x-mcd-id": sandbox.env["MCD_ID"], "x-mcd-token": sandbox.env["MCD_TOKEN"]}
     answer = requests.post(sandbox.endpoint, data=body, headers=key, timeout=60)
     assert answer.status_code == 400

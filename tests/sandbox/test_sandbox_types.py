@@ -1,4 +1,4 @@
-"""The warehouses of a new sandbox: the types it always has, then those of the template folders, read but never run."""
+"""The warehouses of a new sandbox: the built-in types, then those of the template folders, which are never run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.sandbox_process import SandboxProcess
 from tests.script_process import SCRIPTS
 
 ALWAYS = ["snowflake", "bigquery", "databricks", "redshift", "data-lake"]
-# A collector that ends whoever imports it.
+# A collector that exits if it is imported.
 TEMPLATE = """
 raise SystemExit("a template folder was imported")
 
@@ -23,7 +23,7 @@ COLLECTOR = Collector(flow="metadata", warehouse="new", resource={resource})
 
 @pytest.fixture
 def scripts(tmp_path: Path) -> Path:
-    """The sandbox, and what it reads template folders with, in a bundle without any."""
+    """A bundle with the sandbox and ``folders``, but without templates."""
     scripts = tmp_path / "scripts"
     for name in ("sandbox", "folders"):
         shutil.copytree(SCRIPTS / name, scripts / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -37,7 +37,7 @@ def add_template(scripts: Path, name: str, resource: str, script: str = "collect
 
 
 def types_of(program: Path, data: Path) -> list[str]:
-    """The types of a new sandbox's warehouses, in order; each has its variable, and the first is the default."""
+    """Return the types of a new sandbox's warehouses, in order. Check that each has a variable, and the default one."""
     with SandboxProcess(data, program=program) as sandbox:
         warehouses = sandbox.settings["warehouses"]
         for each in warehouses:
@@ -57,17 +57,15 @@ def test_a_new_folder_adds_its_type(scripts: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("missing", ["templates", "folders"])
 def test_it_runs_without_template_folders(missing: str, scripts: Path, tmp_path: Path) -> None:
-    """In a bundle without them, and where only the sandbox was copied."""
+    """In a bundle without templates, and in a copy of only the sandbox."""
     if missing == "folders":
         shutil.rmtree(scripts / "folders")
     assert types_of(scripts / "sandbox", tmp_path / "data") == ALWAYS
 
 
-def test_a_folder_without_a_literal_type_is_named_and_stops_no_sandbox_that_is_there(
-    scripts: Path, tmp_path: Path
-) -> None:
+def test_a_folder_without_a_literal_type_stops_only_a_new_sandbox(scripts: Path, tmp_path: Path) -> None:
     command = [sys.executable, str(scripts / "sandbox"), "--port", "0", "--data", str(tmp_path / "new")]
-    (tmp_path / "new/sandbox.db").mkdir(parents=True)  # nothing waits for one that starts all the same
+    (tmp_path / "new/sandbox.db").mkdir(parents=True)  # so that a sandbox that starts anyway exits too
     for resource in ("RESOURCE", '"a" if THERE else "b"', "("):
         add_template(scripts, "half_written", resource)
         run = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
