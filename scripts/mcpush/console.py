@@ -17,12 +17,12 @@ from tqdm import tqdm
 from mcpush.redaction import redact, redact_values
 from mcpush.summary import Summary
 
-SECONDS_BETWEEN_NOTES = 30.0
+SECONDS_BETWEEN_PROGRESS_LINES = 30.0
 
 log = logging.getLogger("mcpush")
 
 
-def shown(text: str) -> str:
+def printable(text: str) -> str:
     """The text as people may see it: without secrets."""
     return redact(text)
 
@@ -36,11 +36,11 @@ class _Formatter(logging.Formatter):
     converter = staticmethod(time.gmtime)
 
     def format(self, record: logging.LogRecord) -> str:
-        return shown(super().format(record))
+        return printable(super().format(record))
 
 
-ON_A_TERMINAL = _Formatter("%(message)s")
-IN_A_FILE = _Formatter("%(asctime)s %(message)s", "%Y-%m-%dT%H:%M:%SZ")
+TERMINAL_FORMATTER = _Formatter("%(message)s")
+FILE_FORMATTER = _Formatter("%(asctime)s %(message)s", "%Y-%m-%dT%H:%M:%SZ")
 
 
 class _Stderr(logging.Handler):
@@ -49,9 +49,9 @@ class _Stderr(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         try:
             if sys.stderr.isatty():
-                tqdm.write(_text(record, ON_A_TERMINAL), file=sys.stderr)  # moves a progress bar out of the way
+                tqdm.write(_text(record, TERMINAL_FORMATTER), file=sys.stderr)  # moves a progress bar out of the way
             else:
-                print(_text(record, IN_A_FILE), file=sys.stderr, flush=True)
+                print(_text(record, FILE_FORMATTER), file=sys.stderr, flush=True)
         except (OSError, ValueError):
             discard_output(sys.stderr)
 
@@ -95,18 +95,18 @@ def discard_output(stream: TextIO) -> None:
 class Progress:
     """A bar on a terminal; elsewhere a line every half minute, so that a log shows life."""
 
-    def __init__(self, what: str, total: int | None = None) -> None:
-        self._what, self._total, self.done = what, total, 0
-        self._bar = tqdm(total=total, desc=what, unit="rec", file=sys.stderr) if sys.stderr.isatty() else None
-        self._next = time.monotonic() + SECONDS_BETWEEN_NOTES
+    def __init__(self, label: str, total: int | None = None) -> None:
+        self._label, self._total, self.done = label, total, 0
+        self._bar = tqdm(total=total, desc=label, unit="rec", file=sys.stderr) if sys.stderr.isatty() else None
+        self._next = time.monotonic() + SECONDS_BETWEEN_PROGRESS_LINES
 
     def advance(self, count: int = 1) -> None:
         self.done += count
         if self._bar is not None:
             self._bar.update(count)
         elif time.monotonic() >= self._next:
-            self._next = time.monotonic() + SECONDS_BETWEEN_NOTES
-            log.info("%s: %s%s records", self._what, self.done, f" of {self._total}" if self._total else "")
+            self._next = time.monotonic() + SECONDS_BETWEEN_PROGRESS_LINES
+            log.info("%s: %s%s records", self._label, self.done, f" of {self._total}" if self._total else "")
 
     def __enter__(self) -> Progress:
         return self

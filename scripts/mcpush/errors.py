@@ -5,7 +5,7 @@ An error that can be skipped is no exception here: the collector counts it (``Op
 
 from __future__ import annotations
 
-DONE, PARTLY, INTERRUPTED = 0, 1, 130  # exit codes; the others belong to an error below
+DONE, PARTIAL, INTERRUPTED = 0, 1, 130  # exit codes; the others belong to an error below
 UNEXPECTED = 1
 
 

@@ -24,23 +24,23 @@ from types import FrameType
 from mcpush.errors import INTERRUPTED, Terminated
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
-LONGEST_ENDING_SECONDS = 75.0  # after a signal; a request has 30 s to connect and 30 s to be answered
-LONGEST_ANNOUNCING_SECONDS = 5.0
+MAX_SHUTDOWN_SECONDS = 75.0  # after a signal; a request has 30 s to connect and 30 s to be answered
+MAX_LOG_SECONDS = 5.0
 
 log = logging.getLogger("mcpush")  # that of console.py, which would bring packages: manifest.py needs none
 
 stopping = threading.Event()  # for waits: stopping.wait(seconds)
-_was_asked = False
-_may_interrupt = False
-_arrived: SimpleQueue[int] = SimpleQueue()  # its put is reentrant, unlike the lock of an event
-_announced = threading.Event()
+_stop_requested = False
+_is_interruptible = False
+_signals: SimpleQueue[int] = SimpleQueue()  # its put is reentrant, unlike the lock of an event
+_shutdown_logged = threading.Event()
 _is_overdue = threading.Event()
-_overdue_announced = threading.Event()
+_overdue_logged = threading.Event()
 
 
 def stop_if_asked() -> None:
     """Raise Terminated once a signal came. Every long loop calls it."""
-    if _was_asked:
+    if _stop_requested:
         raise Terminated
 
 
@@ -50,16 +50,16 @@ def interruptible() -> Iterator[None]:
 
     Raises Terminated then, whatever the driver made of the signal: an error of its own, or nothing.
     """
-    global _may_interrupt
+    global _is_interruptible
     if threading.current_thread() is not threading.main_thread():
         yield  # a signal is handled in the main thread only
         return
-    before, _may_interrupt = _may_interrupt, True
+    before, _is_interruptible = _is_interruptible, True
     try:
         stop_if_asked()
         yield
     finally:
-        _may_interrupt = before
+        _is_interruptible = before
         stop_if_asked()
 
 
@@ -76,38 +76,38 @@ def ignore_signals() -> None:
     """Call it before the interpreter ends: it forgets other handlers first, and would end by the signal."""
     for each in SIGNALS:
         signal.signal(each, signal.SIG_IGN)
-    if _was_asked:  # the interpreter cannot end in order while a daemon thread is writing to stderr
-        _announced.wait(LONGEST_ANNOUNCING_SECONDS)
+    if _stop_requested:  # the interpreter cannot end in order while a daemon thread is writing to stderr
+        _shutdown_logged.wait(MAX_LOG_SECONDS)
 
 
 def _handle(signum: int, frame: FrameType | None) -> None:
     """The first signal ends the run in order; more of them would only cut that short."""
-    global _was_asked
-    is_first, _was_asked = not _was_asked, True
+    global _stop_requested
+    is_first, _stop_requested = not _stop_requested, True
     if is_first:
-        _arrived.put(signum)
-        if _may_interrupt:
+        _signals.put(signum)
+        if _is_interruptible:
             raise Terminated
 
 
-def _announce() -> None:
+def _log_shutdown() -> None:
     """Says what happens, which takes for ever where stderr is a pipe that nobody empties."""
-    _arrived.get()
+    _signals.get()
     stopping.set()
     log.info("stopping: waiting for requests in progress")
-    _announced.set()
+    _shutdown_logged.set()
     _is_overdue.wait()
-    log.error("still running after %g s: exiting now", LONGEST_ENDING_SECONDS)
-    _overdue_announced.set()
+    log.error("still running after %g s: exiting now", MAX_SHUTDOWN_SECONDS)
+    _overdue_logged.set()
 
 
-def _end_in_time() -> None:
+def _force_exit() -> None:
     """What hangs is ended: what was accepted is in the journal, and half a manifest is removed by the next run."""
     stopping.wait()
-    threading.Event().wait(LONGEST_ENDING_SECONDS)
+    threading.Event().wait(MAX_SHUTDOWN_SECONDS)
     _is_overdue.set()
-    _overdue_announced.wait(LONGEST_ANNOUNCING_SECONDS)
+    _overdue_logged.wait(MAX_LOG_SECONDS)
     os._exit(INTERRUPTED)
 
 
-_threads = [threading.Thread(target=each, name="signals", daemon=True) for each in (_announce, _end_in_time)]
+_threads = [threading.Thread(target=each, name="signals", daemon=True) for each in (_log_shutdown, _force_exit)]

@@ -17,7 +17,7 @@ def lock_path(manifest: Path) -> Path:
 
 
 @contextmanager
-def only_run(manifest: Path) -> Iterator[None]:
+def manifest_lock(manifest: Path) -> Iterator[None]:
     """Hold the manifest for this run. Raises UnavailableError when another run holds it.
 
     The lock is the operating system's, on a file beside the manifest, where runs of other users and containers meet

@@ -120,14 +120,14 @@ def _as_json(value: object) -> object:
     raise TypeError(f"a manifest cannot contain a {type(value).__name__}: {value!r}")
 
 
-def _finite(value: object) -> object:
+def _nonfinite_to_null(value: object) -> object:
     """The value with null for what JSON has no number for: NaN and the infinities, which say nothing anyway."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
-        return {key: _finite(each) for key, each in value.items()}
+        return {key: _nonfinite_to_null(each) for key, each in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_finite(each) for each in value]
+        return [_nonfinite_to_null(each) for each in value]
     return value
 
 
@@ -136,7 +136,7 @@ def encode(record: Json) -> bytes:
     try:
         text = ENCODER.encode(record)
     except ValueError:
-        text = ENCODER.encode(_finite(record))
+        text = ENCODER.encode(_nonfinite_to_null(record))
     return text.encode("utf-8", errors="replace") + b"\n"
 
 
@@ -155,32 +155,32 @@ class Writer:
         self.records = 0
         self._header = header
         self._partial = partial_path(path)
-        with self._making():
+        with self._creating():
             if path.is_dir():
                 raise IsADirectoryError(EISDIR, "is a folder")
             path.parent.mkdir(parents=True, exist_ok=True)
-            for litter in path.parent.glob(f".{escape(path.name)}.*.partial"):
-                litter.unlink()  # of a run that was killed: one run at a time works on a manifest
+            for leftover in path.parent.glob(f".{escape(path.name)}.*.partial"):
+                leftover.unlink()  # of a run that was killed: one run at a time works on a manifest
 
     def __enter__(self) -> Writer:
         try:
-            with self._making():
+            with self._creating():
                 self._file = open_new(self._partial)
-                self._packed = self._packing()
+                self._stream = self._open_stream()
             self._line(self._header.to_json())
         except BaseException:  # the block is not entered, so it is not left either
             self._partial.unlink(missing_ok=True)
             raise
         return self
 
-    def _packing(self) -> BinaryIO:
+    def _open_stream(self) -> BinaryIO:
         """What lines are written to: the file itself, or what packs them on their way into it."""
         if not self.path.name.endswith(".gz"):
             return self._file
         return cast("BinaryIO", gzip.open(self._file, "wb", compresslevel=COMPRESSION))
 
     @contextlib.contextmanager
-    def _making(self) -> Iterator[None]:
+    def _creating(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:
@@ -194,7 +194,7 @@ class Writer:
         try:
             yield
         except OSError as error:
-            self._drop()
+            self._discard()
             raise ConfigurationError(
                 f"Cannot write the manifest {self.path}: {error.strerror or error}",
                 "No partial file remains. Free disk space, or write to another place with --manifest.",
@@ -203,11 +203,11 @@ class Writer:
     def _line(self, content: Json) -> None:
         line = encode(content)
         with self._writing():
-            self._packed.write(line)
+            self._stream.write(line)
 
-    def _drop(self) -> None:
+    def _discard(self) -> None:
         try:
-            for each in (self._packed, self._file):
+            for each in (self._stream, self._file):
                 with contextlib.suppress(OSError):  # a full disk fails the flush too
                     each.close()
         finally:
@@ -222,8 +222,8 @@ class Writer:
         """Write the trailer, bring all to disk and give the file its name."""
         self._line({"end": True, "records": self.records, "skipped": skipped, "skipped_examples": examples})
         with self._writing():
-            if self._packed is not self._file:
-                self._packed.close()
+            if self._stream is not self._file:
+                self._stream.close()
             sync_to_disk(self._file)
             self._file.close()
             os.replace(self._partial, self.path)
@@ -231,7 +231,7 @@ class Writer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._drop()  # after finish there is nothing left to drop
+        self._discard()  # after finish there is nothing left to drop
 
 
 def _reading(path: Path) -> BinaryIO:
@@ -340,18 +340,18 @@ def verify(path: Path, flow: str | None = None) -> Manifest:
 
 def read_lines(path: Path, flow: str | None = None) -> Iterator[bytes]:
     """Stream the records as they stand in the file, unparsed. Raises ManifestError like ``read``."""
-    held: bytes | None = None
+    previous: bytes | None = None
     number = 0
     for number, line in enumerate(_lines(path), start=1):
         if number == 1:
             _header(path, line, flow)
             continue
-        if held is not None:
-            yield held
-        held = line
+        if previous is not None:
+            yield previous
+        previous = line
     if number == 0:
         raise ManifestError(f"{path} is empty.", "Collect again.")
-    _trailer(path, number, held or b"", max(number - 2, 0))
+    _trailer(path, number, previous or b"", max(number - 2, 0))
 
 
 def read(path: Path, flow: str | None = None) -> Iterator[Json]:

@@ -18,7 +18,7 @@ from mcpush.manifest import Manifest, ManifestError, verify
 from mcpush.records import Json
 
 JOURNAL_VERSION = 1
-DAMAGED = (ValueError, TypeError, KeyError, OverflowError)  # what reading a damaged line raises
+PARSE_ERRORS = (ValueError, TypeError, KeyError, OverflowError)  # what reading a damaged line raises
 
 Span = tuple[int, int]  # the first record and the one after the last, counted from 0
 
@@ -88,7 +88,7 @@ class JournalHeader:
 
     @classmethod
     def from_json(cls, line: Json) -> JournalHeader:
-        """Raises one of DAMAGED."""
+        """Raises one of PARSE_ERRORS."""
         return cls(str(line["digest"]), str(line["destination"]), int(line["records"]), int(line["journal"]))
 
 
@@ -106,7 +106,7 @@ class Accepted:
 
     @classmethod
     def from_json(cls, line: Json) -> Accepted:
-        """Raises one of DAMAGED."""
+        """Raises one of PARSE_ERRORS."""
         return cls(int(line["first"]), int(line["count"]), line["invocation_id"], str(line["at"]))
 
     @property
@@ -129,7 +129,7 @@ class JournalContent:
         return not any(uncovered(spans, self.header.records))
 
     def add(self, line: Json) -> None:
-        """Raises one of DAMAGED."""
+        """Raises one of PARSE_ERRORS."""
         if "rejected" in line:
             self.rejected.append(int(line["rejected"]))
         else:
@@ -155,13 +155,13 @@ def read_journal(path: Path) -> JournalContent | None:
         return None
     try:
         content = JournalContent(JournalHeader.from_json(json.loads(lines[0])))
-    except DAMAGED:
+    except PARSE_ERRORS:
         _warn_of_damage(path, 1)
         return None
     for number, line in enumerate(lines[1:], start=2):
         try:
             content.add(json.loads(line))
-        except DAMAGED:
+        except PARSE_ERRORS:
             _warn_of_damage(path, number)
     return content
 

@@ -19,7 +19,7 @@ from typing import Any
 import psutil
 
 from mcpush.console import discard_output, log, print_summary, start_logging
-from mcpush.errors import DONE, INTERRUPTED, PARTLY, UNEXPECTED, ConfigurationError, PushIngestionError
+from mcpush.errors import DONE, INTERRUPTED, PARTIAL, UNEXPECTED, ConfigurationError, PushIngestionError
 from mcpush.interrupts import handle_signals, ignore_signals, stop_if_asked
 from mcpush.records import parse_utc
 from mcpush.summary import ErrorSummary, Summary
@@ -32,7 +32,7 @@ AMPLE_FREE_MEMORY = 2 * 2**30  # bytes: lineage from a long window with many sta
 # --- arguments -----------------------------------------------------------------------------------------
 
 
-def moment(text: str) -> datetime:
+def timestamp(text: str) -> datetime:
     """An argument that is a time, in UTC where it names no zone. Raises ArgumentTypeError."""
     try:
         return parse_utc(text)
@@ -165,16 +165,16 @@ def _outcome(
     except Exception as error:  # the last line of defence: a scheduler must get its exit code and summary
         known = error if isinstance(error, PushIngestionError) else explain(error)
         stop_if_asked()
-        return _report(error, known, summary)
+        return _report_error(error, known, summary)
 
 
 def _status(code: int, summary: Summary) -> str:
-    if code == PARTLY and not (summary.pushed and summary.pushed.records_accepted):
+    if code == PARTIAL and not (summary.pushed and summary.pushed.records_accepted):
         return "failed"
-    return {DONE: "complete", PARTLY: "partial", INTERRUPTED: "interrupted"}.get(code, "failed")
+    return {DONE: "complete", PARTIAL: "partial", INTERRUPTED: "interrupted"}.get(code, "failed")
 
 
-def _report(error: Exception, known: PushIngestionError | None, summary: Summary) -> int:
+def _report_error(error: Exception, known: PushIngestionError | None, summary: Summary) -> int:
     if known is None:
         log.error("%s", "".join(traceback.format_exception(error)))
         summary.error = ErrorSummary(f"{type(error).__name__}: {error}", remedy="")

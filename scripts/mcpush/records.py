@@ -16,11 +16,11 @@ from typing import Any, NamedTuple
 
 Json = dict[str, Any]  # an object on a line of a manifest, a journal or a summary
 
-LARGEST_COUNT = 2**63 - 1
-LONGEST_VALUE = 60  # characters of a wrong value that are shown
+MAX_COUNT = 2**63 - 1
+MAX_SHOWN_LENGTH = 60  # characters of a wrong value that are shown
 FRACTION = re.compile(r"\.(\d+)")
-MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)")
-A_MOMENT = "a time with an offset, such as 2026-01-31T06:00:00Z"
+TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)")
+TIMESTAMP_EXPECTED = "a time with an offset, such as 2026-01-31T06:00:00Z"
 
 
 # --- times ----------------------------------------------------------------------------------------------
@@ -110,18 +110,18 @@ class TableRecord:
         return cls(
             row_count=table.count("row_count"),
             byte_count=table.count("byte_count"),
-            last_update_time=table.moment("last_update_time"),
+            last_update_time=table.timestamp("last_update_time"),
             type=table.one_of("type", TABLE_TYPES),
-            name=table.name("name"),
-            database=table.name("database"),
-            schema=table.name("schema"),
+            name=table.required_text("name"),
+            database=table.required_text("database"),
+            schema=table.required_text("schema"),
             description=table.text("description"),
             view_query=table.text("view_query"),
-            created_on=table.moment("created_on"),
-            tags=[Tag(tag.name("key"), tag.text("value")) for tag in table.members("tags", Tag)],
+            created_on=table.timestamp("created_on"),
+            tags=[Tag(tag.required_text("key"), tag.text("value")) for tag in table.objects("tags", Tag)],
             fields=[
-                Column(column.name("name"), column.name("type"), column.text("description"))
-                for column in table.members("fields", Column)
+                Column(column.required_text("name"), column.required_text("type"), column.text("description"))
+                for column in table.objects("fields", Column)
             ],
             kind=table.text("kind"),
         )
@@ -203,17 +203,17 @@ class LineageRecord:
     def from_json(cls, value: Any) -> LineageRecord:
         """Raises ValueError for what Monte Carlo would refuse."""
         edge = Fields(value, cls)
-        sources = edge.members("sources", Asset, fewest=1)
-        columns = edge.members("columns", ColumnLineage)
+        sources = edge.objects("sources", Asset, min_count=1)
+        columns = edge.objects("columns", ColumnLineage)
         return cls(
-            destination=_asset(edge.member("destination", Asset)),
+            destination=_asset(edge.required_object("destination", Asset)),
             sources=[_asset(source) for source in sources],
             columns=[
                 ColumnLineage(
-                    name=column.name("name"),
+                    name=column.required_text("name"),
                     sources=[
-                        ColumnSource(source.place("source", len(sources)), source.name("name"))
-                        for source in column.members("sources", ColumnSource)
+                        ColumnSource(source.index("source", len(sources)), source.required_text("name"))
+                        for source in column.objects("sources", ColumnSource)
                     ],
                 )
                 for column in columns
@@ -231,9 +231,9 @@ class LineageRecord:
 def _asset(value: Fields) -> Asset:
     return Asset(
         type=value.one_of("type", ASSET_TYPES),
-        name=value.name("name"),
-        database=value.name("database"),
-        schema=value.name("schema"),
+        name=value.required_text("name"),
+        database=value.required_text("database"),
+        schema=value.required_text("schema"),
     )
 
 
@@ -263,15 +263,15 @@ class QueryLogRecord:
         """Raises ValueError for what Monte Carlo would refuse."""
         query = Fields(value, cls)
         return cls(
-            start_time=query.needed_moment("start_time"),
-            end_time=query.needed_moment("end_time"),
-            query_text=query.name("query_text"),
+            start_time=query.required_timestamp("start_time"),
+            end_time=query.required_timestamp("end_time"),
+            query_text=query.required_text("query_text"),
             query_id=query.text("query_id"),
             user=query.text("user"),
             error_code=query.code("error_code"),
             error_text=query.text("error_text"),
             returned_rows=query.count("returned_rows"),
-            extra=query.table("extra"),
+            extra=query.mapping("extra"),
         )
 
     @staticmethod
@@ -318,7 +318,7 @@ class Fields:
             raise ValueError(f"{path or 'the record'} has an unknown key {unknown}; it may have {allowed}")
         self._value, self._path = value, path
 
-    def name(self, key: str) -> str:
+    def required_text(self, key: str) -> str:
         """A string that must be there and may not be empty."""
         found = self._value.get(key)
         if not isinstance(found, str) or not found:
@@ -339,50 +339,50 @@ class Fields:
         found: str | int | None = self._optional(key, (str, int), "a string or an integer")
         return found
 
-    def table(self, key: str) -> dict[str, Any] | None:
+    def mapping(self, key: str) -> dict[str, Any] | None:
         found: dict[str, Any] | None = self._optional(key, dict, "an object")
         return found
 
     def count(self, key: str) -> int | None:
         found: int | None = self._optional(key, int, "an integer of 0 or more")
-        if found is not None and not 0 <= found <= LARGEST_COUNT:
+        if found is not None and not 0 <= found <= MAX_COUNT:
             raise _wrong(self._at(key), found, "an integer from 0 to 2^63 - 1")
         return found
 
-    def place(self, key: str, size: int) -> int:
+    def index(self, key: str, size: int) -> int:
         """Which member of a list of ``size`` is meant, from 0."""
         found = self.count(key)
         if found is None or found >= size:
             raise _wrong(self._at(key), found, f"an index below {size}")
         return found
 
-    def moment(self, key: str) -> datetime | None:
+    def timestamp(self, key: str) -> datetime | None:
         """A time with its offset from UTC: a clock without a zone tells no moment."""
-        found: str | None = self._optional(key, str, A_MOMENT)
+        found: str | None = self._optional(key, str, TIMESTAMP_EXPECTED)
         if found is None:
             return None
         try:
-            moment = parse_utc(found) if MOMENT.fullmatch(found) else None
+            moment = parse_utc(found) if TIMESTAMP.fullmatch(found) else None
         except (ValueError, OverflowError):  # no such day
             moment = None
         if moment is None:
-            raise _wrong(self._at(key), found, A_MOMENT)
+            raise _wrong(self._at(key), found, TIMESTAMP_EXPECTED)
         return moment
 
-    def needed_moment(self, key: str) -> datetime:
-        found = self.moment(key)
+    def required_timestamp(self, key: str) -> datetime:
+        found = self.timestamp(key)
         if found is None:
-            raise _wrong(self._at(key), found, A_MOMENT)
+            raise _wrong(self._at(key), found, TIMESTAMP_EXPECTED)
         return found
 
-    def members(self, key: str, kind: type, fewest: int = 0) -> list[Fields]:
+    def objects(self, key: str, kind: type, min_count: int = 0) -> list[Fields]:
         """The objects of a list."""
         found = self._optional(key, list, "a list") or []
-        if len(found) < fewest:
-            raise _wrong(self._at(key), found, f"a list of at least {fewest}")
-        return [Fields(each, kind, f"{self._at(key)}[{place}]") for place, each in enumerate(found)]
+        if len(found) < min_count:
+            raise _wrong(self._at(key), found, f"a list of at least {min_count}")
+        return [Fields(each, kind, f"{self._at(key)}[{index}]") for index, each in enumerate(found)]
 
-    def member(self, key: str, kind: type) -> Fields:
+    def required_object(self, key: str, kind: type) -> Fields:
         """The one object that must stand there."""
         return Fields(self._value.get(key), kind, self._at(key))
 
@@ -400,5 +400,5 @@ def _wrong(where: str, value: Any, wanted: str) -> ValueError:
     if value is None:
         return ValueError(f"{where} is missing; it must be {wanted}")
     shown = repr(value)
-    shown = shown if len(shown) <= LONGEST_VALUE else shown[:LONGEST_VALUE] + "…"
+    shown = shown if len(shown) <= MAX_SHOWN_LENGTH else shown[:MAX_SHOWN_LENGTH] + "…"
     return ValueError(f"{where} is {shown}; it must be {wanted}")

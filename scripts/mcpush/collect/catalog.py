@@ -53,21 +53,21 @@ class Reading(Generic[T]):
 
 
 def read_or_fallback(
-    options: Options, whole: Reading[T], part: Reading[T], is_unreadable: IsError, describe: Describe = str
+    options: Options, full: Reading[T], fallback: Reading[T], is_unreadable: IsError, describe: Describe = str
 ) -> tuple[T | None, bool]:
     """What the first reading returns, else what the second does; and whether it is the first one's.
 
     When both fail, only the second reason is counted: the first one says that the part was read.
     """
     try:
-        return whole.read(), True
+        return full.read(), True
     except Exception as error:
         if not is_unreadable(error):
             raise
         problem = describe(error)
-    found = read_or_skip(options, part.reason, part.read, is_unreadable, describe)
+    found = read_or_skip(options, fallback.reason, fallback.read, is_unreadable, describe)
     if found is not None:
-        options.skip(whole.reason, problem)
+        options.skip(full.reason, problem)
     return found, False
 
 
@@ -181,7 +181,7 @@ class SplitDatabase(Generic[T]):
     def _ranges(self, schema: str, after: str | None) -> Iterator[T]:
         """The items behind a name (None: of all, which were too much), in ranges halved until they can be read."""
         names = self.names(schema)
-        waiting = _halves(names) if after is None else [_behind(names, after)]
+        waiting = _halves(names) if after is None else [_after(names, after)]
         while waiting:
             names = waiting.pop()
             if not names:
@@ -189,14 +189,14 @@ class SplitDatabase(Generic[T]):
             last, refusal = yield from self._read_until_refused(Part(schema, names[0], names[-1]))
             if refusal is None:
                 continue
-            rest = _behind(names, last[1] if last else None)
+            rest = _after(names, last[1] if last else None)
             if rest and len(names) == 1:
                 self._skip(f"{schema}.{names[0]}", refusal)
             else:
                 waiting += _halves(rest)
 
 
-def _behind(names: Sequence[str], last: str | None) -> Sequence[str]:
+def _after(names: Sequence[str], last: str | None) -> Sequence[str]:
     return names if last is None else names[bisect_right(names, last) :]
 
 

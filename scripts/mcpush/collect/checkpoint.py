@@ -18,7 +18,7 @@ from mcpush.console import log
 from mcpush.errors import ConfigurationError
 from mcpush.files import partial_path, replace_file
 from mcpush.interrupts import stop_if_asked
-from mcpush.program import moment, positive
+from mcpush.program import positive, timestamp
 from mcpush.records import TimeRange, iso_utc, parse_utc
 
 DEFAULT_LOOKBACK_HOURS = 24.0
@@ -27,8 +27,8 @@ CLOCK_TOLERANCE = timedelta(days=1)  # a checkpoint that is further ahead was wr
 
 
 def add_window_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--since", type=moment, metavar="TIME", help="start of the window, UTC (inclusive)")
-    parser.add_argument("--until", type=moment, metavar="TIME", help="end of the window, UTC (exclusive)")
+    parser.add_argument("--since", type=timestamp, metavar="TIME", help="start of the window, UTC (inclusive)")
+    parser.add_argument("--until", type=timestamp, metavar="TIME", help="end of the window, UTC (exclusive)")
     parser.add_argument(
         "--lookback-hours",
         type=positive(float),
@@ -84,32 +84,32 @@ class Checkpoint:
                 "Nothing was collected. Pass --state a file in a writable folder.",
             ) from error
 
-    def has_passed(self, window: TimeRange | None) -> bool:
+    def covers(self, window: TimeRange | None) -> bool:
         """Whether this window was collected, so that no later run will collect it again."""
         until = self.read()
         return window is not None and until is not None and until >= window.end
 
     def advance(self, window: TimeRange | None) -> None:
-        """Remember the end of a window that is complete; say so when it does not meet what is remembered."""
-        remembered = self.read()
-        if self._take(window, remembered) or window is None or remembered is None:
+        """Remember the end of a window that is complete; say so when it does not meet what is saved."""
+        saved = self.read()
+        if self._advance(window, saved) or window is None or saved is None:
             return
-        if window.start > remembered:
+        if window.start > saved:
             log.warning(
                 "warning: the checkpoint stays at %s: nothing was collected from there to %s. "
                 "Run once without --since to close the gap.",
-                iso_utc(remembered),
+                iso_utc(saved),
                 iso_utc(window.start),
             )
-        elif window.end < remembered:
-            log.info("the checkpoint stays at %s: this window ended before it", iso_utc(remembered))
+        elif window.end < saved:
+            log.info("the checkpoint stays at %s: this window ended before it", iso_utc(saved))
 
-    def advance_quietly(self, window: TimeRange | None) -> None:
+    def advance_without_warning(self, window: TimeRange | None) -> None:
         """Like ``advance``, for the window of an earlier run, which may well be far behind."""
-        self._take(window, self.read())
+        self._advance(window, self.read())
 
-    def _take(self, window: TimeRange | None, remembered: datetime | None) -> bool:
-        if window is None or (remembered and not window.start <= remembered < window.end):
+    def _advance(self, window: TimeRange | None, saved: datetime | None) -> bool:
+        if window is None or (saved and not window.start <= saved < window.end):
             return False
         self._write(window.end)
         return True
@@ -144,11 +144,11 @@ def choose_window(
     if end > latest:
         log.info("the window ends at %s: the system views lag by up to %s", iso_utc(latest), latency)
         end = latest
-    remembered = checkpoint.read() if checkpoint else None
-    if remembered and not arguments.since:
-        window = _from_checkpoint(remembered, end, now)
+    saved = checkpoint.read() if checkpoint else None
+    if saved and not arguments.since:
+        window = _from_checkpoint(saved, end, now)
     else:
-        window = TimeRange(arguments.since or _back(end, arguments.lookback_hours), end)
+        window = TimeRange(arguments.since or _hours_before(end, arguments.lookback_hours), end)
     if window.start > window.end:
         raise ConfigurationError(
             f"The window is empty: it starts at {iso_utc(window.start)} and ends at {iso_utc(end)}.",
@@ -161,21 +161,19 @@ def choose_window(
     return window
 
 
-def _from_checkpoint(remembered: datetime, end: datetime, now: datetime) -> TimeRange:
+def _from_checkpoint(saved: datetime, end: datetime, now: datetime) -> TimeRange:
     """From where the last run ended; empty, without a step back, when that run went further than this may."""
-    if remembered > now + CLOCK_TOLERANCE:
+    if saved > now + CLOCK_TOLERANCE:
         raise ConfigurationError(
-            f"The checkpoint {iso_utc(remembered)} is in the future. Nothing would be collected until then.",
+            f"The checkpoint {iso_utc(saved)} is in the future. Nothing would be collected until then.",
             "Check the clock of this machine. Move the file away and run once with --since: the run writes a new one.",
         )
-    if remembered > now:
-        log.warning(
-            "warning: the checkpoint %s is in the future. Nothing is collected until then.", iso_utc(remembered)
-        )
-    return TimeRange(remembered, max(remembered, end))
+    if saved > now:
+        log.warning("warning: the checkpoint %s is in the future. Nothing is collected until then.", iso_utc(saved))
+    return TimeRange(saved, max(saved, end))
 
 
-def _back(end: datetime, hours: float | None) -> datetime:
+def _hours_before(end: datetime, hours: float | None) -> datetime:
     try:
         return end - timedelta(hours=hours or DEFAULT_LOOKBACK_HOURS)
     except OverflowError:

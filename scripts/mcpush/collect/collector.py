@@ -19,7 +19,7 @@ from mcpush.collect.filters import Filters
 from mcpush.console import Progress, log
 from mcpush.errors import DONE, ConfigurationError, PushIngestionError
 from mcpush.interrupts import stop_if_asked
-from mcpush.lock import only_run
+from mcpush.lock import manifest_lock
 from mcpush.manifest import Header, Writer
 from mcpush.pending import PushStatus, pending_manifest
 from mcpush.program import add_manifest, make_parser, run
@@ -28,7 +28,7 @@ from mcpush.redaction import redact
 from mcpush.summary import CollectSummary, Summary
 
 NOTHING_INCLUDED = "--include matched nothing"
-LONGEST_EXAMPLE = 300  # characters of an example kept for a skip reason
+MAX_EXAMPLE_LENGTH = 300  # characters of an example kept for a skip reason
 
 
 # --- what a collect script declares -------------------------------------------------------------------
@@ -52,7 +52,7 @@ class Options:
         """Count what could not be read, by reason. Keeps the first example: nothing passes silently."""
         self.skipped[reason] = self.skipped.get(reason, 0) + count
         if example and reason not in self.skipped_examples:
-            self.skipped_examples[reason] = redact(example)[:LONGEST_EXAMPLE]
+            self.skipped_examples[reason] = redact(example)[:MAX_EXAMPLE_LENGTH]
 
     @property
     def since(self) -> datetime:
@@ -140,7 +140,7 @@ def run_collect(collector: Collector, argv: Sequence[str] | None = None) -> int:
         options = make_options(arguments, collector, checkpoint)
         if arguments.list:
             return list_targets(collector, options)
-        with only_run(arguments.manifest):
+        with manifest_lock(arguments.manifest):
             if checkpoint:
                 checkpoint.require_writable()
                 _check_pending_manifest(arguments.manifest, collector.flow)

@@ -54,25 +54,28 @@ def _glob(pattern: str) -> Pattern[str]:
 class QueryScope(NamedTuple):
     """How much a query log says about where a query ran, and so what a filter narrower than that does.
 
-    ``parts`` is how many parts of a name it knows; ``everything`` are the patterns for the rest that select all of it.
+    ``parts`` is how many parts of a name it knows; ``match_all`` are the patterns for the rest that select all of it.
     """
 
-    parts: int
-    everything: tuple[str, ...]
-    included: str
-    excluded: str
-    known: str
+    name_parts: int
+    match_all: tuple[str, ...]
+    include_effect: str
+    exclude_effect: str
+    recorded: str
 
 
 DATABASE = QueryScope(1, ("*", "*.*"), "selects whole databases", "excludes no queries", "a database")
 DATABASE_AND_SCHEMA = QueryScope(2, ("*",), "matches no queries", "excludes no queries", "a database and a schema")
 
 
-def warn_about_narrow_filters(filters: Filters, of_queries: QueryScope) -> None:
+def warn_about_narrow_filters(filters: Filters, scope: QueryScope) -> None:
     """Warn of patterns that name more than a query log knows: DATABASE, or DATABASE_AND_SCHEMA."""
-    options = (("--include", filters.include, of_queries.included), ("--exclude", filters.exclude, of_queries.excluded))
+    options = (
+        ("--include", filters.include, scope.include_effect),
+        ("--exclude", filters.exclude, scope.exclude_effect),
+    )
     for option, patterns, effect in options:
         for pattern in patterns:
-            rest = ".".join(pattern.split(".")[of_queries.parts :])
-            if rest and rest not in of_queries.everything:
-                log.warning("warning: %s %s %s: a query has only %s", option, pattern, effect, of_queries.known)
+            rest = ".".join(pattern.split(".")[scope.name_parts :])
+            if rest and rest not in scope.match_all:
+                log.warning("warning: %s %s %s: a query has only %s", option, pattern, effect, scope.recorded)

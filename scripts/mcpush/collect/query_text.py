@@ -9,7 +9,7 @@ from mcpush.program import positive
 
 NO_TEXT = "query without text"  # a skip reason
 NO_DATABASE = "(no database)"  # in --list
-LONGEST_TEXT = 1_000_000  # characters; a request takes 1 MB of gzip, and SQL shrinks to a fifth or less
+MAX_TEXT_LENGTH = 1_000_000  # characters; a request takes 1 MB of gzip, and SQL shrinks to a fifth or less
 
 
 def add_text_limit(parser: argparse.ArgumentParser, kept: int | None = None) -> None:
@@ -18,7 +18,7 @@ def add_text_limit(parser: argparse.ArgumentParser, kept: int | None = None) -> 
     parser.add_argument(
         "--max-query-text",
         type=positive(int),
-        default=kept or LONGEST_TEXT,
+        default=kept or MAX_TEXT_LENGTH,
         metavar="N",
         help=f"truncate longer texts to N characters ({default}: %(default)s)",
     )

@@ -49,10 +49,10 @@ def named_rows(kind: type[R], columns: Iterable[str], rows: Iterable[Sequence[An
     unknown = [] if kind._field_defaults else [name for name in names if name not in kind._fields]
     if missing or unknown:
         raise ValueError(f"{kind.__name__} has no column for {missing}, and no field for {unknown} of the statement")
-    return Rows(names, map(_maker(kind, names), rows))
+    return Rows(names, map(_row_factory(kind, names), rows))
 
 
-def _maker(kind: type[R], names: list[str]) -> Callable[[Sequence[Any]], R]:
+def _row_factory(kind: type[R], names: list[str]) -> Callable[[Sequence[Any]], R]:
     if tuple(names) == kind._fields:
         return kind._make
     places = [names.index(field) if field in names else None for field in kind._fields]

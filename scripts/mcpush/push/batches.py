@@ -41,8 +41,8 @@ class Batch:
         return alone, [part for part in (before, after) if part.records]
 
 
-def cut(manifest: Manifest, spans: Iterator[Span], most: int) -> Iterator[Batch]:
-    """Cut the records of the spans into batches of at most ``most`` records, by estimated compressed size."""
+def split_into_batches(manifest: Manifest, spans: Iterator[Span], max_records: int) -> Iterator[Batch]:
+    """Cut the records of the spans into batches of at max_records ``max_records`` records, by estimated compressed size."""
     span = next(spans, None)
     held: list[Json] = []
     weight = 0
@@ -52,7 +52,7 @@ def cut(manifest: Manifest, spans: Iterator[Span], most: int) -> Iterator[Batch]
         if span is None or index < span[0]:
             continue
         added = _weight(line)
-        if held and (len(held) == most or weight + added > MAX_BODY_BYTES):
+        if held and (len(held) == max_records or weight + added > MAX_BODY_BYTES):
             yield Batch(index - len(held), held)
             held, weight = [], 0
         held.append(parse_record(manifest.path, index + 2, line))
@@ -81,7 +81,7 @@ class Backlog:
         self._parts: deque[Batch] = deque()
         self._spread = 0  # how many batches were split with ``spread``
 
-    def put_back(self, rejected: Batch, spread: bool) -> None:
+    def split_and_requeue(self, rejected: Batch, spread: bool) -> None:
         """Split a rejected batch of two or more records, and keep its parts to be sent."""
         share = 0.5
         if spread:

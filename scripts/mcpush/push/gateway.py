@@ -31,8 +31,8 @@ from mcpush.redaction import redact
 REQUEST_TIMEOUT_SECONDS = 30
 VARIABLES = ("MCD_INGEST_ID", "MCD_INGEST_TOKEN", "MCD_RESOURCE_UUID")
 RETRIABLE_STATUS = (408, 425, 429)
-LONGEST_DETAIL = 1_000  # characters of an answer that are shown
-ANOTHER_ANSWERS = (
+MAX_DETAIL_LENGTH = 1_000  # characters of an answer that are shown
+WRONG_SERVER_REMEDY = (
     "Check MCD_API_ENDPOINT (unset it for production), and whether a proxy or a login page answers instead."
 )
 
@@ -85,7 +85,7 @@ class Gateway:
         """Make one request. Raises RejectedError, RetriableError or one of errors.py, and never retries."""
         client = _MeasuringClient(self.session, self.is_dry_run)
         try:
-            answer = self.call(IngestionService(mc_client=client), self.resource_uuid, resource_type, events)
+            response = self.call(IngestionService(mc_client=client), self.resource_uuid, resource_type, events)
         except IngestionError as error:
             raise _explain_http(error) from error
         except requests.RequestException as error:
@@ -94,7 +94,7 @@ class Gateway:
             raise ConfigurationError(
                 f"Cannot send a request: {error}", "Check MCD_API_ENDPOINT, REQUESTS_CA_BUNDLE and HTTPS_PROXY."
             ) from error
-        invocation_id = IngestionService.extract_invocation_id(answer)
+        invocation_id = IngestionService.extract_invocation_id(response)
         if invocation_id is None and not self.is_dry_run:
             raise UnavailableError(
                 "The response has no invocation id: it is not from Monte Carlo's ingestion API.",
@@ -149,7 +149,7 @@ def _explain_http(error: IngestionError) -> Exception:
     response = cause.response if isinstance(cause, requests.HTTPError) else None
     if response is None:
         return UnavailableError(str(error), "")
-    status, detail = response.status_code, response.text[:LONGEST_DETAIL]
+    status, detail = response.status_code, response.text[:MAX_DETAIL_LENGTH]
     if status in RETRIABLE_STATUS or status >= 500:
         return RetriableError(f"HTTP {status}: {detail}", _retry_after(response.headers.get("Retry-After")))
     if status == 413:
@@ -162,13 +162,13 @@ def _explain_http(error: IngestionError) -> Exception:
 def _explain_rejection(response: requests.Response, detail: str) -> Exception:
     """Details by field tell whether it is the records that are wrong, or what every request of this run has."""
     try:
-        answer = response.json()
+        body = response.json()
     except ValueError:
         return UnavailableError(
             f"The response ({response.status_code}) is not from Monte Carlo's ingestion API: {detail}",
-            ANOTHER_ANSWERS,
+            WRONG_SERVER_REMEDY,
         )
-    fields = answer.get("details") if isinstance(answer, dict) else None
+    fields = body.get("details") if isinstance(body, dict) else None
     if isinstance(fields, dict) and fields and not any(str(field).startswith("events") for field in fields):
         return ConfigurationError(
             f"Monte Carlo refused the request ({response.status_code}): {detail}",
@@ -182,7 +182,7 @@ def _explain_request(error: requests.RequestException) -> Exception:
     if isinstance(error, requests.exceptions.JSONDecodeError):  # of the answer, though requests counts it with the next
         return UnavailableError(
             "The response is not JSON: it is not from Monte Carlo's ingestion API.",
-            ANOTHER_ANSWERS,
+            WRONG_SERVER_REMEDY,
         )
     if isinstance(error, requests.exceptions.InvalidJSONError):
         return RejectedError(f"it cannot be written as JSON: {error}")
@@ -198,7 +198,7 @@ def _explain_request(error: requests.RequestException) -> Exception:
     if isinstance(error, (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)):
         return RetriableError(f"no response: {error}")
     if isinstance(error, (requests.exceptions.ContentDecodingError, requests.TooManyRedirects)):
-        return UnavailableError(f"No response from Monte Carlo's ingestion API: {error}", ANOTHER_ANSWERS)
+        return UnavailableError(f"No response from Monte Carlo's ingestion API: {error}", WRONG_SERVER_REMEDY)
     return ConfigurationError(f"Cannot send a request: {error}", "Check MCD_API_ENDPOINT and HTTPS_PROXY.")
 
 

@@ -24,7 +24,7 @@ from mcpush.records import Json
 class Journal:
     """Opens the manifest's journal, or starts one. ``found`` is what read_journal returned for it.
 
-    The journal of another manifest or destination is replaced if it is settled, and set aside if records are left.
+    The journal of another manifest or destination is replaced if it is settled, and set renamed if records are left.
     Raises ConfigurationError, here and in each method, when the journal cannot be written.
     """
 
@@ -50,9 +50,9 @@ class Journal:
         if is_empty or (found is not None and found.is_settled):
             self.path.unlink()
             return
-        aside = _free_name(self.path)
-        os.replace(self.path, aside)
-        log.info("the journal next to the manifest belongs to another push that did not finish; it is now %s", aside)
+        renamed = _unused_path(self.path)
+        os.replace(self.path, renamed)
+        log.info("the journal next to the manifest belongs to another push that did not finish; it is now %s", renamed)
 
     def accept(self, batch: Accepted) -> None:
         try:
@@ -103,7 +103,7 @@ def _drop_torn_line(path: Path) -> None:
             file.truncate(whole)
 
 
-def _free_name(path: Path) -> Path:
+def _unused_path(path: Path) -> Path:
     number = 1
     while (candidate := path.with_name(f"{path.name}.{number}")).exists():
         number += 1

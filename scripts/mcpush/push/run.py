@@ -18,7 +18,7 @@ from mcpush.collect.collector import (
 )
 from mcpush.console import Progress, log
 from mcpush.errors import DONE
-from mcpush.lock import only_run
+from mcpush.lock import manifest_lock
 from mcpush.manifest import Manifest, ManifestError, verify
 from mcpush.pending import PushStatus, pending_manifest
 from mcpush.program import add_manifest, make_parser, positive, run
@@ -38,7 +38,7 @@ def run_push(pusher: Pusher, argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
 
     def work(summary: Summary) -> int:
-        with nullcontext() if arguments.dry_run else only_run(arguments.manifest):  # a dry run changes nothing
+        with nullcontext() if arguments.dry_run else manifest_lock(arguments.manifest):  # a dry run changes nothing
             return _push(verify(arguments.manifest, pusher.flow), pusher, arguments, summary)
 
     return run(script, work)
@@ -57,9 +57,9 @@ def run_collect_and_push(collector: Collector, pusher: Pusher, argv: Sequence[st
     def work(summary: Summary) -> int:
         if arguments.list:
             return list_targets(collector, make_options(arguments, collector, checkpoint))
-        with only_run(arguments.manifest):
+        with manifest_lock(arguments.manifest):
             if arguments.dry_run:
-                return _rehearse(collector, pusher, arguments, summary)
+                return _dry_run(collector, pusher, arguments, summary)
             open_gateway(pusher.send, dry_run=False)  # a missing variable is reported before the warehouse is asked
             if checkpoint:
                 checkpoint.require_writable()
@@ -87,18 +87,18 @@ def _finish_earlier_run(
     if pending is None:
         return DONE
     window = pending.manifest.header.window
-    if pending.status is PushStatus.NOT_STARTED and not (checkpoint and checkpoint.has_passed(window)):
+    if pending.status is PushStatus.NOT_STARTED and not (checkpoint and checkpoint.covers(window)):
         return DONE  # this run collects its window again
     code = DONE
     if pending.status is not PushStatus.SETTLED:
         log.info("an earlier run did not push all of %s: pushing the rest first", arguments.manifest)
         code = _push(pending.manifest, pusher, arguments, summary, is_resumed=True)
     if checkpoint:
-        checkpoint.advance_quietly(window)
+        checkpoint.advance_without_warning(window)
     return code
 
 
-def _rehearse(collector: Collector, pusher: Pusher, arguments: argparse.Namespace, summary: Summary) -> int:
+def _dry_run(collector: Collector, pusher: Pusher, arguments: argparse.Namespace, summary: Summary) -> int:
     """A dry run collects into a manifest of its own: it must not touch one that waits to be pushed."""
     name = arguments.manifest.name
     manifest: Path = arguments.manifest.with_name(f"dry-run-{name}")
@@ -122,9 +122,9 @@ def _push(
             deliver(delivery, pusher, progress.advance)
     finally:
         if is_resumed:
-            summary.resumed = delivery.report()
+            summary.resumed = delivery.to_summary()
         else:
-            summary.pushed = delivery.report()
+            summary.pushed = delivery.to_summary()
     log.info("%s", delivery.text())
     return delivery.exit_code
 
