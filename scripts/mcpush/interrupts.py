@@ -1,4 +1,4 @@
-"""Signals: the handler sets an event, and loops and waits look at it. Only a driver's call is interrupted.
+"""Signal handling: the handler sets a flag, which loops and waits check. It interrupts only driver calls.
 
     for record in records:
         stop_if_asked()
@@ -6,8 +6,8 @@
     with interruptible():
         cursor.execute(sql)
 
-Threads take over from the handler, which must not take a lock: the code that it interrupts may hold it. One announces
-the end; another, which waits for nothing that the first one does, sees to it that it comes.
+The handler must not acquire a lock: the code that it interrupts might hold it. Two threads therefore do the rest. One
+logs the shutdown. The other forces the exit after MAX_SHUTDOWN_SECONDS, even if the first one hangs.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from types import FrameType
 from mcpush.errors import INTERRUPTED, Terminated
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
-MAX_SHUTDOWN_SECONDS = 75.0  # after a signal; a request has 30 s to connect and 30 s to be answered
-MAX_LOG_SECONDS = 5.0
+MAX_SHUTDOWN_SECONDS = 75.0  # after a signal; a request has 30 s to connect and 30 s for the response
+MAX_LOG_SECONDS = 5.0  # how long the exit waits for a log line
 
-log = logging.getLogger("mcpush")  # that of console.py, which would bring packages: manifest.py needs none
+log = logging.getLogger("mcpush")  # the logger of console.py; importing that module would require third-party packages
 
 stopping = threading.Event()  # for waits: stopping.wait(seconds)
 _stop_requested = False
@@ -39,20 +39,20 @@ _overdue_logged = threading.Event()
 
 
 def stop_if_asked() -> None:
-    """Raise Terminated once a signal came. Every long loop calls it."""
+    """Raise Terminated after a signal. Every long loop calls it."""
     if _stop_requested:
         raise Terminated
 
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """For a driver's call: a signal ends it at once.
+    """Let a signal interrupt a driver call.
 
-    Raises Terminated then, whatever the driver made of the signal: an error of its own, or nothing.
+    Raises Terminated after a signal, even if the driver raises its own error or ignores the signal.
     """
     global _is_interruptible
     if threading.current_thread() is not threading.main_thread():
-        yield  # a signal is handled in the main thread only
+        yield  # Python handles signals only in the main thread
         return
     before, _is_interruptible = _is_interruptible, True
     try:
@@ -64,7 +64,7 @@ def interruptible() -> Iterator[None]:
 
 
 def handle_signals() -> None:
-    """From here on SIGTERM and SIGINT stop the run in order. Call it in the main thread."""
+    """Shut down cleanly on SIGTERM and SIGINT from now on. Call it in the main thread."""
     for each in SIGNALS:
         signal.signal(each, _handle)
     for thread in _threads:
@@ -73,15 +73,18 @@ def handle_signals() -> None:
 
 
 def ignore_signals() -> None:
-    """Call it before the interpreter ends: it forgets other handlers first, and would end by the signal."""
+    """Ignore signals from now on. Call it before exiting.
+
+    On exit the interpreter first removes Python handlers, so a late signal would kill the process.
+    """
     for each in SIGNALS:
         signal.signal(each, signal.SIG_IGN)
-    if _stop_requested:  # the interpreter cannot end in order while a daemon thread is writing to stderr
+    if _stop_requested:  # the interpreter cannot exit cleanly while a daemon thread writes to stderr
         _shutdown_logged.wait(MAX_LOG_SECONDS)
 
 
 def _handle(signum: int, frame: FrameType | None) -> None:
-    """The first signal ends the run in order; more of them would only cut that short."""
+    """Start a clean shutdown at the first signal. Ignore later ones: they would interrupt the shutdown."""
     global _stop_requested
     is_first, _stop_requested = not _stop_requested, True
     if is_first:
@@ -91,7 +94,7 @@ def _handle(signum: int, frame: FrameType | None) -> None:
 
 
 def _log_shutdown() -> None:
-    """Says what happens, which takes for ever where stderr is a pipe that nobody empties."""
+    """Log the shutdown. This blocks forever if stderr is a pipe that nobody reads."""
     _signals.get()
     stopping.set()
     log.info("stopping: waiting for requests in progress")
@@ -102,7 +105,7 @@ def _log_shutdown() -> None:
 
 
 def _force_exit() -> None:
-    """What hangs is ended: what was accepted is in the journal, and half a manifest is removed by the next run."""
+    """Exit a run that hangs. Accepted batches are in the journal, and the next run removes a partial manifest."""
     stopping.wait()
     threading.Event().wait(MAX_SHUTDOWN_SECONDS)
     _is_overdue.set()

@@ -1,7 +1,7 @@
-"""The main loop of every script: arguments, memory check, signals, exit codes, one JSON summary.
+"""Runs a script: arguments, memory check, signals, exit code, JSON summary.
 
-People's text and progress go to stderr; the summary goes to stdout as one JSON object. Scripts do not call
-this module: collect/collector.py and push/run.py do.
+Messages and progress go to stderr; the summary goes to stdout as one JSON object. Scripts do not call this module
+directly: collect/collector.py and push/run.py do.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from mcpush.records import parse_utc
 from mcpush.summary import ErrorSummary, Summary
 from mcpush.version import RELEASE
 
-MINIMUM_FREE_MEMORY = 256 * 2**20  # bytes: a driver, pycarlo and the largest batch fit with room to spare
-AMPLE_FREE_MEMORY = 2 * 2**30  # bytes: lineage from a long window with many statements fits
+MINIMUM_FREE_MEMORY = 256 * 2**20  # bytes: enough for a driver, pycarlo and the largest batch, with a margin
+AMPLE_FREE_MEMORY = 2 * 2**30  # bytes: enough for lineage from a long window with many statements
 
 
 # --- arguments -----------------------------------------------------------------------------------------
 
 
 def timestamp(text: str) -> datetime:
-    """An argument that is a time, in UTC where it names no zone. Raises ArgumentTypeError."""
+    """Convert an argument to a time. It is UTC if it has no time zone. Raises ArgumentTypeError."""
     try:
         return parse_utc(text)
     except (ValueError, OverflowError):
@@ -43,7 +43,7 @@ def timestamp(text: str) -> datetime:
 
 
 def positive(kind: type[float] | type[int]) -> Callable[[str], Any]:
-    """A converter for arguments that are finite numbers above 0. It raises ArgumentTypeError."""
+    """A converter for arguments that must be finite numbers above 0. It raises ArgumentTypeError."""
 
     def convert(text: str) -> Any:
         try:
@@ -58,7 +58,7 @@ def positive(kind: type[float] | type[int]) -> Callable[[str], Any]:
 
 
 def make_parser(description: str, script: str, example: str) -> argparse.ArgumentParser:
-    """A parser with what every script has: the example and the exit codes in its help, and ``--version``."""
+    """A parser with ``--version``, and help that shows an example and the exit codes."""
     parser = argparse.ArgumentParser(
         prog=script,
         description=description,
@@ -83,7 +83,7 @@ def add_manifest(parser: argparse.ArgumentParser, flow: str) -> None:
 # --- memory ---------------------------------------------------------------------------------------------
 
 
-# Files of a container's limit, its use, its statistics and the name in there of the cache that can be dropped:
+# Per cgroup version: the files with the limit, usage and statistics, and the statistic for reclaimable cache.
 # https://docs.kernel.org/admin-guide/cgroup-v2.html and https://docs.kernel.org/admin-guide/cgroup-v1/memory.html
 CONTAINER_LIMITS = (
     ("memory.max", "memory.current", "memory.stat", "inactive_file"),
@@ -92,7 +92,7 @@ CONTAINER_LIMITS = (
 
 
 def _free_memory(cgroups: Path = Path("/sys/fs/cgroup")) -> int:
-    """Bytes this process may still take: the machine's, or less where a container is limited."""
+    """Bytes of memory available to this process: the machine's, or fewer in a container with a limit."""
     free = int(psutil.virtual_memory().available)
     for limit, used, statistics, cache in CONTAINER_LIMITS:
         try:
@@ -100,13 +100,13 @@ def _free_memory(cgroups: Path = Path("/sys/fs/cgroup")) -> int:
             droppable = next((int(line.split()[1]) for line in lines if line.split()[0] == cache), 0)
             left = int((cgroups / limit).read_text()) - int((cgroups / used).read_text()) + droppable
         except (OSError, ValueError):
-            continue  # not Linux, the other version, or no limit ("max")
+            continue  # not Linux, the other cgroup version, or no limit ("max")
         free = min(free, left)
     return free
 
 
 def _check_memory() -> None:
-    """Warn when little memory is free. Raises ConfigurationError when it is too little to start."""
+    """Warn if little memory is free. Raises ConfigurationError if it is too little to start."""
     free = _free_memory()
     if free < MINIMUM_FREE_MEMORY:
         raise ConfigurationError(
@@ -129,18 +129,21 @@ def run(
     explain: Callable[[BaseException], PushIngestionError | None] = lambda error: None,
     prints_summary: bool = True,
 ) -> int:
-    """Run the work; whatever happens, end with an exit code, a sentence for people and the summary."""
+    """Run ``work``. However it ends, log the outcome, print the summary and return the exit code.
+
+    ``explain`` turns a driver's error into one of errors.py, or returns None.
+    """
     started = time.monotonic()
     start_logging()
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # names of all alphabets, whatever the terminal's
+        sys.stdout.reconfigure(errors="backslashreplace")  # print any name, whatever encoding the terminal has
     summary = Summary(command=script.removesuffix(".py"), version=RELEASE)
     try:
         handle_signals()
         code = _outcome(work, explain, summary)
     except KeyboardInterrupt:
         code = INTERRUPTED
-    ignore_signals()  # from here on one would only cost the summary
+    ignore_signals()  # a signal from here on would only lose the summary
     if code == INTERRUPTED:
         log.error("interrupted. Accepted records stay accepted: run the same command again to send the rest.")
     summary.status, summary.exit_code = _status(code, summary), code
@@ -153,16 +156,16 @@ def run(
 def _outcome(
     work: Callable[[Summary], int], explain: Callable[[BaseException], PushIngestionError | None], summary: Summary
 ) -> int:
-    """Do the work; the exit code, whatever happens. Only an interrupt is left to the caller."""
+    """Do the work and return the exit code. Only an interrupt is raised to the caller."""
     try:
         _check_memory()
         code = work(summary)
-        stop_if_asked()  # whoever asked learns that the run ended early, even if only the last step was left
+        stop_if_asked()  # report a signal even if it arrived during the last step
         return code
     except BrokenPipeError:
-        discard_output(sys.stdout)  # the reader of --list went away
+        discard_output(sys.stdout)  # the reader of --list closed the pipe
         return UNEXPECTED
-    except Exception as error:  # the last line of defence: a scheduler must get its exit code and summary
+    except Exception as error:  # last resort: a scheduler needs an exit code and a summary
         known = error if isinstance(error, PushIngestionError) else explain(error)
         stop_if_asked()
         return _report_error(error, known, summary)

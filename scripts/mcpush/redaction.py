@@ -1,7 +1,7 @@
-"""Keeps secrets out of everything that is printed or written.
+"""Masks secrets in everything that is printed or written.
 
-A secret is the value of an environment variable with a telling name, the password in an address that a variable
-holds (``HTTPS_PROXY=http://user:password@proxy``), or one that a connection module read from a file and registered.
+A secret is the value of an environment variable whose name suggests one, the password in a variable's URL
+(``HTTPS_PROXY=http://user:password@proxy``), or a value that a connection module read from a file and registered.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from urllib.parse import unquote
 
 ADDRESS_ENDINGS = ("_PROXY", "_ENDPOINT", "_URL")
 SECRET_NAME_ENDINGS = ("TOKEN", "PASSWORD", "PASSPHRASE", "PASSCODE", "_PWD", "SECRET", "_KEY")
-MIN_LENGTH_BY_NAME = 8  # a telling name may hold "dev" or "2026": masking that would blank out ordinary words
-MIN_LENGTH = 4
+MIN_LENGTH_BY_NAME = 8  # such a variable can contain "dev" or "2026", and masking those would hide ordinary words
+MIN_LENGTH = 4  # of all other secrets
 MASK = "***"
 
 _registered: set[str] = set()
 
 
 def register_secret(value: str | None) -> None:
-    """Mask a secret that is in no environment variable."""
+    """Mask a secret that is not in the environment."""
     if value and len(value.strip()) >= MIN_LENGTH:
         _registered.add(value)
 
@@ -34,14 +34,14 @@ def redact(text: str) -> str:
 
 
 def redact_values(value: Any) -> Any:
-    """A JSON value with every text in it redacted. Keys and numbers stay: they are ours."""
+    """A JSON value with every string redacted. Keys and numbers stay: this library defines them."""
     return _mask_values(value, _secrets())
 
 
 def secret_variables() -> set[str]:
-    """The names of environment variables that hold secrets, for starting processes that need none of them.
+    """The names of environment variables that contain secrets, to remove them from the environment of subprocesses.
 
-    Includes values that are too short to be masked.
+    Includes variables whose values are too short to be masked.
     """
     return {
         name
@@ -51,19 +51,19 @@ def secret_variables() -> set[str]:
 
 
 def _secrets() -> re.Pattern[str]:
-    """One pattern for the secrets of this moment. Looking through the environment is slow: once for a whole value."""
+    """One pattern that matches all current secrets. Built once per value: scanning the environment is slow."""
     return _pattern(frozenset(_secret_spellings()))
 
 
 @lru_cache(maxsize=1)
 def _pattern(spellings: frozenset[str]) -> re.Pattern[str]:
-    """Longest first: one secret may be the beginning of another."""
+    """Longest first: one secret can be a prefix of another."""
     alternatives = map(re.escape, sorted(spellings, key=len, reverse=True))
     return re.compile("|".join(alternatives) or r"(?!)")  # without secrets it matches nothing
 
 
 def _mask(text: str, secrets: re.Pattern[str]) -> str:
-    """The text with one mask for each secret, or for several that overlap."""
+    """The text with each secret masked. Overlapping secrets share one mask."""
     parts: list[str] = []
     end = position = 0
     while found := secrets.search(text, position):
@@ -84,8 +84,8 @@ def _mask_values(value: Any, secrets: re.Pattern[str]) -> Any:
 
 
 def _secret_spellings() -> set[str]:
-    """Each secret as it is, and as messages quote it."""
-    registered = frozenset(_registered)  # a copy: another thread may register one meanwhile
+    """Each secret in plain form, and escaped as in ``repr`` and JSON."""
+    registered = frozenset(_registered)  # a copy: another thread can register a secret meanwhile
     secrets = {*registered, *(value.strip() for value in registered)}
     for name, value in os.environ.items():
         shortest = MIN_LENGTH_BY_NAME if _is_secret_name(name) else MIN_LENGTH
@@ -94,7 +94,7 @@ def _secret_spellings() -> set[str]:
 
 
 def _secrets_in_variable(name: str, value: str) -> set[str]:
-    """The secrets in an environment variable, judged by its name."""
+    """The secrets in an environment variable, inferred from its name."""
     if _is_secret_name(name):
         return {value, value.strip()}
     if name.upper().endswith(ADDRESS_ENDINGS):
@@ -107,7 +107,7 @@ def _is_secret_name(name: str) -> bool:
 
 
 def _passwords(address: str) -> set[str]:
-    """The password in an address, as it stands and decoded, and the parts that a parser may cut it into."""
+    """The password in a URL, raw and decoded, and the parts that a URL parser can split it into."""
     user_and_password = (address.partition("://")[2] or address).rpartition("@")[0]
     password = user_and_password.partition(":")[2]
     return {password, unquote(password), *re.split("[/?#@]", password)}

@@ -1,4 +1,4 @@
-"""What became of a manifest: for the summary, for people, and in the result file beside the manifest."""
+"""The outcome of a push: for the summary, the log, and the result file next to the manifest."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from mcpush.pending import Accepted, uncovered
 from mcpush.redaction import redact_values
 from mcpush.summary import PushSummary
 
-MAX_REJECTIONS_SHOWN = 20  # in messages and in the summary
+MAX_REJECTIONS_SHOWN = 20  # in the log and in the summary
 MAX_REJECTIONS_SAVED = 1_000  # in the result file; the journal has all
 
 
 @dataclass(frozen=True)
 class DeliveryOptions:
-    """``workers`` is how many requests are under way at once; a dry run builds and measures batches, and sends none."""
+    """``workers`` is the number of concurrent requests. A dry run builds and measures batches without sending them."""
 
     workers: int
     max_retry_seconds: float
@@ -30,7 +30,7 @@ class DeliveryOptions:
 
 @dataclass(frozen=True)
 class Rejected:
-    """A record that was rejected: its index in the manifest, its name, and the redacted reason."""
+    """A rejected record: its index in the manifest, its name, and the redacted reason."""
 
     index: int
     name: str
@@ -39,10 +39,10 @@ class Rejected:
 
 @dataclass
 class Delivery:
-    """What became of a manifest. ``accepted`` includes what earlier runs delivered.
+    """The state and outcome of a push. ``accepted`` includes batches that earlier runs delivered.
 
-    ``resumed`` has the invocation ids of another manifest, which this run finished first. ``is_result_written`` is
-    false if the disk did not take the result file.
+    ``resumed`` contains the invocation IDs of an earlier manifest whose push this run completed first.
+    ``is_result_written`` is false if the result file could not be written.
     """
 
     manifest: Manifest
@@ -59,7 +59,7 @@ class Delivery:
     is_result_written: bool = True
 
     def restore(self, accepted: Sequence[Accepted]) -> None:
-        """Start from what earlier runs delivered."""
+        """Restore the batches that earlier runs delivered."""
         self.accepted = list(accepted)
         missing = uncovered([batch.span for batch in accepted], self.manifest.records)
         covered = self.manifest.records - sum(end - first for first, end in missing)
@@ -123,9 +123,9 @@ def result_path(manifest: Path) -> Path:
 
 
 def write_result(delivery: Delivery, error: BaseException | None) -> None:
-    """Write every accepted batch with its invocation id, and rejected records by name.
+    """Write every accepted batch with its invocation ID, and rejected records by name.
 
-    A full disk is reported, and does not hide how the push itself ended.
+    If writing fails, it logs the error and does not raise, so that the outcome of the push is still reported.
     """
     header = delivery.manifest.header
     described = header.to_json()

@@ -1,4 +1,4 @@
-"""Pushing: the command line of push_*.py and collect_and_push_*.py around delivery.py."""
+"""The command lines of push_*.py and collect_and_push_*.py."""
 
 from __future__ import annotations
 
@@ -38,14 +38,19 @@ def run_push(pusher: Pusher, argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
 
     def work(summary: Summary) -> int:
-        with nullcontext() if arguments.dry_run else manifest_lock(arguments.manifest):  # a dry run changes nothing
+        with (
+            nullcontext() if arguments.dry_run else manifest_lock(arguments.manifest)
+        ):  # a dry run writes no journal or result
             return _push(verify(arguments.manifest, pusher.flow), pusher, arguments, summary)
 
     return run(script, work)
 
 
 def run_collect_and_push(collector: Collector, pusher: Pusher, argv: Sequence[str] | None = None) -> int:
-    """Push what an earlier run left, then collect and push. The state moves only when all is settled."""
+    """Push the rest of an earlier run, then collect and push. Returns the exit code; prints the summary on stdout.
+
+    The checkpoint advances only after every record was accepted or rejected.
+    """
     script = f"collect_and_push_{collector.flow}.py"
     parser = make_parser(collector.description, script, f"python {script} --manifest {collector.flow}.jsonl.gz")
     add_manifest(parser, collector.flow)
@@ -60,7 +65,7 @@ def run_collect_and_push(collector: Collector, pusher: Pusher, argv: Sequence[st
         with manifest_lock(arguments.manifest):
             if arguments.dry_run:
                 return _dry_run(collector, pusher, arguments, summary)
-            open_gateway(pusher.send, dry_run=False)  # a missing variable is reported before the warehouse is asked
+            open_gateway(pusher.send, dry_run=False)  # reports a missing variable before connecting to the warehouse
             if checkpoint:
                 checkpoint.require_writable()
             earlier = _finish_earlier_run(pusher, arguments, checkpoint, summary)
@@ -77,11 +82,11 @@ def run_collect_and_push(collector: Collector, pusher: Pusher, argv: Sequence[st
 def _finish_earlier_run(
     pusher: Pusher, arguments: argparse.Namespace, checkpoint: Checkpoint | None, summary: Summary
 ) -> int:
-    """Push what an earlier run left, and advance the state if that run was stopped before it could."""
+    """Push the rest of an earlier run, and advance the checkpoint if that run stopped before doing so."""
     try:
         pending = pending_manifest(arguments.manifest, pusher.flow)
     except ManifestError:
-        if checkpoint:  # it may have passed this manifest's window: overwriting the manifest could lose that
+        if checkpoint:  # it might cover this window already; overwriting the manifest would then lose data
             raise
         return DONE
     if pending is None:
@@ -99,7 +104,7 @@ def _finish_earlier_run(
 
 
 def _dry_run(collector: Collector, pusher: Pusher, arguments: argparse.Namespace, summary: Summary) -> int:
-    """A dry run collects into a manifest of its own: it must not touch one that waits to be pushed."""
+    """Collect into a temporary manifest and measure it, so that an unpushed manifest is not overwritten."""
     name = arguments.manifest.name
     manifest: Path = arguments.manifest.with_name(f"dry-run-{name}")
     try:
@@ -114,7 +119,7 @@ def _dry_run(collector: Collector, pusher: Pusher, arguments: argparse.Namespace
 def _push(
     manifest: Manifest, pusher: Pusher, arguments: argparse.Namespace, summary: Summary, is_resumed: bool = False
 ) -> int:
-    """Push a manifest that was verified before: of a damaged one, not even the first batch may go out."""
+    """Push a verified manifest. Verifying first ensures that no batch of a damaged manifest is sent."""
     options = DeliveryOptions(arguments.workers, arguments.max_retry_seconds, arguments.dry_run)
     delivery = Delivery(manifest, options, summary.resumed.invocation_ids if summary.resumed else ())
     try:
