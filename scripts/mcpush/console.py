@@ -93,7 +93,7 @@ def discard_output(stream: TextIO) -> None:
 
 
 class Progress:
-    """A progress bar on a terminal; elsewhere a log line every 30 seconds."""
+    """A progress bar on a terminal; elsewhere a log line every 30 seconds, to show that the run is alive."""
 
     def __init__(self, label: str, total: int | None = None) -> None:
         self._label, self._total, self.done = label, total, 0

@@ -105,7 +105,7 @@ def _log_shutdown() -> None:
 
 
 def _force_exit() -> None:
-    """Exit a run that hangs. Accepted batches are in the journal, and the next run removes a partial manifest."""
+    """Force a hanging run to exit. Accepted batches are in the journal, and the next run removes a partial manifest."""
     stopping.wait()
     threading.Event().wait(MAX_SHUTDOWN_SECONDS)
     _is_overdue.set()

@@ -18,8 +18,9 @@ def lock_path(manifest: Path) -> Path:
 
 @contextmanager
 def manifest_lock(manifest: Path) -> Iterator[None]:
-    """Lock the manifest for this run. Raises UnavailableError if another run has locked it, ConfigurationError if it
-    cannot be locked.
+    """Lock the manifest for this run.
+
+    Raises UnavailableError if another run has locked it, and ConfigurationError if locking fails.
 
     This is an operating system lock on a file next to the manifest, so it also works between users and containers.
     When a run is killed, the lock is released; the empty file remains.

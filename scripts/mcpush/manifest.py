@@ -167,7 +167,7 @@ class Writer:
             with self._creating():
                 self._file = open_new(self._partial)
                 self._stream = self._open_stream()
-            self._line(self._header.to_json())
+            self._write_line(self._header.to_json())
         except BaseException:  # __exit__ does not run when __enter__ raises
             self._partial.unlink(missing_ok=True)
             raise
@@ -200,7 +200,7 @@ class Writer:
                 "No partial file remains. Free disk space, or write to another disk with --manifest.",
             ) from error
 
-    def _line(self, content: Json) -> None:
+    def _write_line(self, content: Json) -> None:
         line = encode(content)
         with self._writing():
             self._stream.write(line)
@@ -215,12 +215,12 @@ class Writer:
 
     def write(self, record: Json) -> None:
         """Write one record. Removes the file and raises ConfigurationError if writing fails."""
-        self._line(record)
+        self._write_line(record)
         self.records += 1
 
     def finish(self, skipped: dict[str, int], examples: dict[str, str]) -> None:
         """Write the trailer, sync the file to disk and rename it to its final name."""
-        self._line({"end": True, "records": self.records, "skipped": skipped, "skipped_examples": examples})
+        self._write_line({"end": True, "records": self.records, "skipped": skipped, "skipped_examples": examples})
         with self._writing():
             if self._stream is not self._file:
                 self._stream.close()
@@ -234,13 +234,13 @@ class Writer:
         self._discard()  # a no-op after finish
 
 
-def _reading(path: Path) -> BinaryIO:
+def _open_for_reading(path: Path) -> BinaryIO:
     return cast("BinaryIO", gzip.open(path)) if path.name.endswith(".gz") else path.open("rb")
 
 
 def _lines(path: Path) -> Iterator[bytes]:
     try:
-        with _reading(path) as file:
+        with _open_for_reading(path) as file:
             for line in file:
                 stop_if_asked()
                 yield line

@@ -136,7 +136,7 @@ def run(
     started = time.monotonic()
     start_logging()
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # print any name, whatever encoding the terminal has
+        sys.stdout.reconfigure(errors="backslashreplace")  # print any name, regardless of the terminal's encoding
     summary = Summary(command=script.removesuffix(".py"), version=RELEASE)
     try:
         handle_signals()

@@ -136,7 +136,7 @@ class TableRecord:
 
 ASSET_TYPES = ("TABLE", "VIEW", "EXTERNAL", "WILDCARD_TABLE")
 
-AssetKey = tuple[str, str, str]  # database, schema and name, as the catalog spells them
+AssetKey = tuple[str, str, str]  # database, schema and name, spelled as in the catalog
 
 
 class Asset(NamedTuple):

@@ -169,8 +169,8 @@ class SplitDatabase(Generic[T]):
                 raise
             self._skip(schema, error)
 
-    def _skip(self, place: str, error: BaseException) -> None:
-        self.options.skip(UNREADABLE_SCHEMA, f"{self.name}.{place}: {error}")
+    def _skip(self, name: str, error: BaseException) -> None:
+        self.options.skip(UNREADABLE_SCHEMA, f"{self.name}.{name}: {error}")
 
     def _schema(self, schema: str) -> Iterator[T]:
         last, refusal = yield from self._read_until_refused(Part(schema))
@@ -243,7 +243,7 @@ class SortedRows(Generic[T]):
         return self._rows if self._key == key else []
 
 
-# --- --list -----------------------------------------------------------------------------------------------
+# --- listing ----------------------------------------------------------------------------------------------
 
 
 def listed_table(database: str, schema: str, name: str, kind: str) -> str:

@@ -1,7 +1,7 @@
 """Time windows for lineage and query logs: the window of a run, the checkpoint between runs, and slices of a window.
 
-A window ends before the period for which the system views might still lag. The checkpoint file (``--state``) contains
-the end of the last complete run's window. The checkpoint only moves forward, and only by a window that leaves no gap.
+A window ends before the period for which the system views might be incomplete. The checkpoint file (``--state``)
+contains the end of the last complete run's window. It only moves forward, and only by a window that leaves no gap.
 """
 
 from __future__ import annotations
@@ -220,7 +220,7 @@ def in_slices(
     slicing: Slicing,
     is_too_much: Callable[[BaseException], bool] = lambda error: False,
 ) -> Iterator[T]:
-    """Yield the rows of the window slice by slice, in chronological order of the slices.
+    """Yield the rows of the window slice by slice in chronological order.
 
     If a slice fails with ``is_too_much`` (a statement timed out, a response was too large) before its first row, it is
     retried at half its length. After the first row, a retry would repeat rows, so the error ends the run. So does an

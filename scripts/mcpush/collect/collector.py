@@ -37,7 +37,7 @@ MAX_EXAMPLE_LENGTH = 300  # characters of the example for a skip reason
 class Options:
     """The options of a run. ``arguments`` contains the script's own options.
 
-    ``window`` is set for lineage and query logs. It ends before the period for which the system views might still lag.
+    ``window`` is set for lineage and query logs. It ends before the period for which system views might be incomplete.
     """
 
     filters: Filters
@@ -247,7 +247,7 @@ def collect_into(manifest: Path, collector: Collector, options: Options, summary
             progress.advance()
         stop_if_asked()  # the collector might have stopped early because of a signal
         if options.filters.include and not writer.records:
-            options.skip(NOTHING_INCLUDED, f"{' '.join(options.filters.include)} (a whole database is 'SHOP.*')")
+            options.skip(NOTHING_INCLUDED, f"{' '.join(options.filters.include)} (for a whole database, use 'SHOP.*')")
         writer.finish(options.skipped, options.skipped_examples)
     collected.records = writer.records
     log.info("collected %s records into %s%s", writer.records, manifest, _skipped_text(options.skipped))

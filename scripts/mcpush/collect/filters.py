@@ -25,7 +25,7 @@ class Filters:
         return self._allows(".".join(part or "" for part in parts))
 
     def allows_schema(self, database: str | None, schema: str | None) -> bool:
-        """Whether queries of this schema are selected. Both ``SHOP.PUBLIC.*`` and ``SHOP.*`` match it."""
+        """Whether queries run in this schema are selected. Both ``SHOP.PUBLIC.*`` and ``SHOP.*`` match it."""
         name = f"{database or ''}.{schema or ''}"
         return self._allows(name, f"{name}.")
 
@@ -36,7 +36,7 @@ class Filters:
         return not self._included or any(pattern.match(name) for pattern in self._included for name in names)
 
     def may_hold(self, database: str) -> bool:
-        """Whether this database can contain selected objects. Other databases need not be queried."""
+        """Whether this database can contain selected objects. If not, it need not be queried."""
         inside = f"{database}."
         if any(
             text.endswith("*") and glob.match(inside) for text, glob in zip(self.exclude, self._excluded, strict=True)
@@ -69,14 +69,14 @@ DATABASE = QueryScope(1, ("*", "*.*"), "selects whole databases", "excludes no q
 DATABASE_AND_SCHEMA = QueryScope(2, ("*",), "matches no queries", "excludes no queries", "a database and a schema")
 
 
-def warn_about_narrow_filters(filters: Filters, scope: QueryScope) -> None:
-    """Warn about patterns narrower than the query log's DATABASE or DATABASE_AND_SCHEMA."""
+def warn_about_narrow_filters(filters: Filters, query_scope: QueryScope) -> None:
+    """Warn about patterns narrower than ``query_scope``: DATABASE or DATABASE_AND_SCHEMA."""
     options = (
-        ("--include", filters.include, scope.include_effect),
-        ("--exclude", filters.exclude, scope.exclude_effect),
+        ("--include", filters.include, query_scope.include_effect),
+        ("--exclude", filters.exclude, query_scope.exclude_effect),
     )
     for option, patterns, effect in options:
         for pattern in patterns:
-            rest = ".".join(pattern.split(".")[scope.name_parts :])
-            if rest and rest not in scope.match_all:
-                log.warning("warning: %s %s %s: a query has only %s", option, pattern, effect, scope.recorded)
+            rest = ".".join(pattern.split(".")[query_scope.name_parts :])
+            if rest and rest not in query_scope.match_all:
+                log.warning("warning: %s %s %s: a query has only %s", option, pattern, effect, query_scope.recorded)

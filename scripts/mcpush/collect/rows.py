@@ -48,18 +48,18 @@ def named_rows(kind: type[R], columns: Iterable[str], rows: Iterable[Sequence[An
     missing = [field for field in kind._fields if field not in names and field not in kind._field_defaults]
     unknown = [] if kind._field_defaults else [name for name in names if name not in kind._fields]
     if missing or unknown:
-        raise ValueError(f"{kind.__name__} has no column for {missing}, and no field for {unknown} of the statement")
+        raise ValueError(f"{kind.__name__} has no column for {missing}, and no field for the columns {unknown}")
     return Rows(names, map(_row_factory(kind, names), rows))
 
 
 def _row_factory(kind: type[R], names: list[str]) -> Callable[[Sequence[Any]], R]:
     if tuple(names) == kind._fields:
         return kind._make
-    places = [names.index(field) if field in names else None for field in kind._fields]
+    indexes = [names.index(field) if field in names else None for field in kind._fields]
     defaults = [kind._field_defaults.get(field) for field in kind._fields]
 
     def make(row: Sequence[Any]) -> R:
-        found = zip(places, defaults, strict=True)
-        return kind._make(default if place is None else row[place] for place, default in found)
+        found = zip(indexes, defaults, strict=True)
+        return kind._make(default if index is None else row[index] for index, default in found)
 
     return make

@@ -32,12 +32,12 @@ class Batch:
     def is_single(self) -> bool:
         return len(self.records) == 1
 
-    def split(self, share: float) -> tuple[Batch, list[Batch]]:
+    def split(self, fraction: float) -> tuple[Batch, list[Batch]]:
         """Split off the record at this fraction of the length. Returns it, and the non-empty parts before and after."""
-        place = int(len(self.records) * share)
-        before = Batch(self.first, self.records[:place])
-        alone = Batch(self.first + place, self.records[place : place + 1])
-        after = Batch(self.first + place + 1, self.records[place + 1 :])
+        position = int(len(self.records) * fraction)
+        before = Batch(self.first, self.records[:position])
+        alone = Batch(self.first + position, self.records[position : position + 1])
+        after = Batch(self.first + position + 1, self.records[position + 1 :])
         return alone, [part for part in (before, after) if part.records]
 
 
@@ -63,7 +63,7 @@ def split_into_batches(manifest: Manifest, spans: Iterator[Span], max_records: i
 
 
 def _weight(line: bytes) -> int:
-    """Estimated bytes that a record adds to a compressed body, rounded up rather than down."""
+    """Estimated bytes that a record adds to a compressed body, rather too high than too low."""
     return len(line) if len(line) < SMALL_LINE_BYTES else len(zlib.compress(line, 1))
 
 
@@ -74,8 +74,8 @@ class Backlog:
     record, and all parts are sent before the next batch: finding one bad record among n takes O(log n) requests.
 
     With ``spread``, used until something is accepted, only the single record is sent before the next batch, so that
-    requests sample the whole manifest. Its position varies from batch to batch, because bad records can occur at regular
-    distances, such as every second one.
+    requests sample the whole manifest. Its position varies from batch to batch, because bad records can be regular, for
+    example every second one.
     """
 
     def __init__(self, batches: Iterator[Batch]) -> None:
@@ -85,11 +85,11 @@ class Backlog:
 
     def split_and_requeue(self, rejected: Batch, spread: bool) -> None:
         """Split a rejected batch of two or more records and queue its parts."""
-        share = 0.5
+        fraction = 0.5
         if spread:
-            share = (0.5 + self._spread * GOLDEN_RATIO) % 1  # an irregular sequence of positions
+            fraction = (0.5 + self._spread * GOLDEN_RATIO) % 1  # an irregular sequence of positions
             self._spread += 1
-        alone, rest = rejected.split(share)
+        alone, rest = rejected.split(fraction)
         if spread:
             self._parts.extend(rest)
         else:
@@ -97,7 +97,7 @@ class Backlog:
         self._parts.appendleft(alone)
 
     def take(self, spread: bool) -> Batch | None:
-        """The next batch, or None if the queue is empty. Batches in progress can still be rejected and return to it."""
+        """The next batch, or None if the queue is empty. Rejected batches in progress can refill it."""
         if self._parts and (self._parts[0].is_single or not spread):
             return self._parts.popleft()
         batch = next(self._batches, None)

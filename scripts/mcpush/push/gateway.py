@@ -2,7 +2,7 @@
 
 Requires MCD_INGEST_ID and MCD_INGEST_TOKEN (a key with the scope Ingestion) and MCD_RESOURCE_UUID (the warehouse that
 the data belongs to). MCD_API_ENDPOINT overrides the production endpoint. This module never retries: delivery.py does,
-and a wrong key must be reported immediately.
+and a wrong key must be reported immediately. No other module authenticates to Monte Carlo.
 """
 
 from __future__ import annotations
@@ -179,7 +179,9 @@ def _explain_rejection(response: requests.Response, detail: str) -> Exception:
 
 def _explain_request(error: requests.RequestException) -> Exception:
     """Convert a request that got no valid response: retriable, rejected, or an error with a remedy."""
-    if isinstance(error, requests.exceptions.JSONDecodeError):  # of the response, although it is a subclass of the next
+    if isinstance(
+        error, requests.exceptions.JSONDecodeError
+    ):  # the response is not JSON; first, as this subclasses the next one
         return UnavailableError(
             "The response is not JSON: it is not from Monte Carlo's ingestion API.",
             WRONG_SERVER_REMEDY,
