@@ -48,7 +48,7 @@ def named_rows(kind: type[R], columns: Iterable[str], rows: Iterable[Sequence[An
     missing = [field for field in kind._fields if field not in names and field not in kind._field_defaults]
     unknown = [] if kind._field_defaults else [name for name in names if name not in kind._fields]
     if missing or unknown:
-        raise ValueError(f"{kind.__name__} has no column for {missing}, and no field for the columns {unknown}")
+        raise ValueError(f"{kind.__name__} has no column for {missing}, and no field for {unknown}")
     return Rows(names, map(_row_factory(kind, names), rows))
 
 
