@@ -280,7 +280,7 @@ def test_a_state_still_to_come_is_said(capsys: pytest.CaptureFixture[str], tmp_p
     state.write_text(json.dumps({"until": tomorrow, "warehouse": "fixture", "flow": "query_logs"}))
     code, _, stderr = run(capsys, collector(LATENCY, []), "--manifest", str(tmp_path / "m"), "--state", str(state))
     assert code == 0
-    assert "still to come" in stderr
+    assert "in the future" in stderr
 
 
 def test_a_state_far_ahead_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -289,7 +289,7 @@ def test_a_state_far_ahead_is_refused(capsys: pytest.CaptureFixture[str], tmp_pa
     state.write_text(json.dumps({"until": ahead, "warehouse": "fixture", "flow": "query_logs"}))
     code, summary, _ = run(capsys, collector(LATENCY, []), "--manifest", str(tmp_path / "m"), "--state", str(state))
     assert code == 2
-    assert "still to come" in summary["error"]["message"]
+    assert "in the future" in summary["error"]["message"]
 
 
 def test_a_filter_that_matches_nothing_is_said(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -335,7 +335,7 @@ def test_a_damaged_state_file_is_refused_not_ignored(
     state.write_text(content)
     code, summary, _ = run(capsys, collector(LATENCY, []), "--manifest", str(tmp_path / "m"), "--state", str(state))
     assert code == 2
-    assert "Move it away" in summary["error"]["remedy"]
+    assert "Move the file away" in summary["error"]["remedy"]
     assert state.read_text() == content
 
 
@@ -412,7 +412,7 @@ def test_too_little_memory_is_said_before_connecting(
     made = Collector(**{**collector(None, []).__dict__, "connect": connect})
     code, summary, _ = run(capsys, made, "--manifest", str(tmp_path / "m"))
     assert (code, connected) == (2, [])
-    assert "MB of memory are free" in summary["error"]["message"]
+    assert "MB of memory is free" in summary["error"]["message"]
 
 
 def test_little_memory_is_a_warning(

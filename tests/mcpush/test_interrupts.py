@@ -190,7 +190,7 @@ def test_the_stop_is_announced_before_the_end(tmp_path: Path) -> None:
 def test_what_does_not_stop_is_ended(tmp_path: Path) -> None:
     done = run_code(DRIVER.format(ending=0.5, caught="raise", work="call()"), tmp_path)
     assert done.returncode == 130, done.stderr
-    assert "still not ended after 0.5 s: ending now" in done.stderr
+    assert "still running after 0.5 s: exiting now" in done.stderr
     assert "call took" not in done.stderr
 
 

@@ -91,12 +91,12 @@ def lines_of(path: Path) -> list[bytes]:
     ("damage", "says"),
     [
         (lambda lines: [], "empty"),
-        (lambda lines: lines[:1], "cut short"),
-        (lambda lines: lines[:-1], "cut short"),
+        (lambda lines: lines[:1], "it is truncated"),
+        (lambda lines: lines[:-1], "it is truncated"),
         (lambda lines: [*lines[:-1], lines[-1][:9]], "not JSON"),
-        (lambda lines: [lines[0], *lines[2:]], "2 records, its trailer says 3"),
-        (lambda lines: [*lines[:2], *lines[1:]], "4 records, its trailer says 3"),
-        (lambda lines: lines[1:], "names no flow"),
+        (lambda lines: [lines[0], *lines[2:]], "2 records, but its trailer says 3"),
+        (lambda lines: [*lines[:2], *lines[1:]], "4 records, but its trailer says 3"),
+        (lambda lines: lines[1:], "does not name a flow"),
         (lambda lines: [lines[0].replace(b'"version":1', b'"version":2'), *lines[1:]], "format version 2"),
         (lambda lines: [lines[0].replace(b'"warehouse"', b'"wherehouse"'), *lines[1:]], "warehouse"),
         (lambda lines: [b"\x80\x81 not text\n", *lines[1:]], "not JSON"),
@@ -114,7 +114,7 @@ def test_damage_is_refused_with_a_remedy(tmp_path: Path, damage, says: str) -> N
 
 def test_another_flow_is_refused_by_name(tmp_path: Path) -> None:
     path = written(tmp_path / "m.jsonl")
-    with pytest.raises(ManifestError, match="holds metadata, not lineage") as refused:
+    with pytest.raises(ManifestError, match="contains metadata, not lineage") as refused:
         verify(path, "lineage")
     assert "push_metadata.py" in refused.value.remedy
 
@@ -123,7 +123,7 @@ def test_another_flow_is_refused_by_name(tmp_path: Path) -> None:
 def test_a_cut_gzip_file_is_refused(tmp_path: Path, cut: int) -> None:
     path = written(tmp_path / "m.jsonl.gz")
     path.write_bytes(path.read_bytes()[:cut])
-    with pytest.raises(ManifestError, match=r"not a whole gzip file|cut short"):
+    with pytest.raises(ManifestError, match=r"not a complete gzip file|it is truncated"):
         verify(path)
     path.write_bytes(gzip.compress(b"") + b"not gzip")
     with pytest.raises(ManifestError, match="gzip"):
@@ -131,7 +131,7 @@ def test_a_cut_gzip_file_is_refused(tmp_path: Path, cut: int) -> None:
 
 
 def test_no_file_says_to_collect_first(tmp_path: Path) -> None:
-    with pytest.raises(ManifestError, match="there is no manifest") as refused:
+    with pytest.raises(ManifestError, match="No manifest at") as refused:
         verify(tmp_path / "nowhere.jsonl")
     assert "collect" in refused.value.remedy
 

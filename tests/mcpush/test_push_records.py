@@ -68,13 +68,13 @@ GOOD: dict[str, list[Json]] = {
 BAD: dict[str, dict[str, Json]] = {
     "metadata": {
         "type is 'BASE TABLE'; it must be TABLE or VIEW": ORDERS | {"type": "BASE TABLE"},
-        "row_count is '10'; it must be a whole number": ORDERS | {"row_count": "10"},
-        "row_count is 1.5; it must be a whole number": ORDERS | {"row_count": 1.5},
-        "byte_count is True; it must be a whole number": ORDERS | {"byte_count": True},
-        "byte_count is -1; it must be a whole number": ORDERS | {"byte_count": -1},
-        "last_update_time is '2026-01-01 10:00:00'; it must be a time with its offset": ORDERS
+        "row_count is '10'; it must be an integer": ORDERS | {"row_count": "10"},
+        "row_count is 1.5; it must be an integer": ORDERS | {"row_count": 1.5},
+        "byte_count is True; it must be an integer": ORDERS | {"byte_count": True},
+        "byte_count is -1; it must be an integer": ORDERS | {"byte_count": -1},
+        "last_update_time is '2026-01-01 10:00:00'; it must be a time with an offset": ORDERS
         | {"last_update_time": "2026-01-01 10:00:00"},
-        "created_on is '2026-01-01T10:00:00'; it must be a time with its offset": ORDERS
+        "created_on is '2026-01-01T10:00:00'; it must be a time with an offset": ORDERS
         | {"created_on": "2026-01-01T10:00:00"},
         "created_on is '2026-02-30T10:00:00Z'; it must be a time": ORDERS | {"created_on": "2026-02-30T10:00:00Z"},
         "schema is ''; it must be a non-empty string": ORDERS | {"schema": ""},
@@ -82,25 +82,25 @@ BAD: dict[str, dict[str, Json]] = {
         "fields[1].type is missing": ORDERS | {"fields": [{"name": "A", "type": "T"}, {"name": "B"}]},
         "fields[0] is 'ID'; it must be an object": ORDERS | {"fields": ["ID"]},
         "tags is {'a': 1}; it must be a list": ORDERS | {"tags": {"a": 1}},
-        "the record has 'columns', 'rows', which nothing reads": ORDERS | {"rows": 5, "columns": []},
+        "the record has an unknown key 'columns', 'rows'; allowed are": ORDERS | {"rows": 5, "columns": []},
     },
     "lineage": {
         "sources is []; it must be a list of at least 1": EDGE | {"sources": [], "columns": []},
-        "columns[0].sources[0].source is 1; it must be a place among 1": EDGE
+        "columns[0].sources[0].source is 1; it must be an index below 1": EDGE
         | {"columns": [{"name": "ID", "sources": [{"source": 1, "name": "ID"}]}]},
         "destination.type is 'STAGE'; it must be TABLE or VIEW or EXTERNAL or WILDCARD_TABLE": EDGE
         | {"destination": ORDERS | {"type": "STAGE"}},
-        "sources[0].name is 7; it must be a string": EDGE | {"sources": [ITEMS | {"name": 7}]},
+        "sources[0].name is 7; it must be a non-empty string": EDGE | {"sources": [ITEMS | {"name": 7}]},
         "destination is missing; it must be an object": {"sources": [ITEMS]},
     },
     "query_logs": {
-        "end_time is '2026-03-01T12:00:00'; it must be a time with its offset": QUERY
+        "end_time is '2026-03-01T12:00:00'; it must be a time with an offset": QUERY
         | {"end_time": "2026-03-01T12:00:00"},
         "start_time is missing": {key: value for key, value in QUERY.items() if key != "start_time"},
         "query_text is ''; it must be a non-empty string": QUERY | {"query_text": ""},
-        "returned_rows is '7'; it must be a whole number": QUERY | {"returned_rows": "7"},
+        "returned_rows is '7'; it must be an integer": QUERY | {"returned_rows": "7"},
         "extra is 'queue'; it must be an object": QUERY | {"extra": "queue"},
-        "the record has 'duration', which nothing reads": QUERY | {"duration": 3},
+        "the record has an unknown key 'duration'; allowed are": QUERY | {"duration": 3},
     },
 }
 
