@@ -218,7 +218,7 @@ def test_records_that_are_all_refused_before_sending_end_the_run(
 ) -> None:
     records = [table(f"T{number}", type="NONSENSE") for number in range(500)]
     run = push("metadata", write(manifest_path, "metadata", records), quiet_sandbox.env).check(2)
-    assert "nothing was accepted" in run.summary["error"]["message"]
+    assert "Nothing was accepted" in run.summary["error"]["message"]
     assert quiet_sandbox.requests(METADATA).count == 0
     assert run.summary["status"] == "failed"
 
@@ -287,7 +287,7 @@ def test_what_may_succeed_later_is_tried_again(
     write(manifest_path, "metadata", [table(f"T{number}") for number in range(100)])
     quiet_sandbox.fault(METADATA, calls=[1, 3], **fault)
     run = push("metadata", manifest_path, quiet_sandbox.env, "--workers", "1").check()
-    assert "trying again" in run.stderr
+    assert "retrying in" in run.stderr
     assert quiet_sandbox.requests(METADATA).count == 4
     assert len(arrived_names(quiet_sandbox, run.summary["invocation_ids"])) == 100
 
@@ -405,7 +405,7 @@ def test_a_settled_journal_makes_room_and_an_unsettled_one_is_kept(
     run = push("metadata", manifest_path, quiet_sandbox.env).check()
     assert arrived_names(quiet_sandbox, run.summary["invocation_ids"]) == ["NEW"]
     assert len(manifest_path.with_name(manifest_path.name + ".journal.1").read_text().splitlines()) == 2
-    assert "not finished" in run.stderr
+    assert "did not finish" in run.stderr
 
 
 def test_another_destination_gets_everything_anew(tmp_path: Path, manifest_path: Path) -> None:
@@ -482,7 +482,7 @@ def test_two_runs_do_not_work_on_one_manifest(
         second = push("metadata", manifest_path, quiet_sandbox.env | elsewhere).check(4)
         quiet_sandbox.clear_faults()  # until here the first run had to wait
         wait_for(process).check()
-    assert "another run" in second.summary["error"]["message"]
+    assert "Another run" in second.summary["error"]["message"]
     assert quiet_sandbox.requests(METADATA).answers.count(202) == 6
     assert len(quiet_sandbox.requests(METADATA).answers) == quiet_sandbox.requests(METADATA).count
 
@@ -557,7 +557,7 @@ def test_a_damaged_manifest_sends_nothing(quiet_sandbox: SandboxProcess, manifes
     write(manifest_path, "metadata", [table(f"T{number}") for number in range(100)])
     manifest_path.write_bytes(manifest_path.read_bytes()[:-40])
     run = push("metadata", manifest_path, quiet_sandbox.env).check(2)
-    assert "collect again" in run.summary["error"]["remedy"]
+    assert "Collect again" in run.summary["error"]["remedy"]
     assert quiet_sandbox.requests(METADATA).count == 0
 
 

@@ -150,7 +150,7 @@ def test_no_script_works_on_a_manifest_that_another_one_holds(
             with started(kind, "--manifest", str(manifest), *window, env=env, cwd=elsewhere) as process:
                 stdout, stderr = process.communicate(timeout=LONGEST_REFUSAL_SECONDS)
             refused = Run(process.returncode, stdout, stderr).check(4)
-            assert "another run" in refused.summary["error"]["message"]
+            assert "Another run" in refused.summary["error"]["message"]
         assert manifest.read_bytes() == older
     assert quiet_sandbox.requests(QUERY_LOGS).count == 0
     # A killed run gives the manifest back.
