@@ -1,5 +1,5 @@
-"""The library behind every template folder: manifest, delivery, command line, SQL lineage.
+"""The library that every template folder uses: manifest, delivery, command line, SQL lineage.
 
-Nothing in here imports a warehouse driver or pycarlo. Modules import each other by full name and nothing from
-this file: in the bundle's own template folders a stub takes its place (``templates/<warehouse>/mcpush.py``).
+Only ``push`` imports pycarlo, and no module imports a warehouse driver. Modules import each other by full name and
+import nothing from this file: the bundle's template folders have a stub instead (``templates/<warehouse>/mcpush.py``).
 """

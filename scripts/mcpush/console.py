@@ -1,4 +1,4 @@
-"""What people and schedulers see: log lines on stderr without secrets, progress, the JSON summary on stdout."""
+"""Console output: redacted log lines and progress on stderr, and the JSON summary on stdout."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from tqdm import tqdm
 from mcpush.redaction import redact, redact_values
 from mcpush.summary import Summary
 
-SECONDS_BETWEEN_NOTES = 30.0
+SECONDS_BETWEEN_PROGRESS_LINES = 30.0
 
 log = logging.getLogger("mcpush")
 
 
-def shown(text: str) -> str:
-    """The text as people may see it: without secrets."""
+def printable(text: str) -> str:
+    """The text without secrets, safe to print."""
     return redact(text)
 
 
@@ -31,27 +31,27 @@ def shown(text: str) -> str:
 
 
 class _Formatter(logging.Formatter):
-    """Makes the text of a record, with its traceback, and masks all of it. Times are UTC."""
+    """Formats a record with its traceback and masks secrets in both. Times are UTC."""
 
     converter = staticmethod(time.gmtime)
 
     def format(self, record: logging.LogRecord) -> str:
-        return shown(super().format(record))
+        return printable(super().format(record))
 
 
-ON_A_TERMINAL = _Formatter("%(message)s")
-IN_A_FILE = _Formatter("%(asctime)s %(message)s", "%Y-%m-%dT%H:%M:%SZ")
+TERMINAL_FORMATTER = _Formatter("%(message)s")
+FILE_FORMATTER = _Formatter("%(asctime)s %(message)s", "%Y-%m-%dT%H:%M:%SZ")
 
 
 class _Stderr(logging.Handler):
-    """Writes to whatever ``sys.stderr`` is at that moment. A reader that has gone away stops nothing."""
+    """Writes to the current ``sys.stderr``. A closed pipe does not stop the run."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
             if sys.stderr.isatty():
-                tqdm.write(_text(record, ON_A_TERMINAL), file=sys.stderr)  # moves a progress bar out of the way
+                tqdm.write(_text(record, TERMINAL_FORMATTER), file=sys.stderr)  # moves a progress bar out of the way
             else:
-                print(_text(record, IN_A_FILE), file=sys.stderr, flush=True)
+                print(_text(record, FILE_FORMATTER), file=sys.stderr, flush=True)
         except (OSError, ValueError):
             discard_output(sys.stderr)
 
@@ -59,7 +59,7 @@ class _Stderr(logging.Handler):
 def _text(record: logging.LogRecord, formatter: logging.Formatter) -> str:
     try:
         return formatter.format(record)
-    except Exception:  # a library's message that does not fit its arguments
+    except Exception:  # a library's message does not match its arguments
         record.msg, record.args = str(record.msg), None
         return formatter.format(record)
 
@@ -68,13 +68,13 @@ _stderr = _Stderr()
 
 
 def start_logging() -> None:
-    """Send the log lines of the scripts, and those of drivers that their loggers let pass, to stderr, masked.
+    """Log to stderr with secrets masked: the scripts' log lines, and drivers' lines that their loggers pass on.
 
-    Handlers that others brought for stderr are removed: they would write the same lines unmasked.
+    Removes other stream handlers: they would write the same lines unmasked.
     """
-    if sys.stderr is None:  # closed by whoever started this
-        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - for as long as the process lives
-    logging.raiseExceptions = False  # what a handler cannot write would be printed with its arguments, unmasked
+    if sys.stderr is None:  # the parent process closed it
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - stays open until the process exits
+    logging.raiseExceptions = False  # logging would print a failed record and its arguments unmasked
     log.setLevel(logging.INFO)
     logging.root.addHandler(_stderr)
     named = [each for each in logging.root.manager.loggerDict.values() if isinstance(each, logging.Logger)]
@@ -84,7 +84,7 @@ def start_logging() -> None:
 
 
 def discard_output(stream: TextIO) -> None:
-    """The reader of a stream has gone away: write into nothing from here on, so that the exit does not fail."""
+    """Redirect a stream whose reader has closed it to the null device, so that flushing at exit does not fail."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
@@ -93,20 +93,20 @@ def discard_output(stream: TextIO) -> None:
 
 
 class Progress:
-    """A bar on a terminal; elsewhere a line every half minute, so that a log shows life."""
+    """A progress bar on a terminal; elsewhere a log line every 30 seconds, to show that the run is alive."""
 
-    def __init__(self, what: str, total: int | None = None) -> None:
-        self._what, self._total, self.done = what, total, 0
-        self._bar = tqdm(total=total, desc=what, unit="rec", file=sys.stderr) if sys.stderr.isatty() else None
-        self._next = time.monotonic() + SECONDS_BETWEEN_NOTES
+    def __init__(self, label: str, total: int | None = None) -> None:
+        self._label, self._total, self.done = label, total, 0
+        self._bar = tqdm(total=total, desc=label, unit="rec", file=sys.stderr) if sys.stderr.isatty() else None
+        self._next = time.monotonic() + SECONDS_BETWEEN_PROGRESS_LINES
 
     def advance(self, count: int = 1) -> None:
         self.done += count
         if self._bar is not None:
             self._bar.update(count)
         elif time.monotonic() >= self._next:
-            self._next = time.monotonic() + SECONDS_BETWEEN_NOTES
-            log.info("%s: %s%s records", self._what, self.done, f" of {self._total}" if self._total else "")
+            self._next = time.monotonic() + SECONDS_BETWEEN_PROGRESS_LINES
+            log.info("%s: %s%s records", self._label, self.done, f" of {self._total}" if self._total else "")
 
     def __enter__(self) -> Progress:
         return self
@@ -122,7 +122,7 @@ class Progress:
 
 
 def print_summary(summary: Summary) -> None:
-    """One line of ASCII, which every pipe takes. A reader that has gone away changes nothing of what was done."""
+    """Print the summary as one line of ASCII, which every encoding supports. Ignores a closed pipe."""
     try:
         print(json.dumps(redact_values(summary.to_json())), flush=True)
     except OSError:

@@ -1,16 +1,16 @@
-"""The three kinds of trouble, and what each means to the scheduler that reads the exit code.
+"""The errors that end a run, and their exit codes.
 
-An error that can be skipped is no exception here: the collector counts it (``Options.skip``) and goes on.
+Objects that cannot be read do not end a run: the collector counts them (``Options.skip``) and continues.
 """
 
 from __future__ import annotations
 
-DONE, PARTLY, INTERRUPTED = 0, 1, 130  # exit codes; the others belong to an error below
+DONE, PARTIAL, INTERRUPTED = 0, 1, 130  # exit codes; the errors below define the others
 UNEXPECTED = 1
 
 
 class PushIngestionError(Exception):
-    """Trouble a person has to read. ``remedy`` says what to do next."""
+    """An error reported to the user. ``remedy`` says what to do."""
 
     exit_code = 1
 
@@ -20,22 +20,22 @@ class PushIngestionError(Exception):
 
 
 class ConfigurationError(PushIngestionError):
-    """Exit code 2: wrong usage, a missing variable, an unusable file. Nothing was attempted."""
+    """Exit code 2: wrong usage, a missing variable, an unusable file."""
 
     exit_code = 2
 
 
 class RefusedError(PushIngestionError):
-    """Exit code 3: credentials, role or key scope are refused."""
+    """Exit code 3: credentials, role or key scope rejected."""
 
     exit_code = 3
 
 
 class UnavailableError(PushIngestionError):
-    """Exit code 4: no answer, also after retries. The same command can be run again later."""
+    """Exit code 4: no response, even after retries. Run the same command again later."""
 
     exit_code = 4
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM arrived: finish like an interrupt, with journal and result written."""
+    """SIGTERM or SIGINT arrived: stop, with the journal and the result file written."""

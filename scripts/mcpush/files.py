@@ -1,6 +1,6 @@
-"""Files that are whole or not there.
+"""Atomic file writes: a file is either complete or absent.
 
-Kept apart from lock.py: whoever only reads a manifest needs no package besides the standard library.
+Separate from lock.py, so that reading a manifest needs only the standard library.
 """
 
 from __future__ import annotations
@@ -11,23 +11,23 @@ from typing import BinaryIO
 
 
 def partial_path(path: Path) -> Path:
-    """The temporary name, in the same folder, under which this process writes a file."""
+    """The temporary path, in the same folder, that this process writes to first."""
     return path.with_name(f".{path.name}.{os.getpid()}.partial")
 
 
 def open_new(path: Path) -> BinaryIO:
-    """Open an empty file for writing: the one place that decides how files are created."""
+    """Create an empty file and open it for writing. All manifests and replaced files are created here."""
     return path.open("wb")
 
 
 def sync_to_disk(file: BinaryIO) -> None:
-    """Return when what was written is on disk, where it survives a crash."""
+    """Flush the file to disk, so that its content survives a crash."""
     file.flush()
     os.fsync(file.fileno())
 
 
 def replace_file(path: Path, text: str) -> None:
-    """Write the text under a temporary name, to disk, and give it its name. Raises OSError, leaving no litter."""
+    """Write the text to a temporary file, sync it to disk, and rename it. Raises OSError and leaves no partial file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = partial_path(path)
     try:

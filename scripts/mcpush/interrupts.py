@@ -1,4 +1,4 @@
-"""Signals: the handler sets an event, and loops and waits look at it. Only a driver's call is interrupted.
+"""Signal handling: the handler sets a flag, which loops and waits check. It interrupts only driver calls.
 
     for record in records:
         stop_if_asked()
@@ -6,8 +6,8 @@
     with interruptible():
         cursor.execute(sql)
 
-Threads take over from the handler, which must not take a lock: the code that it interrupts may hold it. One announces
-the end; another, which waits for nothing that the first one does, sees to it that it comes.
+The handler must not acquire a lock: the code that it interrupts might hold it. Two threads therefore do the rest. One
+logs the shutdown. The other forces the exit after MAX_SHUTDOWN_SECONDS, even if the first one hangs.
 """
 
 from __future__ import annotations
@@ -24,47 +24,47 @@ from types import FrameType
 from mcpush.errors import INTERRUPTED, Terminated
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
-LONGEST_ENDING_SECONDS = 75.0  # after a signal; a request has 30 s to connect and 30 s to be answered
-LONGEST_ANNOUNCING_SECONDS = 5.0
+MAX_SHUTDOWN_SECONDS = 75.0  # after a signal; a request has 30 s to connect and 30 s for the response
+MAX_LOG_SECONDS = 5.0  # how long the exit waits for a log line
 
-log = logging.getLogger("mcpush")  # that of console.py, which would bring packages: manifest.py needs none
+log = logging.getLogger("mcpush")  # the logger of console.py; importing that module would require third-party packages
 
 stopping = threading.Event()  # for waits: stopping.wait(seconds)
-_was_asked = False
-_may_interrupt = False
-_arrived: SimpleQueue[int] = SimpleQueue()  # its put is reentrant, unlike the lock of an event
-_announced = threading.Event()
+_stop_requested = False
+_is_interruptible = False
+_signals: SimpleQueue[int] = SimpleQueue()  # its put is reentrant, unlike the lock of an event
+_shutdown_logged = threading.Event()
 _is_overdue = threading.Event()
-_overdue_announced = threading.Event()
+_overdue_logged = threading.Event()
 
 
 def stop_if_asked() -> None:
-    """Raise Terminated once a signal came. Every long loop calls it."""
-    if _was_asked:
+    """Raise Terminated after a signal. Every long loop calls it."""
+    if _stop_requested:
         raise Terminated
 
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """For a driver's call: a signal ends it at once.
+    """Let a signal interrupt a driver call.
 
-    Raises Terminated then, whatever the driver made of the signal: an error of its own, or nothing.
+    Raises Terminated after a signal, even if the driver raises its own error or ignores the signal.
     """
-    global _may_interrupt
+    global _is_interruptible
     if threading.current_thread() is not threading.main_thread():
-        yield  # a signal is handled in the main thread only
+        yield  # Python handles signals only in the main thread
         return
-    before, _may_interrupt = _may_interrupt, True
+    before, _is_interruptible = _is_interruptible, True
     try:
         stop_if_asked()
         yield
     finally:
-        _may_interrupt = before
+        _is_interruptible = before
         stop_if_asked()
 
 
 def handle_signals() -> None:
-    """From here on SIGTERM and SIGINT stop the run in order. Call it in the main thread."""
+    """Shut down cleanly on SIGTERM and SIGINT from now on. Call it in the main thread."""
     for each in SIGNALS:
         signal.signal(each, _handle)
     for thread in _threads:
@@ -73,41 +73,44 @@ def handle_signals() -> None:
 
 
 def ignore_signals() -> None:
-    """Call it before the interpreter ends: it forgets other handlers first, and would end by the signal."""
+    """Ignore signals from now on. Call it before exiting.
+
+    On exit the interpreter first removes Python handlers, so a late signal would kill the process.
+    """
     for each in SIGNALS:
         signal.signal(each, signal.SIG_IGN)
-    if _was_asked:  # the interpreter cannot end in order while a daemon thread is writing to stderr
-        _announced.wait(LONGEST_ANNOUNCING_SECONDS)
+    if _stop_requested:  # the interpreter cannot exit cleanly while a daemon thread writes to stderr
+        _shutdown_logged.wait(MAX_LOG_SECONDS)
 
 
 def _handle(signum: int, frame: FrameType | None) -> None:
-    """The first signal ends the run in order; more of them would only cut that short."""
-    global _was_asked
-    is_first, _was_asked = not _was_asked, True
+    """Start a clean shutdown at the first signal. Ignore later ones: they would interrupt the shutdown."""
+    global _stop_requested
+    is_first, _stop_requested = not _stop_requested, True
     if is_first:
-        _arrived.put(signum)
-        if _may_interrupt:
+        _signals.put(signum)
+        if _is_interruptible:
             raise Terminated
 
 
-def _announce() -> None:
-    """Says what happens, which takes for ever where stderr is a pipe that nobody empties."""
-    _arrived.get()
+def _log_shutdown() -> None:
+    """Log the shutdown. This blocks forever if stderr is a pipe that nobody reads."""
+    _signals.get()
     stopping.set()
     log.info("stopping: waiting for requests in progress")
-    _announced.set()
+    _shutdown_logged.set()
     _is_overdue.wait()
-    log.error("still running after %g s: exiting now", LONGEST_ENDING_SECONDS)
-    _overdue_announced.set()
+    log.error("still running after %g s: exiting now", MAX_SHUTDOWN_SECONDS)
+    _overdue_logged.set()
 
 
-def _end_in_time() -> None:
-    """What hangs is ended: what was accepted is in the journal, and half a manifest is removed by the next run."""
+def _force_exit() -> None:
+    """Force a hanging run to exit. Accepted batches are in the journal, and the next run removes a partial manifest."""
     stopping.wait()
-    threading.Event().wait(LONGEST_ENDING_SECONDS)
+    threading.Event().wait(MAX_SHUTDOWN_SECONDS)
     _is_overdue.set()
-    _overdue_announced.wait(LONGEST_ANNOUNCING_SECONDS)
+    _overdue_logged.wait(MAX_LOG_SECONDS)
     os._exit(INTERRUPTED)
 
 
-_threads = [threading.Thread(target=each, name="signals", daemon=True) for each in (_announce, _end_in_time)]
+_threads = [threading.Thread(target=each, name="signals", daemon=True) for each in (_log_shutdown, _force_exit)]

@@ -1,4 +1,4 @@
-"""One run at a time for a manifest."""
+"""A lock that allows one run at a time to use a manifest."""
 
 from __future__ import annotations
 
@@ -12,16 +12,18 @@ from mcpush.errors import ConfigurationError, UnavailableError
 
 
 def lock_path(manifest: Path) -> Path:
-    """The file that is locked while a run works on the manifest."""
+    """The lock file of a manifest."""
     return manifest.with_name(f".{manifest.name}.lock")
 
 
 @contextmanager
-def only_run(manifest: Path) -> Iterator[None]:
-    """Hold the manifest for this run. Raises UnavailableError when another run holds it.
+def manifest_lock(manifest: Path) -> Iterator[None]:
+    """Lock the manifest for this run.
 
-    The lock is the operating system's, on a file beside the manifest, where runs of other users and containers meet
-    it too. A run that dies gives it back, though the empty file stays.
+    Raises UnavailableError if another run has locked it, and ConfigurationError if locking fails.
+
+    This is an operating system lock on a file next to the manifest, so it also works between users and containers.
+    When a run is killed, the lock is released; the empty file remains.
     """
     path = lock_path(manifest.resolve())
     lock = FileLock(path)
@@ -41,6 +43,6 @@ def only_run(manifest: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        with suppress(OSError):  # Windows removes it with the lock
-            path.unlink()  # while it is held: filelock (from 3.21) takes no lock on a file that is gone
+        with suppress(OSError):  # Windows removes the file with the lock
+            path.unlink()  # before the release: filelock (from 3.21) does not lock a deleted file
         lock.release()

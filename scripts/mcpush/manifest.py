@@ -1,14 +1,14 @@
-"""The manifest: the one file that passes from a collect script to a push script.
+"""Reads and writes manifests, the files that collect scripts pass to push scripts.
 
-JSON Lines in UTF-8 (gzip when the name ends in ``.gz``): a header, one record a line, a trailer.
+JSON Lines in UTF-8 (gzip if the name ends in ``.gz``): a header, one record per line, and a trailer.
 
     {"manifest": "metadata", "version": 1, "warehouse": "snowflake", "resource_type": "snowflake", ...}
     {"type": "TABLE", "database": "SHOP", "schema": "PUBLIC", "name": "ORDERS", ...}
     {"end": true, "records": 1, "skipped": {}, "skipped_examples": {}}
 
-Both sides stream: memory does not grow with the number of records. A manifest is written under a temporary
-name and renamed when complete, so a file with the final name is whole or was damaged afterwards; a damaged one
-is refused with what to do about it.
+Reading and writing stream, so memory use does not grow with the number of records. A manifest is written to a
+temporary file and renamed when complete. A file with the final name is therefore complete, unless it was damaged later;
+reading a damaged manifest raises a ManifestError with a remedy.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ from mcpush.records import RECORDS, Json, TimeRange, iso_utc, parse_utc
 
 FORMAT_VERSION = 1
 FLOWS = tuple(RECORDS)
-COMPRESSION = 6  # of gzip: level 9 takes three times as long for one hundredth less
+COMPRESSION = 6  # gzip level: level 9 takes three times as long and saves 1%
 
 
 class ManifestError(ConfigurationError):
-    """The file is not a manifest this version can use; the remedy says what to do."""
+    """The file is not a manifest that this version supports. The remedy says what to do."""
 
 
 @dataclass(frozen=True)
 class Header:
-    """The first line: what was collected, from what, over which window.
+    """The first line: the flow, the warehouse and the window.
 
     ``resource`` is Monte Carlo's ``resource_type``, or its ``log_type`` in a manifest of query logs.
     """
@@ -100,7 +100,7 @@ def _window(value: Json) -> TimeRange:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What ``verify`` found: a whole manifest. ``digest`` is the SHA-256 of its lines, in hexadecimal."""
+    """A complete manifest, as returned by ``verify``. ``digest`` is the SHA-256 of its lines, in hexadecimal."""
 
     path: Path
     header: Header
@@ -120,34 +120,34 @@ def _as_json(value: object) -> object:
     raise TypeError(f"a manifest cannot contain a {type(value).__name__}: {value!r}")
 
 
-def _finite(value: object) -> object:
-    """The value with null for what JSON has no number for: NaN and the infinities, which say nothing anyway."""
+def _nonfinite_to_null(value: object) -> object:
+    """The value with NaN and infinities replaced by null, because JSON cannot represent them."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
-        return {key: _finite(each) for key, each in value.items()}
+        return {key: _nonfinite_to_null(each) for key, each in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_finite(each) for each in value]
+        return [_nonfinite_to_null(each) for each in value]
     return value
 
 
 def encode(record: Json) -> bytes:
-    """One record as its line, with the line's end. Lone surrogates become ``?``: they are not UTF-8."""
+    """One record as a line, with its newline. Lone surrogates become ``?``: UTF-8 cannot encode them."""
     try:
         text = ENCODER.encode(record)
     except ValueError:
-        text = ENCODER.encode(_finite(record))
+        text = ENCODER.encode(_nonfinite_to_null(record))
     return text.encode("utf-8", errors="replace") + b"\n"
 
 
-# One encoder for all records: making one for each would be the largest cost of writing them.
+# One shared encoder: creating one per record would dominate the cost of writing.
 ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=_as_json, allow_nan=False)
 
 
 class Writer:
     """Writes a manifest: ``with Writer(path, header) as out: out.write(record) …; out.finish(skipped)``.
 
-    Leaving the block without ``finish`` removes what was written: there is no half a manifest.
+    Leaving the block without ``finish`` deletes the partial file.
     """
 
     def __init__(self, path: Path, header: Header) -> None:
@@ -155,32 +155,32 @@ class Writer:
         self.records = 0
         self._header = header
         self._partial = partial_path(path)
-        with self._making():
+        with self._creating():
             if path.is_dir():
                 raise IsADirectoryError(EISDIR, "is a folder")
             path.parent.mkdir(parents=True, exist_ok=True)
-            for litter in path.parent.glob(f".{escape(path.name)}.*.partial"):
-                litter.unlink()  # of a run that was killed: one run at a time works on a manifest
+            for leftover in path.parent.glob(f".{escape(path.name)}.*.partial"):
+                leftover.unlink()  # of a killed run: only one run at a time uses a manifest
 
     def __enter__(self) -> Writer:
         try:
-            with self._making():
+            with self._creating():
                 self._file = open_new(self._partial)
-                self._packed = self._packing()
-            self._line(self._header.to_json())
-        except BaseException:  # the block is not entered, so it is not left either
+                self._stream = self._open_stream()
+            self._write_line(self._header.to_json())
+        except BaseException:  # __exit__ does not run when __enter__ raises
             self._partial.unlink(missing_ok=True)
             raise
         return self
 
-    def _packing(self) -> BinaryIO:
-        """What lines are written to: the file itself, or what packs them on their way into it."""
+    def _open_stream(self) -> BinaryIO:
+        """The stream for lines: the file itself, or a gzip stream on top of it."""
         if not self.path.name.endswith(".gz"):
             return self._file
         return cast("BinaryIO", gzip.open(self._file, "wb", compresslevel=COMPRESSION))
 
     @contextlib.contextmanager
-    def _making(self) -> Iterator[None]:
+    def _creating(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:
@@ -194,36 +194,36 @@ class Writer:
         try:
             yield
         except OSError as error:
-            self._drop()
+            self._discard()
             raise ConfigurationError(
                 f"Cannot write the manifest {self.path}: {error.strerror or error}",
-                "No partial file remains. Free disk space, or write to another place with --manifest.",
+                "No partial file remains. Free disk space, or write to another disk with --manifest.",
             ) from error
 
-    def _line(self, content: Json) -> None:
+    def _write_line(self, content: Json) -> None:
         line = encode(content)
         with self._writing():
-            self._packed.write(line)
+            self._stream.write(line)
 
-    def _drop(self) -> None:
+    def _discard(self) -> None:
         try:
-            for each in (self._packed, self._file):
-                with contextlib.suppress(OSError):  # a full disk fails the flush too
+            for each in (self._stream, self._file):
+                with contextlib.suppress(OSError):  # on a full disk, flushing fails too
                     each.close()
         finally:
             self._partial.unlink(missing_ok=True)
 
     def write(self, record: Json) -> None:
-        """Write one record. Raises ConfigurationError, having removed the file, when the disk does not take it."""
-        self._line(record)
+        """Write one record. Removes the file and raises ConfigurationError if writing fails."""
+        self._write_line(record)
         self.records += 1
 
     def finish(self, skipped: dict[str, int], examples: dict[str, str]) -> None:
-        """Write the trailer, bring all to disk and give the file its name."""
-        self._line({"end": True, "records": self.records, "skipped": skipped, "skipped_examples": examples})
+        """Write the trailer, sync the file to disk and rename it to its final name."""
+        self._write_line({"end": True, "records": self.records, "skipped": skipped, "skipped_examples": examples})
         with self._writing():
-            if self._packed is not self._file:
-                self._packed.close()
+            if self._stream is not self._file:
+                self._stream.close()
             sync_to_disk(self._file)
             self._file.close()
             os.replace(self._partial, self.path)
@@ -231,16 +231,16 @@ class Writer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._drop()  # after finish there is nothing left to drop
+        self._discard()  # a no-op after finish
 
 
-def _reading(path: Path) -> BinaryIO:
+def _open_for_reading(path: Path) -> BinaryIO:
     return cast("BinaryIO", gzip.open(path)) if path.name.endswith(".gz") else path.open("rb")
 
 
 def _lines(path: Path) -> Iterator[bytes]:
     try:
-        with _reading(path) as file:
+        with _open_for_reading(path) as file:
             for line in file:
                 stop_if_asked()
                 yield line
@@ -259,7 +259,7 @@ def _lines(path: Path) -> Iterator[bytes]:
 
 
 def parse_record(path: Path, number: int, line: bytes) -> Json:
-    """The record on a line. Raises ManifestError with the line's number."""
+    """The record on a line. Raises ManifestError with the line number."""
     try:
         value = json.loads(line)
     except (ValueError, RecursionError) as error:
@@ -310,9 +310,9 @@ def _trailer(path: Path, number: int, line: bytes, records: int) -> Json:
 
 
 def verify(path: Path, flow: str | None = None) -> Manifest:
-    """Read the manifest once, without parsing its records, and say what it is.
+    """Check a manifest in one pass, without parsing its records.
 
-    Raises ManifestError when it is missing, cut short, of another flow or version, or has another count.
+    Raises ManifestError if it is missing, truncated, of another flow or version, or has a wrong record count.
     """
     digest = hashlib.sha256()
     header: Header | None = None
@@ -339,22 +339,22 @@ def verify(path: Path, flow: str | None = None) -> Manifest:
 
 
 def read_lines(path: Path, flow: str | None = None) -> Iterator[bytes]:
-    """Stream the records as they stand in the file, unparsed. Raises ManifestError like ``read``."""
-    held: bytes | None = None
+    """Stream the records as unparsed lines. Raises ManifestError like ``read``."""
+    previous: bytes | None = None
     number = 0
     for number, line in enumerate(_lines(path), start=1):
         if number == 1:
             _header(path, line, flow)
             continue
-        if held is not None:
-            yield held
-        held = line
+        if previous is not None:
+            yield previous
+        previous = line
     if number == 0:
         raise ManifestError(f"{path} is empty.", "Collect again.")
-    _trailer(path, number, held or b"", max(number - 2, 0))
+    _trailer(path, number, previous or b"", max(number - 2, 0))
 
 
 def read(path: Path, flow: str | None = None) -> Iterator[Json]:
-    """Stream the records. Raises ManifestError like ``verify``, the count only after the last record."""
+    """Stream the records. Raises ManifestError like ``verify``; checks the trailer only after the last record."""
     for number, line in enumerate(read_lines(path, flow), start=2):
         yield parse_record(path, number, line)

@@ -1,7 +1,7 @@
-"""What an earlier run left to push: its manifest, and the journal that says how far its push has come.
+"""Finds a manifest that an earlier run did not push completely, and reads its journal.
 
-The journal is ``<manifest>.journal``: a header that ties it to the manifest's content and the destination, then a
-line for each accepted batch and each rejected record. This module reads it; push/journal.py writes it.
+The journal is ``<manifest>.journal``: a header that identifies the manifest's content and the destination, then one
+line per accepted batch and per rejected record. This module reads it; push/journal.py writes it.
 """
 
 from __future__ import annotations
@@ -18,34 +18,34 @@ from mcpush.manifest import Manifest, ManifestError, verify
 from mcpush.records import Json
 
 JOURNAL_VERSION = 1
-DAMAGED = (ValueError, TypeError, KeyError, OverflowError)  # what reading a damaged line raises
+PARSE_ERRORS = (ValueError, TypeError, KeyError, OverflowError)  # raised by parsing a damaged line
 
-Span = tuple[int, int]  # the first record and the one after the last, counted from 0
+Span = tuple[int, int]  # indexes of the first record (inclusive) and of the end (exclusive), from 0
 
 
 # --- an earlier run -------------------------------------------------------------------------------------
 
 
 class PushStatus(Enum):
-    """How far the push of a manifest has come, to any destination."""
+    """How much of a manifest was pushed, to any destination."""
 
-    NOT_STARTED = "its push has not started"
-    UNFINISHED = "its push has started, and some records are not sent yet"
+    NOT_STARTED = "the push has not started"
+    UNFINISHED = "the push has started, and some records were not sent"
     SETTLED = "every record was accepted or rejected"
 
 
 @dataclass(frozen=True)
 class Pending:
-    """A manifest that an earlier run left, with at least one record."""
+    """A manifest of an earlier run, with at least one record."""
 
     manifest: Manifest
     status: PushStatus
 
 
 def pending_manifest(path: Path, flow: str) -> Pending | None:
-    """What an earlier run left at this path, or None when there is no record to push.
+    """The manifest of an earlier run at this path, or None if there is none or it has no records.
 
-    Raises ManifestError for a file that cannot be pushed: cut short, of another flow or of another version.
+    Raises ManifestError if the file cannot be pushed: it is truncated, or of another flow or version.
     """
     if not path.is_file() or path.stat().st_size == 0:
         return None
@@ -54,7 +54,7 @@ def pending_manifest(path: Path, flow: str) -> Pending | None:
     except ManifestError as error:
         raise ManifestError(
             f"{error} This run would overwrite it.",
-            "With --state, no other run may collect its window. Repair and push it, or move it away.",
+            "With --state, its window might not be collected again. Repair and push it, or move it away.",
         ) from error
     return Pending(manifest, _status(manifest)) if manifest.records else None
 
@@ -71,7 +71,7 @@ def _status(manifest: Manifest) -> PushStatus:
 
 @dataclass(frozen=True)
 class JournalHeader:
-    """The first line: the manifest by its digest and size, and where it goes."""
+    """The first line: the manifest's digest and record count, and the destination."""
 
     digest: str
     destination: str
@@ -88,13 +88,13 @@ class JournalHeader:
 
     @classmethod
     def from_json(cls, line: Json) -> JournalHeader:
-        """Raises one of DAMAGED."""
+        """Raises one of PARSE_ERRORS."""
         return cls(str(line["digest"]), str(line["destination"]), int(line["records"]), int(line["journal"]))
 
 
 @dataclass(frozen=True)
 class Accepted:
-    """A batch that was accepted: ``count`` records from index ``first`` of the manifest, at ``at`` (ISO 8601, UTC)."""
+    """An accepted batch: ``count`` records from index ``first`` of the manifest, accepted at ``at`` (ISO 8601, UTC)."""
 
     first: int
     count: int
@@ -106,7 +106,7 @@ class Accepted:
 
     @classmethod
     def from_json(cls, line: Json) -> Accepted:
-        """Raises one of DAMAGED."""
+        """Raises one of PARSE_ERRORS."""
         return cls(int(line["first"]), int(line["count"]), line["invocation_id"], str(line["at"]))
 
     @property
@@ -116,7 +116,7 @@ class Accepted:
 
 @dataclass
 class JournalContent:
-    """A journal that was read. ``rejected`` holds the indexes of rejected records."""
+    """The content of a journal. ``rejected`` contains the indexes of rejected records."""
 
     header: JournalHeader
     accepted: list[Accepted] = field(default_factory=list)
@@ -129,7 +129,7 @@ class JournalContent:
         return not any(uncovered(spans, self.header.records))
 
     def add(self, line: Json) -> None:
-        """Raises one of DAMAGED."""
+        """Raises one of PARSE_ERRORS."""
         if "rejected" in line:
             self.rejected.append(int(line["rejected"]))
         else:
@@ -141,12 +141,12 @@ def journal_path(manifest: Path) -> Path:
 
 
 def read_journal(path: Path) -> JournalContent | None:
-    """The journal, or None when there is none or its header is unreadable. Skips damaged lines with a message.
+    """The journal, or None if it does not exist or its header is damaged. Logs and skips damaged lines.
 
-    Raises ConfigurationError when there is a journal that cannot be read.
+    Raises ConfigurationError if the journal exists but cannot be read.
     """
     try:
-        lines = path.read_bytes().split(b"\n")[:-1]  # after the last line end: nothing, or a torn line
+        lines = path.read_bytes().split(b"\n")[:-1]  # without the part after the last newline: empty, or a torn line
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -155,13 +155,13 @@ def read_journal(path: Path) -> JournalContent | None:
         return None
     try:
         content = JournalContent(JournalHeader.from_json(json.loads(lines[0])))
-    except DAMAGED:
+    except PARSE_ERRORS:
         _warn_of_damage(path, 1)
         return None
     for number, line in enumerate(lines[1:], start=2):
         try:
             content.add(json.loads(line))
-        except DAMAGED:
+        except PARSE_ERRORS:
             _warn_of_damage(path, number)
     return content
 
@@ -171,7 +171,7 @@ def _warn_of_damage(path: Path, number: int) -> None:
 
 
 def uncovered(spans: Iterable[Span], records: int) -> Iterator[Span]:
-    """The spans of ``records`` records that the given ones leave out, in order."""
+    """The gaps between the given spans, in order, out of ``records`` records."""
     position = 0
     for first, end in sorted(spans):
         if first > position:

@@ -1,7 +1,7 @@
-"""The main loop of every script: arguments, memory check, signals, exit codes, one JSON summary.
+"""Runs a script: arguments, memory check, signals, exit code, JSON summary.
 
-People's text and progress go to stderr; the summary goes to stdout as one JSON object. Scripts do not call
-this module: collect/collector.py and push/run.py do.
+Messages and progress go to stderr; the summary goes to stdout as one JSON object. Scripts do not call this module
+directly: collect/collector.py and push/run.py do.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from typing import Any
 import psutil
 
 from mcpush.console import discard_output, log, print_summary, start_logging
-from mcpush.errors import DONE, INTERRUPTED, PARTLY, UNEXPECTED, ConfigurationError, PushIngestionError
+from mcpush.errors import DONE, INTERRUPTED, PARTIAL, UNEXPECTED, ConfigurationError, PushIngestionError
 from mcpush.interrupts import handle_signals, ignore_signals, stop_if_asked
 from mcpush.records import parse_utc
 from mcpush.summary import ErrorSummary, Summary
 from mcpush.version import RELEASE
 
-MINIMUM_FREE_MEMORY = 256 * 2**20  # bytes: a driver, pycarlo and the largest batch fit with room to spare
-AMPLE_FREE_MEMORY = 2 * 2**30  # bytes: lineage from a long window with many statements fits
+MINIMUM_FREE_MEMORY = 256 * 2**20  # bytes: enough for a driver, pycarlo and the largest batch, with a margin
+AMPLE_FREE_MEMORY = 2 * 2**30  # bytes: enough for lineage from a long window with many statements
 UNEXPECTED_REMEDY = "Run the same command again. If it fails again, report the error with the traceback on stderr."
 
 
 # --- arguments -----------------------------------------------------------------------------------------
 
 
-def moment(text: str) -> datetime:
-    """An argument that is a time, in UTC where it names no zone. Raises ArgumentTypeError."""
+def timestamp(text: str) -> datetime:
+    """Convert an argument to a time. It is UTC if it has no time zone. Raises ArgumentTypeError."""
     try:
         return parse_utc(text)
     except (ValueError, OverflowError):
@@ -44,7 +44,7 @@ def moment(text: str) -> datetime:
 
 
 def positive(kind: type[float] | type[int]) -> Callable[[str], Any]:
-    """A converter for arguments that are finite numbers above 0. It raises ArgumentTypeError."""
+    """A converter for arguments that must be finite numbers above 0. It raises ArgumentTypeError."""
 
     def convert(text: str) -> Any:
         try:
@@ -59,7 +59,7 @@ def positive(kind: type[float] | type[int]) -> Callable[[str], Any]:
 
 
 def make_parser(description: str, script: str, example: str) -> argparse.ArgumentParser:
-    """A parser with what every script has: the example and the exit codes in its help, and ``--version``."""
+    """A parser with ``--version``, and help that shows an example and the exit codes."""
     parser = argparse.ArgumentParser(
         prog=script,
         description=description,
@@ -84,7 +84,7 @@ def add_manifest(parser: argparse.ArgumentParser, flow: str) -> None:
 # --- memory ---------------------------------------------------------------------------------------------
 
 
-# Files of a container's limit, its use, its statistics and the name in there of the cache that can be dropped:
+# Per cgroup version: the files with the limit, usage and statistics, and the statistic for reclaimable cache.
 # https://docs.kernel.org/admin-guide/cgroup-v2.html and https://docs.kernel.org/admin-guide/cgroup-v1/memory.html
 CONTAINER_LIMITS = (
     ("memory.max", "memory.current", "memory.stat", "inactive_file"),
@@ -93,7 +93,7 @@ CONTAINER_LIMITS = (
 
 
 def _free_memory(cgroups: Path = Path("/sys/fs/cgroup")) -> int:
-    """Bytes this process may still take: the machine's, or less where a container is limited."""
+    """Bytes of memory available to this process: the machine's, or fewer in a container with a limit."""
     free = int(psutil.virtual_memory().available)
     for limit, used, statistics, cache in CONTAINER_LIMITS:
         try:
@@ -101,13 +101,13 @@ def _free_memory(cgroups: Path = Path("/sys/fs/cgroup")) -> int:
             droppable = next((int(line.split()[1]) for line in lines if line.split()[0] == cache), 0)
             left = int((cgroups / limit).read_text()) - int((cgroups / used).read_text()) + droppable
         except (OSError, ValueError):
-            continue  # not Linux, the other version, or no limit ("max")
+            continue  # not Linux, the other cgroup version, or no limit ("max")
         free = min(free, left)
     return free
 
 
 def _check_memory() -> None:
-    """Warn when little memory is free. Raises ConfigurationError when it is too little to start."""
+    """Warn if little memory is free. Raises ConfigurationError if it is too little to start."""
     free = _free_memory()
     if free < MINIMUM_FREE_MEMORY:
         raise ConfigurationError(
@@ -130,18 +130,21 @@ def run(
     explain: Callable[[BaseException], PushIngestionError | None] = lambda error: None,
     prints_summary: bool = True,
 ) -> int:
-    """Run the work; whatever happens, end with an exit code, a sentence for people and the summary."""
+    """Run ``work``. However it ends, log the outcome, print the summary and return the exit code.
+
+    ``explain`` turns a driver's error into one of errors.py, or returns None.
+    """
     started = time.monotonic()
     start_logging()
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # names of all alphabets, whatever the terminal's
+        sys.stdout.reconfigure(errors="backslashreplace")  # print any name, regardless of the terminal's encoding
     summary = Summary(command=script.removesuffix(".py"), version=RELEASE)
     try:
         handle_signals()
         code = _outcome(work, explain, summary)
     except KeyboardInterrupt:
         code = INTERRUPTED
-    ignore_signals()  # from here on one would only cost the summary
+    ignore_signals()  # a signal from here on would only lose the summary
     if code == INTERRUPTED:
         log.error("interrupted. Accepted records stay accepted: run the same command again to send the rest.")
     summary.status, summary.exit_code = _status(code, summary), code
@@ -154,28 +157,28 @@ def run(
 def _outcome(
     work: Callable[[Summary], int], explain: Callable[[BaseException], PushIngestionError | None], summary: Summary
 ) -> int:
-    """Do the work; the exit code, whatever happens. Only an interrupt is left to the caller."""
+    """Do the work and return the exit code. Only an interrupt is raised to the caller."""
     try:
         _check_memory()
         code = work(summary)
-        stop_if_asked()  # whoever asked learns that the run ended early, even if only the last step was left
+        stop_if_asked()  # report a signal even if it arrived during the last step
         return code
     except BrokenPipeError:
-        discard_output(sys.stdout)  # the reader of --list went away
+        discard_output(sys.stdout)  # the reader of --list closed the pipe
         return UNEXPECTED
-    except Exception as error:  # the last line of defence: a scheduler must get its exit code and summary
+    except Exception as error:  # last resort: a scheduler needs an exit code and a summary
         known = error if isinstance(error, PushIngestionError) else explain(error)
         stop_if_asked()
-        return _report(error, known, summary)
+        return _report_error(error, known, summary)
 
 
 def _status(code: int, summary: Summary) -> str:
-    if code == PARTLY and not (summary.pushed and summary.pushed.records_accepted):
+    if code == PARTIAL and not (summary.pushed and summary.pushed.records_accepted):
         return "failed"
-    return {DONE: "complete", PARTLY: "partial", INTERRUPTED: "interrupted"}.get(code, "failed")
+    return {DONE: "complete", PARTIAL: "partial", INTERRUPTED: "interrupted"}.get(code, "failed")
 
 
-def _report(error: Exception, known: PushIngestionError | None, summary: Summary) -> int:
+def _report_error(error: Exception, known: PushIngestionError | None, summary: Summary) -> int:
     if known is None:
         log.error("%s", "".join(traceback.format_exception(error)))
         log.error("  what to do: %s", UNEXPECTED_REMEDY)

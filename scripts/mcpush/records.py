@@ -1,8 +1,8 @@
-"""The three record types of a manifest, their times and time range: a manifest's only definition.
+"""Defines the three record types of a manifest, and their times.
 
-A collect script makes records and ``to_json`` gives the object on a manifest's line; a push script reads that object
-back with ``from_json``, which is strict: a value that Monte Carlo would refuse, or a key that nothing reads, is a
-ValueError that names the field. references/manifest.md says the same in tables.
+Collect scripts create records; ``to_json`` returns the object for a line of the manifest. Push scripts read it back
+with ``from_json``, which is strict: it raises a ValueError that names the field for a value that Monte Carlo would
+reject, or an unknown key. references/manifest.md documents the same fields in tables.
 """
 
 from __future__ import annotations
@@ -14,29 +14,29 @@ from datetime import datetime, timezone
 from functools import cache
 from typing import Any, NamedTuple
 
-Json = dict[str, Any]  # an object on a line of a manifest, a journal or a summary
+Json = dict[str, Any]  # a JSON object: a line of a manifest or journal, or a summary
 
-LARGEST_COUNT = 2**63 - 1
-LONGEST_VALUE = 60  # characters of a wrong value that are shown
+MAX_COUNT = 2**63 - 1
+MAX_SHOWN_LENGTH = 60  # characters of an invalid value in messages
 FRACTION = re.compile(r"\.(\d+)")
-MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)")
-A_MOMENT = "a time with an offset, such as 2026-01-31T06:00:00Z"
+TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)")
+TIMESTAMP_EXPECTED = "a time with an offset, such as 2026-01-31T06:00:00Z"
 
 
 # --- times ----------------------------------------------------------------------------------------------
 
 
 def iso_utc(moment: datetime) -> str:
-    """A moment as ISO 8601 in UTC with ``Z``. A naive datetime is taken as UTC."""
+    """A time as ISO 8601 in UTC with ``Z``. Naive datetimes are treated as UTC."""
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=timezone.utc)
     return moment.astimezone(timezone.utc).isoformat().replace("+00:00", "Z")
 
 
 def parse_utc(text: str) -> datetime:
-    """The moment an ISO 8601 text names, in UTC. Raises ValueError or OverflowError when it names none.
+    """Parse an ISO 8601 time; UTC if it has no offset. Raises ValueError or OverflowError if it is not a time.
 
-    Fractions of a second have any number of digits; Python 3.10 itself takes three or six.
+    Fractions of a second can have any number of digits; Python 3.10 accepts only three or six.
     """
     text = FRACTION.sub(lambda found: "." + found[1][:6].ljust(6, "0"), text.strip())
     moment = datetime.fromisoformat(text.replace("Z", "+00:00").replace("z", "+00:00"))
@@ -47,7 +47,7 @@ def parse_utc(text: str) -> datetime:
 
 @dataclass(frozen=True)
 class TimeRange:
-    """A half-open range of time, start <= t < end, in UTC."""
+    """A half-open time range in UTC: start <= t < end."""
 
     start: datetime
     end: datetime
@@ -62,7 +62,7 @@ TABLE_TYPES = ("TABLE", "VIEW")
 
 
 class Column(NamedTuple):
-    """A column of a table or view. Its name, and its full type as the warehouse writes it."""
+    """A column of a table or view. ``type`` is its full type as the warehouse writes it."""
 
     name: str
     type: str
@@ -76,10 +76,10 @@ class Tag(NamedTuple):
 
 @dataclass(frozen=True)
 class TableRecord:
-    """A table or view. What is None or empty is unknown, and stays out of the manifest.
+    """A table or view. None and empty values mean unknown, and are left out of the manifest.
 
-    ``type`` is TABLE or VIEW, Monte Carlo's two kinds; ``kind`` the warehouse's own word in lower case.
-    ``view_query`` is the view's SELECT or its whole CREATE statement. ``last_update_time`` is when data changed last.
+    ``type`` is Monte Carlo's type, TABLE or VIEW; ``kind`` is the warehouse's own term in lower case. ``view_query`` is
+    the view's SELECT or its full CREATE statement. ``last_update_time`` is when the data last changed.
     """
 
     type: str
@@ -105,30 +105,30 @@ class TableRecord:
 
     @classmethod
     def from_json(cls, value: Any) -> TableRecord:
-        """Raises ValueError for what Monte Carlo would refuse."""
+        """Raises ValueError if Monte Carlo would reject the record."""
         table = Fields(value, cls)
         return cls(
             row_count=table.count("row_count"),
             byte_count=table.count("byte_count"),
-            last_update_time=table.moment("last_update_time"),
+            last_update_time=table.timestamp("last_update_time"),
             type=table.one_of("type", TABLE_TYPES),
-            name=table.name("name"),
-            database=table.name("database"),
-            schema=table.name("schema"),
+            name=table.required_text("name"),
+            database=table.required_text("database"),
+            schema=table.required_text("schema"),
             description=table.text("description"),
             view_query=table.text("view_query"),
-            created_on=table.moment("created_on"),
-            tags=[Tag(tag.name("key"), tag.text("value")) for tag in table.members("tags", Tag)],
+            created_on=table.timestamp("created_on"),
+            tags=[Tag(tag.required_text("key"), tag.text("value")) for tag in table.objects("tags", Tag)],
             fields=[
-                Column(column.name("name"), column.name("type"), column.text("description"))
-                for column in table.members("fields", Column)
+                Column(column.required_text("name"), column.required_text("type"), column.text("description"))
+                for column in table.objects("fields", Column)
             ],
             kind=table.text("kind"),
         )
 
     @staticmethod
     def name_of(value: Json) -> str:
-        """The full name of what may be no valid record. Raises KeyError or TypeError when there is none."""
+        """The full name of a record that might be invalid. Raises KeyError or TypeError if it has none."""
         return f"{value['database']}.{value['schema']}.{value['name']}"
 
 
@@ -136,11 +136,11 @@ class TableRecord:
 
 ASSET_TYPES = ("TABLE", "VIEW", "EXTERNAL", "WILDCARD_TABLE")
 
-AssetKey = tuple[str, str, str]  # database, schema and name, as the catalog spells them
+AssetKey = tuple[str, str, str]  # database, schema and name, spelled as in the catalog
 
 
 class Asset(NamedTuple):
-    """A table, view or external place; ``type`` is one of ASSET_TYPES."""
+    """A table, view or external location; ``type`` is one of ASSET_TYPES."""
 
     type: str
     database: str
@@ -153,7 +153,7 @@ class Asset(NamedTuple):
 
     @property
     def is_external(self) -> bool:
-        """Whether it is outside the warehouse. A stage may have the name of the table that it fills."""
+        """Whether it is outside the warehouse. A stage can have the same name as the table that it loads."""
         return self.type == "EXTERNAL"
 
     def __str__(self) -> str:
@@ -161,14 +161,14 @@ class Asset(NamedTuple):
 
 
 class ColumnSource(NamedTuple):
-    """A column of a source; ``source`` is its place among the record's sources, from 0."""
+    """A column of a source; ``source`` is the index in the record's sources, from 0."""
 
     source: int
     name: str
 
 
 class ColumnLineage(NamedTuple):
-    """A column of the destination, and the columns it is made from."""
+    """A column of the destination, and its source columns."""
 
     name: str
     sources: Sequence[ColumnSource]
@@ -176,9 +176,9 @@ class ColumnLineage(NamedTuple):
 
 @dataclass(frozen=True)
 class LineageRecord:
-    """One destination with its sources, at least one, and what is known of its columns.
+    """One destination with at least one source, and its column lineage as far as known.
 
-    ``origin`` is where it was read, ``certainty`` one of exact, parsed and partial.
+    ``origin`` says where the lineage was read; ``certainty`` is exact, parsed or partial.
     """
 
     destination: Asset
@@ -201,19 +201,19 @@ class LineageRecord:
 
     @classmethod
     def from_json(cls, value: Any) -> LineageRecord:
-        """Raises ValueError for what Monte Carlo would refuse."""
+        """Raises ValueError if Monte Carlo would reject the record."""
         edge = Fields(value, cls)
-        sources = edge.members("sources", Asset, fewest=1)
-        columns = edge.members("columns", ColumnLineage)
+        sources = edge.objects("sources", Asset, min_count=1)
+        columns = edge.objects("columns", ColumnLineage)
         return cls(
-            destination=_asset(edge.member("destination", Asset)),
+            destination=_asset(edge.required_object("destination", Asset)),
             sources=[_asset(source) for source in sources],
             columns=[
                 ColumnLineage(
-                    name=column.name("name"),
+                    name=column.required_text("name"),
                     sources=[
-                        ColumnSource(source.place("source", len(sources)), source.name("name"))
-                        for source in column.members("sources", ColumnSource)
+                        ColumnSource(source.index("source", len(sources)), source.required_text("name"))
+                        for source in column.objects("sources", ColumnSource)
                     ],
                 )
                 for column in columns
@@ -224,16 +224,16 @@ class LineageRecord:
 
     @staticmethod
     def name_of(value: Json) -> str:
-        """The destination's full name. Raises KeyError or TypeError when there is none."""
+        """The destination's full name. Raises KeyError or TypeError if it has none."""
         return TableRecord.name_of(value["destination"])
 
 
 def _asset(value: Fields) -> Asset:
     return Asset(
         type=value.one_of("type", ASSET_TYPES),
-        name=value.name("name"),
-        database=value.name("database"),
-        schema=value.name("schema"),
+        name=value.required_text("name"),
+        database=value.required_text("database"),
+        schema=value.required_text("schema"),
     )
 
 
@@ -242,7 +242,7 @@ def _asset(value: Fields) -> Asset:
 
 @dataclass(frozen=True)
 class QueryLogRecord:
-    """One query that has ended. ``extra`` holds what the warehouse tells besides; None is unknown."""
+    """A completed query. ``extra`` contains additional warehouse data. None means unknown."""
 
     query_id: str | None
     start_time: datetime
@@ -260,23 +260,23 @@ class QueryLogRecord:
 
     @classmethod
     def from_json(cls, value: Any) -> QueryLogRecord:
-        """Raises ValueError for what Monte Carlo would refuse."""
+        """Raises ValueError if Monte Carlo would reject the record."""
         query = Fields(value, cls)
         return cls(
-            start_time=query.needed_moment("start_time"),
-            end_time=query.needed_moment("end_time"),
-            query_text=query.name("query_text"),
+            start_time=query.required_timestamp("start_time"),
+            end_time=query.required_timestamp("end_time"),
+            query_text=query.required_text("query_text"),
             query_id=query.text("query_id"),
             user=query.text("user"),
             error_code=query.code("error_code"),
             error_text=query.text("error_text"),
             returned_rows=query.count("returned_rows"),
-            extra=query.table("extra"),
+            extra=query.mapping("extra"),
         )
 
     @staticmethod
     def name_of(value: Json) -> str:
-        """What a person looks the query up by. Raises KeyError or TypeError when there is no id."""
+        """The query's name in messages. Raises KeyError or TypeError if it has no ID."""
         return f"query {value['query_id']}"
 
 
@@ -290,23 +290,23 @@ RECORDS: dict[str, type[TableRecord] | type[LineageRecord] | type[QueryLogRecord
 
 @cache
 def keys_of(kind: Any) -> KeysView[str]:
-    """The keys of a record, or of an object within one: a set, in their order. ``kind`` is its type."""
+    """The keys of a record or nested object of type ``kind``: an ordered set."""
     return dict.fromkeys(kind._fields if hasattr(kind, "_fields") else kind.__dataclass_fields__).keys()
 
 
 def known(values: Mapping[str, Any]) -> Json:
-    """The values without None and empty texts. What is unknown stays out of a manifest."""
+    """The values without None and empty strings, which mean unknown."""
     return {name: value for name, value in values.items() if value not in (None, "")}
 
 
-# --- reading strictly -----------------------------------------------------------------------------------
+# --- strict parsing -------------------------------------------------------------------------------------
 
 
 class Fields:
-    """One object of a record, read key by key. Null is the same as absent.
+    """Parses one object of a record, key by key. Null is the same as absent.
 
-    It may have the keys of ``kind`` only; ``path`` is where in the record it stands, for messages. Every method raises
-    ValueError with a sentence that names the field and its value.
+    Only the keys of ``kind`` are allowed. ``path`` is the object's path within the record, for messages. Every method
+    raises ValueError with a message that contains the field and its value.
     """
 
     def __init__(self, value: Any, kind: type, path: str = "") -> None:
@@ -315,11 +315,11 @@ class Fields:
         if not value.keys() <= keys_of(kind):
             unknown = ", ".join(sorted(map(repr, value.keys() - keys_of(kind))))
             allowed = ", ".join(sorted(keys_of(kind)))
-            raise ValueError(f"{path or 'the record'} has an unknown key {unknown}; it may have {allowed}")
+            raise ValueError(f"{path or 'the record'} has an unknown key {unknown}; allowed are {allowed}")
         self._value, self._path = value, path
 
-    def name(self, key: str) -> str:
-        """A string that must be there and may not be empty."""
+    def required_text(self, key: str) -> str:
+        """A required, non-empty string."""
         found = self._value.get(key)
         if not isinstance(found, str) or not found:
             raise _wrong(self._at(key), found, "a non-empty string")
@@ -339,51 +339,51 @@ class Fields:
         found: str | int | None = self._optional(key, (str, int), "a string or an integer")
         return found
 
-    def table(self, key: str) -> dict[str, Any] | None:
+    def mapping(self, key: str) -> dict[str, Any] | None:
         found: dict[str, Any] | None = self._optional(key, dict, "an object")
         return found
 
     def count(self, key: str) -> int | None:
         found: int | None = self._optional(key, int, "an integer of 0 or more")
-        if found is not None and not 0 <= found <= LARGEST_COUNT:
+        if found is not None and not 0 <= found <= MAX_COUNT:
             raise _wrong(self._at(key), found, "an integer from 0 to 2^63 - 1")
         return found
 
-    def place(self, key: str, size: int) -> int:
-        """Which member of a list of ``size`` is meant, from 0."""
+    def index(self, key: str, size: int) -> int:
+        """A required index into a list of length ``size``, from 0."""
         found = self.count(key)
         if found is None or found >= size:
             raise _wrong(self._at(key), found, f"an index below {size}")
         return found
 
-    def moment(self, key: str) -> datetime | None:
-        """A time with its offset from UTC: a clock without a zone tells no moment."""
-        found: str | None = self._optional(key, str, A_MOMENT)
+    def timestamp(self, key: str) -> datetime | None:
+        """A time with an offset from UTC: without one it is ambiguous."""
+        found: str | None = self._optional(key, str, TIMESTAMP_EXPECTED)
         if found is None:
             return None
         try:
-            moment = parse_utc(found) if MOMENT.fullmatch(found) else None
-        except (ValueError, OverflowError):  # no such day
+            moment = parse_utc(found) if TIMESTAMP.fullmatch(found) else None
+        except (ValueError, OverflowError):  # not a valid date
             moment = None
         if moment is None:
-            raise _wrong(self._at(key), found, A_MOMENT)
+            raise _wrong(self._at(key), found, TIMESTAMP_EXPECTED)
         return moment
 
-    def needed_moment(self, key: str) -> datetime:
-        found = self.moment(key)
+    def required_timestamp(self, key: str) -> datetime:
+        found = self.timestamp(key)
         if found is None:
-            raise _wrong(self._at(key), found, A_MOMENT)
+            raise _wrong(self._at(key), found, TIMESTAMP_EXPECTED)
         return found
 
-    def members(self, key: str, kind: type, fewest: int = 0) -> list[Fields]:
-        """The objects of a list."""
+    def objects(self, key: str, kind: type, min_count: int = 0) -> list[Fields]:
+        """The objects in a list."""
         found = self._optional(key, list, "a list") or []
-        if len(found) < fewest:
-            raise _wrong(self._at(key), found, f"a list of at least {fewest}")
-        return [Fields(each, kind, f"{self._at(key)}[{place}]") for place, each in enumerate(found)]
+        if len(found) < min_count:
+            raise _wrong(self._at(key), found, f"a list of at least {min_count}")
+        return [Fields(each, kind, f"{self._at(key)}[{index}]") for index, each in enumerate(found)]
 
-    def member(self, key: str, kind: type) -> Fields:
-        """The one object that must stand there."""
+    def required_object(self, key: str, kind: type) -> Fields:
+        """A required object."""
         return Fields(self._value.get(key), kind, self._at(key))
 
     def _optional(self, key: str, kind: type | tuple[type, ...], wanted: str) -> Any:
@@ -400,5 +400,5 @@ def _wrong(where: str, value: Any, wanted: str) -> ValueError:
     if value is None:
         return ValueError(f"{where} is missing; it must be {wanted}")
     shown = repr(value)
-    shown = shown if len(shown) <= LONGEST_VALUE else shown[:LONGEST_VALUE] + "…"
+    shown = shown if len(shown) <= MAX_SHOWN_LENGTH else shown[:MAX_SHOWN_LENGTH] + "…"
     return ValueError(f"{where} is {shown}; it must be {wanted}")

@@ -1,7 +1,7 @@
-"""Keeps secrets out of everything that is printed or written.
+"""Masks secrets in everything that is printed or written.
 
-A secret is the value of an environment variable with a telling name, the password in an address that a variable
-holds (``HTTPS_PROXY=http://user:password@proxy``), or one that a connection module read from a file and registered.
+A secret is the value of an environment variable whose name suggests one, the password in a variable's URL
+(``HTTPS_PROXY=http://user:password@proxy``), or a value that a connection module read from a file and registered.
 """
 
 from __future__ import annotations
@@ -15,86 +15,86 @@ from urllib.parse import unquote
 
 ADDRESS_ENDINGS = ("_PROXY", "_ENDPOINT", "_URL")
 SECRET_NAME_ENDINGS = ("TOKEN", "PASSWORD", "PASSPHRASE", "PASSCODE", "_PWD", "SECRET", "_KEY")
-SHORTEST_GUESSED = 8  # a telling name may hold "dev" or "2026": masking that would blank out ordinary words
-SHORTEST_REGISTERED = 4
+MIN_LENGTH_BY_NAME = 8  # such a variable can contain "dev" or "2026", and masking those would hide ordinary words
+MIN_LENGTH = 4  # of all other secrets
 MASK = "***"
 
 _registered: set[str] = set()
 
 
 def register_secret(value: str | None) -> None:
-    """Mask a secret that is in no environment variable."""
-    if value and len(value.strip()) >= SHORTEST_REGISTERED:
+    """Mask a secret that is not in the environment."""
+    if value and len(value.strip()) >= MIN_LENGTH:
         _registered.add(value)
 
 
 def redact(text: str) -> str:
     """The text with every known secret replaced by ``***``."""
-    return _masked(text, _secrets())
+    return _mask(text, _secrets())
 
 
 def redact_values(value: Any) -> Any:
-    """A JSON value with every text in it redacted. Keys and numbers stay: they are ours."""
-    return _masked_values(value, _secrets())
+    """A JSON value with every string redacted. Keys and numbers stay: this library defines them."""
+    return _mask_values(value, _secrets())
 
 
 def secret_variables() -> set[str]:
-    """The names of environment variables that hold secrets, for starting processes that need none of them.
+    """The names of environment variables that contain secrets, to remove them from the environment of subprocesses.
 
-    Includes values that are too short to be masked.
+    Includes variables whose values are too short to be masked.
     """
     return {
         name
         for name, value in os.environ.items()
-        if any(_guessed(name, value)) or any(secret in value for secret in _registered)
+        if any(_secrets_in_variable(name, value)) or any(secret in value for secret in _registered)
     }
 
 
 def _secrets() -> re.Pattern[str]:
-    """One pattern for the secrets of this moment. Looking through the environment is slow: once for a whole value."""
-    return _pattern(frozenset(_forms()))
+    """One pattern that matches all current secrets. Built once per value: scanning the environment is slow."""
+    return _pattern(frozenset(_secret_spellings()))
 
 
 @lru_cache(maxsize=1)
-def _pattern(forms: frozenset[str]) -> re.Pattern[str]:
-    """Longest first: one secret may be the beginning of another."""
-    alternatives = map(re.escape, sorted(forms, key=len, reverse=True))
+def _pattern(spellings: frozenset[str]) -> re.Pattern[str]:
+    """Longest first: one secret can be a prefix of another."""
+    alternatives = map(re.escape, sorted(spellings, key=len, reverse=True))
     return re.compile("|".join(alternatives) or r"(?!)")  # without secrets it matches nothing
 
 
-def _masked(text: str, secrets: re.Pattern[str]) -> str:
-    """The text with one mask for each secret, or for several that overlap."""
-    pieces: list[str] = []
+def _mask(text: str, secrets: re.Pattern[str]) -> str:
+    """The text with each secret masked. Overlapping secrets share one mask."""
+    parts: list[str] = []
     end = position = 0
     while found := secrets.search(text, position):
         if found.start() >= end:
-            pieces += [text[end : found.start()], MASK]
+            parts += [text[end : found.start()], MASK]
         end, position = max(end, found.end()), found.start() + 1
-    return "".join(pieces) + text[end:]
+    return "".join(parts) + text[end:]
 
 
-def _masked_values(value: Any, secrets: re.Pattern[str]) -> Any:
+def _mask_values(value: Any, secrets: re.Pattern[str]) -> Any:
     if isinstance(value, str):
-        return _masked(value, secrets)
+        return _mask(value, secrets)
     if isinstance(value, dict):
-        return {key: _masked_values(each, secrets) for key, each in value.items()}
+        return {key: _mask_values(each, secrets) for key, each in value.items()}
     if isinstance(value, list):
-        return [_masked_values(each, secrets) for each in value]
+        return [_mask_values(each, secrets) for each in value]
     return value
 
 
-def _forms() -> set[str]:
-    """Each secret as it is, and as messages quote it."""
-    registered = frozenset(_registered)  # a copy: another thread may register one meanwhile
+def _secret_spellings() -> set[str]:
+    """Each secret in plain form, and escaped as in ``repr`` and JSON."""
+    registered = frozenset(_registered)  # a copy: another thread can register a secret meanwhile
     secrets = {*registered, *(value.strip() for value in registered)}
     for name, value in os.environ.items():
-        shortest = SHORTEST_GUESSED if _is_secret_name(name) else SHORTEST_REGISTERED
-        secrets |= {each for each in _guessed(name, value) if len(each.strip()) >= shortest}
+        shortest = MIN_LENGTH_BY_NAME if _is_secret_name(name) else MIN_LENGTH
+        secrets |= {each for each in _secrets_in_variable(name, value) if len(each.strip()) >= shortest}
     return secrets | {repr(each)[1:-1] for each in secrets} | {json.dumps(each)[1:-1] for each in secrets}
 
 
-def _guessed(name: str, value: str) -> set[str]:
-    """The secrets in an environment variable, judged by its name."""
+def _secrets_in_variable(name: str, value: str) -> set[str]:
+    """The secrets in an environment variable, inferred from its name."""
     if _is_secret_name(name):
         return {value, value.strip()}
     if name.upper().endswith(ADDRESS_ENDINGS):
@@ -107,7 +107,7 @@ def _is_secret_name(name: str) -> bool:
 
 
 def _passwords(address: str) -> set[str]:
-    """The password in an address, as it stands and decoded, and the pieces that a parser may cut it into."""
+    """The password in a URL, raw and decoded, and the parts that a URL parser can split it into."""
     user_and_password = (address.partition("://")[2] or address).rpartition("@")[0]
     password = user_and_password.partition(":")[2]
     return {password, unquote(password), *re.split("[/?#@]", password)}

@@ -9,7 +9,7 @@ from mcpush.records import Json
 
 @dataclass
 class CollectSummary:
-    """The part of a run that collects. ``records`` is None until the manifest is complete."""
+    """The result of collecting. ``records`` is None until the manifest is complete."""
 
     manifest: str
     window: Json | None
@@ -26,7 +26,7 @@ class CollectSummary:
 
 @dataclass
 class PushSummary:
-    """What became of a manifest. ``invocation_ids`` has one for each accepted batch, in the order of acceptance."""
+    """The result of pushing a manifest. ``invocation_ids`` has one per accepted batch, in order of acceptance."""
 
     manifest: str
     destination: str
@@ -53,7 +53,7 @@ class ErrorSummary:
 
 @dataclass
 class Summary:
-    """A whole run, filled in as far as it gets. ``resumed`` is the push of what an earlier run left."""
+    """The result of a run, filled in as it proceeds. ``resumed`` is the push of an earlier run's manifest."""
 
     command: str
     version: str
@@ -66,7 +66,7 @@ class Summary:
     seconds: float = 0.0
 
     def to_json(self) -> Json:
-        """The object, without the keys of what the run did not come to."""
+        """The JSON object, without keys for steps that the run did not reach."""
         values: Json = {"command": self.command, "version": self.version}
         if self.resumed:
             values |= {"resumed": self.resumed.to_json(), "invocation_ids": self.resumed.invocation_ids}

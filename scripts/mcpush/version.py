@@ -1,3 +1,3 @@
-"""The release of the bundle: scripts/new_push.py records it in each folder that it makes."""
+"""The release of the bundle. scripts/new_push.py records it in each folder that it creates."""
 
 RELEASE = "0.1.0"

@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from mcpush.manifest import Header, Manifest, Writer, verify
-from mcpush.push.batches import cut
+from mcpush.push.batches import split_into_batches
 from mcpush.push.gateway import compressed_size
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
@@ -25,7 +25,7 @@ def written(path: Path, texts: Sequence[str]) -> Manifest:
 
 def test_a_batch_never_holds_more_than_was_asked_for_and_never_reaches_over_a_gap(tmp_path: Path) -> None:
     manifest = written(tmp_path / "m.jsonl", [str(number) for number in range(10)])
-    found = list(cut(manifest, iter([(0, 4), (5, 6), (8, 10)]), 3))
+    found = list(split_into_batches(manifest, iter([(0, 4), (5, 6), (8, 10)]), 3))
     assert [(batch.first, batch.last) for batch in found] == [(0, 2), (3, 3), (5, 5), (8, 9)]
     assert [record["query_text"] for batch in found for record in batch.records] == list("0123589")
 
@@ -33,7 +33,7 @@ def test_a_batch_never_holds_more_than_was_asked_for_and_never_reaches_over_a_ga
 def test_large_records_are_cut_by_their_compressed_size(tmp_path: Path) -> None:
     texts = [random.Random(number).randbytes(200_000).hex() for number in range(12)]
     manifest = written(tmp_path / "m.jsonl", texts)
-    found = list(cut(manifest, iter([(0, 12)]), 250))
+    found = list(split_into_batches(manifest, iter([(0, 12)]), 250))
     assert [record["query_text"] for batch in found for record in batch.records] == texts
     assert 3 <= len(found) <= 4
     assert all(compressed_size({"events": batch.records}) <= LARGEST_BODY_BYTES for batch in found)

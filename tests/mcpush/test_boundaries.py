@@ -86,7 +86,7 @@ def test_a_body_is_sent_up_to_its_limit_and_one_byte_more_is_rejected(scripts: I
     write(manifest_path, "metadata", [table("LARGE", view_query=noise[:too_long])])
     code, summary = scripts.push("metadata", manifest_path)
     assert (code, [each["name"] for each in summary["rejected"]]) == (1, ["SHOP.PUBLIC.LARGE"])
-    reason = f"{MAX_BODY_BYTES + 1} bytes compressed; the limit of a request is {MAX_BODY_BYTES}"
+    reason = f"{MAX_BODY_BYTES + 1} bytes compressed; the request limit is {MAX_BODY_BYTES}"
     assert summary["rejected"][0]["reason"] == reason
 
 

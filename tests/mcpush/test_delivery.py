@@ -287,7 +287,7 @@ def test_what_may_succeed_later_is_tried_again(
     write(manifest_path, "metadata", [table(f"T{number}") for number in range(100)])
     quiet_sandbox.fault(METADATA, calls=[1, 3], **fault)
     run = push("metadata", manifest_path, quiet_sandbox.env, "--workers", "1").check()
-    assert "retrying" in run.stderr
+    assert "retrying in" in run.stderr
     assert quiet_sandbox.requests(METADATA).count == 4
     assert len(arrived_names(quiet_sandbox, run.summary["invocation_ids"])) == 100
 

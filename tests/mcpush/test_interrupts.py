@@ -120,7 +120,7 @@ from mcpush import interrupts
 from mcpush.interrupts import interruptible, stopping
 from mcpush.program import run
 
-interrupts.LONGEST_ENDING_SECONDS = {ending}
+interrupts.MAX_SHUTDOWN_SECONDS = {ending}
 
 def call():
     started = time.monotonic()

@@ -91,8 +91,8 @@ def lines_of(path: Path) -> list[bytes]:
     ("damage", "says"),
     [
         (lambda lines: [], "empty"),
-        (lambda lines: lines[:1], "is truncated"),
-        (lambda lines: lines[:-1], "is truncated"),
+        (lambda lines: lines[:1], "it is truncated"),
+        (lambda lines: lines[:-1], "it is truncated"),
         (lambda lines: [*lines[:-1], lines[-1][:9]], "not JSON"),
         (lambda lines: [lines[0], *lines[2:]], "2 records, but its trailer says 3"),
         (lambda lines: [*lines[:2], *lines[1:]], "4 records, but its trailer says 3"),
@@ -123,7 +123,7 @@ def test_another_flow_is_refused_by_name(tmp_path: Path) -> None:
 def test_a_cut_gzip_file_is_refused(tmp_path: Path, cut: int) -> None:
     path = written(tmp_path / "m.jsonl.gz")
     path.write_bytes(path.read_bytes()[:cut])
-    with pytest.raises(ManifestError, match=r"not a complete gzip file|is truncated"):
+    with pytest.raises(ManifestError, match=r"not a complete gzip file|it is truncated"):
         verify(path)
     path.write_bytes(gzip.compress(b"") + b"not gzip")
     with pytest.raises(ManifestError, match="gzip"):

@@ -82,15 +82,15 @@ BAD: dict[str, dict[str, Json]] = {
         "fields[1].type is missing": ORDERS | {"fields": [{"name": "A", "type": "T"}, {"name": "B"}]},
         "fields[0] is 'ID'; it must be an object": ORDERS | {"fields": ["ID"]},
         "tags is {'a': 1}; it must be a list": ORDERS | {"tags": {"a": 1}},
-        "the record has 'columns', 'rows', which nothing reads": ORDERS | {"rows": 5, "columns": []},
+        "the record has an unknown key 'columns', 'rows'; allowed are": ORDERS | {"rows": 5, "columns": []},
     },
     "lineage": {
         "sources is []; it must be a list of at least 1": EDGE | {"sources": [], "columns": []},
-        "columns[0].sources[0].source is 1; it must be a place among 1": EDGE
+        "columns[0].sources[0].source is 1; it must be an index below 1": EDGE
         | {"columns": [{"name": "ID", "sources": [{"source": 1, "name": "ID"}]}]},
         "destination.type is 'STAGE'; it must be TABLE or VIEW or EXTERNAL or WILDCARD_TABLE": EDGE
         | {"destination": ORDERS | {"type": "STAGE"}},
-        "sources[0].name is 7; it must be a string": EDGE | {"sources": [ITEMS | {"name": 7}]},
+        "sources[0].name is 7; it must be a non-empty string": EDGE | {"sources": [ITEMS | {"name": 7}]},
         "destination is missing; it must be an object": {"sources": [ITEMS]},
     },
     "query_logs": {
@@ -100,7 +100,7 @@ BAD: dict[str, dict[str, Json]] = {
         "query_text is ''; it must be a non-empty string": QUERY | {"query_text": ""},
         "returned_rows is '7'; it must be an integer": QUERY | {"returned_rows": "7"},
         "extra is 'queue'; it must be an object": QUERY | {"extra": "queue"},
-        "the record has 'duration', which nothing reads": QUERY | {"duration": 3},
+        "the record has an unknown key 'duration'; allowed are": QUERY | {"duration": 3},
     },
 }
 

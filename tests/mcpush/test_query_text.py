@@ -7,7 +7,7 @@ from argparse import ArgumentParser
 import pytest
 from mcpush.collect.collector import Options
 from mcpush.collect.filters import Filters
-from mcpush.collect.query_text import LONGEST_TEXT, add_text_limit, limited_text
+from mcpush.collect.query_text import MAX_TEXT_LENGTH, add_text_limit, limited_text
 
 
 def options(*argv: str, kept: int | None = None) -> Options:
@@ -31,9 +31,9 @@ def limited(length: int, *argv: str, kept: int | None = None) -> tuple[int, dict
     [
         (20, ("--max-query-text", "20"), None, 20, False),
         (21, ("--max-query-text", "20"), None, 20, True),
-        (LONGEST_TEXT, (), None, LONGEST_TEXT, False),
-        (LONGEST_TEXT + 1, (), None, LONGEST_TEXT, True),
-        (LONGEST_TEXT + 1, ("--max-query-text", str(LONGEST_TEXT + 1)), None, LONGEST_TEXT + 1, False),
+        (MAX_TEXT_LENGTH, (), None, MAX_TEXT_LENGTH, False),
+        (MAX_TEXT_LENGTH + 1, (), None, MAX_TEXT_LENGTH, True),
+        (MAX_TEXT_LENGTH + 1, ("--max-query-text", str(MAX_TEXT_LENGTH + 1)), None, MAX_TEXT_LENGTH + 1, False),
         (99, (), 100, 99, False),
         (100, (), 100, 100, True),  # the warehouse may have cut it there
         (100, ("--max-query-text", "500"), 100, 100, True),

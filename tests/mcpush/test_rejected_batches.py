@@ -152,7 +152,7 @@ def test_when_nothing_is_accepted_the_run_ends_and_gives_nothing_up(
 ) -> None:
     server.bad = frozenset(set(range(RECORDS)) - good)
     run = push_tables(tables, manifest_path, server).check(2)
-    assert "Nothing was accepted: 5 batches and 5 single records are rejected" in run.summary["error"]["message"]
+    assert "Nothing was accepted: 5 batches and 5 single records were rejected" in run.summary["error"]["message"]
     tried = [(number * BATCH, number * BATCH + place) for number, place in enumerate(PLACES)]
     pairs = [((start, start + BATCH - 1), (alone, alone)) for start, alone in tried]
     assert server.requests == [span for pair in pairs for span in pair]

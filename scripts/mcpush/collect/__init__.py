@@ -1,1 +1,1 @@
-"""Collecting: from a warehouse, through the driver that a collect script brings, into a manifest."""
+"""Collecting: reads a warehouse through the collect script's driver and writes a manifest."""

@@ -1,7 +1,7 @@
-"""Reading a catalog: database → schema → name range, read or skip, refuse when all fail, merge sorted results.
+"""Reads a catalog in parts (database, schema, range of names), skips what is unreadable, and merges sorted results.
 
-Nothing here knows a driver or a statement: a collect script passes functions that read, and functions that classify
-the driver's errors.
+This module does not depend on a driver or on SQL: a collect script passes functions that read, and functions that
+classify the driver's errors.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from mcpush.collect.collector import Options
 from mcpush.console import log
 from mcpush.errors import PushIngestionError
 
-Key = tuple[str, str]  # schema and name, as the catalog spells them
+Key = tuple[str, str]  # schema and name, spelled as in the catalog
 T = TypeVar("T")
 IsError = Callable[[BaseException], bool]
 Describe = Callable[[BaseException], str]
 
-# Skip reasons that several warehouses count under the same words.
+# Skip reasons shared by several warehouses.
 UNREADABLE_DATABASE = "database dropped during the run, or access denied"
 UNREADABLE_SCHEMA = "schema not readable"
 NO_COLUMNS = "columns not visible"
@@ -34,7 +34,7 @@ NO_VIEW_TEXT = "view definition not visible"
 def read_or_skip(
     options: Options, reason: str, read: Callable[[], T], is_unreadable: IsError, describe: Describe = str
 ) -> T | None:
-    """What ``read`` returns; None, and counted under ``reason``, if unreadable."""
+    """Return ``read()``, or None, counted under ``reason``, if unreadable."""
     try:
         return read()
     except Exception as error:
@@ -46,28 +46,28 @@ def read_or_skip(
 
 @dataclass(frozen=True)
 class Reading(Generic[T]):
-    """A way to read something, and the reason to count when it fails."""
+    """A function that reads, and the skip reason to count if it fails."""
 
     reason: str
     read: Callable[[], T]
 
 
 def read_or_fallback(
-    options: Options, whole: Reading[T], part: Reading[T], is_unreadable: IsError, describe: Describe = str
+    options: Options, full: Reading[T], fallback: Reading[T], is_unreadable: IsError, describe: Describe = str
 ) -> tuple[T | None, bool]:
-    """What the first reading returns, else what the second does; and whether it is the first one's.
+    """Return the result of ``full``, or of ``fallback`` if that is unreadable, and whether it is from ``full``.
 
-    When both fail, only the second reason is counted: the first one says that the part was read.
+    If both fail, only the reason of ``fallback`` is counted: the reason of ``full`` implies that a part was read.
     """
     try:
-        return whole.read(), True
+        return full.read(), True
     except Exception as error:
         if not is_unreadable(error):
             raise
         problem = describe(error)
-    found = read_or_skip(options, part.reason, part.read, is_unreadable, describe)
+    found = read_or_skip(options, fallback.reason, fallback.read, is_unreadable, describe)
     if found is not None:
-        options.skip(whole.reason, problem)
+        options.skip(full.reason, problem)
     return found, False
 
 
@@ -79,9 +79,9 @@ def each_readable(
     refusal: Callable[[list[str]], PushIngestionError],
     message: Describe = str,
 ) -> Iterator[T]:
-    """What ``read`` yields; counts unreadable databases, raises ``refusal(messages)`` if all are.
+    """Yield from ``read``; count unreadable databases, raise ``refusal(messages)`` if all are.
 
-    An empty manifest would look like an empty warehouse. Without any database nothing is raised.
+    It raises because an empty manifest would look like an empty warehouse. An empty ``databases`` raises nothing.
     """
     readable, refusals = 0, []
     for database in databases:
@@ -101,9 +101,9 @@ def each_readable(
 
 
 class Part(NamedTuple):
-    """What one statement asks of a database: everything, one schema, or a range of the schema's names.
+    """The part of a database that one statement reads: everything, one schema, or a range of names in a schema.
 
-    ``first`` and ``last`` are both included.
+    ``first`` and ``last`` are inclusive.
     """
 
     schema: str | None = None
@@ -112,16 +112,16 @@ class Part(NamedTuple):
 
     @property
     def values(self) -> list[str]:
-        """What a statement for this part binds: nothing, the schema, or the schema and both names."""
+        """The bind values of a statement for this part: none, the schema, or the schema and both names."""
         return [value for value in self if value is not None]
 
 
 @dataclass(frozen=True)
 class SplitDatabase(Generic[T]):
-    """A database whose catalog may be too much for one statement: it is then read in smaller parts.
+    """A database whose catalog is read in smaller parts if it is too large for one statement.
 
-    ``read`` yields the items of a part, one for each table, in the order of ``key``; ``schemas`` and ``names`` list
-    the schemas, and the names in one of them, in the same order. Names are compared by code point.
+    ``read`` yields the items of a part, one per table, sorted by ``key``. ``schemas`` lists the schemas and ``names``
+    the names in a schema, in the same order. Names are compared by code point.
     """
 
     name: str
@@ -134,9 +134,9 @@ class SplitDatabase(Generic[T]):
     is_too_much: IsError
 
     def items(self) -> Iterator[T]:
-        """All items, none twice: after a refusal in mid-stream, reading continues behind the last item.
+        """Yield each item once. If a statement turns out too large midway, reading resumes after the last item.
 
-        A schema that cannot be read, and a table that is too much by itself, are counted.
+        Unreadable schemas, and tables that alone are too large, are counted as skipped.
         """
         last, refusal = yield from self._read_until_refused(Part())
         if refusal is None:
@@ -149,7 +149,7 @@ class SplitDatabase(Generic[T]):
                 yield from self._readable(schema, self._ranges(schema, last[1]))
 
     def _read_until_refused(self, part: Part) -> Generator[T, None, tuple[Key | None, Exception | None]]:
-        """The items of a part. Returns the last one's key, and the error if the part was too much."""
+        """Yield the items of a part. Returns the last item's key, and the error if the part was too large."""
         last = None
         try:
             for item in self.read(part):
@@ -169,19 +169,22 @@ class SplitDatabase(Generic[T]):
                 raise
             self._skip(schema, error)
 
-    def _skip(self, place: str, error: BaseException) -> None:
-        self.options.skip(UNREADABLE_SCHEMA, f"{self.name}.{place}: {error}")
+    def _skip(self, name: str, error: BaseException) -> None:
+        self.options.skip(UNREADABLE_SCHEMA, f"{self.name}.{name}: {error}")
 
     def _schema(self, schema: str) -> Iterator[T]:
         last, refusal = yield from self._read_until_refused(Part(schema))
         if refusal is not None:
-            log.info("%s.%s: too large for one query, reading it in ranges of names", self.name, schema)
+            log.info("%s.%s: too large for one query, reading it in name ranges", self.name, schema)
             yield from self._ranges(schema, last[1] if last else None)
 
     def _ranges(self, schema: str, after: str | None) -> Iterator[T]:
-        """The items behind a name (None: of all, which were too much), in ranges halved until they can be read."""
+        """Yield the items after a name, in ranges that are halved until they can be read.
+
+        None means that reading the whole schema failed before its first item.
+        """
         names = self.names(schema)
-        waiting = _halves(names) if after is None else [_behind(names, after)]
+        waiting = _halves(names) if after is None else [_after(names, after)]
         while waiting:
             names = waiting.pop()
             if not names:
@@ -189,31 +192,31 @@ class SplitDatabase(Generic[T]):
             last, refusal = yield from self._read_until_refused(Part(schema, names[0], names[-1]))
             if refusal is None:
                 continue
-            rest = _behind(names, last[1] if last else None)
+            rest = _after(names, last[1] if last else None)
             if rest and len(names) == 1:
                 self._skip(f"{schema}.{names[0]}", refusal)
             else:
                 waiting += _halves(rest)
 
 
-def _behind(names: Sequence[str], last: str | None) -> Sequence[str]:
+def _after(names: Sequence[str], last: str | None) -> Sequence[str]:
     return names if last is None else names[bisect_right(names, last) :]
 
 
 def _halves(names: Sequence[str]) -> list[Sequence[str]]:
-    """The second and the first half: the last in the list is read first."""
+    """The second half, then the first half, which ``pop`` returns first."""
     half = (len(names) + 1) // 2
     return [names[half:], names[:half]]
 
 
 def pages(wanted: Iterable[T], name: Callable[[T], str], names: Sequence[str], size: int) -> Iterator[list[T]]:
-    """The wanted items of one schema in lists whose first and last have at most ``size`` of the schema's ``names``
-    from one to the other: a statement for that range returns what lies between, wanted or not.
+    """Group the wanted items of a schema into lists that each span at most ``size`` of the schema's ``names``.
 
-    Both are in the catalog's order, which need not be Python's.
+    A statement for the range from the first to the last item of a list also returns unwanted names in between; this
+    limits how many. ``wanted`` and ``names`` are in the catalog's order, which can differ from Python's.
     """
-    place = {each: number // size for number, each in enumerate(names)}
-    for _, found in groupby(wanted, key=lambda item: place[name(item)]):
+    page = {each: number // size for number, each in enumerate(names)}
+    for _, found in groupby(wanted, key=lambda item: page[name(item)]):
         yield list(found)
 
 
@@ -221,7 +224,7 @@ def pages(wanted: Iterable[T], name: Callable[[T], str], names: Sequence[str], s
 
 
 class SortedRows(Generic[T]):
-    """Rows in the order of their key, handed out to the table they belong to. Holds the rows of one key at a time."""
+    """Rows sorted by key, read in step with the tables they belong to. Keeps the rows of one key in memory."""
 
     def __init__(self, rows: Iterable[T], key: Callable[[T], Key]) -> None:
         self._groups = groupby(rows, key=key)
@@ -234,15 +237,15 @@ class SortedRows(Generic[T]):
         self._rows = list(group)
 
     def take(self, key: Key) -> list[T]:
-        """The rows of this key, which may be none. Keys are asked for in their order; one may be asked for again."""
+        """The rows of this key, possibly none. Call it with keys in ascending order; a key can be repeated."""
         while self._key is not None and self._key < key:
             self._advance()
         return self._rows if self._key == key else []
 
 
-# --- the list -------------------------------------------------------------------------------------------
+# --- listing ----------------------------------------------------------------------------------------------
 
 
 def listed_table(database: str, schema: str, name: str, kind: str) -> str:
-    """A table or view as ``--list`` prints it."""
+    """A table or view, as printed by ``--list``."""
     return f"{database}.{schema}.{name} ({kind})"

@@ -1,7 +1,7 @@
-"""Time ranges for lineage and query logs: the one a run reads, the checkpoint between runs, slices for long statements.
+"""Time windows for lineage and query logs: the window of a run, the checkpoint between runs, and slices of a window.
 
-A run's range ends before what the system views may still lack. The checkpoint file (``--state``) holds where the last
-complete run ended; it only moves forward, and only by a range that meets it.
+A window ends before the period for which the system views might be incomplete. The checkpoint file (``--state``)
+contains the end of the last complete run's window. It only moves forward, and only by a window that leaves no gap.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from mcpush.console import log
 from mcpush.errors import ConfigurationError
 from mcpush.files import partial_path, replace_file
 from mcpush.interrupts import stop_if_asked
-from mcpush.program import moment, positive
+from mcpush.program import positive, timestamp
 from mcpush.records import TimeRange, iso_utc, parse_utc
 
 DEFAULT_LOOKBACK_HOURS = 24.0
 T = TypeVar("T")
-CLOCK_TOLERANCE = timedelta(days=1)  # a checkpoint that is further ahead was written by a clock that was wrong
+CLOCK_TOLERANCE = timedelta(days=1)  # a checkpoint further in the future was written with a wrong clock
 
 
 def add_window_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--since", type=moment, metavar="TIME", help="start of the window, UTC (inclusive)")
-    parser.add_argument("--until", type=moment, metavar="TIME", help="end of the window, UTC (exclusive)")
+    parser.add_argument("--since", type=timestamp, metavar="TIME", help="start of the window, UTC (inclusive)")
+    parser.add_argument("--until", type=timestamp, metavar="TIME", help="end of the window, UTC (exclusive)")
     parser.add_argument(
         "--lookback-hours",
         type=positive(float),
@@ -45,14 +45,17 @@ def add_window_arguments(parser: argparse.ArgumentParser) -> None:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The file behind ``--state``. It belongs to one flow of one warehouse."""
+    """The checkpoint file (``--state``). It belongs to one flow of one warehouse."""
 
     path: Path
     warehouse: str
     flow: str
 
     def read(self) -> datetime | None:
-        """Where the last complete run ended; None when there is no file. Raises ConfigurationError."""
+        """The end of the last complete run's window, or None if there is no file.
+
+        Raises ConfigurationError if the file is unreadable, or belongs to another warehouse or flow.
+        """
         try:
             content = json.loads(self.path.read_text(encoding="utf-8"))
             until = parse_utc(content["until"])
@@ -72,7 +75,7 @@ class Checkpoint:
         return until
 
     def require_writable(self) -> None:
-        """Raises ConfigurationError now, and not when the work is done."""
+        """Raises ConfigurationError if the file is not writable, before any work is done."""
         partial = partial_path(self.path)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -84,32 +87,32 @@ class Checkpoint:
                 "Nothing was collected. Pass --state a file in a writable folder.",
             ) from error
 
-    def has_passed(self, window: TimeRange | None) -> bool:
-        """Whether this window was collected, so that no later run will collect it again."""
+    def covers(self, window: TimeRange | None) -> bool:
+        """Whether this window was already collected, so that no later run collects it again."""
         until = self.read()
         return window is not None and until is not None and until >= window.end
 
     def advance(self, window: TimeRange | None) -> None:
-        """Remember the end of a window that is complete; say so when it does not meet what is remembered."""
-        remembered = self.read()
-        if self._take(window, remembered) or window is None or remembered is None:
+        """Save the end of a completed window. Logs the reason if the checkpoint stays: a gap, or an earlier window."""
+        saved = self.read()
+        if self._advance(window, saved) or window is None or saved is None:
             return
-        if window.start > remembered:
+        if window.start > saved:
             log.warning(
-                "warning: the checkpoint stays at %s: nothing was collected from there to %s. "
+                "warning: the checkpoint stays at %s: nothing was collected from then until %s. "
                 "Run once without --since to close the gap.",
-                iso_utc(remembered),
+                iso_utc(saved),
                 iso_utc(window.start),
             )
-        elif window.end < remembered:
-            log.info("the checkpoint stays at %s: this window ended before it", iso_utc(remembered))
+        elif window.end < saved:
+            log.info("the checkpoint stays at %s: this window ended before it", iso_utc(saved))
 
-    def advance_quietly(self, window: TimeRange | None) -> None:
-        """Like ``advance``, for the window of an earlier run, which may well be far behind."""
-        self._take(window, self.read())
+    def advance_without_warning(self, window: TimeRange | None) -> None:
+        """Like ``advance``, for the window of an earlier run, which is often before the checkpoint."""
+        self._advance(window, self.read())
 
-    def _take(self, window: TimeRange | None, remembered: datetime | None) -> bool:
-        if window is None or (remembered and not window.start <= remembered < window.end):
+    def _advance(self, window: TimeRange | None, saved: datetime | None) -> bool:
+        if window is None or (saved and not window.start <= saved < window.end):
             return False
         self._write(window.end)
         return True
@@ -132,7 +135,7 @@ def choose_window(
     retention: timedelta | None,
     now: datetime,
 ) -> TimeRange:
-    """The window asked for. Raises ConfigurationError when it would be empty or is asked for twice."""
+    """The requested window. Raises ConfigurationError if it is empty, or if options contradict each other."""
     if arguments.since and arguments.until and arguments.since > arguments.until:
         raise ConfigurationError("--since is after --until.", "Swap them.")
     if arguments.since and arguments.lookback_hours:
@@ -144,15 +147,15 @@ def choose_window(
     if end > latest:
         log.info("the window ends at %s: the system views lag by up to %s", iso_utc(latest), latency)
         end = latest
-    remembered = checkpoint.read() if checkpoint else None
-    if remembered and not arguments.since:
-        window = _from_checkpoint(remembered, end, now)
+    saved = checkpoint.read() if checkpoint else None
+    if saved and not arguments.since:
+        window = _from_checkpoint(saved, end, now)
     else:
-        window = TimeRange(arguments.since or _back(end, arguments.lookback_hours), end)
+        window = TimeRange(arguments.since or _hours_before(end, arguments.lookback_hours), end)
     if window.start > window.end:
         raise ConfigurationError(
             f"The window is empty: it starts at {iso_utc(window.start)} and ends at {iso_utc(end)}.",
-            f"The system views are complete up to {latency} ago. Use an earlier --since.",
+            f"The system views lag by up to {latency}. Use an earlier --since.",
         )
     if retention and window.start < now - retention:
         log.warning(
@@ -161,26 +164,24 @@ def choose_window(
     return window
 
 
-def _from_checkpoint(remembered: datetime, end: datetime, now: datetime) -> TimeRange:
-    """From where the last run ended; empty, without a step back, when that run went further than this may."""
-    if remembered > now + CLOCK_TOLERANCE:
+def _from_checkpoint(saved: datetime, end: datetime, now: datetime) -> TimeRange:
+    """The window from the checkpoint to ``end``. Empty if the checkpoint is after ``end``: it never moves back."""
+    if saved > now + CLOCK_TOLERANCE:
         raise ConfigurationError(
-            f"The checkpoint {iso_utc(remembered)} is in the future. Nothing would be collected until then.",
+            f"The checkpoint {iso_utc(saved)} is in the future. Nothing would be collected until then.",
             "Check the clock of this machine. Move the file away and run once with --since: the run writes a new one.",
         )
-    if remembered > now:
-        log.warning(
-            "warning: the checkpoint %s is in the future. Nothing is collected until then.", iso_utc(remembered)
-        )
-    return TimeRange(remembered, max(remembered, end))
+    if saved > now:
+        log.warning("warning: the checkpoint %s is in the future. Nothing is collected until then.", iso_utc(saved))
+    return TimeRange(saved, max(saved, end))
 
 
-def _back(end: datetime, hours: float | None) -> datetime:
+def _hours_before(end: datetime, hours: float | None) -> datetime:
     try:
         return end - timedelta(hours=hours or DEFAULT_LOOKBACK_HOURS)
     except OverflowError:
         raise ConfigurationError(
-            f"--lookback-hours {hours:g} goes back further than dates can.", "Use fewer hours."
+            f"--lookback-hours {hours:g} goes back before the earliest possible date.", "Use fewer hours."
         ) from None
 
 
@@ -189,10 +190,10 @@ def _back(end: datetime, hours: float | None) -> datetime:
 
 @dataclass(frozen=True)
 class Slicing:
-    """How a time range is cut into the slices that one statement reads each.
+    """How a window is split into slices, each read by one statement.
 
-    ``first`` is the length of the first slice (None: the whole range). After a slice of fewer than ``few_rows`` the
-    next is twice as long, after one of more than ``many_rows`` half as long, but not below ``shortest``.
+    ``first`` is the length of the first slice (None: the whole window). After a slice with fewer than ``few_rows`` rows
+    the next one is twice as long; with more than ``many_rows``, half as long, but not shorter than ``shortest``.
     """
 
     first: timedelta | None = None
@@ -201,11 +202,11 @@ class Slicing:
     many_rows: int | None = None
 
     def half(self, length: timedelta) -> timedelta:
-        """Half the length, but not less than the shortest."""
+        """Half the length, but at least ``shortest``."""
         return max(length / 2, self.shortest)
 
     def after(self, length: timedelta, rows: int) -> timedelta:
-        """The length of the slice that follows one of this length and so many rows."""
+        """The length of the next slice, after one with this length and number of rows."""
         if self.few_rows is not None and rows < self.few_rows:
             return length * 2
         if self.many_rows is not None and rows > self.many_rows:
@@ -219,11 +220,11 @@ def in_slices(
     slicing: Slicing,
     is_too_much: Callable[[BaseException], bool] = lambda error: False,
 ) -> Iterator[T]:
-    """The rows of the window, slice by slice, in the order of time.
+    """Yield the rows of the window slice by slice in chronological order.
 
-    A slice that fails with ``is_too_much`` (a statement timed out, an answer was refused as too large) before its
-    first row is read again at half its length. Rows stream, so one that fails later cannot be read again without
-    repeating rows: its error ends the run, as does that of a slice of the shortest length.
+    If a slice fails with ``is_too_much`` (a statement timed out, a response was too large) before its first row, it is
+    retried at half its length. After the first row, a retry would repeat rows, so the error ends the run. So does an
+    error in a slice of the shortest length.
     """
     start, length = window.start, slicing.first or window.end - window.start
     while start < window.end:

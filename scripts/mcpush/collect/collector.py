@@ -1,7 +1,6 @@
-"""Collecting: what a collect script declares, its filters and windows, and the run that writes the manifest.
+"""Runs a collect script: parses its options, connects, and writes the collected records to a manifest.
 
-A collect script declares a ``Collector`` and calls ``run_collect``. From the warehouse, through the driver that the
-script brings, into a manifest; nothing here knows a driver.
+A collect script declares a ``Collector`` and calls ``run_collect``. This module does not depend on a driver.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from mcpush.collect.filters import Filters
 from mcpush.console import Progress, log
 from mcpush.errors import DONE, ConfigurationError, PushIngestionError
 from mcpush.interrupts import stop_if_asked
-from mcpush.lock import only_run
+from mcpush.lock import manifest_lock
 from mcpush.manifest import Header, Writer
 from mcpush.pending import PushStatus, pending_manifest
 from mcpush.program import add_manifest, make_parser, run
@@ -28,7 +27,7 @@ from mcpush.redaction import redact
 from mcpush.summary import CollectSummary, Summary
 
 NOTHING_INCLUDED = "--include matched nothing"
-LONGEST_EXAMPLE = 300  # characters of an example kept for a skip reason
+MAX_EXAMPLE_LENGTH = 300  # characters of the example for a skip reason
 
 
 # --- what a collect script declares -------------------------------------------------------------------
@@ -36,9 +35,9 @@ LONGEST_EXAMPLE = 300  # characters of an example kept for a skip reason
 
 @dataclass
 class Options:
-    """What a collector is asked for. ``arguments`` holds the script's own options.
+    """The options of a run. ``arguments`` contains the script's own options.
 
-    ``window`` is set for lineage and query logs; it ends before what the system views may still lack.
+    ``window`` is set for lineage and query logs. It ends before the period for which system views might be incomplete.
     """
 
     filters: Filters
@@ -49,19 +48,19 @@ class Options:
     skipped_examples: dict[str, str] = field(default_factory=dict)
 
     def skip(self, reason: str, example: str = "", count: int = 1) -> None:
-        """Count what could not be read, by reason. Keeps the first example: nothing passes silently."""
+        """Count skipped objects by reason. Keeps the first example of each reason for the summary."""
         self.skipped[reason] = self.skipped.get(reason, 0) + count
         if example and reason not in self.skipped_examples:
-            self.skipped_examples[reason] = redact(example)[:LONGEST_EXAMPLE]
+            self.skipped_examples[reason] = redact(example)[:MAX_EXAMPLE_LENGTH]
 
     @property
     def since(self) -> datetime:
-        """Start of the window, included. Raises ConfigurationError in a flow without one."""
+        """Start of the window, inclusive. Raises ConfigurationError in a flow without a window."""
         return self._window().start
 
     @property
     def until(self) -> datetime:
-        """End of the window, excluded. Raises ConfigurationError in a flow without one."""
+        """End of the window, exclusive. Raises ConfigurationError in a flow without a window."""
         return self._window().end
 
     def _window(self) -> TimeRange:
@@ -72,12 +71,12 @@ class Options:
 
 @dataclass(frozen=True)
 class Collector:
-    """A collect script in data.
+    """Declares a collect script.
 
-    ``connect`` opens the warehouse; ``collect`` yields records of the flow's type (records.py); ``targets`` yields the
-    lines that ``--list`` prints; ``explain`` turns a driver's error into one of ours (None: not the driver's).
-    ``latency`` is how far the system views lag: windows end that long ago. ``retention`` is how long they
-    keep rows. Both None for metadata.
+    ``connect`` connects to the warehouse. ``collect`` yields records of the flow's type (records.py). ``targets``
+    yields the lines that ``--list`` prints. ``explain`` turns a driver's error into one of errors.py, or returns None
+    if it is not a driver error. ``latency`` is how far the system views lag: windows end that long before now.
+    ``retention`` is how long the views keep rows. Both are None for metadata.
     """
 
     flow: str
@@ -140,7 +139,7 @@ def run_collect(collector: Collector, argv: Sequence[str] | None = None) -> int:
         options = make_options(arguments, collector, checkpoint)
         if arguments.list:
             return list_targets(collector, options)
-        with only_run(arguments.manifest):
+        with manifest_lock(arguments.manifest):
             if checkpoint:
                 checkpoint.require_writable()
                 _check_pending_manifest(arguments.manifest, collector.flow)
@@ -153,7 +152,10 @@ def run_collect(collector: Collector, argv: Sequence[str] | None = None) -> int:
 
 
 def _check_pending_manifest(manifest: Path, flow: str) -> None:
-    """With a state every window is collected once, so a manifest that was not pushed must not be overwritten."""
+    """Raises ConfigurationError if the manifest was not pushed completely.
+
+    With a checkpoint each window is collected only once, so the manifest must not be overwritten.
+    """
     earlier = pending_manifest(manifest, flow)
     if earlier and earlier.status is not PushStatus.SETTLED:
         raise ConfigurationError(
@@ -163,14 +165,14 @@ def _check_pending_manifest(manifest: Path, flow: str) -> None:
 
 
 def checkpoint_of(arguments: argparse.Namespace, collector: Collector) -> Checkpoint | None:
-    """The checkpoint file that ``--state`` names; None without one, and for metadata."""
+    """The checkpoint of ``--state``; None without that option, and for metadata."""
     if collector.latency is None or arguments.state is None:
         return None
     return Checkpoint(arguments.state, collector.warehouse, collector.flow)
 
 
 def make_options(arguments: argparse.Namespace, collector: Collector, checkpoint: Checkpoint | None) -> Options:
-    """What the arguments and the checkpoint ask for. Raises ConfigurationError for a window that cannot be."""
+    """The options from the arguments and the checkpoint. Raises ConfigurationError for an invalid window."""
     window = None
     if collector.latency is not None:
         now = datetime.now(timezone.utc)
@@ -184,7 +186,7 @@ def make_options(arguments: argparse.Namespace, collector: Collector, checkpoint
 
 
 def list_targets(collector: Collector, options: Options) -> int:
-    """Print on stdout what would be collected, one name a line. Returns the exit code."""
+    """Print the names that would be collected to stdout, one per line. Returns the exit code."""
     if options.window:
         log.info("window: %s to %s", iso_utc(options.since), iso_utc(options.until))
     count = 0
@@ -201,7 +203,10 @@ def list_targets(collector: Collector, options: Options) -> int:
 
 
 def _print(text: str, end: str = "\n") -> None:
-    """To stdout, at once: what cannot be printed is known while it can still be said."""
+    """Print to stdout. Raises ConfigurationError if writing fails, for example on a full disk.
+
+    An empty text flushes stdout, so that an error occurs while it can still be reported.
+    """
     try:
         print(text, end=end, flush=not text)
     except BrokenPipeError:
@@ -213,7 +218,7 @@ def _print(text: str, end: str = "\n") -> None:
 
 
 def collect_into(manifest: Path, collector: Collector, options: Options, summary: Summary) -> Header:
-    """Write the manifest; ``summary`` is filled in as far as the work gets."""
+    """Write the manifest and return its header. Fills in ``summary`` as the work proceeds."""
     header = Header(
         flow=collector.flow,
         warehouse=collector.warehouse,
@@ -242,7 +247,7 @@ def collect_into(manifest: Path, collector: Collector, options: Options, summary
             stop_if_asked()
             writer.write(record.to_json())
             progress.advance()
-        stop_if_asked()  # a collector may have ended early because of it
+        stop_if_asked()  # the collector might have stopped early because of a signal
         if not writer.records:
             _report_unmatched_include(options)
         writer.finish(options.skipped, options.skipped_examples)
@@ -254,7 +259,7 @@ def collect_into(manifest: Path, collector: Collector, options: Options, summary
 def _report_unmatched_include(options: Options) -> None:
     """Count an ``--include`` after which nothing was left."""
     if options.filters.include:
-        options.skip(NOTHING_INCLUDED, f"{' '.join(options.filters.include)} (a whole database is 'SHOP.*')")
+        options.skip(NOTHING_INCLUDED, f"{' '.join(options.filters.include)} (for a whole database, use 'SHOP.*')")
 
 
 def _skipped_text(skipped: dict[str, int]) -> str:

@@ -1,10 +1,10 @@
-"""A driver's errors as data: error number, SQLSTATE or words → what it means for the run, and the remedy.
+"""Classifies driver errors: maps an error number, SQLSTATE or message to its effect on the run, and a remedy.
 
-A template folder lists its driver's errors in ``ErrorTable``s and reads each error into a ``DriverError``:
+A template folder lists its driver's errors in ``ErrorTable``s and converts each exception to a ``DriverError``:
 
     SERVER = ErrorTable("Redshift", (ErrorCase(RefusedError, "Grant …", codes=("42501",), scope=Scope.OBJECT), …))
 
-``explained`` then gives the error that ends the run, and ``Scope`` says how much is lost when the run continues.
+``explained`` then returns the error that ends the run. ``Scope`` says how much cannot be read if the run continues.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from mcpush.errors import PushIngestionError
 
 
 class Scope(Enum):
-    """How much an error prevents."""
+    """How much an error affects."""
 
-    RUN = "nothing more can be read: the connection is gone, or was never there"
-    STATEMENT = "the server refused this statement, and the session goes on"
-    OBJECT = "the object is missing or not granted: it can be skipped"
-    DATABASE = "this database cannot be entered, others may be"
-    TOO_MUCH = "the answer would be too large: a smaller part can be asked for"
+    RUN = "nothing more can be read: the connection failed or was lost"
+    STATEMENT = "the server rejected this statement; the session continues"
+    OBJECT = "the object is missing or access is denied: it can be skipped"
+    DATABASE = "this database is not accessible; others might be"
+    TOO_MUCH = "the result would be too large: a smaller part can be read"
 
 
 @dataclass(frozen=True)
 class ErrorCase:
-    """One kind of error; all given conditions must hold.
+    """One kind of error; all given conditions must match.
 
-    ``codes`` are error numbers or SQLSTATEs, ``starts`` beginnings of codes that are text; ``words`` are parts of the
-    message, one of which it has, and ``without`` parts of which it has none, case ignored; ``types`` are exception
-    classes. ``note`` is added to the message, with ``{code}`` filled in.
+    ``codes`` are error numbers or SQLSTATEs; ``starts`` are prefixes of the code. The message contains at least one of
+    ``words`` and none of ``without`` (case-insensitive). ``types`` are exception classes. ``note`` is appended to the
+    message, with ``{code}`` filled in.
     """
 
     kind: type[PushIngestionError]
@@ -58,7 +58,7 @@ class ErrorCase:
 
 @dataclass(frozen=True)
 class ErrorTable:
-    """Errors of one source; the first case that applies counts. ``source`` starts each message."""
+    """Error cases of one source; the first match wins. ``source`` starts each message."""
 
     source: str
     cases: tuple[ErrorCase, ...]
@@ -67,7 +67,7 @@ class ErrorTable:
 
 @dataclass(frozen=True)
 class DriverError:
-    """An error as a folder has read it. ``table`` is what it is judged by; ``code`` is None if it has none."""
+    """A parsed driver error. ``table`` classifies it; ``code`` is None if it has none."""
 
     table: ErrorTable
     error: BaseException
@@ -80,7 +80,7 @@ class DriverError:
 
 
 def explained(found: DriverError | None) -> PushIngestionError | None:
-    """The error that ends the run; None if it is not the driver's."""
+    """The error that ends the run, or None if it is not a driver error."""
     if found is None:
         return None
     case = found.case
@@ -88,5 +88,5 @@ def explained(found: DriverError | None) -> PushIngestionError | None:
 
 
 def has_scope(found: DriverError | None, *scopes: Scope) -> bool:
-    """Whether it is the driver's, with one of these scopes."""
+    """Whether it is a driver error with one of these scopes."""
     return found is not None and found.case.scope in scopes

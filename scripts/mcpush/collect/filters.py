@@ -1,4 +1,4 @@
-"""``--include`` and ``--exclude`` globs on full names, and what they can say of a query."""
+"""``--include`` and ``--exclude``: globs on full names, and how they apply to queries."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mcpush.console import log
 
 
 class Filters:
-    """``--include`` and ``--exclude`` globs on full names such as ``SHOP.PUBLIC.ORDERS``, case ignored."""
+    """``--include`` and ``--exclude`` globs on full names such as ``SHOP.PUBLIC.ORDERS``, case-insensitive."""
 
     def __init__(self, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> None:
         self.include, self.exclude = list(include), list(exclude)
@@ -21,22 +21,22 @@ class Filters:
         self._excluded = [_glob(pattern) for pattern in self.exclude]
 
     def allows(self, *parts: str | None) -> bool:
-        """Whether the object with these name parts (database, schema, name) is wanted."""
+        """Whether the object with these name parts (database, schema, name) is selected."""
         return self._allows(".".join(part or "" for part in parts))
 
     def allows_schema(self, database: str | None, schema: str | None) -> bool:
-        """Whether what happened in this schema is wanted: ``SHOP.PUBLIC.*`` means it just as ``SHOP.*`` does."""
+        """Whether queries run in this schema are selected. Both ``SHOP.PUBLIC.*`` and ``SHOP.*`` match it."""
         name = f"{database or ''}.{schema or ''}"
         return self._allows(name, f"{name}.")
 
     def _allows(self, *names: str) -> bool:
-        """Whether a thing that goes by any of these names is wanted."""
+        """Whether an object with any of these names is selected."""
         if any(pattern.match(name) for pattern in self._excluded for name in names):
             return False
         return not self._included or any(pattern.match(name) for pattern in self._included for name in names)
 
     def may_hold(self, database: str) -> bool:
-        """Whether anything in this database could be wanted, so that the others need not be asked."""
+        """Whether this database can contain selected objects. If not, it need not be queried."""
         inside = f"{database}."
         if any(
             text.endswith("*") and glob.match(inside) for text, glob in zip(self.exclude, self._excluded, strict=True)
@@ -52,27 +52,31 @@ def _glob(pattern: str) -> Pattern[str]:
 
 
 class QueryScope(NamedTuple):
-    """How much a query log says about where a query ran, and so what a filter narrower than that does.
+    """How many name parts a query log records for a query, and the effect of filters with more parts.
 
-    ``parts`` is how many parts of a name it knows; ``everything`` are the patterns for the rest that select all of it.
+    ``match_all`` contains the patterns for the remaining parts that match every name. The other fields complete the
+    warning: the effect of a narrower ``--include`` and ``--exclude``, and the recorded parts.
     """
 
-    parts: int
-    everything: tuple[str, ...]
-    included: str
-    excluded: str
-    known: str
+    name_parts: int
+    match_all: tuple[str, ...]
+    include_effect: str
+    exclude_effect: str
+    recorded: str
 
 
 DATABASE = QueryScope(1, ("*", "*.*"), "selects whole databases", "excludes no queries", "a database")
 DATABASE_AND_SCHEMA = QueryScope(2, ("*",), "matches no queries", "excludes no queries", "a database and a schema")
 
 
-def warn_about_narrow_filters(filters: Filters, of_queries: QueryScope) -> None:
-    """Warn of patterns that name more than a query log knows: DATABASE, or DATABASE_AND_SCHEMA."""
-    options = (("--include", filters.include, of_queries.included), ("--exclude", filters.exclude, of_queries.excluded))
+def warn_about_narrow_filters(filters: Filters, query_scope: QueryScope) -> None:
+    """Warn about patterns narrower than ``query_scope``: DATABASE or DATABASE_AND_SCHEMA."""
+    options = (
+        ("--include", filters.include, query_scope.include_effect),
+        ("--exclude", filters.exclude, query_scope.exclude_effect),
+    )
     for option, patterns, effect in options:
         for pattern in patterns:
-            rest = ".".join(pattern.split(".")[of_queries.parts :])
-            if rest and rest not in of_queries.everything:
-                log.warning("warning: %s %s %s: a query has only %s", option, pattern, effect, of_queries.known)
+            rest = ".".join(pattern.split(".")[query_scope.name_parts :])
+            if rest and rest not in query_scope.match_all:
+                log.warning("warning: %s %s %s: a query has only %s", option, pattern, effect, query_scope.recorded)

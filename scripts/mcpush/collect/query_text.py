@@ -1,4 +1,4 @@
-"""Texts of logged queries: ``--max-query-text``, and cutting longer ones with a mark. Words that query logs share."""
+"""Truncates query texts to ``--max-query-text``. Also constants that query log collectors share."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from mcpush.program import positive
 
 NO_TEXT = "query without text"  # a skip reason
 NO_DATABASE = "(no database)"  # in --list
-LONGEST_TEXT = 1_000_000  # characters; a request takes 1 MB of gzip, and SQL shrinks to a fifth or less
+MAX_TEXT_LENGTH = 1_000_000  # characters; a request is limited to 1 MB of gzip, which shrinks SQL to a fifth or less
 
 
 def add_text_limit(parser: argparse.ArgumentParser, kept: int | None = None) -> None:
-    """Add ``--max-query-text``. ``kept`` is how many characters the warehouse keeps of a text; None if all."""
+    """Add ``--max-query-text``. ``kept`` is the number of characters of a text that the warehouse keeps; None: all."""
     default = "default and maximum: the warehouse keeps no more" if kept else "default"
     parser.add_argument(
         "--max-query-text",
         type=positive(int),
-        default=kept or LONGEST_TEXT,
+        default=kept or MAX_TEXT_LENGTH,
         metavar="N",
         help=f"truncate longer texts to N characters ({default}: %(default)s)",
     )
 
 
 def limited_text(text: str, query_id: str, options: Options, kept: int | None = None) -> str:
-    """The text, cut and counted if it is too long. A cut text ends in a mark.
+    """The text, truncated and counted if too long. A comment marks the truncation.
 
-    A text of exactly the length that the warehouse keeps is taken as cut by it: it does not tell.
+    A text of exactly ``kept`` characters counts as truncated, because the warehouse does not mark truncated texts.
     """
     limit: int = min(options.arguments.max_query_text, kept or options.arguments.max_query_text)
     if len(text) <= limit and (kept is None or len(text) < kept):

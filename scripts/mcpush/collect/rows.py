@@ -1,4 +1,4 @@
-"""Rows with named fields: what a statement returns, as a NamedTuple that has one field for each column."""
+"""Rows with named fields: converts the rows of a result to NamedTuples with one field per column."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ R = TypeVar("R", bound=NamedTuple)
 
 @dataclass(frozen=True)
 class Rows(Generic[R]):
-    """Rows of a result, read once. ``columns`` are the names that the result has, in lower case."""
+    """Rows of a result, readable once. ``columns`` are the result's column names in lower case."""
 
     columns: Sequence[str]
     rows: Iterator[R]
@@ -23,13 +23,13 @@ class Rows(Generic[R]):
 
 
 class Cursor(Protocol):
-    """What reading rows needs of a DB-API cursor."""
+    """The part of a DB-API cursor that reading rows needs."""
 
     def fetchmany(self, size: int, /) -> Sequence[Sequence[Any]]: ...
 
 
 def fetch_in_batches(cursor: Cursor, size: int) -> Iterator[Sequence[Any]]:
-    """Rows of a cursor, fetched ``size`` at a time. A signal interrupts the driver's call only."""
+    """Rows of a cursor, fetched ``size`` at a time. A signal interrupts only the driver call."""
     while True:
         with interruptible():
             batch = cursor.fetchmany(size)
@@ -39,27 +39,27 @@ def fetch_in_batches(cursor: Cursor, size: int) -> Iterator[Sequence[Any]]:
 
 
 def named_rows(kind: type[R], columns: Iterable[str], rows: Iterable[Sequence[Any]]) -> Rows[R]:
-    """Rows as the NamedTuple ``kind``, each field from the column of its name. Columns have any order and case.
+    """Rows as NamedTuples of type ``kind``, matched to columns by name. Columns can have any order and case.
 
-    Fields and columns have to be the same. But a ``kind`` whose fields have defaults picks from a result that grows, as
-    that of SHOW does: it ignores further columns, and a field with a default needs no column. Raises ValueError.
+    Raises ValueError if fields and columns differ. If ``kind`` has fields with defaults, additional columns are ignored
+    and fields with defaults need no column: results such as that of SHOW gain columns over time.
     """
     names = [str(column).lower() for column in columns]
     missing = [field for field in kind._fields if field not in names and field not in kind._field_defaults]
     unknown = [] if kind._field_defaults else [name for name in names if name not in kind._fields]
     if missing or unknown:
-        raise ValueError(f"{kind.__name__} has no column for {missing}, and no field for {unknown} of the statement")
-    return Rows(names, map(_maker(kind, names), rows))
+        raise ValueError(f"{kind.__name__} has no column for {missing}, and no field for {unknown}")
+    return Rows(names, map(_row_factory(kind, names), rows))
 
 
-def _maker(kind: type[R], names: list[str]) -> Callable[[Sequence[Any]], R]:
+def _row_factory(kind: type[R], names: list[str]) -> Callable[[Sequence[Any]], R]:
     if tuple(names) == kind._fields:
         return kind._make
-    places = [names.index(field) if field in names else None for field in kind._fields]
+    indexes = [names.index(field) if field in names else None for field in kind._fields]
     defaults = [kind._field_defaults.get(field) for field in kind._fields]
 
     def make(row: Sequence[Any]) -> R:
-        found = zip(places, defaults, strict=True)
-        return kind._make(default if place is None else row[place] for place, default in found)
+        found = zip(indexes, defaults, strict=True)
+        return kind._make(default if index is None else row[index] for index, default in found)
 
     return make

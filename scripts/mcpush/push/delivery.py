@@ -1,8 +1,8 @@
-"""Delivers a manifest to Monte Carlo: batches, retries, a journal to resume from, a result file.
+"""Delivers a verified manifest to Monte Carlo: batches, retries, a journal to resume from, a result file.
 
-From a verified manifest, through the gateway that a push script opens, to the ingestion API. An accepted batch is in
-the journal before anything else happens, so after a crash, a kill or a refusal the same command sends only what is
-missing. (A batch whose answer was lost on the way may be sent twice: the API has no idempotency key.)
+Each accepted batch is written to the journal immediately, so after a crash, a kill or a refusal the same command sends
+only the missing records. Delivery is at-least-once: if a response is lost, the batch can be sent twice, because the API
+has no idempotency key.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from mcpush.console import log
 from mcpush.errors import ConfigurationError, UnavailableError
 from mcpush.interrupts import stop_if_asked
 from mcpush.pending import Accepted, journal_path, read_journal
-from mcpush.push.batches import Backlog, Batch, cut
+from mcpush.push.batches import Backlog, Batch, split_into_batches
 from mcpush.push.gateway import Gateway, open_gateway
 from mcpush.push.journal import Journal
 from mcpush.push.pusher import Pusher, Receipt, RejectedError, RetriableError
@@ -29,16 +29,17 @@ from mcpush.push.result import Delivery, Rejected, write_result
 from mcpush.records import RECORDS, iso_utc
 from mcpush.redaction import redact
 
-FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 1.0, 60.0
-REJECTIONS_WITHOUT_ACCEPTANCE = 5  # so many records, each alone, and nothing was accepted: it is not the records
-SLICE_SECONDS = 0.1  # after a signal, so long until the main thread looks
+MIN_WAIT_SECONDS, MAX_WAIT_SECONDS = 1.0, 60.0
+MAX_INITIAL_REJECTIONS = 5  # single records, with nothing accepted: the records are not the cause
+POLL_SECONDS = 0.1  # how often the main thread checks for a signal
 
 
 def deliver(delivery: Delivery, pusher: Pusher, on_records: Callable[[int], None]) -> None:
-    """Send what the journal lacks. ``delivery`` and the result file say what became of it, however this ends.
+    """Send the records that are not in the journal. Updates ``delivery`` and writes the result file, even on errors.
 
-    ``on_records`` is told how many records are done. Raises RefusedError, UnavailableError or ConfigurationError
-    when going on is no use; what was accepted by then is in the journal. Rejected records raise nothing.
+    Calls ``on_records`` with the number of records completed since the last call. Raises RefusedError, UnavailableError
+    or ConfigurationError if continuing is pointless; batches accepted until then are in the journal. Rejected records
+    do not raise.
     """
     if delivery.options.dry_run:
         _measure(delivery, pusher, on_records)
@@ -55,11 +56,11 @@ def deliver(delivery: Delivery, pusher: Pusher, on_records: Callable[[int], None
 
 
 def _measure(delivery: Delivery, pusher: Pusher, on_records: Callable[[int], None]) -> None:
-    """Build and size every batch, send none."""
+    """Build and measure every batch without sending it."""
     gateway = open_gateway(pusher.send, dry_run=True)
     delivery.destination = gateway.name
     manifest = delivery.manifest
-    batches = cut(manifest, iter([(0, manifest.records)]), pusher.batch_records)
+    batches = split_into_batches(manifest, iter([(0, manifest.records)]), pusher.batch_records)
     DeliveryRun(delivery, pusher, gateway, None, on_records).run(batches)
 
 
@@ -67,21 +68,21 @@ def _push(delivery: Delivery, pusher: Pusher, on_records: Callable[[int], None])
     manifest = delivery.manifest
     found = read_journal(journal_path(manifest.path))
     if found is not None and found.header.digest == manifest.digest:
-        delivery.recall(found.accepted)  # known also when the gateway cannot be opened
+        delivery.restore(found.accepted)  # reported even if the gateway cannot be opened
     gateway = open_gateway(pusher.send, dry_run=False)
     delivery.destination = gateway.name
     with Journal(manifest, gateway.name, found) as journal:
-        delivery.recall(journal.accepted_before)
+        delivery.restore(journal.accepted_before)
         on_records(delivery.records_accepted)
-        batches = cut(manifest, journal.missing(manifest.records), pusher.batch_records)
+        batches = split_into_batches(manifest, journal.missing(manifest.records), pusher.batch_records)
         DeliveryRun(delivery, pusher, gateway, journal, on_records).run(batches)
 
 
 class DeliveryRun:
-    """Sends batches, several at once, and notes what became of each.
+    """Sends batches concurrently and records the outcome of each.
 
-    The main thread hands out batches and splits those that were rejected; the pool's threads build and send them,
-    and note what was accepted. Without a journal (dry run) nothing counts as accepted.
+    The main thread submits batches and splits rejected ones. The pool's threads build and send batches, and record
+    accepted ones. Without a journal (dry run) nothing counts as accepted.
     """
 
     def __init__(
@@ -95,62 +96,64 @@ class DeliveryRun:
         self._delivery, self._pusher, self._gateway = delivery, pusher, gateway
         self._journal, self._on_records = journal, on_records
         self._kind = RECORDS[pusher.flow]
-        self._lock = threading.Lock()  # of the delivery and the journal
+        self._lock = threading.Lock()  # guards the delivery and the journal
         self._stop = threading.Event()
-        self._was_answered = False
+        self._got_response = False
         self._batches_rejected = 0
-        self._rejected_so_far: list[Rejected] = []  # kept back until something is accepted
+        self._unrecorded_rejections: list[Rejected] = []  # not recorded until something is accepted
 
     def run(self, batches: Iterator[Batch]) -> None:
-        """Send the batches. When this raises, requests under way were awaited and noted too."""
+        """Send the batches. Before it raises, it waits for requests in progress and records their outcome."""
         with ThreadPoolExecutor(self._delivery.options.workers) as pool:
             try:
                 self._send_all(pool, Backlog(batches))
             except BaseException as error:
                 self._stop.set()  # no more retries and no new requests
                 if self._journal is not None:
-                    write_result(self._delivery, error)  # at once, in case a scheduler does not wait for the requests
+                    write_result(
+                        self._delivery, error
+                    )  # now, in case a scheduler kills the run before the requests finish
                 raise
 
     def _send_all(self, pool: ThreadPoolExecutor, backlog: Backlog) -> None:
-        under_way: dict[Future[str | None], Batch] = {}
+        in_progress: dict[Future[str | None], Batch] = {}
         while True:
-            while batch := self._next(backlog, len(under_way)):
-                under_way[pool.submit(self._send, batch)] = batch
-            if not under_way:
+            while batch := self._next(backlog, len(in_progress)):
+                in_progress[pool.submit(self._send, batch)] = batch
+            if not in_progress:
                 break
-            done, _ = wait(under_way, SLICE_SECONDS, FIRST_COMPLETED)
+            done, _ = wait(in_progress, POLL_SECONDS, FIRST_COMPLETED)
             for future in done:
-                batch, reason = under_way.pop(future), future.result()
-                self._was_answered = True
+                batch, reason = in_progress.pop(future), future.result()
+                self._got_response = True
                 if reason is None:
-                    self._give_up_rejected()
+                    self._record_rejections()
                 elif batch.is_single:
                     self._reject(batch, reason)
                 else:
                     self._batches_rejected += 1
-                    backlog.put_back(batch, spread=not self._has_accepted)
-        self._give_up_rejected()
+                    backlog.split_and_requeue(batch, spread=not self._has_accepted)
+        self._record_rejections()
 
-    def _next(self, backlog: Backlog, under_way: int) -> Batch | None:
-        """The next batch to send, or None when there is none or no room for another request."""
+    def _next(self, backlog: Backlog, in_progress: int) -> Batch | None:
+        """The next batch to send, or None if there is none or the maximum of concurrent requests is reached."""
         stop_if_asked()
-        return backlog.take(spread=not self._has_accepted) if under_way < self._most_under_way else None
+        return backlog.take(spread=not self._has_accepted) if in_progress < self._max_concurrent else None
 
     @property
     def _has_accepted(self) -> bool:
-        """Whether something was accepted, by this run or an earlier one: only then can records alone be at fault."""
+        """Whether any record was accepted, by this or an earlier run. If not, the records might not be the cause."""
         return self._journal is None or self._delivery.records_accepted > 0
 
     @property
-    def _most_under_way(self) -> int:
-        """One request at first: a wrong key is then known after one."""
-        return self._delivery.options.workers if self._was_answered and self._has_accepted else 1
+    def _max_concurrent(self) -> int:
+        """One request at first, so that a wrong key fails after one request."""
+        return self._delivery.options.workers if self._got_response and self._has_accepted else 1
 
     # --- in the pool's threads ---
 
     def _send(self, batch: Batch) -> str | None:
-        """Send a batch. Returns why it was rejected, or None when it was accepted."""
+        """Send a batch. Returns the reason for its rejection, or None if it was accepted."""
         try:
             receipt = self._send_with_retries(batch)
         except RejectedError as error:
@@ -196,25 +199,25 @@ class DeliveryRun:
     # --- in the main thread ---
 
     def _reject(self, batch: Batch, reason: str) -> None:
-        """Give up a record. While nothing was accepted it is only counted, and too many of them end the run."""
-        self._rejected_so_far.append(Rejected(batch.first, self._name_of(batch), redact(reason)))
+        """Handle a rejected record. Until something is accepted, it is only held; too many of them end the run."""
+        self._unrecorded_rejections.append(Rejected(batch.first, self._name_of(batch), redact(reason)))
         if self._has_accepted:
-            self._give_up_rejected()
-        elif len(self._rejected_so_far) == REJECTIONS_WITHOUT_ACCEPTANCE:
+            self._record_rejections()
+        elif len(self._unrecorded_rejections) == MAX_INITIAL_REJECTIONS:
             raise ConfigurationError(
-                f"Nothing was accepted: {self._batches_rejected} batches and {REJECTIONS_WITHOUT_ACCEPTANCE} single "
-                f"records are rejected: {reason}",
-                "Does the manifest's resource type fit the resource in MCD_RESOURCE_UUID? If the records are wrong, "
-                "mend what collected them; to go on without this manifest, move it away.",
+                f"Nothing was accepted: {self._batches_rejected} batches and {MAX_INITIAL_REJECTIONS} single "
+                f"records were rejected: {reason}",
+                "Check that the manifest's resource type matches the resource in MCD_RESOURCE_UUID. If the records are "
+                "wrong, fix the collect script. To continue without this manifest, move it away.",
             )
 
-    def _give_up_rejected(self) -> None:
+    def _record_rejections(self) -> None:
         with self._lock:
-            for record in self._rejected_so_far:
+            for record in self._unrecorded_rejections:
                 self._delivery.reject(record)
                 if self._journal is not None:
                     self._journal.reject(record)
-        self._rejected_so_far.clear()
+        self._unrecorded_rejections.clear()
 
     def _name_of(self, batch: Batch) -> str:
         try:
@@ -224,12 +227,12 @@ class DeliveryRun:
 
 
 def _wait(state: RetryCallState) -> float:
-    """What the gateway asked for with Retry-After; else a growing wait, spread so that workers do not meet."""
+    """Seconds to wait: Retry-After if the gateway sent it, otherwise exponential backoff with jitter."""
     error = state.outcome.exception() if state.outcome else None
-    asked = error.retry_after if isinstance(error, RetriableError) else None
-    if asked is not None and math.isfinite(asked):
-        return max(FIRST_WAIT_SECONDS, asked)
-    return wait_random_exponential(FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS, min=FIRST_WAIT_SECONDS)(state)
+    requested = error.retry_after if isinstance(error, RetriableError) else None
+    if requested is not None and math.isfinite(requested):
+        return max(MIN_WAIT_SECONDS, requested)
+    return wait_random_exponential(MIN_WAIT_SECONDS, MAX_WAIT_SECONDS, min=MIN_WAIT_SECONDS)(state)
 
 
 def _log_retry(state: RetryCallState) -> None:

@@ -1,8 +1,8 @@
-"""Monte Carlo's ingestion gateway: the one place that authenticates to it and reads its refusals.
+"""Sends pycarlo events to Monte Carlo's ingestion API (``POST /ingest/v1/…``) and classifies its errors.
 
-From pycarlo events to ``POST /ingest/v1/…``. Needs MCD_INGEST_ID and MCD_INGEST_TOKEN (a key with the scope
-Ingestion) and MCD_RESOURCE_UUID (the warehouse the data belongs to); MCD_API_ENDPOINT points elsewhere than
-production. One request is one attempt: delivery retries, and a wrong key must be known at once.
+Requires MCD_INGEST_ID and MCD_INGEST_TOKEN (a key with the scope Ingestion) and MCD_RESOURCE_UUID (the warehouse that
+the data belongs to). MCD_API_ENDPOINT overrides the production endpoint. This module never retries: delivery.py does,
+and a wrong key must be reported immediately. No other module authenticates to Monte Carlo.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from mcpush.redaction import redact
 REQUEST_TIMEOUT_SECONDS = 30
 VARIABLES = ("MCD_INGEST_ID", "MCD_INGEST_TOKEN", "MCD_RESOURCE_UUID")
 RETRIABLE_STATUS = (408, 425, 429)
-LONGEST_DETAIL = 1_000  # characters of an answer that are shown
-ANOTHER_ANSWERS = (
-    "Check MCD_API_ENDPOINT (unset it for production), and whether a proxy or a login page answers instead."
+MAX_DETAIL_LENGTH = 1_000  # characters of a response in messages
+WRONG_SERVER_REMEDY = (
+    "Check MCD_API_ENDPOINT (unset it for production), and whether a proxy or a login page responds instead."
 )
 
 
 class _MeasuringClient(Client):
-    """pycarlo's client for one request: a single attempt, with a body that is measured before it is sent."""
+    """pycarlo's client for a single attempt at one request. Measures the body before sending it."""
 
     def __init__(self, session: Session, dry_run: bool) -> None:
         super().__init__(session)
@@ -50,7 +50,7 @@ class _MeasuringClient(Client):
     ) -> Json | None:
         self.body_bytes = compressed_size(body)
         if self.body_bytes > MAX_BODY_BYTES:
-            raise RejectedError(f"{self.body_bytes} bytes compressed; the limit of a request is {MAX_BODY_BYTES}")
+            raise RejectedError(f"{self.body_bytes} bytes compressed; the request limit is {MAX_BODY_BYTES}")
         if self._dry_run:
             return None
         return super().make_request(
@@ -63,16 +63,16 @@ class _MeasuringClient(Client):
 
 
 def compressed_size(body: Json | None) -> int:
-    """Bytes of the body as gzip; of the plain body where even that is small enough."""
+    """Bytes of the body as gzip, or uncompressed if that is within the limit."""
     raw = json.dumps(body).encode()
     return len(raw) if len(raw) <= MAX_BODY_BYTES else len(gzip.compress(raw, 6))
 
 
 @dataclass(frozen=True)
 class Gateway:
-    """One session with the ingestion API, and the push script's pycarlo call. Safe to use from several threads.
+    """A session with the ingestion API, and the push script's pycarlo call. Thread-safe.
 
-    ``name`` is the endpoint and the resource, for people, the journal and the result.
+    ``name`` is the endpoint and the resource, for messages, the journal and the result file.
     """
 
     name: str
@@ -82,29 +82,29 @@ class Gateway:
     is_dry_run: bool
 
     def send(self, resource_type: str, events: list[Any]) -> Receipt:
-        """Make one request. Raises RejectedError, RetriableError or one of errors.py, and never retries."""
+        """Send one request, without retries. Raises RejectedError, RetriableError or an error of errors.py."""
         client = _MeasuringClient(self.session, self.is_dry_run)
         try:
-            answer = self.call(IngestionService(mc_client=client), self.resource_uuid, resource_type, events)
+            response = self.call(IngestionService(mc_client=client), self.resource_uuid, resource_type, events)
         except IngestionError as error:
             raise _explain_http(error) from error
         except requests.RequestException as error:
             raise _explain_request(error) from error
-        except (OSError, ValueError) as error:  # what requests lets through: a certificate file, a malformed address
+        except (OSError, ValueError) as error:  # not wrapped by requests: a missing certificate file, a malformed URL
             raise ConfigurationError(
                 f"Cannot send a request: {error}", "Check MCD_API_ENDPOINT, REQUESTS_CA_BUNDLE and HTTPS_PROXY."
             ) from error
-        invocation_id = IngestionService.extract_invocation_id(answer)
+        invocation_id = IngestionService.extract_invocation_id(response)
         if invocation_id is None and not self.is_dry_run:
             raise UnavailableError(
                 "The response has no invocation id: it is not from Monte Carlo's ingestion API.",
-                "Check MCD_API_ENDPOINT (unset it for production), and whether a proxy answers instead.",
+                "Check MCD_API_ENDPOINT (unset it for production), and whether a proxy responds instead.",
             )
         return Receipt(invocation_id, client.body_bytes)
 
 
 def open_gateway(call: Send, dry_run: bool) -> Gateway:
-    """The gateway the variables name; with ``dry_run`` one that measures, sends nothing and needs no key."""
+    """Create the gateway from environment variables. With ``dry_run`` it only measures, and needs no key."""
     key_id, token, resource_uuid = _credentials(dry_run)
     try:
         session = Session(mcd_id=key_id, mcd_token=token, scope="Ingestion")
@@ -119,7 +119,7 @@ def open_gateway(call: Send, dry_run: bool) -> Gateway:
 def _credentials(dry_run: bool) -> tuple[str, str, str]:
     if dry_run:
         return "dry-run", "dry-run", os.environ.get("MCD_RESOURCE_UUID") or str(uuid.UUID(int=0))
-    values = {name: os.environ.get(name, "").strip() for name in VARIABLES}  # secret stores add a line's end
+    values = {name: os.environ.get(name, "").strip() for name in VARIABLES}  # secret stores append a newline
     missing = [name for name, value in values.items() if not value]
     if missing:
         raise ConfigurationError(
@@ -144,12 +144,12 @@ def _credentials(dry_run: bool) -> tuple[str, str, str]:
 
 
 def _explain_http(error: IngestionError) -> Exception:
-    """The refusal in our terms: what may be tried again, what never, and what a person should do."""
+    """Convert an HTTP error: retriable, rejected, or an error with a remedy."""
     cause = error.__cause__
     response = cause.response if isinstance(cause, requests.HTTPError) else None
     if response is None:
         return UnavailableError(str(error), "Run the same command again.")
-    status, detail = response.status_code, response.text[:LONGEST_DETAIL]
+    status, detail = response.status_code, response.text[:MAX_DETAIL_LENGTH]
     if status in RETRIABLE_STATUS or status >= 500:
         return RetriableError(f"HTTP {status}: {detail}", _retry_after(response.headers.get("Retry-After")))
     if status == 413:
@@ -160,15 +160,15 @@ def _explain_http(error: IngestionError) -> Exception:
 
 
 def _explain_rejection(response: requests.Response, detail: str) -> Exception:
-    """Details by field tell whether it is the records that are wrong, or what every request of this run has."""
+    """Tell invalid records from an invalid request by the fields that the response lists."""
     try:
-        answer = response.json()
+        body = response.json()
     except ValueError:
         return UnavailableError(
             f"The response ({response.status_code}) is not from Monte Carlo's ingestion API: {detail}",
-            ANOTHER_ANSWERS,
+            WRONG_SERVER_REMEDY,
         )
-    fields = answer.get("details") if isinstance(answer, dict) else None
+    fields = body.get("details") if isinstance(body, dict) else None
     if isinstance(fields, dict) and fields and not any(str(field).startswith("events") for field in fields):
         return ConfigurationError(
             f"Monte Carlo refused the request ({response.status_code}): {detail}",
@@ -178,14 +178,16 @@ def _explain_rejection(response: requests.Response, detail: str) -> Exception:
 
 
 def _explain_request(error: requests.RequestException) -> Exception:
-    """What kept a request from an answer, in our terms."""
-    if isinstance(error, requests.exceptions.JSONDecodeError):  # of the answer, though requests counts it with the next
+    """Convert a request that got no valid response: retriable, rejected, or an error with a remedy."""
+    if isinstance(
+        error, requests.exceptions.JSONDecodeError
+    ):  # the response is not JSON; first, as this subclasses the next one
         return UnavailableError(
             "The response is not JSON: it is not from Monte Carlo's ingestion API.",
-            ANOTHER_ANSWERS,
+            WRONG_SERVER_REMEDY,
         )
     if isinstance(error, requests.exceptions.InvalidJSONError):
-        return RejectedError(f"it cannot be written as JSON: {error}")
+        return RejectedError(f"it cannot be encoded as JSON: {error}")
     if isinstance(error, requests.exceptions.ProxyError) and " 407 " in str(error):
         return RefusedError(
             f"The proxy requires authentication (407): {error}", "Add the proxy's user and password to HTTPS_PROXY."
@@ -198,7 +200,7 @@ def _explain_request(error: requests.RequestException) -> Exception:
     if isinstance(error, (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)):
         return RetriableError(f"no response: {error}")
     if isinstance(error, (requests.exceptions.ContentDecodingError, requests.TooManyRedirects)):
-        return UnavailableError(f"No response from Monte Carlo's ingestion API: {error}", ANOTHER_ANSWERS)
+        return UnavailableError(f"No response from Monte Carlo's ingestion API: {error}", WRONG_SERVER_REMEDY)
     return ConfigurationError(f"Cannot send a request: {error}", "Check MCD_API_ENDPOINT and HTTPS_PROXY.")
 
 

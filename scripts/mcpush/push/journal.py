@@ -1,7 +1,7 @@
-"""Writes the journal of a push beside its manifest. pending.py describes and reads it.
+"""Writes the journal of a push next to its manifest. pending.py describes and reads it.
 
-Each accepted batch and each rejected record is on disk before anything else happens: after a crash, a kill or a
-refusal, the same command sends only what is missing.
+Each accepted batch and each rejected record is synced to disk immediately, so after a crash, a kill or a refusal the
+same command sends only the missing records.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from mcpush.records import Json
 
 
 class Journal:
-    """Opens the manifest's journal, or starts one. ``found`` is what read_journal returned for it.
+    """Opens the manifest's journal, or creates one. ``found`` is the result of read_journal.
 
-    The journal of another manifest or destination is replaced if it is settled, and set aside if records are left.
-    Raises ConfigurationError, here and in each method, when the journal cannot be written.
+    A journal of another manifest or destination is replaced if it is settled, and renamed if records are unsent.
+    The constructor and all methods raise ConfigurationError if the journal cannot be written.
     """
 
     def __init__(self, manifest: Manifest, destination: str, found: JournalContent | None) -> None:
@@ -46,13 +46,15 @@ class Journal:
     def _clear_path(self, found: JournalContent | None) -> None:
         if not self.path.exists():
             return
-        is_empty = b"\n" not in self.path.read_bytes()  # interrupted before its first line was whole
+        is_empty = b"\n" not in self.path.read_bytes()  # interrupted while writing its first line
         if is_empty or (found is not None and found.is_settled):
             self.path.unlink()
             return
-        aside = _free_name(self.path)
-        os.replace(self.path, aside)
-        log.info("the journal next to the manifest belongs to another push that did not finish; it is now %s", aside)
+        renamed = _unused_path(self.path)
+        os.replace(self.path, renamed)
+        log.info(
+            "the journal next to the manifest belongs to another push that did not finish; renamed it to %s", renamed
+        )
 
     def accept(self, batch: Accepted) -> None:
         try:
@@ -79,7 +81,7 @@ class Journal:
         os.fsync(self._file.fileno())
 
     def missing(self, records: int) -> Iterator[Span]:
-        """The spans that no earlier batch covers. Rejected records are among them: pushing again retries them."""
+        """The spans of records that were not accepted. They include rejected records, which a new push retries."""
         return uncovered([batch.span for batch in self.accepted_before], records)
 
     def __enter__(self) -> Journal:
@@ -88,12 +90,12 @@ class Journal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with contextlib.suppress(OSError):  # a full disk was reported when a line was written
+        with contextlib.suppress(OSError):  # writing a line already reported a full disk
             self._file.close()
 
 
 def _drop_torn_line(path: Path) -> None:
-    """A kill may have cut the last line: append after the last whole one."""
+    """Remove an incomplete last line, left by a killed run, so that new lines follow the last complete one."""
     if not path.exists():
         return
     content = path.read_bytes()
@@ -103,7 +105,7 @@ def _drop_torn_line(path: Path) -> None:
             file.truncate(whole)
 
 
-def _free_name(path: Path) -> Path:
+def _unused_path(path: Path) -> Path:
     number = 1
     while (candidate := path.with_name(f"{path.name}.{number}")).exists():
         number += 1

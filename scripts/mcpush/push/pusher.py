@@ -1,4 +1,4 @@
-"""What a push script declares, and how one request can end."""
+"""The declaration of a push script, and the outcomes of a request."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any
 
 from mcpush.records import Json
 
-# One canonical pycarlo call: service, resource UUID, resource type (log type for query logs) and events, to the answer.
+# One pycarlo call: (service, resource UUID, resource type or log type for query logs, events) -> response.
 Send = Callable[[Any, str, str, list[Any]], "Json | None"]
 
 
 @dataclass(frozen=True)
 class Pusher:
-    """A push script in data.
+    """Declares a push script.
 
-    ``build`` makes pycarlo's event of a record, whose type is the flow's in records.RECORDS. ``send`` makes one
-    pycarlo call with a batch of events.
+    ``build`` converts a record of the flow's type (records.RECORDS) to a pycarlo event. ``send`` makes one pycarlo call
+    with a batch of events.
     """
 
     flow: str
@@ -29,14 +29,14 @@ class Pusher:
 
 @dataclass(frozen=True)
 class Receipt:
-    """The answer to an accepted request. ``body_bytes`` is the size of the request's body as gzip."""
+    """The response to an accepted request. ``body_bytes`` is the size of the request body (gateway.compressed_size)."""
 
     invocation_id: str | None
     body_bytes: int
 
 
 class RetriableError(Exception):
-    """The same batch may be accepted later. ``retry_after`` is the wait that was asked for, in seconds."""
+    """The same batch might be accepted later. ``retry_after`` is the requested wait in seconds."""
 
     def __init__(self, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)
@@ -44,4 +44,4 @@ class RetriableError(Exception):
 
 
 class RejectedError(Exception):
-    """The batch can never be accepted as it is: its content is wrong (400) or too large (413)."""
+    """The batch will never be accepted unchanged: its content is invalid (400) or too large (413)."""

@@ -1,4 +1,4 @@
-"""What became of a manifest: for the summary, for people, and in the result file beside the manifest."""
+"""The outcome of a push: for the summary, the log, and the result file next to the manifest."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from mcpush.console import log
-from mcpush.errors import DONE, PARTLY
+from mcpush.errors import DONE, PARTIAL
 from mcpush.files import replace_file
 from mcpush.manifest import Manifest
 from mcpush.pending import Accepted, uncovered
 from mcpush.redaction import redact_values
 from mcpush.summary import PushSummary
 
-REJECTIONS_SHOWN = 20  # in messages and in the summary
-REJECTIONS_KEPT = 1_000  # in the result file; the journal has all
+MAX_REJECTIONS_SHOWN = 20  # in the log and in the summary
+MAX_REJECTIONS_SAVED = 1_000  # in the result file; the journal has all
 
 
 @dataclass(frozen=True)
 class DeliveryOptions:
-    """``workers`` is how many requests are under way at once; a dry run builds and measures batches, and sends none."""
+    """``workers`` is the number of concurrent requests. A dry run builds and measures batches without sending them."""
 
     workers: int
     max_retry_seconds: float
@@ -30,7 +30,7 @@ class DeliveryOptions:
 
 @dataclass(frozen=True)
 class Rejected:
-    """A record that was rejected: its index in the manifest, its name, and the redacted reason."""
+    """A rejected record: its index in the manifest, its name, and the redacted reason."""
 
     index: int
     name: str
@@ -39,10 +39,10 @@ class Rejected:
 
 @dataclass
 class Delivery:
-    """What became of a manifest. ``accepted`` includes what earlier runs delivered.
+    """The state and outcome of a push. ``accepted`` includes batches that earlier runs delivered.
 
-    ``resumed`` has the invocation ids of another manifest, which this run finished first. ``is_result_written`` is
-    false if the disk did not take the result file.
+    ``resumed`` contains the invocation IDs of an earlier manifest whose push this run completed first.
+    ``is_result_written`` is false if the result file could not be written.
     """
 
     manifest: Manifest
@@ -58,8 +58,8 @@ class Delivery:
     largest_body_bytes: int = 0
     is_result_written: bool = True
 
-    def recall(self, accepted: Sequence[Accepted]) -> None:
-        """Start from what earlier runs delivered."""
+    def restore(self, accepted: Sequence[Accepted]) -> None:
+        """Restore the batches that earlier runs delivered."""
         self.accepted = list(accepted)
         missing = uncovered([batch.span for batch in accepted], self.manifest.records)
         covered = self.manifest.records - sum(end - first for first, end in missing)
@@ -75,16 +75,16 @@ class Delivery:
 
     def reject(self, record: Rejected) -> None:
         self.records_rejected += 1
-        if self.records_rejected <= REJECTIONS_SHOWN:
+        if self.records_rejected <= MAX_REJECTIONS_SHOWN:
             log.warning("rejected: %s: %s", record.name, record.reason)
-        if len(self.rejected) < REJECTIONS_KEPT:
+        if len(self.rejected) < MAX_REJECTIONS_SAVED:
             self.rejected.append(record)
 
     @property
     def exit_code(self) -> int:
         if self.options.dry_run:
-            return PARTLY if self.records_rejected else DONE
-        return DONE if self.records_accepted == self.manifest.records else PARTLY
+            return PARTIAL if self.records_rejected else DONE
+        return DONE if self.records_accepted == self.manifest.records else PARTIAL
 
     def text(self) -> str:
         if self.options.dry_run:
@@ -100,7 +100,7 @@ class Delivery:
         text = f"{self.records_accepted} of {self.manifest.records} records accepted{before}"
         return text + (rejected if self.records_rejected else "")
 
-    def report(self) -> PushSummary:
+    def to_summary(self) -> PushSummary:
         has_result = self.is_result_written and not self.options.dry_run
         return PushSummary(
             manifest=str(self.manifest.path),
@@ -110,7 +110,7 @@ class Delivery:
             records_accepted=self.records_accepted,
             records_accepted_before=self.records_accepted_before,
             records_rejected=self.records_rejected,
-            rejected=[asdict(record) for record in self.rejected[:REJECTIONS_SHOWN]],
+            rejected=[asdict(record) for record in self.rejected[:MAX_REJECTIONS_SHOWN]],
             batches=self.batches_measured if self.options.dry_run else len(self.accepted),
             largest_body_bytes=self.largest_body_bytes,
             invocation_ids=[*self.resumed, *(batch.invocation_id for batch in self.accepted)],
@@ -123,14 +123,14 @@ def result_path(manifest: Path) -> Path:
 
 
 def write_result(delivery: Delivery, error: BaseException | None) -> None:
-    """Write every accepted batch with its invocation id, and rejected records by name.
+    """Write every accepted batch with its invocation ID, and rejected records by name.
 
-    A full disk is reported, and does not hide how the push itself ended.
+    If writing fails, it logs the error and does not raise, so that the outcome of the push is still reported.
     """
     header = delivery.manifest.header
     described = header.to_json()
     result = {
-        **delivery.report().to_json(),
+        **delivery.to_summary().to_json(),
         "flow": header.flow,
         "warehouse": header.warehouse,
         header.resource_key: header.resource,

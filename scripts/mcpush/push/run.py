@@ -1,4 +1,4 @@
-"""Pushing: the command line of push_*.py and collect_and_push_*.py around delivery.py."""
+"""The command lines of push_*.py and collect_and_push_*.py."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mcpush.collect.collector import (
 )
 from mcpush.console import Progress, log
 from mcpush.errors import DONE
-from mcpush.lock import only_run
+from mcpush.lock import manifest_lock
 from mcpush.manifest import Manifest, ManifestError, verify
 from mcpush.pending import PushStatus, pending_manifest
 from mcpush.program import add_manifest, make_parser, positive, run
@@ -38,14 +38,19 @@ def run_push(pusher: Pusher, argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
 
     def work(summary: Summary) -> int:
-        with nullcontext() if arguments.dry_run else only_run(arguments.manifest):  # a dry run changes nothing
+        with (
+            nullcontext() if arguments.dry_run else manifest_lock(arguments.manifest)
+        ):  # a dry run writes no journal or result
             return _push(verify(arguments.manifest, pusher.flow), pusher, arguments, summary)
 
     return run(script, work)
 
 
 def run_collect_and_push(collector: Collector, pusher: Pusher, argv: Sequence[str] | None = None) -> int:
-    """Push what an earlier run left, then collect and push. The state moves only when all is settled."""
+    """Push the rest of an earlier run, then collect and push. Returns the exit code; prints the summary on stdout.
+
+    The checkpoint advances only after every record was accepted or rejected.
+    """
     script = f"collect_and_push_{collector.flow}.py"
     parser = make_parser(collector.description, script, f"python {script} --manifest {collector.flow}.jsonl.gz")
     add_manifest(parser, collector.flow)
@@ -57,10 +62,10 @@ def run_collect_and_push(collector: Collector, pusher: Pusher, argv: Sequence[st
     def work(summary: Summary) -> int:
         if arguments.list:
             return list_targets(collector, make_options(arguments, collector, checkpoint))
-        with only_run(arguments.manifest):
+        with manifest_lock(arguments.manifest):
             if arguments.dry_run:
-                return _rehearse(collector, pusher, arguments, summary)
-            open_gateway(pusher.send, dry_run=False)  # a missing variable is reported before the warehouse is asked
+                return _dry_run(collector, pusher, arguments, summary)
+            open_gateway(pusher.send, dry_run=False)  # reports a missing variable before connecting to the warehouse
             if checkpoint:
                 checkpoint.require_writable()
             earlier = _finish_earlier_run(pusher, arguments, checkpoint, summary)
@@ -77,29 +82,29 @@ def run_collect_and_push(collector: Collector, pusher: Pusher, argv: Sequence[st
 def _finish_earlier_run(
     pusher: Pusher, arguments: argparse.Namespace, checkpoint: Checkpoint | None, summary: Summary
 ) -> int:
-    """Push what an earlier run left, and advance the state if that run was stopped before it could."""
+    """Push the rest of an earlier run, and advance the checkpoint if that run stopped before doing so."""
     try:
         pending = pending_manifest(arguments.manifest, pusher.flow)
     except ManifestError:
-        if checkpoint:  # it may have passed this manifest's window: overwriting the manifest could lose that
+        if checkpoint:  # it might cover this window already; overwriting the manifest would then lose data
             raise
         return DONE
     if pending is None:
         return DONE
     window = pending.manifest.header.window
-    if pending.status is PushStatus.NOT_STARTED and not (checkpoint and checkpoint.has_passed(window)):
+    if pending.status is PushStatus.NOT_STARTED and not (checkpoint and checkpoint.covers(window)):
         return DONE  # this run collects its window again
     code = DONE
     if pending.status is not PushStatus.SETTLED:
         log.info("an earlier run did not push all of %s: pushing the rest first", arguments.manifest)
         code = _push(pending.manifest, pusher, arguments, summary, is_resumed=True)
     if checkpoint:
-        checkpoint.advance_quietly(window)
+        checkpoint.advance_without_warning(window)
     return code
 
 
-def _rehearse(collector: Collector, pusher: Pusher, arguments: argparse.Namespace, summary: Summary) -> int:
-    """A dry run collects into a manifest of its own: it must not touch one that waits to be pushed."""
+def _dry_run(collector: Collector, pusher: Pusher, arguments: argparse.Namespace, summary: Summary) -> int:
+    """Collect into a temporary manifest and measure it, so that an unpushed manifest is not overwritten."""
     name = arguments.manifest.name
     manifest: Path = arguments.manifest.with_name(f"dry-run-{name}")
     try:
@@ -114,7 +119,7 @@ def _rehearse(collector: Collector, pusher: Pusher, arguments: argparse.Namespac
 def _push(
     manifest: Manifest, pusher: Pusher, arguments: argparse.Namespace, summary: Summary, is_resumed: bool = False
 ) -> int:
-    """Push a manifest that was verified before: of a damaged one, not even the first batch may go out."""
+    """Push a verified manifest. Verifying first ensures that no batch of a damaged manifest is sent."""
     options = DeliveryOptions(arguments.workers, arguments.max_retry_seconds, arguments.dry_run)
     delivery = Delivery(manifest, options, summary.resumed.invocation_ids if summary.resumed else ())
     try:
@@ -122,9 +127,9 @@ def _push(
             deliver(delivery, pusher, progress.advance)
     finally:
         if is_resumed:
-            summary.resumed = delivery.report()
+            summary.resumed = delivery.to_summary()
         else:
-            summary.pushed = delivery.report()
+            summary.pushed = delivery.to_summary()
     log.info("%s", delivery.text())
     return delivery.exit_code
 
