@@ -220,7 +220,7 @@ def _explain_refusal(status: int, detail: str) -> PushIngestionError:
             f"There is no ingestion API at this address ({status}).",
             "Check MCD_API_ENDPOINT; unset it for production.",
         )
-    return UnavailableError(f"Unexpected response from Monte Carlo ({status}): {detail}", ANOTHER_ANSWERS)
+    return UnavailableError(f"Unexpected response from Monte Carlo ({status}): {detail}", WRONG_SERVER_REMEDY)
 
 
 def _retry_after(value: str | None) -> float | None:
