@@ -1,4 +1,4 @@
-"""Push scripts for the tests of the library."""
+"""Fixtures for the tests of the library."""
 
 from __future__ import annotations
 

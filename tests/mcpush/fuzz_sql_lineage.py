@@ -1,10 +1,11 @@
-"""A fuzz target: mutated statements must be answered without an exception, quickly, by `extract`.
+"""Fuzz target: `extract` must process mutated statements quickly and without an exception.
 
     python tests/mcpush/fuzz_sql_lineage.py --seconds 60 [--seed 7]
 
-Starts from the fixtures, cuts, swaps, repeats and splices their words and bytes, and reads the result in each dialect
-in a process that is replaced when a statement exceeds its time. Prints what it found (one statement a line, in JSON)
-and ends with 1 when a statement raised, or was neither answered nor counted. Not part of the test suite.
+Takes statements from the fixtures, truncates, swaps, repeats and splices their words and bytes, and extracts the
+lineage of each result in a random dialect. This happens in a worker process, which is replaced when a statement exceeds
+its time limit. Prints each failure as one line of JSON, and exits with 1 if a statement raised an exception or crashed
+the worker, or if none was processed. Not part of the test suite.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ sys.path.insert(0, str(ROOT / "scripts"))
 from mcpush.sql import Defaults, extract  # noqa: E402
 
 DIALECTS = ("snowflake", "bigquery", "databricks", "redshift", "hive", "spark", "postgres")
-TIME_LIMIT = 10.0
+TIME_LIMIT = 10.0  # seconds
 WORDS = re.compile(r"\w+|\s+|.", re.DOTALL)  # for mutation only
 
 
@@ -67,7 +68,7 @@ def mutated(pick: random.Random, seeds: list[str]) -> str:
 
 
 def read(jobs: Connection) -> None:
-    """The reading process: answers each (dialect, text) with the exception it raised, or nothing."""
+    """The worker process: sends back the exception that each (dialect, text) raised, or an empty string."""
     while True:
         dialect, text = jobs.recv()
         try:

@@ -1,6 +1,6 @@
-"""Push scripts in the process of the tests: for tables of cases that would take minutes as processes.
+"""Runs push scripts in the test process, for tables of cases that would take minutes in separate processes.
 
-The push script, pycarlo and the sandbox are the real ones.
+The push scripts, pycarlo and the sandbox are the real ones.
 """
 
 from __future__ import annotations
@@ -39,10 +39,12 @@ class InProcess:
 def pushing_to(
     sandbox: SandboxProcess, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[InProcess]:
-    """The sandbox's variables in this process; afterwards its signals are handled as before."""
+    """Set the sandbox's environment variables in this process. On exit, restore the signal handlers."""
     for name, value in sandbox.env.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr("pycarlo.core.session.MCD_API_ENDPOINT", sandbox.endpoint)  # read when it is imported
+    monkeypatch.setattr(
+        "pycarlo.core.session.MCD_API_ENDPOINT", sandbox.endpoint
+    )  # pycarlo reads the variable at import
     before = [(number, signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGTERM)]
     try:
         yield InProcess(sandbox, capsys)

@@ -1,4 +1,4 @@
-"""A manifest is cut into batches by count and by compressed size, within the spans that are missing."""
+"""Batches: a manifest is split by record count and compressed size, within the spans that still have to be sent."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def written(path: Path, texts: Sequence[str]) -> Manifest:
     return verify(path)
 
 
-def test_a_batch_never_holds_more_than_was_asked_for_and_never_reaches_over_a_gap(tmp_path: Path) -> None:
+def test_a_batch_never_exceeds_the_requested_size_or_spans_a_gap(tmp_path: Path) -> None:
     manifest = written(tmp_path / "m.jsonl", [str(number) for number in range(10)])
     found = list(split_into_batches(manifest, iter([(0, 4), (5, 6), (8, 10)]), 3))
     assert [(batch.first, batch.last) for batch in found] == [(0, 2), (3, 3), (5, 5), (8, 9)]
     assert [record["query_text"] for batch in found for record in batch.records] == list("0123589")
 
 
-def test_large_records_are_cut_by_their_compressed_size(tmp_path: Path) -> None:
+def test_batches_of_large_records_are_limited_by_compressed_size(tmp_path: Path) -> None:
     texts = [random.Random(number).randbytes(200_000).hex() for number in range(12)]
     manifest = written(tmp_path / "m.jsonl", texts)
     found = list(split_into_batches(manifest, iter([(0, 12)]), 250))

@@ -1,4 +1,4 @@
-"""One less, exactly, and one more than a limit; and times without a zone, wherever the machine stands."""
+"""Boundary values: one below, at and one above each limit, and times without a zone in any local time zone."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.mcpush.test_delivery import arrived_names, query, table, write
 from tests.script_process import TEMPLATES, run_script
 
 FIXTURES = Path(__file__).parent / "fixtures"
-CHARACTERS_PER_BYTE = 1.18  # of noise from printable characters, compressed
+CHARACTERS_PER_BYTE = 1.18  # noise of printable characters, per compressed byte
 GATEWAY_FLOWS = {"metadata": "metadata", "lineage": "lineage", "query_logs": "querylogs"}
 
 
@@ -63,20 +63,20 @@ def test_a_body_is_sent_up_to_its_limit_and_one_byte_more_is_rejected(scripts: I
     noise = "".join(random.Random(7).choices(string.printable[:94], k=1_200_000))
 
     def size(length: int) -> int:
-        """Compressed bytes of the body of one record with so much noise, as a dry run tells."""
+        """The compressed size of a body with one record of this much noise, in bytes, as a dry run reports it."""
         write(manifest_path, "metadata", [table("LARGE", view_query=noise[:length])])
         summary = scripts.push("metadata", manifest_path, "--dry-run")[1]
         [size] = [int(each["reason"].split()[0]) for each in summary["rejected"]] or [summary["largest_body_bytes"]]
         return int(size)
 
     def length_of(body: int, length: int) -> int:
-        """How much noise makes a body of that size. It is looked for, since compressors differ."""
+        """How much noise gives a body of this size. Found by trial, because compressors differ."""
         for _ in range(50):
             missing = body - size(length)
             if missing == 0:
                 return length
             length += round(missing * CHARACTERS_PER_BYTE)
-        pytest.fail(f"no length makes {body} bytes")
+        pytest.fail(f"no amount of noise gives a body of {body} bytes")
 
     fits = length_of(MAX_BODY_BYTES, 1_060_000)
     too_long = length_of(MAX_BODY_BYTES + 1, fits + 1)

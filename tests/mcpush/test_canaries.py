@@ -1,4 +1,4 @@
-"""Canary secrets: whatever a server or a warehouse repeats of them, none is in a file or in the output."""
+"""Canary secrets: a secret that a server or warehouse repeats appears neither in files nor in the output."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from tests.mcpush.test_delivery import METADATA, journal_lines, push, result_of,
 from tests.sandbox_process import SandboxProcess
 from tests.script_process import TEMPLATES, Run, run_script
 
-# Each kind of variable that scripts, drivers and HTTP libraries read a secret from. Warehouses' own variables are held
-# to the same by the contract suite.
+# One variable of each kind from which scripts, drivers and HTTP libraries read secrets. The contract suite checks the
+# variables of each warehouse in the same way.
 SECRETS = {
     "MCD_TOKEN": "c4nary-of-the-api-key",
     "WAREHOUSE_PASSWORD": "c4nary-of-a-password",
@@ -34,20 +34,20 @@ REPEATED = " ".join(["you sent", *SECRETS.values(), *IN_ADDRESSES.values()])
 
 
 def written(folder: Path) -> str:
-    """The content of every file below a folder."""
+    """The content of all files under a folder."""
     files = [path for path in folder.rglob("*") if path.is_file()]
     assert files
     return "".join(path.read_text(encoding="utf-8") for path in files)
 
 
-def check_nothing_is_shown(run: Run, folder: Path) -> None:
+def check_no_secret_is_shown(run: Run, folder: Path) -> None:
     for where, text in (("stdout", run.stdout), ("stderr", run.stderr), ("files", written(folder))):
         assert "c4nary" not in text, where
         assert "you sent ***" in text, f"nothing was repeated in {where}"
 
 
-def test_what_monte_carlo_repeats_of_secrets_is_not_written(quiet_sandbox: SandboxProcess, manifest_path: Path) -> None:
-    """One run retries an answer, has a record rejected, and is refused in the end; each answer repeats all secrets."""
+def test_secrets_that_monte_carlo_repeats_are_not_written(quiet_sandbox: SandboxProcess, manifest_path: Path) -> None:
+    """One run gets a retry, a rejected record and a final refusal. Each of these responses repeats all secrets."""
     write(manifest_path, "metadata", [table(name) for name in ("zero", "one", "two")])
     token = quiet_sandbox.env["MCD_INGEST_TOKEN"]
     repeated = f"{REPEATED} {token}"
@@ -58,7 +58,7 @@ def test_what_monte_carlo_repeats_of_secrets_is_not_written(quiet_sandbox: Sandb
     run = push("metadata", manifest_path, quiet_sandbox.env | SECRETS | IN_ADDRESSES, "--workers", "1").check(3)
     assert quiet_sandbox.requests(METADATA).answers == [503, 400, 400, 202, 401]
     assert [line.get("rejected") for line in journal_lines(manifest_path)[1:]] == [None, 1]
-    check_nothing_is_shown(run, manifest_path.parent)
+    check_no_secret_is_shown(run, manifest_path.parent)
     assert token not in run.stdout + run.stderr + written(manifest_path.parent)
     assert "you sent ***" in result_of(manifest_path)["error"]
     assert "you sent ***" in result_of(manifest_path)["rejected"][0]["reason"]
@@ -66,7 +66,7 @@ def test_what_monte_carlo_repeats_of_secrets_is_not_written(quiet_sandbox: Sandb
 
 
 @pytest.mark.parametrize("script", ["collect", "collect_and_push"])
-def test_what_a_warehouse_repeats_of_secrets_is_not_written(
+def test_secrets_that_a_warehouse_repeats_are_not_written(
     quiet_sandbox: SandboxProcess, tmp_path: Path, script: str
 ) -> None:
     env = quiet_sandbox.env | SECRETS | IN_ADDRESSES
@@ -75,4 +75,4 @@ def test_what_a_warehouse_repeats_of_secrets_is_not_written(
     folder, name = FIXTURES, "one_query_a_minute.py"
     run = run_script(folder, name, script, "--manifest", "q.jsonl", *times, env=env, cwd=tmp_path).check()
     assert run.summary["records"] == 2
-    check_nothing_is_shown(run, tmp_path)
+    check_no_secret_is_shown(run, tmp_path)

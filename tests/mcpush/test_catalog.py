@@ -1,4 +1,4 @@
-"""Reading a catalog: whatever is too much, cut off or refused, no table comes twice and none is lost unsaid."""
+"""Reading a catalog with results that are too large, truncated or refused: each table is read once or counted."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from mcpush.collect.filters import Filters
 from mcpush.errors import RefusedError
 
 
-class TooMuchError(Exception):
+class TooMuchDataError(Exception):
     pass
 
 
@@ -37,7 +37,7 @@ class UnreadableError(Exception):
     pass
 
 
-class LostError(Exception):
+class ConnectionLostError(Exception):
     pass
 
 
@@ -46,7 +46,7 @@ def is_unreadable(error: BaseException) -> bool:
 
 
 def is_too_much(error: BaseException) -> bool:
-    return isinstance(error, TooMuchError)
+    return isinstance(error, TooMuchDataError)
 
 
 def new_options() -> Options:
@@ -58,9 +58,9 @@ def new_options() -> Options:
 
 @dataclass
 class FakeDatabase:
-    """Tables of a size each. A part whose tables are larger than ``limit`` together is refused after ``cut`` of them.
+    """Tables and their sizes. Reading a part whose total size exceeds ``limit`` fails after ``cut`` tables.
 
-    Schemas and names in ``denied`` cannot be read.
+    Schemas in ``denied`` cannot be read.
     """
 
     tables: dict[Key, int]
@@ -72,7 +72,7 @@ class FakeDatabase:
 
     def read(self, part: Part) -> Iterator[Key]:
         self.parts.append(part)
-        keys = sorted(key for key in self.tables if self._holds(part, key))
+        keys = sorted(key for key in self.tables if self._contains(part, key))
         if part.schema in self.denied:
             raise UnreadableError("not granted")
         is_refused = sum(self.tables[key] for key in keys) > self.limit
@@ -81,10 +81,10 @@ class FakeDatabase:
                 break
             yield key
         if is_refused:
-            raise TooMuchError("too much data")
+            raise TooMuchDataError("too much data")
 
     @staticmethod
-    def _holds(part: Part, key: Key) -> bool:
+    def _contains(part: Part, key: Key) -> bool:
         schema, name = key
         if part.schema not in (None, schema):
             return False
@@ -93,7 +93,7 @@ class FakeDatabase:
     def names(self, schema: str) -> list[str]:
         found = sorted(name for key, name in self.tables if key == schema)
         if len(found) > self.names_limit:
-            raise TooMuchError("too much data")
+            raise TooMuchDataError("too much data")
         return found
 
     def collect(self, options: Options) -> Iterator[Key]:
@@ -117,24 +117,24 @@ KEYS = st.tuples(st.sampled_from(["A", "B", "a", "é"]), st.sampled_from("abcdef
     limit=st.integers(1, 60),
     cut=st.integers(0, 12),
 )
-def test_every_table_comes_once_and_in_order_or_is_counted(tables: dict[Key, int], limit: int, cut: int) -> None:
+def test_every_table_is_read_once_in_order_or_counted(tables: dict[Key, int], limit: int, cut: int) -> None:
     database, options = FakeDatabase(tables, limit, cut), new_options()
     found = list(database.collect(options))
-    # A table that is too much by itself may still be had: in a part that is cut behind it.
+    # A table that is too large by itself can still be read: in a part that is truncated after it.
     assert found == sorted(set(found))
     missing = tables.keys() - found
     assert all(tables[key] > limit for key in missing)
     assert options.skipped.get(UNREADABLE_SCHEMA, 0) == len(missing)
 
 
-def test_what_is_not_too_much_is_one_statement() -> None:
+def test_a_database_within_the_limit_is_read_in_one_statement() -> None:
     database, options = FakeDatabase({("A", "x"): 1, ("B", "y"): 1}), new_options()
     assert list(database.collect(options)) == [("A", "x"), ("B", "y")]
     assert database.parts == [Part()]
     assert options.skipped == {}
 
 
-def test_after_a_cut_reading_continues_behind_the_last_table() -> None:
+def test_after_truncation_reading_continues_after_the_last_table() -> None:
     tables = {(schema, name): 1 for schema in "ABC" for name in "wxyz"}
     database, options = FakeDatabase(tables, limit=4, cut=6), new_options()
     assert list(database.collect(options)) == sorted(tables)
@@ -142,7 +142,7 @@ def test_after_a_cut_reading_continues_behind_the_last_table() -> None:
     assert options.skipped == {}
 
 
-def test_a_schema_that_is_too_much_is_read_by_ranges_of_names() -> None:
+def test_a_schema_that_is_too_large_is_read_by_name_ranges() -> None:
     tables = {("A", f"t{number}"): 1 for number in range(8)}
     database, options = FakeDatabase(tables, limit=3), new_options()
     assert list(database.collect(options)) == sorted(tables)
@@ -167,7 +167,7 @@ def test_ranges_go_down_to_single_tables(tables_in_schema: int) -> None:
     assert options.skipped == {}
 
 
-def test_a_table_that_is_too_much_by_itself_is_counted_and_the_rest_is_read() -> None:
+def test_a_table_that_is_too_large_by_itself_is_counted_and_the_rest_is_read() -> None:
     tables = {("A", "huge"): 99, ("A", "small"): 1, ("B", "small"): 1}
     options = new_options()
     assert list(FakeDatabase(tables, limit=5).collect(options)) == [("A", "small"), ("B", "small")]
@@ -194,15 +194,15 @@ def test_a_schema_that_cannot_be_read_is_counted_and_the_rest_is_read() -> None:
 def test_other_errors_end_the_run(limit: int) -> None:
     def read(part: Part) -> Iterator[Key]:
         if len(part.values) < (limit < 3) + 2 * (limit < 2):
-            raise TooMuchError
+            raise TooMuchDataError
         yield "A", "a"
-        raise LostError
+        raise ConnectionLostError
 
     database = FakeDatabase({("A", "a"): 1})
     split = SplitDatabase(
         "D", new_options(), read, lambda key: key, lambda: ["A"], database.names, is_unreadable, is_too_much
     )
-    with pytest.raises(LostError):
+    with pytest.raises(ConnectionLostError):
         list(split.items())
 
 
@@ -216,27 +216,27 @@ def raising(error: Exception) -> Callable[[], Any]:
     return read
 
 
-def test_what_cannot_be_read_is_counted_with_an_example() -> None:
+def test_unreadable_objects_are_counted_with_an_example() -> None:
     options = new_options()
     assert read_or_skip(options, "no tags", lambda: [1], is_unreadable) == [1]
     assert options.skipped == {}
     refused = raising(UnreadableError("not granted"))
     assert read_or_skip(options, "no tags", refused, is_unreadable, lambda error: f"D: {error}") is None
     assert (options.skipped, options.skipped_examples) == ({"no tags": 1}, {"no tags": "D: not granted"})
-    with pytest.raises(LostError):
-        read_or_skip(options, "no tags", raising(LostError()), is_unreadable)
+    with pytest.raises(ConnectionLostError):
+        read_or_skip(options, "no tags", raising(ConnectionLostError()), is_unreadable)
 
 
 @pytest.mark.parametrize(
     ("whole", "part", "found", "counted"),
     [
-        (lambda: [1, 2], raising(LostError()), ([1, 2], True), {}),
+        (lambda: [1, 2], raising(ConnectionLostError()), ([1, 2], True), {}),
         (raising(UnreadableError("why")), lambda: [1], ([1], False), {"only a part": 1}),
         (raising(UnreadableError("why")), raising(UnreadableError("why")), (None, False), {"nothing": 1}),
     ],
     ids=["whole", "part", "neither"],
 )
-def test_a_part_is_read_where_the_whole_cannot_be(
+def test_a_part_is_read_if_the_whole_cannot_be_read(
     whole: Callable[[], Any], part: Callable[[], Any], found: tuple[Any, bool], counted: dict[str, int]
 ) -> None:
     options = new_options()
@@ -246,13 +246,13 @@ def test_a_part_is_read_where_the_whole_cannot_be(
     assert options.skipped_examples == dict.fromkeys(counted, "why")
 
 
-def of_databases(options: Options, databases: Sequence[str]) -> Iterator[str]:
+def read_databases(options: Options, databases: Sequence[str]) -> Iterator[str]:
     def read(database: str) -> Iterator[str]:
         yield from (f"{database}.{name}" for name in "xy" if database != "empty")
         if database.startswith("denied"):
             raise UnreadableError("not granted")
         if database == "lost":
-            raise LostError("connection gone")
+            raise ConnectionLostError("connection gone")
 
     def refusal(refusals: list[str]) -> RefusedError:
         return RefusedError("; ".join(refusals), "Grant something.")
@@ -260,36 +260,36 @@ def of_databases(options: Options, databases: Sequence[str]) -> Iterator[str]:
     return each_readable(options, databases, read, is_unreadable, refusal)
 
 
-def test_databases_that_cannot_be_read_are_counted_and_the_others_go_on() -> None:
+def test_unreadable_databases_are_counted_and_the_others_are_read() -> None:
     options = new_options()
-    found = list(of_databases(options, ["a", "denied", "b"]))
+    found = list(read_databases(options, ["a", "denied", "b"]))
     assert found == ["a.x", "a.y", "denied.x", "denied.y", "b.x", "b.y"]
     assert options.skipped == {UNREADABLE_DATABASE: 1}
     assert options.skipped_examples == {UNREADABLE_DATABASE: "denied: not granted"}
 
 
-def test_databases_none_of_which_can_be_read_are_a_refusal() -> None:
+def test_a_run_in_which_no_database_can_be_read_is_refused() -> None:
     with pytest.raises(RefusedError, match="denied 1: not granted; denied 2: not granted"):
-        list(of_databases(new_options(), ["denied 1", "denied 2"]))
-    assert list(of_databases(new_options(), [])) == []
-    assert list(of_databases(new_options(), ["empty", "denied"]))  # one could be read, and had nothing
+        list(read_databases(new_options(), ["denied 1", "denied 2"]))
+    assert list(read_databases(new_options(), [])) == []
+    assert list(read_databases(new_options(), ["empty", "denied"]))  # one was readable, but empty
 
 
-def test_a_connection_that_is_gone_ends_the_run_and_skips_no_database() -> None:
+def test_a_lost_connection_ends_the_run_and_skips_no_database() -> None:
     options = new_options()
-    found = of_databases(options, ["a", "lost", "b"])
+    found = read_databases(options, ["a", "lost", "b"])
     assert [next(found) for _ in range(4)] == ["a.x", "a.y", "lost.x", "lost.y"]
-    with pytest.raises(LostError):
+    with pytest.raises(ConnectionLostError):
         next(found)
     assert options.skipped == {}
 
 
 @pytest.mark.parametrize("in_part", [False, True], ids=["whole", "part"])
-def test_a_connection_that_is_gone_is_no_reason_to_read_a_part(in_part: bool) -> None:
+def test_a_lost_connection_is_not_a_reason_to_read_a_part(in_part: bool) -> None:
     options = new_options()
-    whole = raising(UnreadableError("why") if in_part else LostError())
-    part = raising(LostError()) if in_part else lambda: [1]
-    with pytest.raises(LostError):
+    whole = raising(UnreadableError("why") if in_part else ConnectionLostError())
+    part = raising(ConnectionLostError()) if in_part else lambda: [1]
+    with pytest.raises(ConnectionLostError):
         read_or_fallback(options, Reading("only a part", whole), Reading("nothing", part), is_unreadable)
     assert options.skipped == {}
 
@@ -298,15 +298,15 @@ def test_a_connection_that_is_gone_is_no_reason_to_read_a_part(in_part: bool) ->
 
 
 @given(st.lists(KEYS), st.sets(KEYS))
-def test_sorted_rows_are_handed_out_to_their_key(rows: list[Key], asked: set[Key]) -> None:
+def test_sorted_rows_are_returned_by_key(rows: list[Key], requested: set[Key]) -> None:
     merged = SortedRows(sorted(rows), key=lambda row: row)
-    for key in sorted(asked):
+    for key in sorted(requested):
         expected = [row for row in rows if row == key]
         assert merged.take(key) == expected
-        assert merged.take(key) == expected, "a key may be asked for again"
+        assert merged.take(key) == expected, "a key can be requested again"
 
 
-def test_sorted_rows_hold_one_key_at_a_time() -> None:
+def test_sorted_rows_buffer_one_key_at_a_time() -> None:
     given: list[int] = []
 
     def rows() -> Iterator[Key]:
@@ -316,10 +316,10 @@ def test_sorted_rows_hold_one_key_at_a_time() -> None:
 
     merged = SortedRows(rows(), key=lambda row: row)
     assert len(merged.take(("A", "0"))) == 3
-    assert len(given) == 4  # the group, and the row that ends it
+    assert len(given) == 4  # the group and the row after it
 
 
-def test_pages_span_few_tables_even_where_few_are_wanted() -> None:
+def test_pages_span_few_tables_even_if_few_are_selected() -> None:
     names = [f"t{number:02d}" for number in range(20)]
     wanted = [names[place] for place in (0, 1, 7, 8, 19)]
     found = list(pages(wanted, str, names, 8))
@@ -331,5 +331,5 @@ def test_pages_follow_the_catalogs_order() -> None:
     assert list(pages(["b", "A"], str, ["b", "a", "A"], 2)) == [["b"], ["A"]]
 
 
-def test_the_list_names_a_table_in_full() -> None:
+def test_the_list_shows_the_full_name_of_a_table() -> None:
     assert listed_table("D", "S", "T", "dynamic table") == "D.S.T (dynamic table)"

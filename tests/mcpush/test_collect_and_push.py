@@ -1,6 +1,6 @@
-"""Collecting and pushing in one run, hour after hour: what an earlier run left, and what is known before collecting.
+"""Collecting and pushing in one run, every hour: leftovers of earlier runs, and errors found before collecting.
 
-The rows are a fixture's (fixtures/one_query_a_minute.py); pushing is the real thing, into the sandbox.
+The rows come from fixtures/one_query_a_minute.py. The real push code sends them to the sandbox.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SCRIPTS = ["collect", "collect_and_push"]
 
 @dataclass
 class Job:
-    """The fixture's scripts at work in a folder, with a state. The first window is the 24 hours before ``start``."""
+    """Runs the fixture scripts in a folder, with a checkpoint. The first window is the 24 hours before ``start``."""
 
     folder: Path
     start: datetime
@@ -48,7 +48,7 @@ class Job:
         return (self.folder / "connections").exists()
 
     def minutes(self, hours: int) -> list[str]:
-        """The ids of the queries of the first window and as many more hours."""
+        """The ids of the queries in the first window and in this many hours after it."""
         first = self.start - 24 * HOUR
         return [iso_utc(first + minute * HOUR / 60) for minute in range((24 + hours) * 60)]
 
@@ -64,13 +64,13 @@ def arrived(sandbox: SandboxProcess, run: Run) -> list[str]:
     return sorted((event["query_id"] for each in ids for event in sandbox.received("querylogs", each)), key=parse_utc)
 
 
-def test_what_was_collected_and_not_pushed_goes_first(quiet_sandbox: SandboxProcess, job: Job) -> None:
+def test_collected_but_unpushed_records_are_sent_first(quiet_sandbox: SandboxProcess, job: Job) -> None:
     job.run("collect").check()
     run = job.run("collect_and_push", after_hours=1).check()
     assert arrived(quiet_sandbox, run) == job.minutes(1)
 
 
-def test_a_record_of_an_earlier_run_that_is_rejected_makes_the_run_partly_done(job: Job) -> None:
+def test_a_rejected_record_of_an_earlier_run_makes_the_run_partial(job: Job) -> None:
     job.run("collect").check()
     job.manifest.write_bytes(job.manifest.read_bytes().replace(b'"query_text":"SELECT 1"', b'"query_text":5', 1))
     run = job.run("collect_and_push", after_hours=1).check(1)
@@ -78,10 +78,8 @@ def test_a_record_of_an_earlier_run_that_is_rejected_makes_the_run_partly_done(j
     assert run.summary["status"] == "partial"
 
 
-def test_a_record_that_is_rejected_after_nothing_was_left_makes_the_run_partly_done(
-    quiet_sandbox: SandboxProcess, job: Job
-) -> None:
-    """The batch of three and then its middle record; the record is settled, so that no later run waits for it."""
+def test_a_rejected_record_of_this_run_makes_the_run_partial(quiet_sandbox: SandboxProcess, job: Job) -> None:
+    """The batch of three is rejected, then its middle record. That record is settled: no later run waits for it."""
     wrong = {"error": "Schema validation failed", "details": {"events[0].query_text": "must be a string"}}
     quiet_sandbox.fault(QUERY_LOGS, calls=[1, 2], status=400, body=wrong)
     run = job.run("collect_and_push", "--lookback-hours", "0.05").check(1)
@@ -90,8 +88,8 @@ def test_a_record_that_is_rejected_after_nothing_was_left_makes_the_run_partly_d
     assert parse_utc(json.loads(job.state.read_text())["until"]) == job.start
 
 
-def test_keys_may_end_with_a_line_end(job: Job) -> None:
-    """As they do in files that secret stores mount."""
+def test_keys_may_end_with_a_newline(job: Job) -> None:
+    """Keys in files that secret stores mount can end like this."""
     job.env |= {name: job.env[name] + "\n" for name in ("MCD_INGEST_ID", "MCD_INGEST_TOKEN", "MCD_RESOURCE_UUID")}
     job.run("collect_and_push").check()
 
@@ -110,13 +108,13 @@ def test_after_an_outage_all_ids_are_in_summary_and_result(quiet_sandbox: Sandbo
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-@pytest.mark.parametrize("damage", ["another flow", "another version", "cut"])
-def test_with_a_state_what_cannot_be_pushed_as_it_is_stays(job: Job, script: str, damage: str) -> None:
+@pytest.mark.parametrize("damage", ["another flow", "another version", "truncated"])
+def test_with_a_checkpoint_a_manifest_that_cannot_be_pushed_is_kept(job: Job, script: str, damage: str) -> None:
     job.run("collect").check()
     old, new = {
         "another flow": (b'"query_logs"', b'"lineage"'),
         "another version": (b'"version":1', b'"version":2'),
-        "cut": (b'{"end":', b""),
+        "truncated": (b'{"end":', b""),
     }[damage]
     left = job.manifest.read_bytes().replace(old, new, 1)
     job.manifest.write_bytes(left)
@@ -125,7 +123,7 @@ def test_with_a_state_what_cannot_be_pushed_as_it_is_stays(job: Job, script: str
     assert job.manifest.read_bytes() == left
 
 
-def test_missing_keys_are_known_before_the_warehouse_is_asked(job: Job) -> None:
+def test_missing_keys_are_reported_before_connecting_to_the_warehouse(job: Job) -> None:
     del job.env["MCD_INGEST_TOKEN"]
     run = job.run("collect_and_push").check(2)
     assert "MCD_INGEST_TOKEN" in run.summary["error"]["message"]
@@ -133,14 +131,14 @@ def test_missing_keys_are_known_before_the_warehouse_is_asked(job: Job) -> None:
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_a_state_that_cannot_be_written_is_known_before_too(job: Job, script: str) -> None:
+def test_an_unwritable_checkpoint_is_reported_before_connecting_to_the_warehouse(job: Job, script: str) -> None:
     job.state.write_text("")
     run = job.run(script, "--state", str(job.state / "below-a-file")).check(2)
     assert "state" in run.summary["error"]["message"]
     assert not job.has_connected
 
 
-def test_a_dry_run_spares_manifest_and_checkpoint(quiet_sandbox: SandboxProcess, job: Job) -> None:
+def test_a_dry_run_changes_neither_manifest_nor_checkpoint(quiet_sandbox: SandboxProcess, job: Job) -> None:
     job.manifest.write_text("what an earlier run left\n")
     run = job.run("collect_and_push", "--dry-run", "--lookback-hours", "5").check()
     assert (run.summary["records"], run.summary["batches"], run.summary["records_accepted"]) == (300, 2, 0)

@@ -1,4 +1,4 @@
-"""Filters and windows: what is asked for, and where a window may end."""
+"""Collecting: filters, windows, checkpoints, memory checks and signals."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ HOUR = timedelta(hours=1)
 
 
 @pytest.fixture(autouse=True)
-def _handlers_are_put_back() -> Iterator[None]:
-    """What is run here in the process of the tests changes how that takes signals."""
+def _restore_signal_handlers() -> Iterator[None]:
+    """Scripts that run in the test process replace its signal handlers."""
     before = [(number, signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGTERM)]
     yield
     for number, handler in before:
@@ -75,13 +75,13 @@ def test_filters_are_globs_on_the_full_name(
         (["SHOP.*"], [], (None, None), False),
     ],
 )
-def test_a_schema_is_meant_by_its_name_and_by_all_that_it_holds(
+def test_a_filter_matches_a_schema_by_its_name_or_by_its_whole_content(
     include: list[str], exclude: list[str], schema: tuple[str | None, str | None], allowed: bool
 ) -> None:
     assert Filters(include, exclude).allows_schema(*schema) is allowed
 
 
-def test_databases_that_cannot_hold_anything_wanted_are_not_asked() -> None:
+def test_databases_without_possible_matches_are_not_queried() -> None:
     wanted = Filters(["SHOP.PUBLIC.*", "MART_*"], ["RAW.*"])
     assert [wanted.may_hold(name) for name in ("SHOP", "shop", "MART_1", "OTHER")] == [True, True, True, False]
     either = Filters(["[RS]HOP.*"])
@@ -100,7 +100,7 @@ PARTS = st.text("Ab.*?[x", min_size=1, max_size=4)
 
 
 @given(st.lists(PARTS, max_size=3), st.lists(PARTS, max_size=3), st.tuples(PARTS, PARTS, PARTS))
-def test_a_database_is_never_passed_over_that_holds_something_wanted(
+def test_a_database_with_a_match_is_never_skipped(
     include: list[str], exclude: list[str], name: tuple[str, str, str]
 ) -> None:
     filters = Filters(include, exclude)
@@ -124,7 +124,7 @@ def test_a_database_is_never_passed_over_that_holds_something_wanted(
         (DATABASE_AND_SCHEMA, "include", "A.B.", None),
     ],
 )
-def test_filters_that_name_more_than_a_query_log_knows_are_said(
+def test_filters_narrower_than_a_query_log_cause_a_warning(
     of_queries: QueryScope, option: str, pattern: str, says: str | None, caplog: pytest.LogCaptureFixture
 ) -> None:
     filters = Filters([pattern], []) if option == "include" else Filters([], [pattern])
@@ -138,7 +138,7 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
 
 
 def collector(latency: timedelta | None, names: Iterable[str], **more: Any) -> Collector:
-    """A fixture: a collector whose warehouse is a list of names of tables or queries. It counts one as skipped."""
+    """A collector whose warehouse is a list of table or query names. It counts one object as skipped."""
 
     def collect(connection: Iterable[str], options: Options) -> Iterator[Record]:
         options.skip("no grant", "SHOP.SECRET")
@@ -172,7 +172,7 @@ def window_of(summary: dict[str, Any]) -> tuple[datetime, datetime]:
     return parse_utc(summary["window"]["start"]), parse_utc(summary["window"]["end"])
 
 
-def test_the_summary_and_the_trailer_say_what_was_skipped(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_the_summary_and_the_trailer_report_skipped_objects(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     path = tmp_path / "m.jsonl"
     code, summary, stderr = run(capsys, collector(None, ["a"]), "--manifest", str(path))
     assert (code, summary["status"], summary["records"]) == (0, "complete", 1)
@@ -182,21 +182,21 @@ def test_the_summary_and_the_trailer_say_what_was_skipped(capsys: pytest.Capture
     assert list(read(path, "metadata")) == [{"type": "TABLE", "database": "A", "schema": "B", "name": "a"}]
 
 
-def test_an_example_of_what_was_skipped_is_masked_and_short(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_example_of_a_skipped_object_is_masked_and_truncated(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("A_PASSWORD", "s3cret-of-the-test")
     options = Options(Filters(), argparse.Namespace())
     options.skip("no grant", "s3cret-of-the-test" + 1000 * "x")
     assert options.skipped_examples == {"no grant": "***" + 297 * "x"}
 
 
-def test_an_empty_warehouse_is_no_filter_that_matched_nothing(
+def test_an_empty_warehouse_is_not_reported_as_a_filter_without_matches(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     code, summary, _ = run(capsys, collector(None, []), "--manifest", str(tmp_path / "m.jsonl"))
     assert (code, summary["records"], summary["skipped"]) == (0, 0, {"no grant": 1})
 
 
-def test_a_window_ends_before_what_the_views_may_lack(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_a_window_excludes_the_lag_of_the_system_views(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     arguments = ["--manifest", str(tmp_path / "m.jsonl"), "--lookback-hours", "2"]
     before = datetime.now(timezone.utc)
     _, summary, _ = run(capsys, collector(LATENCY, []), *arguments)
@@ -209,7 +209,7 @@ def test_a_window_ends_before_what_the_views_may_lack(capsys: pytest.CaptureFixt
     assert "the system views lag" in stderr
 
 
-def test_the_state_makes_windows_that_meet(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_a_checkpoint_makes_windows_contiguous(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     state = tmp_path / "deep" / "state.json"
     arguments = ["--manifest", str(tmp_path / "m.jsonl"), "--state", str(state)]
     until = (datetime.now(timezone.utc) - 9 * HOUR).replace(microsecond=0)
@@ -218,19 +218,19 @@ def test_the_state_makes_windows_that_meet(capsys: pytest.CaptureFixture[str], t
     _, second, _ = run(capsys, collector(LATENCY, []), *arguments, "--until", (until + HOUR).isoformat())
     assert window_of(second) == (until, until + HOUR)
     _, back, _ = run(capsys, collector(LATENCY, []), *arguments, "--until", until.isoformat())
-    assert window_of(back) == (until + HOUR, until + HOUR), "an earlier end must not move the state back"
+    assert window_of(back) == (until + HOUR, until + HOUR), "an earlier end must not move the checkpoint back"
     _, third, _ = run(capsys, collector(LATENCY, []), *arguments)
     assert window_of(third)[0] == until + HOUR
 
 
-def test_a_failed_run_leaves_state_and_manifest_as_they_were(
+def test_a_failed_run_changes_neither_checkpoint_nor_manifest(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     state, path = tmp_path / "state.json", tmp_path / "m.jsonl"
     arguments = ["--manifest", str(path), "--state", str(state)]
     run(capsys, collector(LATENCY, ["a"]), *arguments)
     path.rename(tmp_path / "pushed.jsonl")
-    assert run(capsys, collector(LATENCY, []), *arguments)[0] == 0  # an older manifest, with nothing to push
+    assert run(capsys, collector(LATENCY, []), *arguments)[0] == 0  # an older manifest with nothing to push
     before = state.read_bytes(), path.read_bytes()
 
     def names() -> Iterator[str]:
@@ -248,7 +248,7 @@ def test_a_failed_run_leaves_state_and_manifest_as_they_were(
     ("since_hours", "until_hours", "moves", "says"),
     [(20, 8, True, ""), (9, 8, True, ""), (8, 7, False, "close the gap"), (30, 20, False, "ended before it")],
 )
-def test_the_state_moves_only_by_a_window_that_meets_it(
+def test_only_a_window_that_continues_from_the_checkpoint_advances_it(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, since_hours: int, until_hours: int, moves: bool, says: str
 ) -> None:
     state = tmp_path / "state.json"
@@ -263,7 +263,7 @@ def test_the_state_moves_only_by_a_window_that_meets_it(
     assert remembered == now - (until_hours if moves else 9) * HOUR
 
 
-def test_a_state_of_another_flow_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_a_checkpoint_of_another_flow_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     state = tmp_path / "state.json"
     arguments = ["--manifest", str(tmp_path / "m"), "--state", str(state)]
     run(capsys, collector(LATENCY, []), *arguments)
@@ -274,7 +274,7 @@ def test_a_state_of_another_flow_is_refused(capsys: pytest.CaptureFixture[str], 
     assert "fixture lineage" in summary["error"]["message"]
 
 
-def test_a_state_still_to_come_is_said(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_a_checkpoint_in_the_future_causes_a_warning(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     state = tmp_path / "state.json"
     tomorrow = (datetime.now(timezone.utc) + 24 * HOUR).isoformat()
     state.write_text(json.dumps({"until": tomorrow, "warehouse": "fixture", "flow": "query_logs"}))
@@ -283,7 +283,7 @@ def test_a_state_still_to_come_is_said(capsys: pytest.CaptureFixture[str], tmp_p
     assert "in the future" in stderr
 
 
-def test_a_state_far_ahead_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_a_checkpoint_far_in_the_future_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     state = tmp_path / "state.json"
     ahead = (datetime.now(timezone.utc) + timedelta(days=3)).isoformat()
     state.write_text(json.dumps({"until": ahead, "warehouse": "fixture", "flow": "query_logs"}))
@@ -292,7 +292,7 @@ def test_a_state_far_ahead_is_refused(capsys: pytest.CaptureFixture[str], tmp_pa
     assert "in the future" in summary["error"]["message"]
 
 
-def test_a_filter_that_matches_nothing_is_said(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_a_filter_that_matches_nothing_is_reported(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     code, summary, stderr = run(capsys, collector(None, []), "--manifest", str(tmp_path / "m"), "--include", "SHOP")
     assert code == 0
     [reason] = [each for each in summary["skipped"] if "--include" in each]
@@ -301,7 +301,9 @@ def test_a_filter_that_matches_nothing_is_said(capsys: pytest.CaptureFixture[str
     assert reason in stderr
 
 
-def test_with_a_state_what_was_not_pushed_is_spared(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_with_a_checkpoint_an_unpushed_manifest_is_not_overwritten(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     path = tmp_path / "m.jsonl"
     arguments = ["--manifest", str(path), "--state", str(tmp_path / "state.json")]
     assert run(capsys, collector(LATENCY, ["a"]), *arguments)[0] == 0
@@ -314,8 +316,8 @@ def test_with_a_state_what_was_not_pushed_is_spared(capsys: pytest.CaptureFixtur
     assert run(capsys, collector(LATENCY, ["b"]), *arguments)[0] == 0
 
 
-def test_a_containers_limit_counts_without_the_cache_it_can_drop(tmp_path: Path) -> None:
-    """With a few megabytes, which every machine that runs this has free."""
+def test_free_memory_under_a_container_limit_includes_reclaimable_cache(tmp_path: Path) -> None:
+    """The limit is a few megabytes: every test machine has more free memory than that."""
     for name, content in {
         "memory.max": f"{10 * 2**20}",
         "memory.current": f"{9 * 2**20}",
@@ -328,7 +330,7 @@ def test_a_containers_limit_counts_without_the_cache_it_can_drop(tmp_path: Path)
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[]", '{"until": "yesterday"}', '{"until": null}'])
-def test_a_damaged_state_file_is_refused_not_ignored(
+def test_a_damaged_checkpoint_file_is_refused_not_ignored(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, content: str
 ) -> None:
     state = tmp_path / "state.json"
@@ -339,7 +341,7 @@ def test_a_damaged_state_file_is_refused_not_ignored(
     assert state.read_text() == content
 
 
-def test_the_start_is_named_once_and_lies_before_the_end(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_the_start_is_given_once_and_is_before_the_end(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     path = ["--manifest", str(tmp_path / "m")]
     both = ["--since", "2026-01-01", "--lookback-hours", "3"]
     assert run(capsys, collector(LATENCY, []), *path, *both)[0] == 2
@@ -360,13 +362,15 @@ def test_the_start_is_named_once_and_lies_before_the_end(capsys: pytest.CaptureF
         ["--since", "0001-01-01T00:00:00+14:00"],
     ],
 )
-def test_nonsense_is_wrong_usage(argument: list[str], tmp_path: Path) -> None:
+def test_invalid_times_are_usage_errors(argument: list[str], tmp_path: Path) -> None:
     with pytest.raises(SystemExit) as left:
         run_collect(collector(LATENCY, []), ["--manifest", str(tmp_path / "m"), *argument])
     assert left.value.code == 2
 
 
-def test_a_window_older_than_the_views_keep_is_said(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_a_window_beyond_the_retention_of_the_views_causes_a_warning(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     made = collector(LATENCY, [], retention=timedelta(days=7))
     _, _, stderr = run(capsys, made, "--manifest", str(tmp_path / "m"), "--lookback-hours", "200")
     assert "7 days" in stderr
@@ -382,7 +386,7 @@ def test_list_prints_names_and_writes_nothing(capsys: pytest.CaptureFixture[str]
     assert not list(tmp_path.iterdir())
 
 
-def test_an_unexpected_error_shows_where_but_no_secret(
+def test_an_unexpected_error_shows_its_location_but_no_secret(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SOME_PASSWORD", 'hunter2"\\x')
@@ -399,7 +403,7 @@ def test_an_unexpected_error_shows_where_but_no_secret(
     assert "hunter2" not in stderr + json.dumps(summary)
 
 
-def test_too_little_memory_is_said_before_connecting(
+def test_too_little_memory_is_reported_before_connecting(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mcpush.program.MINIMUM_FREE_MEMORY", 2**60)
@@ -415,7 +419,7 @@ def test_too_little_memory_is_said_before_connecting(
     assert "MB of memory is free" in summary["error"]["message"]
 
 
-def test_little_memory_is_a_warning(
+def test_low_memory_causes_a_warning(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "m.jsonl"
@@ -428,7 +432,7 @@ def test_little_memory_is_a_warning(
     assert "MB of memory" not in json.dumps(summary)
 
 
-def test_own_arguments_reach_the_collector(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_custom_arguments_reach_the_collector(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     seen: list[argparse.Namespace] = []
 
     def collect(connection: Any, options: Options) -> Iterator[Record]:
@@ -441,7 +445,7 @@ def test_own_arguments_reach_the_collector(tmp_path: Path, capsys: pytest.Captur
     assert seen[0].include_shared is True
 
 
-def test_explain_is_asked_for_errors_of_the_driver(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_driver_errors_are_passed_to_explain(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     def fails() -> Any:
         raise TimeoutError("no route")
 
@@ -451,7 +455,7 @@ def test_explain_is_asked_for_errors_of_the_driver(capsys: pytest.CaptureFixture
     assert issubclass(UnavailableError, PushIngestionError)
 
 
-SIGNALLED = """
+SIGNALED = """
 import os, signal, sys
 from contextlib import nullcontext
 from mcpush.collect.collector import Collector, run_collect
@@ -474,7 +478,7 @@ sys.exit(run_collect(Collector("metadata", "snowflake", "snowflake", lambda: nul
 
 
 def run_fixture(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """In a process of its own: a signal is for a whole process."""
+    """Run the code in a separate process, because a signal affects the whole process."""
     return subprocess.run(
         [sys.executable, "-c", code],
         cwd=folder,
@@ -488,7 +492,7 @@ def run_fixture(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("caught", ["pass", 'raise OSError("driver: interrupted") from None'])
 def test_a_signal_that_a_driver_swallows_still_ends_the_run(tmp_path: Path, caught: str) -> None:
-    done = run_fixture(SIGNALLED.format(caught=caught), tmp_path)
+    done = run_fixture(SIGNALED.format(caught=caught), tmp_path)
     assert done.returncode == 130, done.stderr
     assert json.loads(done.stdout)["status"] == "interrupted"
     assert list(tmp_path.iterdir()) == []
@@ -498,7 +502,7 @@ LATE = """
 import atexit, os, signal, sys
 from mcpush.program import run
 
-def strike(*arguments):
+def send_signal(*arguments):
     os.kill(os.getpid(), signal.{signal})
 
 def work(summary):
@@ -509,7 +513,7 @@ class Last:
         kill(this, signal)
 
 {before}
-sys.exit(run("collect_metadata.py", work, explain=strike))
+sys.exit(run("collect_metadata.py", work, explain=send_signal))
 """
 
 
@@ -517,14 +521,14 @@ sys.exit(run("collect_metadata.py", work, explain=strike))
 @pytest.mark.parametrize(
     ("work", "before", "code", "status"),
     [
-        ('raise OSError("gone")', "", 130, "interrupted"),  # while an error is explained
-        ("return 0", "atexit.register(strike)", 0, "complete"),  # when all was done and said
-        ("return 0", "last = Last()", 0, "complete"),  # when the interpreter takes itself apart
-        ("strike()", "last = Last()", 130, "interrupted"),  # the second one then
+        ('raise OSError("gone")', "", 130, "interrupted"),
+        ("return 0", "atexit.register(send_signal)", 0, "complete"),
+        ("return 0", "last = Last()", 0, "complete"),
+        ("send_signal()", "last = Last()", 130, "interrupted"),
     ],
-    ids=["explaining", "leaving", "gone", "twice"],
+    ids=["while an error is explained", "at exit", "during interpreter shutdown", "again during shutdown"],
 )
-def test_a_signal_that_comes_late_costs_neither_code_nor_summary(
+def test_a_late_signal_loses_neither_exit_code_nor_summary(
     tmp_path: Path, name: str, work: str, before: str, code: int, status: str
 ) -> None:
     done = run_fixture(LATE.format(signal=name, work=work, before=before), tmp_path)

@@ -1,4 +1,4 @@
-"""Log lines on stderr: with times in a log, without on a terminal, and without secrets wherever they come from."""
+"""Log lines on stderr: with timestamps in a log, without them on a terminal, and without secrets from any source."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.script_process import LONGEST_RUN_SECONDS, TEMPLATES, clean_environme
 
 TIMED_LINE = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)Z (.*)")
 
-# A script whose work is given.
+# A script that runs the given work.
 SCRIPT = """
 import logging, sys, time
 import requests, urllib3
@@ -57,7 +57,7 @@ def run_work(work: str, stderr: int = subprocess.PIPE) -> subprocess.CompletedPr
     return run_code(SCRIPT.format(work=work), stderr)
 
 
-def test_lines_in_a_log_begin_with_the_time_in_utc() -> None:
+def test_lines_in_a_log_begin_with_the_utc_time() -> None:
     before = datetime.now(timezone.utc) - timedelta(seconds=1)
     done = run_work('log.info("collected %d records", 3); log.error("  what to do: %s", "nothing")')
     found = [TIMED_LINE.fullmatch(line) for line in done.stderr.splitlines()]
@@ -66,7 +66,7 @@ def test_lines_in_a_log_begin_with_the_time_in_utc() -> None:
     assert all(before <= time <= datetime.now(timezone.utc) for time in times)
 
 
-def test_lines_of_drivers_are_masked_also_their_tracebacks() -> None:
+def test_log_lines_and_tracebacks_of_drivers_are_masked() -> None:
     done = run_work("""
     driver = logging.getLogger("driver.of.a.warehouse")
     driver.info("is not shown")
@@ -83,8 +83,8 @@ def test_lines_of_drivers_are_masked_also_their_tracebacks() -> None:
 
 
 @pytest.mark.parametrize("name", ["a.library", ""])
-def test_a_handler_of_a_library_writes_nothing_unmasked(name: str) -> None:
-    """As pycarlo has in each module, which MCD_VERBOSE_ERRORS lets speak; others give the root logger one."""
+def test_log_handlers_of_libraries_write_no_secrets(name: str) -> None:
+    """pycarlo has a handler in each module, enabled by MCD_VERBOSE_ERRORS; others add one to the root logger."""
     done = run_code(f"""
 import logging, sys
 library = logging.getLogger({name!r})
@@ -97,7 +97,7 @@ sys.exit(run("push_metadata.py", lambda summary: library.debug("with s3cret-of-t
     assert TIMED_LINE.fullmatch(line)[2] == "with ***"  # type: ignore[index]
 
 
-def test_a_line_that_cannot_be_made_costs_nothing_but_its_values() -> None:
+def test_a_line_that_cannot_be_formatted_loses_only_its_values() -> None:
     done = run_work('logging.getLogger("driver").warning("%d of s3cret-of-the-test", "x"); log.info("goes on")')
     assert done.returncode == 0
     assert [line[2] for line in map(TIMED_LINE.fullmatch, done.stderr.splitlines()) if line] == [
@@ -108,7 +108,7 @@ def test_a_line_that_cannot_be_made_costs_nothing_but_its_values() -> None:
 
 
 def on_a_terminal(work: str) -> str:
-    """What a terminal of 80 columns got as stderr."""
+    """Run the work with an 80-column terminal as stderr. Returns what the terminal received."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
     chunks: list[bytes] = []
@@ -131,8 +131,8 @@ def on_a_terminal(work: str) -> str:
     return b"".join(chunks).decode()
 
 
-def test_on_a_terminal_lines_have_no_times_and_stand_clear_of_the_bar() -> None:
-    said = on_a_terminal("""
+def test_on_a_terminal_lines_have_no_times_and_do_not_overlap_the_progress_bar() -> None:
+    output = on_a_terminal("""
     log.info("first")
     with Progress("pushing", 10) as progress:
         for number in range(10):
@@ -141,16 +141,16 @@ def test_on_a_terminal_lines_have_no_times_and_stand_clear_of_the_bar() -> None:
             time.sleep(0.02)
     log.info("last")
     """)
-    lines = said.replace("\r\n", "\n").split("\n")
-    visible = [line.rpartition("\r")[2] for line in lines]  # what a line begins with is overwritten
+    lines = output.replace("\r\n", "\n").split("\n")
+    visible = [line.rpartition("\r")[2] for line in lines]  # text before a carriage return is overwritten
     assert visible[0] == "first"
     assert [line for line in visible if line.startswith("line")] == [f"line {number}" for number in range(10)]
     assert visible[-2:] == ["last", ""]
-    assert "10/10" in said
+    assert "10/10" in output
 
 
 @pytest.mark.parametrize("reader", ["goes away", "was never there"])
-def test_without_a_reader_of_stderr_the_work_is_done(reader: str) -> None:
+def test_the_work_is_done_even_if_nobody_reads_stderr(reader: str) -> None:
     work = 'for number in range(1000): log.info("line %d", number)'
     command = {"goes away": '"$0" -c "$1" 2> >(exec 0<&-)', "was never there": '"$0" -c "$1" 2>&-'}[reader]
     done = subprocess.run(
@@ -164,7 +164,7 @@ def test_without_a_reader_of_stderr_the_work_is_done(reader: str) -> None:
     assert json.loads(done.stdout)["status"] == "complete"
 
 
-def test_the_summary_has_the_keys_of_what_the_run_came_to() -> None:
+def test_the_summary_has_keys_only_for_the_steps_that_ran() -> None:
     summary = Summary("collect_and_push_metadata", "0.1.0", status="failed", exit_code=4, seconds=1.5)
     ends = {"status": "failed", "exit_code": 4, "seconds": 1.5}
     begins = {"command": "collect_and_push_metadata", "version": "0.1.0"}

@@ -1,4 +1,4 @@
-"""Delivery through the real push scripts and real pycarlo into the sandbox, with everything that can go wrong."""
+"""Delivery with the real push scripts and pycarlo into the sandbox, including failures and interruptions."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_every_field_of_an_asset_arrives(quiet_sandbox: SandboxProcess, manifest
     ]
 
 
-def test_lineage_and_query_logs_arrive_as_they_were(quiet_sandbox: SandboxProcess, tmp_path: Path) -> None:
+def test_lineage_and_query_logs_arrive_unchanged(quiet_sandbox: SandboxProcess, tmp_path: Path) -> None:
     source = {"type": "EXTERNAL", "database": "S3", "schema": "bucket", "name": "x"}
     edge = {"destination": {"type": "TABLE", "database": "SHOP", "schema": "PUBLIC", "name": "T"}, "sources": [source]}
     columns = [{"name": "C", "sources": [{"source": 0, "name": "c"}]}]
@@ -148,7 +148,7 @@ def test_lineage_and_query_logs_arrive_as_they_were(quiet_sandbox: SandboxProces
     }
 
 
-def test_batches_hold_fifty_assets_and_nothing_is_sent_twice(
+def test_batches_contain_fifty_assets_and_nothing_is_sent_twice(
     quiet_sandbox: SandboxProcess, manifest_path: Path
 ) -> None:
     names = [f"T{number}" for number in range(120)]
@@ -162,14 +162,14 @@ def test_batches_hold_fifty_assets_and_nothing_is_sent_twice(
     assert quiet_sandbox.requests(METADATA).count == 3
 
 
-def test_an_empty_manifest_is_a_success_that_sends_nothing(quiet_sandbox: SandboxProcess, manifest_path: Path) -> None:
+def test_an_empty_manifest_succeeds_and_sends_nothing(quiet_sandbox: SandboxProcess, manifest_path: Path) -> None:
     run = push("metadata", write(manifest_path, "metadata", []), quiet_sandbox.env).check()
     assert (run.summary["records"], run.summary["invocation_ids"]) == (0, [])
     assert quiet_sandbox.requests(METADATA).count == 0
     assert result_of(manifest_path)["complete"] is True
 
 
-def test_a_dry_run_builds_everything_sends_nothing_and_needs_no_key(
+def test_a_dry_run_builds_all_batches_sends_nothing_and_needs_no_key(
     quiet_sandbox: SandboxProcess, manifest_path: Path
 ) -> None:
     write(manifest_path, "metadata", [table(f"T{number}") for number in range(51)])
@@ -185,7 +185,7 @@ def noise(size: int, seed: int) -> str:
     return "".join(random.Random(seed).choices(string.printable[:94], k=size))
 
 
-def test_bodies_stay_under_the_limit_and_one_event_too_large_is_named(
+def test_bodies_stay_under_the_limit_and_an_oversized_event_is_rejected_by_name(
     quiet_sandbox: SandboxProcess, manifest_path: Path
 ) -> None:
     wide = [table(f"T{number}", view_query=noise(90_000, number)) for number in range(30)]
@@ -200,7 +200,7 @@ def test_bodies_stay_under_the_limit_and_one_event_too_large_is_named(
     assert run.summary["status"] == "partial"
 
 
-def test_one_bad_record_costs_only_itself(quiet_sandbox: SandboxProcess, manifest_path: Path) -> None:
+def test_only_the_bad_records_of_a_batch_are_rejected(quiet_sandbox: SandboxProcess, manifest_path: Path) -> None:
     records = [table(f"T{number}") for number in range(60)]
     records[33]["type"] = "BASE TABLE"
     del records[50]["name"]
@@ -213,7 +213,7 @@ def test_one_bad_record_costs_only_itself(quiet_sandbox: SandboxProcess, manifes
     assert "name" in reasons[50]
 
 
-def test_records_that_are_all_refused_before_sending_end_the_run(
+def test_a_run_fails_if_all_records_are_refused_before_sending(
     quiet_sandbox: SandboxProcess, manifest_path: Path
 ) -> None:
     records = [table(f"T{number}", type="NONSENSE") for number in range(500)]
@@ -223,7 +223,7 @@ def test_records_that_are_all_refused_before_sending_end_the_run(
     assert run.summary["status"] == "failed"
 
 
-def test_neighbours_that_are_bad_do_not_pass_for_all(quiet_sandbox: SandboxProcess, manifest_path: Path) -> None:
+def test_adjacent_bad_records_do_not_end_the_run(quiet_sandbox: SandboxProcess, manifest_path: Path) -> None:
     records = [table(f"T{number}", type="TABLE" if number >= 8 else "NONSENSE") for number in range(49)]
     run = push("metadata", write(manifest_path, "metadata", records), quiet_sandbox.env).check(1)
     arrived = arrived_names(quiet_sandbox, run.summary["invocation_ids"])
@@ -231,7 +231,9 @@ def test_neighbours_that_are_bad_do_not_pass_for_all(quiet_sandbox: SandboxProce
     assert run.summary["records_rejected"] == 8
 
 
-def test_bad_records_at_the_head_do_not_hide_the_good_ones(quiet_sandbox: SandboxProcess, manifest_path: Path) -> None:
+def test_bad_records_at_the_start_do_not_keep_the_good_ones_from_arriving(
+    quiet_sandbox: SandboxProcess, manifest_path: Path
+) -> None:
     records = [table(f"T{number}", type="TABLE" if number >= 60 else "NONSENSE") for number in range(150)]
     run = push("metadata", write(manifest_path, "metadata", records), quiet_sandbox.env).check(1)
     arrived = arrived_names(quiet_sandbox, run.summary["invocation_ids"])
@@ -250,7 +252,7 @@ def test_bad_records_at_the_head_do_not_hide_the_good_ones(quiet_sandbox: Sandbo
         ({"MCD_DEFAULT_OAUTH_CLIENT_ID": "a", "MCD_DEFAULT_OAUTH_CLIENT_SECRET": "bcde1"}, 2, "OAUTH"),
     ],
 )
-def test_a_refusal_is_told_at_once_and_without_the_secret(
+def test_a_refusal_is_reported_at_once_and_without_secrets(
     quiet_sandbox: SandboxProcess, manifest_path: Path, change: dict[str, str], code: int, says: str
 ) -> None:
     write(manifest_path, "metadata", [table(f"T{number}") for number in range(500)])
@@ -258,7 +260,7 @@ def test_a_refusal_is_told_at_once_and_without_the_secret(
     run = push("metadata", manifest_path, env).check(code)
     assert says in run.stderr
     assert run.summary["error"]["remedy"]
-    assert quiet_sandbox.requests(METADATA).count <= 1, "others were tried after the first was refused"
+    assert quiet_sandbox.requests(METADATA).count <= 1, "requests were sent after the first was refused"
     for name in ("MCD_INGEST_TOKEN", "MCD_DEFAULT_OAUTH_CLIENT_SECRET"):
         if env.get(name):
             assert env[name] not in run.stdout + run.stderr
@@ -281,7 +283,7 @@ def test_an_api_key_is_not_an_ingestion_key(quiet_sandbox: SandboxProcess, manif
         {"drop": "before"},
     ],
 )
-def test_what_may_succeed_later_is_tried_again(
+def test_temporary_failures_are_retried(
     quiet_sandbox: SandboxProcess, manifest_path: Path, fault: dict[str, Any]
 ) -> None:
     write(manifest_path, "metadata", [table(f"T{number}") for number in range(100)])
@@ -292,7 +294,7 @@ def test_what_may_succeed_later_is_tried_again(
     assert len(arrived_names(quiet_sandbox, run.summary["invocation_ids"])) == 100
 
 
-def test_nobody_listening_is_unavailable_after_the_configured_time(
+def test_a_closed_port_is_unavailable_after_the_configured_time(
     manifest_path: Path, quiet_sandbox: SandboxProcess
 ) -> None:
     with socket.socket() as unused:
@@ -304,7 +306,7 @@ def test_nobody_listening_is_unavailable_after_the_configured_time(
     assert result_of(manifest_path)["complete"] is False
 
 
-def test_what_was_accepted_before_an_outage_is_kept_and_the_rest_follows(
+def test_batches_accepted_before_an_outage_are_kept_and_the_next_run_sends_the_rest(
     quiet_sandbox: SandboxProcess, manifest_path: Path
 ) -> None:
     names = [f"T{number}" for number in range(300)]
@@ -321,7 +323,7 @@ def test_what_was_accepted_before_an_outage_is_kept_and_the_rest_follows(
     assert second.summary["invocation_ids"][:2] == first.summary["invocation_ids"]
 
 
-def begun(manifest: Path, batches: int) -> Callable[[], bool]:
+def has_journaled(manifest: Path, batches: int) -> Callable[[], bool]:
     journal = manifest.with_name(manifest.name + ".journal")
     return lambda: journal.exists() and journal.read_bytes().count(b"\n") > batches
 
@@ -330,17 +332,17 @@ def begun(manifest: Path, batches: int) -> Callable[[], bool]:
 def test_a_rerun_after_a_kill_between_batches_sends_only_the_rest(
     quiet_sandbox: SandboxProcess, manifest_path: Path, how: signal.Signals
 ) -> None:
-    """From the fourth batch on the gateway takes its time: many seconds are left for the signal to come midway."""
+    """Responses are delayed from the fourth batch on: the signal has many seconds to arrive during the run."""
     names = [f"T{number}" for number in range(2_000)]
     write(manifest_path, "metadata", [table(name) for name in names])
     quiet_sandbox.fault(METADATA, calls=list(range(4, 41)), delay=0.7)
     arguments = ["--manifest", str(manifest_path), "--workers", "1"]
     with started_script(SNOWFLAKE, "push_metadata.py", *arguments, env=quiet_sandbox.env) as process:
-        wait_until(begun(manifest_path, 3))
+        wait_until(has_journaled(manifest_path, 3))
         process.send_signal(how)
         first = wait_for(process)
     before = journal_lines(manifest_path)[1:]
-    assert 3 <= len(before) < 40, "it was not interrupted midway"
+    assert 3 <= len(before) < 40, "the run was not interrupted midway"
     if how is not signal.SIGKILL:
         first.check(130)
         assert first.summary["status"] == "interrupted"
@@ -353,7 +355,7 @@ def test_a_rerun_after_a_kill_between_batches_sends_only_the_rest(
     assert sorted(arrived_names(quiet_sandbox, run.summary["invocation_ids"])) == sorted(names)
 
 
-def test_a_torn_journal_line_is_dropped_not_trusted(quiet_sandbox: SandboxProcess, manifest_path: Path) -> None:
+def test_a_truncated_journal_line_is_ignored(quiet_sandbox: SandboxProcess, manifest_path: Path) -> None:
     write(manifest_path, "metadata", [table(f"T{number}") for number in range(100)])
     push("metadata", manifest_path, quiet_sandbox.env).check()
     journal = manifest_path.with_name(manifest_path.name + ".journal")
@@ -377,7 +379,7 @@ def test_a_batch_that_was_journaled_twice_counts_once(quiet_sandbox: SandboxProc
     assert "damaged" in run.stderr
 
 
-def test_people_s_text_needs_no_stderr(quiet_sandbox: SandboxProcess, manifest_path: Path) -> None:
+def test_a_push_succeeds_without_stderr(quiet_sandbox: SandboxProcess, manifest_path: Path) -> None:
     write(manifest_path, "metadata", [table("T")])
     script = SNOWFLAKE / "push_metadata.py"
     done = subprocess.run(
@@ -392,7 +394,7 @@ def test_people_s_text_needs_no_stderr(quiet_sandbox: SandboxProcess, manifest_p
     assert json.loads(done.stdout)["records_accepted"] == 1
 
 
-def test_a_settled_journal_makes_room_and_an_unsettled_one_is_kept(
+def test_a_settled_journal_is_replaced_and_an_unfinished_one_is_kept(
     quiet_sandbox: SandboxProcess, manifest_path: Path
 ) -> None:
     push("metadata", write(manifest_path, "metadata", [table("OLD")]), quiet_sandbox.env).check()
@@ -408,7 +410,7 @@ def test_a_settled_journal_makes_room_and_an_unsettled_one_is_kept(
     assert "did not finish" in run.stderr
 
 
-def test_another_destination_gets_everything_anew(tmp_path: Path, manifest_path: Path) -> None:
+def test_another_destination_gets_every_record_again(tmp_path: Path, manifest_path: Path) -> None:
     warehouses = [{"uuid": str(uuid.UUID(int=number)), "name": f"W{number}", "type": "snowflake"} for number in (1, 2)]
     key = {"id": "both", "token": "t0ken-of-both", "scope": "Ingestion", "warehouses": None}
     api_key = {"id": "api", "token": "t0ken-of-api", "scope": "GraphQL", "warehouses": None}
@@ -423,7 +425,9 @@ def test_another_destination_gets_everything_anew(tmp_path: Path, manifest_path:
     assert runs[1].summary["records_accepted_before"] == 0
 
 
-def test_a_damaged_journal_line_costs_its_batch_and_is_said(quiet_sandbox: SandboxProcess, manifest_path: Path) -> None:
+def test_the_batch_of_a_damaged_journal_line_is_sent_again_with_a_warning(
+    quiet_sandbox: SandboxProcess, manifest_path: Path
+) -> None:
     write(manifest_path, "metadata", [table(f"T{number}") for number in range(150)])
     push("metadata", manifest_path, quiet_sandbox.env).check()
     journal = manifest_path.with_name(manifest_path.name + ".journal")
@@ -435,7 +439,9 @@ def test_a_damaged_journal_line_costs_its_batch_and_is_said(quiet_sandbox: Sandb
     assert "damaged" in run.stderr
 
 
-def test_an_answer_without_an_invocation_id_is_no_delivery(quiet_sandbox: SandboxProcess, manifest_path: Path) -> None:
+def test_a_response_without_an_invocation_id_is_not_a_delivery(
+    quiet_sandbox: SandboxProcess, manifest_path: Path
+) -> None:
     write(manifest_path, "metadata", [table("T")])
     quiet_sandbox.fault(METADATA, status=200, body={"healthy": True})
     run = push("metadata", manifest_path, quiet_sandbox.env).check(4)
@@ -445,21 +451,21 @@ def test_an_answer_without_an_invocation_id_is_no_delivery(quiet_sandbox: Sandbo
     assert arrived_names(quiet_sandbox, run.summary["invocation_ids"]) == ["T"]
 
 
-def test_a_wait_longer_than_allowed_is_not_begun(quiet_sandbox: SandboxProcess, manifest_path: Path) -> None:
+def test_a_run_ends_instead_of_waiting_longer_than_allowed(quiet_sandbox: SandboxProcess, manifest_path: Path) -> None:
     write(manifest_path, "metadata", [table("T")])
     quiet_sandbox.fault(METADATA, status=429, headers={"Retry-After": "86400"})
     push("metadata", manifest_path, quiet_sandbox.env, "--max-retry-seconds", "30").check(4)
     assert quiet_sandbox.requests(METADATA).count == 1
 
 
-def test_a_retry_after_of_nothing_is_no_busy_loop(quiet_sandbox: SandboxProcess, manifest_path: Path) -> None:
+def test_a_retry_after_of_zero_is_not_a_busy_loop(quiet_sandbox: SandboxProcess, manifest_path: Path) -> None:
     write(manifest_path, "metadata", [table("T")])
     quiet_sandbox.fault(METADATA, status=503, headers={"Retry-After": "0"})
     push("metadata", manifest_path, quiet_sandbox.env, "--max-retry-seconds", "6").check(4)
     assert 2 <= quiet_sandbox.requests(METADATA).count <= 7
 
 
-def test_a_lost_answer_sends_that_batch_again_and_loses_none(
+def test_after_a_lost_response_the_batch_is_sent_again_and_no_record_is_lost(
     quiet_sandbox: SandboxProcess, manifest_path: Path
 ) -> None:
     names = [f"T{number}" for number in range(100)]
@@ -470,30 +476,30 @@ def test_a_lost_answer_sends_that_batch_again_and_loses_none(
     assert quiet_sandbox.requests(METADATA).count == 3
 
 
-def test_two_runs_do_not_work_on_one_manifest(
+def test_two_runs_cannot_push_the_same_manifest(
     quiet_sandbox: SandboxProcess, manifest_path: Path, tmp_path: Path
 ) -> None:
     write(manifest_path, "metadata", [table(f"T{number}") for number in range(300)])
     quiet_sandbox.fault(METADATA, calls=list(range(2, 1_000)), status=503, headers={"Retry-After": "1"})
     arguments = ["--manifest", str(manifest_path), "--workers", "1"]
     with started_script(SNOWFLAKE, "push_metadata.py", *arguments, env=quiet_sandbox.env) as process:
-        wait_until(begun(manifest_path, 1))
+        wait_until(has_journaled(manifest_path, 1))
         elsewhere = {"TMPDIR": str(tmp_path), "TEMP": str(tmp_path)}  # as in another container on the same volume
         second = push("metadata", manifest_path, quiet_sandbox.env | elsewhere).check(4)
-        quiet_sandbox.clear_faults()  # until here the first run had to wait
+        quiet_sandbox.clear_faults()  # until here, the first run had to retry
         wait_for(process).check()
     assert "Another run" in second.summary["error"]["message"]
     assert quiet_sandbox.requests(METADATA).answers.count(202) == 6
     assert len(quiet_sandbox.requests(METADATA).answers) == quiet_sandbox.requests(METADATA).count
 
 
-def test_a_second_signal_forgets_nothing_that_was_accepted(quiet_sandbox: SandboxProcess, manifest_path: Path) -> None:
-    """After the first batch four requests are always under way, for a second each, and many are left to send."""
+def test_repeated_signals_lose_no_accepted_batch(quiet_sandbox: SandboxProcess, manifest_path: Path) -> None:
+    """After the first batch, four one-second requests are always in progress, and many batches are left to send."""
     write(manifest_path, "metadata", [table(f"T{number}") for number in range(4_000)])
     quiet_sandbox.fault(METADATA, delay=1.0)
     arguments = ["--manifest", str(manifest_path)]
     with started_script(SNOWFLAKE, "push_metadata.py", *arguments, env=quiet_sandbox.env) as process:
-        wait_until(begun(manifest_path, 1))
+        wait_until(has_journaled(manifest_path, 1))
         time.sleep(0.3)
         for _ in range(3):
             process.send_signal(signal.SIGTERM)
@@ -504,7 +510,7 @@ def test_a_second_signal_forgets_nothing_that_was_accepted(quiet_sandbox: Sandbo
     assert quiet_sandbox.requests(METADATA).answers.count(202) == len(ids) == len(journal_lines(manifest_path)) - 1
 
 
-def test_ids_of_earlier_runs_are_told_even_when_the_key_is_gone(
+def test_ids_of_earlier_runs_are_reported_even_without_a_key(
     quiet_sandbox: SandboxProcess, manifest_path: Path
 ) -> None:
     write(manifest_path, "metadata", [table("T")])
@@ -515,7 +521,7 @@ def test_ids_of_earlier_runs_are_told_even_when_the_key_is_gone(
 
 
 @pytest.mark.parametrize("token", ["S3cretTok3nValue\n", 'pä"sswörd-XYZ', "with\ttab-inside"])
-def test_odd_tokens_are_used_or_refused_and_never_shown(
+def test_unusual_tokens_are_used_or_refused_and_never_shown(
     quiet_sandbox: SandboxProcess, manifest_path: Path, token: str
 ) -> None:
     write(manifest_path, "metadata", [table("T")])
@@ -526,13 +532,13 @@ def test_odd_tokens_are_used_or_refused_and_never_shown(
     assert not [form for form in (token.strip(), repr(token)[1:-1], json.dumps(token)[1:-1]) if form in shown]
 
 
-def test_a_token_with_a_line_end_works(quiet_sandbox: SandboxProcess, manifest_path: Path) -> None:
+def test_a_token_with_a_trailing_newline_works(quiet_sandbox: SandboxProcess, manifest_path: Path) -> None:
     write(manifest_path, "metadata", [table("T")])
     env = quiet_sandbox.env
     push("metadata", manifest_path, env | {"MCD_INGEST_TOKEN": env["MCD_INGEST_TOKEN"] + "\n"}).check()
 
 
-def test_names_of_any_alphabet_pass_any_pipe(quiet_sandbox: SandboxProcess, tmp_path: Path) -> None:
+def test_non_ascii_names_work_with_any_output_encoding(quiet_sandbox: SandboxProcess, tmp_path: Path) -> None:
     manifest = write(tmp_path / "漢.jsonl", "metadata", [table("漢"), table("ö", type="NONSENSE")])
     env = quiet_sandbox.env | {"PYTHONIOENCODING": "cp1252", "JOB_KEY": "records_accepted"}
     run = push("metadata", manifest, env).check(1)
@@ -540,7 +546,7 @@ def test_names_of_any_alphabet_pass_any_pipe(quiet_sandbox: SandboxProcess, tmp_
     assert run.summary["records_accepted"] == 1
 
 
-def test_a_reader_that_goes_away_stops_nothing(quiet_sandbox: SandboxProcess, manifest_path: Path) -> None:
+def test_closed_output_pipes_do_not_stop_a_push(quiet_sandbox: SandboxProcess, manifest_path: Path) -> None:
     write(manifest_path, "metadata", [table(f"T{number}") for number in range(100)])
     quiet_sandbox.fault(METADATA, calls=[1], status=503)
     arguments = ["--manifest", str(manifest_path)]
@@ -566,7 +572,7 @@ def test_a_manifest_of_another_flow_is_refused(quiet_sandbox: SandboxProcess, ma
     assert "push_metadata.py" in run.summary["error"]["remedy"]
 
 
-def test_an_unwritable_journal_is_found_before_anything_is_sent(
+def test_an_unwritable_journal_is_reported_before_anything_is_sent(
     quiet_sandbox: SandboxProcess, manifest_path: Path
 ) -> None:
     write(manifest_path, "metadata", [table("T")])
@@ -577,7 +583,7 @@ def test_an_unwritable_journal_is_found_before_anything_is_sent(
 
 
 @pytest.mark.parametrize("flow", ["metadata", "lineage", "query_logs"])
-def test_help_has_an_example_and_the_version_is_told(flow: str) -> None:
+def test_help_has_an_example_and_the_version_is_printed(flow: str) -> None:
     text = run_script(SNOWFLAKE, f"push_{flow}.py", "--help", env={}).check().stdout
     assert f"example:\n  python push_{flow}.py" in text
     assert "exit codes" in text

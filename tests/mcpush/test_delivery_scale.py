@@ -1,4 +1,4 @@
-"""Many query logs through the push script: all of them arrive, and memory does not grow with them."""
+"""Pushes many query logs: all of them arrive, and memory does not grow with their number."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables of a driver's errors: the first case that applies says what ends the run, and how much is lost."""
+"""Driver error tables: the first matching case sets the error that ends the run, and its scope."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ TABLE = ErrorTable(
 )
 
 
-def found(code: int | str | None = None, text: str = "it failed", error: Exception | None = None) -> DriverError:
+def driver_error(code: int | str | None = None, text: str = "it failed", error: Exception | None = None) -> DriverError:
     return DriverError(TABLE, error or OSError(text), code, text)
 
 
-def told(*arguments: object) -> tuple[type[PushIngestionError], str, str]:
-    error = explained(found(*arguments))  # type: ignore[arg-type]
+def explained_as(*arguments: object) -> tuple[type[PushIngestionError], str, str]:
+    error = explained(driver_error(*arguments))  # type: ignore[arg-type]
     assert error is not None
     return type(error), str(error), error.remedy
 
 
-def test_an_error_is_told_by_code_by_words_and_by_type() -> None:
-    assert told("42501") == (RefusedError, "Warehouse: it failed", "by code")
-    assert told(7) == (RefusedError, "Warehouse: it failed", "by code")
-    assert told(150)[2] == "by range"
-    assert told("57P01")[2] == "by start"
-    assert told(None, "a BAD key")[2] == "by words"
-    assert told(None, "a bad key at http://x")[2] == "other"
-    assert told(None, "slow", TimeoutError()) == (UnavailableError, "Warehouse: slow (code None)", "by type")
-    assert told(200) == (PushIngestionError, "Warehouse: it failed", "other")
-    assert told(None)[2] == "other"
+def test_errors_are_matched_by_code_words_and_type() -> None:
+    assert explained_as("42501") == (RefusedError, "Warehouse: it failed", "by code")
+    assert explained_as(7) == (RefusedError, "Warehouse: it failed", "by code")
+    assert explained_as(150)[2] == "by range"
+    assert explained_as("57P01")[2] == "by start"
+    assert explained_as(None, "a BAD key")[2] == "by words"
+    assert explained_as(None, "a bad key at http://x")[2] == "other"
+    assert explained_as(None, "slow", TimeoutError()) == (UnavailableError, "Warehouse: slow (code None)", "by type")
+    assert explained_as(200) == (PushIngestionError, "Warehouse: it failed", "other")
+    assert explained_as(None)[2] == "other"
 
 
-def test_the_first_case_that_applies_counts() -> None:
-    """As of a session that has expired, whose message is also that of a wrong password."""
+def test_the_first_matching_case_counts() -> None:
+    """For example, an expired session has the same message as a wrong password."""
     expired = ErrorCase(UnavailableError, "run again", codes=(390112,), scope=Scope.RUN)
     denied = ErrorCase(RefusedError, "check the password", words=("authentication",), scope=Scope.OBJECT)
     text = "Authentication token has expired"
@@ -50,11 +50,11 @@ def test_the_first_case_that_applies_counts() -> None:
         assert (type(error), str(error)) == (kind, f"Warehouse: {text}")
 
 
-def test_the_scope_says_how_much_is_lost() -> None:
-    assert has_scope(found(7), Scope.OBJECT)
-    assert has_scope(found(7), Scope.DATABASE, Scope.OBJECT)
-    assert not has_scope(found(150), Scope.OBJECT, Scope.STATEMENT)
-    assert has_scope(found("99"), Scope.STATEMENT)
+def test_an_error_has_the_scope_of_its_case() -> None:
+    assert has_scope(driver_error(7), Scope.OBJECT)
+    assert has_scope(driver_error(7), Scope.DATABASE, Scope.OBJECT)
+    assert not has_scope(driver_error(150), Scope.OBJECT, Scope.STATEMENT)
+    assert has_scope(driver_error("99"), Scope.STATEMENT)
 
 
 def test_an_error_that_is_not_the_drivers_is_neither_explained_nor_skipped() -> None:

@@ -1,4 +1,4 @@
-"""Signals at the moments when one could cost what was accepted: each is struck on purpose, not by chance."""
+"""Signals at the moments when one could lose accepted batches. Each is sent at a fixed point, not by chance."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.script_process import LONGEST_RUN_SECONDS, TEMPLATES, clean_environme
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
 
-# A push of three batches to a gateway that writes down what it accepted, and a signal at a moment of choice.
+# Pushes three batches to a gateway that records what it accepts, and sends a signal at a chosen moment.
 PUSH = """
 import os, signal, sys, threading, time
 from pathlib import Path
@@ -29,7 +29,7 @@ from mcpush.push import delivery
 from mcpush.push.pusher import Pusher, RetriableError
 from mcpush.push.run import run_push
 
-def strike():
+def send_signal():
     os.kill(os.getpid(), signal.SIGTERM)
 
 def send(service, resource_uuid, resource_type, events):
@@ -38,21 +38,21 @@ def send(service, resource_uuid, resource_type, events):
         print(events[0], file=file)
     return dict(invocation_id=str(events[0]))
 
-def send_one_and_strike(service, resource_uuid, resource_type, events):
+def send_one_and_signal(service, resource_uuid, resource_type, events):
     if Path("accepted").exists():
-        strike()
+        send_signal()
         raise RetriableError("busy", 60)
     return send_now(service, resource_uuid, resource_type, events)
 
 send_now, start_thread, write_result = send, threading.Thread.start, delivery.write_result
 
-def start_and_strike(thread):
+def start_and_signal(thread):
     start_thread(thread)
     if thread.name.startswith("ThreadPoolExecutor"):
-        strike()
+        send_signal()
 
-def strike_and_write(*arguments):
-    strike()
+def signal_and_write(*arguments):
+    send_signal()
     return write_result(*arguments)
 
 {moment}
@@ -67,7 +67,7 @@ KEY = {
 
 
 def run_code(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """In a process of its own: a signal is for a whole process."""
+    """Run the code in a separate process, because a signal affects the whole process."""
     return subprocess.run(
         [sys.executable, "-c", code],
         cwd=folder,
@@ -91,18 +91,18 @@ def manifest(folder: Path) -> Path:
 @pytest.mark.parametrize(
     ("moment", "accepted"),
     [
-        ("threading.Thread.start = start_and_strike", 1),  # a thread of the pool starts with the first batch
-        ("send = send_one_and_strike", 1),  # two batches wait for a minute until they are tried again
-        ("delivery.write_result = strike_and_write", 3),  # all is sent, the result is being written
+        ("threading.Thread.start = start_and_signal", 1),  # the pool starts a thread for the first batch
+        ("send = send_one_and_signal", 1),  # two batches wait a minute for their retry
+        ("delivery.write_result = signal_and_write", 3),  # everything is sent, the result is being written
     ],
-    ids=["a thread starts", "batches wait to be tried again", "the result is written"],
+    ids=["a thread starts", "batches wait for their retry", "the result is written"],
 )
-def test_what_was_accepted_is_in_journal_result_and_summary(tmp_path: Path, moment: str, accepted: int) -> None:
+def test_accepted_batches_are_in_journal_result_and_summary(tmp_path: Path, moment: str, accepted: int) -> None:
     path = manifest(tmp_path)
     started = time.monotonic()
     done = run_code(PUSH.format(moment=moment), tmp_path)
     assert done.returncode == 130, done.stderr
-    assert time.monotonic() - started < 45, "a wait was not ended"
+    assert time.monotonic() - started < 45, "a wait did not end"
     sent = sorted((tmp_path / "accepted").read_text().split())
     assert len(sent) == accepted
     result = json.loads(path.with_name("m.jsonl.result.json").read_text())
@@ -113,7 +113,7 @@ def test_what_was_accepted_is_in_journal_result_and_summary(tmp_path: Path, mome
     assert "Traceback" not in done.stderr
 
 
-# What a driver may do with the signal that meets its call, in a script that does nothing else.
+# Ways in which a driver can handle a signal during its call, in a script that does nothing else.
 DRIVER = """
 import os, signal, sys, threading, time
 from mcpush import interrupts
@@ -141,7 +141,7 @@ sys.exit(run("collect_metadata.py", work))
 """
 
 
-def test_a_call_that_may_be_interrupted_ends_at_once(tmp_path: Path) -> None:
+def test_an_interruptible_call_ends_at_once(tmp_path: Path) -> None:
     for caught in ("raise", "pass", 'raise OSError("of the driver") from None'):
         work = "with interruptible(): call()"
         done = run_code(DRIVER.format(ending=75, caught=caught, work=work), tmp_path)
@@ -151,7 +151,7 @@ def test_a_call_that_may_be_interrupted_ends_at_once(tmp_path: Path) -> None:
         assert "Traceback" not in done.stderr
 
 
-def test_a_call_is_not_begun_after_a_signal(tmp_path: Path) -> None:
+def test_no_call_starts_after_a_signal(tmp_path: Path) -> None:
     work = """
     os.kill(os.getpid(), signal.SIGTERM)
     with interruptible():
@@ -175,7 +175,7 @@ def test_a_call_in_another_thread_is_not_interrupted_and_a_wait_ends(tmp_path: P
     done = run_code(DRIVER.format(ending=75, caught="raise", work=work.strip()), tmp_path)
     assert done.returncode == 130, done.stderr
     assert "asked to stop: True" in done.stderr
-    assert "work went on" in done.stderr, "nothing but a driver's call is interrupted"
+    assert "work went on" in done.stderr, "only driver calls in the main thread are interrupted"
 
 
 def test_the_stop_is_announced_before_the_end(tmp_path: Path) -> None:
@@ -187,15 +187,15 @@ def test_the_stop_is_announced_before_the_end(tmp_path: Path) -> None:
     ]
 
 
-def test_what_does_not_stop_is_ended(tmp_path: Path) -> None:
+def test_work_that_does_not_stop_is_terminated(tmp_path: Path) -> None:
     done = run_code(DRIVER.format(ending=0.5, caught="raise", work="call()"), tmp_path)
     assert done.returncode == 130, done.stderr
     assert "still running after 0.5 s: exiting now" in done.stderr
     assert "call took" not in done.stderr
 
 
-def test_what_hangs_is_ended_also_if_nobody_reads_stderr(tmp_path: Path) -> None:
-    """Log lines wait for the reader for ever, and the thread that writes them too."""
+def test_a_hanging_run_is_terminated_even_if_nobody_reads_stderr(tmp_path: Path) -> None:
+    """A log line then blocks forever, and so does the thread that writes it."""
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     with contextlib.suppress(BlockingIOError):
@@ -215,8 +215,8 @@ def test_what_hangs_is_ended_also_if_nobody_reads_stderr(tmp_path: Path) -> None
     assert done.returncode == 130
 
 
-def test_the_reading_of_a_manifest_is_stopped(tmp_path: Path) -> None:
-    """One of gigabytes takes minutes."""
+def test_a_signal_stops_the_reading_of_a_manifest(tmp_path: Path) -> None:
+    """Reading a manifest of several gigabytes takes minutes."""
     path = manifest(tmp_path)
     work = f"""
     from pathlib import Path
@@ -229,7 +229,7 @@ def test_the_reading_of_a_manifest_is_stopped(tmp_path: Path) -> None:
     assert "work went on" not in done.stderr
 
 
-# A collector that ends early once a signal came, as one does whose threads look at the event.
+# A collector that ends early after a signal, as one does whose threads check the event.
 COLLECT = """
 import os, signal, sys
 from contextlib import nullcontext
@@ -250,17 +250,17 @@ sys.exit(run_collect(collector, ["--manifest", "m.jsonl"]))
 """
 
 
-def test_a_manifest_that_a_signal_may_have_cut_short_is_not_finished(tmp_path: Path) -> None:
+def test_a_manifest_that_a_signal_might_have_truncated_is_not_finished(tmp_path: Path) -> None:
     done = run_code(COLLECT, tmp_path)
     assert done.returncode == 130, done.stderr
     assert "records" not in json.loads(done.stdout)
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("begun", [b"", b'{"journal": 1, "dig'])
-def test_a_journal_that_was_interrupted_in_its_first_line_is_begun_anew(tmp_path: Path, begun: bytes) -> None:
+@pytest.mark.parametrize("existing", [b"", b'{"journal": 1, "dig'])
+def test_a_journal_with_an_incomplete_first_line_is_replaced(tmp_path: Path, existing: bytes) -> None:
     path = manifest(tmp_path)
-    journal_path(path).write_bytes(begun)
+    journal_path(path).write_bytes(existing)
     with Journal(verify(path), "here", read_journal(journal_path(path))) as journal:
         journal.accept(Accepted(0, 3, "id", "2026-03-01T12:00:00Z"))
     assert sorted(each.name for each in tmp_path.iterdir()) == ["m.jsonl", "m.jsonl.journal"]

@@ -1,7 +1,7 @@
-"""Killed runs and runs that overlap, in all three kinds of script: nothing is torn, lost or sent twice.
+"""Killed and overlapping runs of all three kinds of script: no file is torn, and no record is lost or sent twice.
 
-The rows are a fixture's (fixtures/one_query_a_minute.py). Each kill comes at a moment that something holds: the sandbox
-an answer, or a FIFO the warehouse's next row.
+The rows come from fixtures/one_query_a_minute.py. Each kill happens at a fixed point: while the sandbox delays a
+response, or while a FIFO blocks the warehouse's next row.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ UNTIL = datetime.now(timezone.utc).replace(second=0, microsecond=0) - timedelta(
 SINCE = UNTIL - timedelta(minutes=3)
 THREE = [iso_utc(SINCE + timedelta(minutes=number)) for number in range(3)]
 WINDOW = ["--since", iso_utc(SINCE), "--until", iso_utc(UNTIL)]
-LONGEST_REFUSAL_SECONDS = 60  # a refusal waits for nothing; one that does would wait for ever
+LONGEST_REFUSAL_SECONDS = 60  # a refused run does not wait; if it did, it would wait forever
 
 
 @pytest.fixture
@@ -55,15 +55,15 @@ def run(kind: str, *arguments: str, env: dict[str, str], cwd: Path) -> Run:
 
 
 @contextmanager
-def at_the_gate(kind: str, *arguments: str, env: dict[str, str], cwd: Path) -> Iterator[subprocess.Popen[str]]:
-    """A script that has written its first record and stays there until it is killed, at the end of the block."""
+def paused_at_the_gate(kind: str, *arguments: str, env: dict[str, str], cwd: Path) -> Iterator[subprocess.Popen[str]]:
+    """Start a script and let it pause after its first record. It is killed at the end of the block."""
     gate = cwd / "gate"
     os.mkfifo(gate)
     opened: list[int] = []
 
     def is_open() -> bool:
         assert process.poll() is None, process.communicate()
-        with contextlib.suppress(OSError):  # nobody reads yet
+        with contextlib.suppress(OSError):  # nobody reads the FIFO yet
             opened.append(os.open(gate, os.O_WRONLY | os.O_NONBLOCK))
         return bool(opened)
 
@@ -83,10 +83,10 @@ def arrived(sandbox: SandboxProcess, invocations: list[str]) -> list[str]:
 
 
 @pytest.mark.parametrize(("kind", "workers", "accepted"), [("push", 1, 3), ("collect_and_push", 4, 5)])
-def test_after_a_kill_the_gateway_has_what_the_journal_has(
+def test_after_a_kill_gateway_and_journal_have_the_same_batches(
     quiet_sandbox: SandboxProcess, env: dict[str, str], tmp_path: Path, kind: str, workers: int, accepted: int
 ) -> None:
-    """Each worker waits for an answer that the sandbox holds. What is held is not stored when its sender is gone."""
+    """Each worker waits for a delayed response. The sandbox does not store a delayed request whose sender is gone."""
     manifest = tmp_path / "q.jsonl"
     arguments = ["--manifest", str(manifest), "--workers", str(workers)]
     if kind == "push":
@@ -113,7 +113,7 @@ def test_after_a_kill_the_gateway_has_what_the_journal_has(
 
 
 @pytest.mark.parametrize("kind", ["collect", "collect_and_push"])
-def test_a_kill_while_collecting_tears_neither_manifest_nor_checkpoint(
+def test_a_kill_while_collecting_damages_neither_manifest_nor_checkpoint(
     quiet_sandbox: SandboxProcess, env: dict[str, str], tmp_path: Path, kind: str
 ) -> None:
     manifest, state = tmp_path / "q.jsonl", tmp_path / "state.json"
@@ -122,10 +122,10 @@ def test_a_kill_while_collecting_tears_neither_manifest_nor_checkpoint(
     write(manifest, "query_logs", [])
     older = manifest.read_bytes()
     arguments = ["--manifest", str(manifest), "--state", str(state), "--until", iso_utc(UNTIL)]
-    with at_the_gate(kind, *arguments, env=env, cwd=tmp_path):
+    with paused_at_the_gate(kind, *arguments, env=env, cwd=tmp_path):
         pass
     assert (state.read_text(), manifest.read_bytes()) == (before, older)
-    # Who reads these files while the next run replaces them has the earlier ones, whole.
+    # Whoever reads these files while the next run replaces them sees the complete earlier content.
     for path in (state, manifest):
         os.link(path, tmp_path / f"{path.name} of a reader")
     run(kind, *arguments, env=env, cwd=tmp_path).check()
@@ -137,14 +137,14 @@ def test_a_kill_while_collecting_tears_neither_manifest_nor_checkpoint(
     assert quiet_sandbox.requests(QUERY_LOGS).count == (1 if kind == "collect_and_push" else 0)
 
 
-def test_no_script_works_on_a_manifest_that_another_one_holds(
+def test_no_script_uses_a_manifest_that_another_run_is_using(
     quiet_sandbox: SandboxProcess, env: dict[str, str], tmp_path: Path
 ) -> None:
-    manifest, elsewhere = tmp_path / "q.jsonl", tmp_path / "elsewhere"  # where no gate stops the others
+    manifest, elsewhere = tmp_path / "q.jsonl", tmp_path / "elsewhere"  # without a gate that blocks the other scripts
     elsewhere.mkdir()
     write(manifest, "query_logs", [query(1)])
     older = manifest.read_bytes()
-    with at_the_gate("collect", "--manifest", str(manifest), *WINDOW, env=env, cwd=tmp_path):
+    with paused_at_the_gate("collect", "--manifest", str(manifest), *WINDOW, env=env, cwd=tmp_path):
         for kind in SCRIPTS:
             window = [] if kind == "push" else WINDOW
             with started(kind, "--manifest", str(manifest), *window, env=env, cwd=elsewhere) as process:
@@ -153,6 +153,6 @@ def test_no_script_works_on_a_manifest_that_another_one_holds(
             assert "Another run" in refused.summary["error"]["message"]
         assert manifest.read_bytes() == older
     assert quiet_sandbox.requests(QUERY_LOGS).count == 0
-    # A killed run gives the manifest back.
+    # A killed run releases the manifest.
     pushed = run("push", "--manifest", str(manifest), env=env, cwd=elsewhere).check()
     assert arrived(quiet_sandbox, pushed.summary["invocation_ids"]) == ["q1"]

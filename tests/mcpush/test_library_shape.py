@@ -1,6 +1,6 @@
-"""The shape of the code under scripts/: sizes, the direction of imports, what is imported only when it is needed.
+"""Rules for the code under scripts/: sizes, import directions, where sqlglot is imported, no NUL characters.
 
-Every check is also run on a small tree that breaks its rule, and fails on a tree in which it finds nothing to look at.
+Every check also runs on a small tree that breaks its rule, and fails on a tree in which it finds nothing to check.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tests.script_process import SCRIPTS
 MAX_FILE_LINES = 600
 MAX_CLASS_LINES = 300
 
-# The packages of the library, and which of its parts each may import. "" stands for the modules beside the packages.
+# Which packages of the library each of them may import. "" is the top-level modules.
 MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "": frozenset({""}),
     "sql": frozenset({"sql"}),
@@ -28,7 +28,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "collect": frozenset({"", "collect", "sql"}),
     "push": frozenset({"", "push"}),
 }
-# What one module may import beyond that.
+# Additional permissions: (module, package).
 EXCEPTIONS = frozenset({("mcpush.push.run", "collect")})
 
 WITHOUT_SQLGLOT = ("mcpush.program", "mcpush.collect.collector", "mcpush.push.run", "mcpush.lineage.graph")
@@ -42,9 +42,9 @@ class Import:
 
 
 def sources(folder: Path) -> list[Path]:
-    """The Python files below a folder. Raises AssertionError if there are none."""
+    """The Python files under a folder. Raises AssertionError if there are none."""
     found = sorted(folder.rglob("*.py"))
-    assert found, f"no Python file below {folder}"
+    assert found, f"no Python file under {folder}"
     return found
 
 
@@ -90,7 +90,7 @@ def modules_of(scripts: Path) -> dict[str, Path]:
 
 
 def imports_of(scripts: Path) -> list[Import]:
-    """Which module of the library imports which, inside functions and for type checkers too."""
+    """All imports between modules of the library, including those inside functions and for type checkers."""
     modules = modules_of(scripts)
     found: list[Import] = []
     for name, path in modules.items():
@@ -100,12 +100,12 @@ def imports_of(scripts: Path) -> list[Import]:
         for node in ast.walk(tree):
             for imported in imported_by(node, package, modules):
                 found.append(Import(name, imported, node not in typing_only))
-    assert found, f"no import of one module by another below {scripts}"
+    assert found, f"no imports between modules under {scripts}"
     return found
 
 
 def nodes_for_type_checkers(tree: ast.Module) -> Iterator[ast.AST]:
-    """What stands under `if TYPE_CHECKING:`."""
+    """The nodes under `if TYPE_CHECKING:`."""
     for node in ast.walk(tree):
         if isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
             for child in node.body:
@@ -128,13 +128,13 @@ def imported_by(node: ast.AST, package: str, modules: Iterable[str]) -> Iterator
 
 
 def part_of(module: str, packages: Iterable[str]) -> str:
-    """The package of the library that a module is in; "" for the modules beside the packages."""
+    """The package of the library that a module is in; "" for the top-level modules."""
     parts = module.split(".")
     return parts[1] if len(parts) > 1 and parts[1] in packages else ""
 
 
 def forbidden_imports(scripts: Path) -> list[str]:
-    """The imports against the direction of dependencies."""
+    """The imports that MAY_IMPORT and EXCEPTIONS do not allow."""
     packages = {path.parent.name for path in (scripts / "mcpush").glob("*/__init__.py")}
     assert packages <= MAY_IMPORT.keys(), f"MAY_IMPORT does not say what these may import: {packages}"
     return [
@@ -146,7 +146,7 @@ def forbidden_imports(scripts: Path) -> list[str]:
 
 
 def import_cycle(scripts: Path) -> list[str]:
-    """A chain of modules that import each other when they run; empty if there is none."""
+    """A cycle of modules that import each other at run time; empty if there is none."""
     graph: dict[str, set[str]] = {}
     for item in imports_of(scripts):
         if item.at_run_time:
@@ -164,7 +164,7 @@ def test_imports_have_one_direction() -> None:
     assert not found, "\n".join(found)
 
 
-def test_no_modules_import_each_other() -> None:
+def test_there_are_no_import_cycles() -> None:
     found = import_cycle(SCRIPTS)
     assert not found, " -> ".join(found)
 
@@ -184,7 +184,7 @@ def test_sqlglot_is_imported_only_where_sql_is_read(module: str) -> None:
 
 
 def nul_characters(folder: Path) -> list[str]:
-    """Where a string contains a NUL character: in this project, always a value with a hidden second meaning."""
+    """Where a string contains a NUL character, which in this project would be a sentinel with a hidden meaning."""
     return [
         f"{path.relative_to(folder).as_posix()}:{node.lineno}"
         for path, tree in trees(folder)
@@ -203,7 +203,7 @@ def test_no_string_contains_a_nul_character(folder: str) -> None:
 
 
 def library(folder: Path, **modules: str) -> Path:
-    """A tree with a small library of these modules (`push_run` is push/run.py), and nothing wrong with the rest."""
+    """Create a small library with these modules (`push_run` is push/run.py). The rest of it breaks no rule."""
     files = {"errors": "", "files": "from mcpush import errors\n"} | modules
     (folder / "mcpush").mkdir(parents=True)
     for package in ("", *(name for name in MAY_IMPORT if name)):
@@ -255,7 +255,7 @@ def test_an_import_in_the_wrong_direction_is_noticed(module: str, text: str, fou
         ("import mcpush.sql\n", False),
     ],
 )
-def test_modules_that_import_each_other_are_noticed(text: str, is_cycle: bool, tmp_path: Path) -> None:
+def test_an_import_cycle_is_noticed(text: str, is_cycle: bool, tmp_path: Path) -> None:
     scripts = library(tmp_path, sql_a=text, sql_b="from mcpush.sql import c\n", sql_c="import mcpush.sql.a\n")
     assert set(import_cycle(scripts)) == ({f"mcpush.sql.{name}" for name in "abc"} if is_cycle else set())
 
@@ -266,12 +266,12 @@ def test_a_nul_character_is_noticed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("check", [too_long, imports_of, forbidden_imports, import_cycle, nul_characters])
-def test_a_check_that_looks_at_nothing_fails(check: Callable[[Path], object], tmp_path: Path) -> None:
+def test_a_check_with_nothing_to_check_fails(check: Callable[[Path], object], tmp_path: Path) -> None:
     (tmp_path / "mcpush").mkdir()
     with pytest.raises(AssertionError, match="no Python file"):
         check(tmp_path)
 
 
-def test_a_library_without_imports_is_not_a_library(tmp_path: Path) -> None:
+def test_a_library_without_imports_fails(tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match="no import"):
         imports_of(library(tmp_path, files=""))

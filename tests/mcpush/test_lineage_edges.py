@@ -1,4 +1,4 @@
-"""Lineage targets: what is an edge, and which report counts when two describe the same target."""
+"""Lineage targets: what counts as an edge, and which report wins when two describe the same target."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def destination(certainty: str, *edges: Asset | Mapping, asset: Asset = TARGET, 
 
 
 def mappings(of: LineageTarget) -> set[tuple[str, str, str]]:
-    """(target column, source, source column), read out of the record by the places it gives."""
+    """{(target column, source, source column)} of the record, with its source indexes resolved."""
     record = of.record().to_json()
     return {
         (column["name"], record["sources"][source["source"]]["name"], source["name"])
@@ -75,16 +75,16 @@ def test_a_path_has_a_database_and_a_schema(path: str, database: str, schema: st
         ("s3://lake/=/orders", "s3://lake/=/orders"),
     ],
 )
-def test_a_path_ends_before_what_says_when(path: str, kept: str) -> None:
+def test_a_path_is_truncated_before_its_date_parts(path: str, kept: str) -> None:
     assert external_asset(path).name == kept
 
 
-def test_a_stage_with_the_tables_name_is_a_source_of_it() -> None:
+def test_a_stage_with_the_same_name_as_the_table_is_a_source() -> None:
     made = destination(EXACT, Asset("EXTERNAL", *TARGET.key), Asset("VIEW", *TARGET.key))
     assert [source["type"] for source in made.record().to_json()["sources"]] == ["EXTERNAL"]
 
 
-def test_what_was_written_under_another_name_is_taken_over() -> None:
+def test_lineage_written_under_another_name_is_taken_over() -> None:
     before = destination(PARSED, TARGET, ("A", ONE, "x"), asset=TWO)
     now = destination(EXACT, ("B", ONE, "y"))
     now.take(before)
@@ -93,7 +93,7 @@ def test_what_was_written_under_another_name_is_taken_over() -> None:
     assert now.certainty == PARSED
 
 
-def test_an_edge_that_is_found_twice_has_the_better_certainty_and_a_target_that_of_its_worst_edge() -> None:
+def test_an_edge_keeps_its_best_certainty_and_a_target_has_that_of_its_worst_edge() -> None:
     made = LineageTarget(TARGET, "test", PARSED)
     made.add(ONE, certainty=PARTIAL)
     made.add(TWO)
@@ -102,7 +102,7 @@ def test_an_edge_that_is_found_twice_has_the_better_certainty_and_a_target_that_
     assert made.certainty == PARSED
 
 
-def test_what_was_taken_over_is_as_uncertain_as_it_was_even_where_nothing_is_added() -> None:
+def test_taking_over_lineage_lowers_the_certainty_even_if_nothing_is_added() -> None:
     now = destination(EXACT, ("A", ONE, "x"), TWO)
     now.take(destination(PARTIAL, ("A", ONE, "x"), asset=TWO))
     assert now.certainty == PARTIAL
@@ -124,7 +124,7 @@ def test_sources_and_columns_can_be_ordered_by_name() -> None:
     ]
 
 
-def test_a_record_refers_to_sources_by_their_places() -> None:
+def test_a_record_refers_to_sources_by_index() -> None:
     made = destination(EXACT, TWO, ("A", ONE, "x"), ("A", TWO, "y"), ("B", ONE, "x"), ("A", ONE, "x"))
     assert made.record().to_json() == {
         "destination": {"type": "TABLE", "database": "D", "schema": "S", "name": "TARGET"},
@@ -142,12 +142,12 @@ def test_a_record_refers_to_sources_by_their_places() -> None:
     assert listed(made.record()) == "D.S.TARGET <- 2 sources, 2 columns (test)"
 
 
-def test_an_edge_to_itself_is_none_whatever_type_it_is_given() -> None:
+def test_a_self_reference_is_not_an_edge_whatever_its_type() -> None:
     made = destination(EXACT, ("A", TARGET, "A"), TARGET._replace(type="VIEW"))
     assert (made.sources, made.columns) == ({}, {})
 
 
-def test_half_a_column_mapping_is_an_edge_of_tables() -> None:
+def test_an_incomplete_column_mapping_is_a_table_edge() -> None:
     made = LineageTarget(TARGET, "test", EXACT)
     made.add(ONE, "A", None)
     made.add(TWO, None, "B")
@@ -155,13 +155,13 @@ def test_half_a_column_mapping_is_an_edge_of_tables() -> None:
     assert made.columns == {}
 
 
-def test_what_is_exact_stays_so_when_a_text_says_no_more() -> None:
+def test_an_exact_target_stays_exact_if_a_text_adds_nothing() -> None:
     exact = destination(EXACT, TWO, ("A", ONE, "x"))
     exact.merge(destination(PARSED, ("A", ONE, "x"), TWO))
     assert exact.certainty == EXACT
 
 
-def test_what_a_text_adds_is_as_certain_as_a_text() -> None:
+def test_edges_that_a_text_adds_have_the_certainty_of_the_text() -> None:
     for added in (TWO, ("B", ONE, "x")):
         exact = destination(EXACT, ("A", ONE, "x"))
         exact.merge(destination(PARSED, added))
@@ -180,15 +180,15 @@ def test_a_text_adds_no_mapping_to_a_column_whose_sources_are_known_exactly() ->
 
 
 @pytest.mark.parametrize("certainties", [(PARSED, PARSED), (PARSED, PARTIAL), (EXACT, EXACT)], ids="-".join)
-def test_two_of_a_kind_add_up(certainties: tuple[str, str]) -> None:
-    """Two statements wrote the same column, each from another table."""
+def test_two_sources_of_one_column_are_combined(certainties: tuple[str, str]) -> None:
+    """Two statements write the same column, each from a different table."""
     first = destination(certainties[0], ("A", ONE, "x"))
     first.merge(destination(certainties[1], ("A", TWO, "y")))
     assert mappings(first) == {("A", "ONE", "x"), ("A", "TWO", "y")}
     assert first.certainty == certainties[1]
 
 
-def test_a_source_is_there_once_with_the_type_that_the_warehouse_gives_it() -> None:
+def test_a_source_is_listed_once_with_the_type_from_the_warehouse() -> None:
     view = ONE._replace(type="VIEW")
     text, exact = destination(PARSED, TWO, ("A", ONE, "x")), destination(EXACT, view)
     text.merge(exact)
@@ -198,13 +198,13 @@ def test_a_source_is_there_once_with_the_type_that_the_warehouse_gives_it() -> N
     assert list(exact.sources.values()) == [view]
 
 
-def test_places_hold_when_the_sources_stand_in_another_order() -> None:
+def test_indexes_are_correct_if_the_sources_are_in_another_order() -> None:
     first = destination(PARSED, ONE, ("A", TWO, "y"))
     first.merge(destination(PARSED, TWO, ("B", TWO, "y"), ("C", ONE, "x")))
     assert mappings(first) == {("A", "TWO", "y"), ("B", "TWO", "y"), ("C", "ONE", "x")}
 
 
-def test_gathering_makes_each_destination_one() -> None:
+def test_merging_by_target_returns_each_target_once() -> None:
     other = TARGET._replace(name="OTHER")
     found = [destination(PARSED, ONE, origin="first"), destination(EXACT, TWO, asset=other), destination(PARSED, TWO)]
     held = merge_by_target(found)
@@ -213,7 +213,7 @@ def test_gathering_makes_each_destination_one() -> None:
     assert held[TARGET.key].origin == "first"
 
 
-def test_merging_a_stream_adds_what_is_known_and_ends_with_the_rest() -> None:
+def test_merging_into_a_stream_adds_known_lineage_and_ends_with_the_rest() -> None:
     other, third = TARGET._replace(name="OTHER"), TARGET._replace(name="THIRD")
     known = merge_by_target([destination(PARSED, TWO), destination(PARSED, ONE, asset=third)])
     stream = iter([destination(EXACT, ONE, asset=other), destination(EXACT, ONE)])

@@ -1,4 +1,4 @@
-"""What a log of statements writes, with full names: guesses, what is left out and counted."""
+"""Lineage of logged statements, with full names: guessed names, and names that are left out and counted."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def options(*argv: str) -> Options:
 
 
 def read(to: Options, *statements: str) -> list[LineageTarget]:
-    """A fixture: names without a schema are in PUBLIC, which is a guess; those that start with X are nowhere."""
+    """The lineage of the statements. Unqualified names are guessed to be in PUBLIC; names with X have no full name."""
 
     def complete(table: TableName) -> FullName | None:
         if table.name.startswith("X"):
@@ -36,7 +36,7 @@ def read(to: Options, *statements: str) -> list[LineageTarget]:
     return list(statement_lineage(logged, "snowflake", complete, to.skip, origin="somewhere"))
 
 
-def test_tables_and_columns_come_with_the_logs_origin_and_certainty() -> None:
+def test_tables_and_columns_have_the_origin_and_certainty_of_the_log() -> None:
     to = options()
     (found,) = read(to, "INSERT INTO S.T (A) SELECT U.B FROM S.U AS U")
     assert found.record().to_json() == {
@@ -55,7 +55,7 @@ def test_a_guessed_name_makes_its_edges_less_certain() -> None:
     assert found == {"T": "partial", "V": "partial", "W": "parsed"}
 
 
-def test_what_has_no_full_name_is_left_out_with_its_columns() -> None:
+def test_tables_without_a_full_name_are_left_out_with_their_columns() -> None:
     to = options()
     found = read(
         to,
@@ -69,7 +69,7 @@ def test_what_has_no_full_name_is_left_out_with_its_columns() -> None:
     assert to.skipped == {UNKNOWN: 3}
 
 
-def test_what_the_log_could_not_read_is_counted_with_an_example() -> None:
+def test_unparsable_statements_are_counted_with_an_example() -> None:
     to = options()
     assert read(to, "INSERT INTO S.T SELECT FROM WHERE (", "INSERT INTO S.T SELECT FROM WHERE ((") == []
     (reason,) = to.skipped
@@ -87,7 +87,7 @@ def test_two_names_of_one_table_become_one_destination() -> None:
     assert record["certainty"] == "partial"
 
 
-def test_a_schema_manifest_is_the_catalog_and_without_one_it_is_empty(tmp_path: Path) -> None:
+def test_a_schema_manifest_is_the_catalog_and_without_one_the_catalog_is_empty(tmp_path: Path) -> None:
     path = tmp_path / "metadata.jsonl"
     lines: list[Json] = [
         {"manifest": "metadata", "version": 1, "warehouse": "snowflake", "resource_type": "snowflake",

@@ -1,4 +1,4 @@
-"""The processes that read statements: where their library comes from, and how a signal ends a wait for them."""
+"""Processes that parse statements: where they import the library from, and how a signal ends a wait for them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ except Terminated:
 
 
 @pytest.mark.parametrize("folder", ["", "vendored"])
-def test_workers_read_with_a_library_in_a_zip(folder: str, tmp_path: Path) -> None:
+def test_workers_import_the_library_from_a_zip(folder: str, tmp_path: Path) -> None:
     archive = tmp_path / "library.zip"
     with zipfile.ZipFile(archive, "w") as file:
         for path in sorted((SCRIPTS / "mcpush").rglob("*.py")):
@@ -62,13 +62,13 @@ def test_workers_read_with_a_library_in_a_zip(folder: str, tmp_path: Path) -> No
     assert library == str(archive / folder / "mcpush/lineage/workers.py")
 
 
-def test_a_worker_imports_no_more_than_reading_sql_needs() -> None:
+def test_a_worker_imports_only_what_parsing_needs() -> None:
     code = "import sys, mcpush.lineage.worker; print({'tqdm', 'psutil', 'filelock'} & sys.modules.keys())"
     environment = clean_environment({"PYTHONPATH": str(SCRIPTS)})
     assert subprocess.check_output([sys.executable, "-c", code], env=environment, text=True) == "set()\n"
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no process can be sent SIGTERM there")
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot send SIGTERM to a process")
 def test_a_signal_ends_the_wait_for_a_worker() -> None:
     environment = clean_environment({"PYTHONPATH": str(SCRIPTS)})
     with subprocess.Popen(
@@ -78,6 +78,6 @@ def test_a_signal_ends_the_wait_for_a_worker() -> None:
         assert process.stdout.readline() == "waiting\n"
         started = time.monotonic()
         os.kill(process.pid, signal.SIGTERM)
-        said = process.stdout.read()
-    assert said == "ended in order\n"
+        output = process.stdout.read()
+    assert output == "ended in order\n"
     assert time.monotonic() - started < 60, "the statement's own limit is five minutes"

@@ -1,4 +1,4 @@
-"""The manifest as a file: what is written is read back, and whatever is damaged is refused with a remedy."""
+"""Manifest files: they survive the round trip, and a damaged file is refused with a remedy."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def written(path: Path, records: list[Json] = RECORDS, header: Header = HEADER) 
 
 
 @pytest.mark.parametrize("name", ["m.jsonl", "m.jsonl.gz"])
-def test_what_is_written_is_read_back(tmp_path: Path, name: str) -> None:
+def test_a_manifest_survives_the_round_trip(tmp_path: Path, name: str) -> None:
     path = written(tmp_path / "new" / "folder" / name)
     found = verify(path, "metadata")
     assert list(read(path, "metadata")) == RECORDS
@@ -60,7 +60,7 @@ def test_query_logs_name_their_log_type_and_window(tmp_path: Path) -> None:
     assert verify(path).header == header
 
 
-def test_an_interrupted_writer_leaves_nothing_and_spares_the_earlier_file(tmp_path: Path) -> None:
+def test_an_interrupted_writer_leaves_no_file_and_keeps_the_earlier_one(tmp_path: Path) -> None:
     path = written(tmp_path / "m.jsonl")
     before = path.read_bytes()
     with pytest.raises(ZeroDivisionError), Writer(path, HEADER) as writer:
@@ -70,13 +70,13 @@ def test_an_interrupted_writer_leaves_nothing_and_spares_the_earlier_file(tmp_pa
 
 
 class InterruptedHeader(Header):
-    """A signal comes while the first line is made."""
+    """Simulates a signal that arrives while the first line is written."""
 
     def to_json(self) -> Json:
         raise KeyboardInterrupt
 
 
-def test_an_interrupt_before_the_first_record_leaves_nothing(tmp_path: Path) -> None:
+def test_an_interrupt_before_the_first_record_leaves_no_file(tmp_path: Path) -> None:
     header = InterruptedHeader("metadata", "snowflake", "snowflake", NOON, None)
     with pytest.raises(KeyboardInterrupt), Writer(tmp_path / "m.jsonl", header):
         pass
@@ -102,7 +102,7 @@ def lines_of(path: Path) -> list[bytes]:
         (lambda lines: [b"\x80\x81 not text\n", *lines[1:]], "not JSON"),
     ],
 )
-def test_damage_is_refused_with_a_remedy(tmp_path: Path, damage, says: str) -> None:  # type: ignore[no-untyped-def]
+def test_a_damaged_manifest_is_refused_with_a_remedy(tmp_path: Path, damage, says: str) -> None:  # type: ignore[no-untyped-def]
     path = written(tmp_path / "m.jsonl")
     path.write_bytes(b"".join(damage(lines_of(path))))
     with pytest.raises(ManifestError, match=says) as refused:
@@ -120,7 +120,7 @@ def test_another_flow_is_refused_by_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("cut", [20, -10])
-def test_a_cut_gzip_file_is_refused(tmp_path: Path, cut: int) -> None:
+def test_a_truncated_gzip_file_is_refused(tmp_path: Path, cut: int) -> None:
     path = written(tmp_path / "m.jsonl.gz")
     path.write_bytes(path.read_bytes()[:cut])
     with pytest.raises(ManifestError, match=r"not a complete gzip file|it is truncated"):
@@ -130,14 +130,14 @@ def test_a_cut_gzip_file_is_refused(tmp_path: Path, cut: int) -> None:
         verify(path)
 
 
-def test_no_file_says_to_collect_first(tmp_path: Path) -> None:
+def test_the_remedy_for_a_missing_file_is_to_collect_first(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match="No manifest at") as refused:
         verify(tmp_path / "nowhere.jsonl")
     assert "collect" in refused.value.remedy
 
 
-def test_drivers_numbers_and_times_are_written_as_json_has_them() -> None:
-    naive = datetime(2026, 3, 1, 12, 0, 0, 120)  # noqa: DTZ001 - drivers give such
+def test_driver_numbers_and_times_are_written_as_json() -> None:
+    naive = datetime(2026, 3, 1, 12, 0, 0, 120)  # noqa: DTZ001 - as drivers return it
     east = datetime(2026, 3, 1, 14, tzinfo=timezone(timedelta(hours=2)))
     line = json.loads(encode({"rows": Decimal("12"), "part": Decimal("0.5"), "naive": naive, "east": east}))
     assert line == {
@@ -146,7 +146,7 @@ def test_drivers_numbers_and_times_are_written_as_json_has_them() -> None:
         "naive": "2026-03-01T12:00:00.000120Z",
         "east": "2026-03-01T12:00:00Z",
     }
-    assert type(line["rows"]) is int  # 12.0, which is equal to it, is no count
+    assert type(line["rows"]) is int  # 12.0 is equal, but is not a count
     unknown = {"a": float("nan"), "b": [float("-inf"), 1.5], "c": Decimal("NaN"), "d": {"e": Decimal("Infinity")}}
     assert json.loads(encode(unknown)) == {"a": None, "b": [None, 1.5], "c": None, "d": {"e": None}}
     with pytest.raises(TypeError, match="bytes"):
@@ -180,10 +180,10 @@ def test_fractions_of_any_length_are_read_on_every_python(fraction: str) -> None
     assert parse_utc(f"2026-01-31T06:00:00{fraction}Z") == datetime(2026, 1, 31, 6, 0, 0, microseconds, timezone.utc)
 
 
-def test_a_folder_is_no_manifest_and_litter_of_a_killed_run_goes(tmp_path: Path) -> None:
+def test_a_folder_is_not_a_manifest_and_leftovers_of_a_killed_run_are_deleted(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="folder"):
         Writer(tmp_path, HEADER)
-    litter = tmp_path / ".m.jsonl.99999.partial"
-    litter.write_text("half")
+    leftover = tmp_path / ".m.jsonl.99999.partial"
+    leftover.write_text("half")
     written(tmp_path / "m.jsonl")
     assert [each.name for each in tmp_path.iterdir()] == ["m.jsonl"]

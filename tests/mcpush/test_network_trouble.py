@@ -1,4 +1,4 @@
-"""Delivery when something stands between the script and Monte Carlo: proxies, log-in pages, torn connections."""
+"""Delivery with something between the script and Monte Carlo: proxies, login pages, broken connections."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ import pytest
 from tests.mcpush.test_delivery import METADATA, arrived_names, journal_lines, push, query, result_of, table, write
 from tests.sandbox_process import SandboxProcess
 
-SHORTLY = ("--max-retry-seconds", "3")
-NOWHERE = {"MCD_API_ENDPOINT": "https://montecarlo.invalid/graphql"}  # known to no name server: RFC 2606
+SHORT_RETRIES = ("--max-retry-seconds", "3")
+UNRESOLVABLE = {"MCD_API_ENDPOINT": "https://montecarlo.invalid/graphql"}  # never resolves: RFC 2606
 
 
-class Answerer:
-    """A fixture server: every connection gets the same bytes, whatever it asks, and is closed."""
+class FixedServer:
+    """A server that sends the same bytes to every connection, whatever the request, and closes it."""
 
-    def __init__(self, answer: bytes) -> None:
-        self._answer = answer
+    def __init__(self, response: bytes) -> None:
+        self._response = response
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._socket.getsockname()[1]
         self.connections = 0
@@ -32,20 +32,20 @@ class Answerer:
             try:
                 connection, _ = self._socket.accept()
             except OSError:
-                return  # closed
+                return  # the socket is closed
             self.connections += 1
             with connection:
                 connection.settimeout(5)
                 connection.recv(65_536)
-                connection.sendall(self._answer)
+                connection.sendall(self._response)
 
     def close(self) -> None:
         self._socket.close()
 
 
 @contextmanager
-def answering(answer: bytes) -> Iterator[Answerer]:
-    server = Answerer(answer)
+def responding_with(response: bytes) -> Iterator[FixedServer]:
+    server = FixedServer(response)
     try:
         yield server
     finally:
@@ -57,15 +57,15 @@ def http(status: str, content_type: str, body: bytes, length: int | None = None)
     return f"HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nContent-Length: {size}\r\n\r\n".encode() + body
 
 
-def towards(sandbox: SandboxProcess, port: int, scheme: str = "http") -> dict[str, str]:
+def env_with_port(sandbox: SandboxProcess, port: int, scheme: str = "http") -> dict[str, str]:
     return sandbox.env | {"MCD_API_ENDPOINT": f"{scheme}://127.0.0.1:{port}/graphql"}
 
 
 @pytest.mark.parametrize("status", ["200 OK", "202 Accepted", "400 Bad Request"])
-def test_a_page_of_a_proxy_rejects_no_record(quiet_sandbox: SandboxProcess, tmp_path: Path, status: str) -> None:
+def test_the_html_page_of_a_proxy_rejects_no_record(quiet_sandbox: SandboxProcess, tmp_path: Path, status: str) -> None:
     manifest = write(tmp_path / "q.jsonl", "query_logs", [query(number) for number in range(3)])
-    with answering(http(status, "text/html", b"<html>Please log in</html>")) as proxy:
-        run = push("query_logs", manifest, towards(quiet_sandbox, proxy.port)).check(4)
+    with responding_with(http(status, "text/html", b"<html>Please log in</html>")) as proxy:
+        run = push("query_logs", manifest, env_with_port(quiet_sandbox, proxy.port)).check(4)
     assert run.summary["records_rejected"] == 0
     assert "proxy" in run.summary["error"]["remedy"]
     assert not [line for line in journal_lines(manifest) if "rejected" in line]
@@ -74,45 +74,45 @@ def test_a_page_of_a_proxy_rejects_no_record(quiet_sandbox: SandboxProcess, tmp_
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
         b"HTTP/1.1 202 Accepted\r\nContent-Encoding: gzip\r\nContent-Length: 5\r\n\r\nplain",
         b"HTTP/1.1 307 Temporary Redirect\r\nLocation: /again\r\nContent-Length: 0\r\n\r\n",
     ],
-    ids=["not the encoding it says", "redirects without end"],
+    ids=["wrong content encoding", "endless redirects"],
 )
-def test_an_answer_that_cannot_be_read_is_not_called_a_wrong_setting(
-    quiet_sandbox: SandboxProcess, manifest_path: Path, answer: bytes
+def test_an_unreadable_response_is_not_reported_as_a_wrong_setting(
+    quiet_sandbox: SandboxProcess, manifest_path: Path, response: bytes
 ) -> None:
     write(manifest_path, "metadata", [table("T")])
-    with answering(answer) as server:
-        run = push("metadata", manifest_path, towards(quiet_sandbox, server.port), *SHORTLY).check(4)
+    with responding_with(response) as server:
+        run = push("metadata", manifest_path, env_with_port(quiet_sandbox, server.port), *SHORT_RETRIES).check(4)
     assert "proxy" in run.summary["error"]["remedy"]
     assert run.summary["records_rejected"] == 0
 
 
 @pytest.mark.parametrize(
-    ("scheme", "answer"),
+    ("scheme", "response"),
     [("http", http("202 Accepted", "application/json", b'{"invocation_id": "12', 80)), ("https", b"")],
-    ids=["answer cut", "TLS handshake closed"],
+    ids=["truncated response", "TLS handshake closed"],
 )
-def test_a_torn_connection_is_tried_again(
-    quiet_sandbox: SandboxProcess, manifest_path: Path, scheme: str, answer: bytes
+def test_a_broken_connection_is_retried(
+    quiet_sandbox: SandboxProcess, manifest_path: Path, scheme: str, response: bytes
 ) -> None:
     write(manifest_path, "metadata", [table("T")])
-    with answering(answer) as server:
-        run = push("metadata", manifest_path, towards(quiet_sandbox, server.port, scheme), *SHORTLY).check(4)
+    with responding_with(response) as server:
+        run = push("metadata", manifest_path, env_with_port(quiet_sandbox, server.port, scheme), *SHORT_RETRIES).check(
+            4
+        )
         assert server.connections > 1
     assert "CA_BUNDLE" not in run.stderr
 
 
-def test_a_proxy_that_asks_for_a_password_is_not_asked_again(
-    quiet_sandbox: SandboxProcess, manifest_path: Path
-) -> None:
+def test_a_proxy_that_requires_a_password_is_not_retried(quiet_sandbox: SandboxProcess, manifest_path: Path) -> None:
     write(manifest_path, "metadata", [table("T")])
-    with answering(http("407 Proxy Authentication Required", "text/plain", b"")) as proxy:
-        env = quiet_sandbox.env | NOWHERE | {"HTTPS_PROXY": f"http://127.0.0.1:{proxy.port}"}
-        run = push("metadata", manifest_path, env, *SHORTLY).check(3)
+    with responding_with(http("407 Proxy Authentication Required", "text/plain", b"")) as proxy:
+        env = quiet_sandbox.env | UNRESOLVABLE | {"HTTPS_PROXY": f"http://127.0.0.1:{proxy.port}"}
+        run = push("metadata", manifest_path, env, *SHORT_RETRIES).check(3)
         assert proxy.connections == 1
     assert "HTTPS_PROXY" in run.summary["error"]["remedy"]
 
@@ -126,13 +126,13 @@ def test_a_proxy_that_asks_for_a_password_is_not_asked_again(
         {"MCD_API_ENDPOINT": "http://u:S3cretPw1@[::1"},
         {"MCD_API_ENDPOINT": "u:S3cretPw1@montecarlo.invalid/graphql"},
     ],
-    ids=["a slash in a password", "no port", "no certificates", "no address", "no scheme"],
+    ids=["a slash in a password", "invalid port", "missing certificates", "invalid address", "no scheme"],
 )
-def test_what_makes_no_request_is_a_setting_and_shows_no_secret(
+def test_settings_that_make_requests_impossible_are_usage_errors_without_secrets(
     quiet_sandbox: SandboxProcess, manifest_path: Path, variables: dict[str, str]
 ) -> None:
     write(manifest_path, "metadata", [table("T")])
-    run = push("metadata", manifest_path, quiet_sandbox.env | NOWHERE | variables, *SHORTLY)
+    run = push("metadata", manifest_path, quiet_sandbox.env | UNRESOLVABLE | variables, *SHORT_RETRIES)
     assert run.exit_code == 2, run.stderr
     assert "Traceback" not in run.stderr
     files = "".join(path.read_text() for path in manifest_path.parent.iterdir() if path != manifest_path)
@@ -147,7 +147,7 @@ def test_a_password_in_the_endpoint_is_used_and_not_written(quiet_sandbox: Sandb
     assert "S3cretPw1" not in run.stdout + run.stderr + written
     assert arrived_names(quiet_sandbox, run.summary["invocation_ids"]) == ["T"]
     assert push("metadata", manifest_path, quiet_sandbox.env | {"MCD_API_ENDPOINT": endpoint}).check()
-    assert quiet_sandbox.requests(METADATA).count == 1, "the second run knows its own journal"
+    assert quiet_sandbox.requests(METADATA).count == 1, "the second run recognizes its own journal"
 
 
 def test_a_resource_of_another_type_rejects_no_record(quiet_sandbox: SandboxProcess, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What an earlier run left, judged by the journal beside the manifest."""
+"""The push status of an earlier run's manifest, according to the journal next to it."""
 
 from __future__ import annotations
 

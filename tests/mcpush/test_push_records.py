@@ -1,4 +1,4 @@
-"""What a push would lose or Monte Carlo refuse is found by the dry run, by name; what is right passes both."""
+"""A dry run reports, by field, what a push would lose or Monte Carlo would reject. Valid records pass both."""
 
 from __future__ import annotations
 
@@ -116,15 +116,15 @@ def push(folder: Path, flow: str, records: list[Json], *arguments: str, env: dic
 
 
 @pytest.mark.parametrize("flow", GOOD)
-def test_what_is_right_passes_the_dry_run_and_arrives(tmp_path: Path, sandbox: SandboxProcess, flow: str) -> None:
-    rehearsed = push(tmp_path, flow, GOOD[flow], "--dry-run", env={}).check(0)
-    assert rehearsed.summary["records_rejected"] == 0
+def test_valid_records_pass_the_dry_run_and_arrive(tmp_path: Path, sandbox: SandboxProcess, flow: str) -> None:
+    dry_run = push(tmp_path, flow, GOOD[flow], "--dry-run", env={}).check(0)
+    assert dry_run.summary["records_rejected"] == 0
     pushed = push(tmp_path, flow, GOOD[flow], env=sandbox.env).check(0)
     assert pushed.summary["records_accepted"] == len(GOOD[flow])
 
 
 @pytest.mark.parametrize("flow", BAD)
-def test_the_dry_run_names_field_and_value_of_what_is_wrong(tmp_path: Path, flow: str) -> None:
+def test_the_dry_run_reports_field_and_value_of_invalid_records(tmp_path: Path, flow: str) -> None:
     good = GOOD[flow][0]
     run = push(tmp_path, flow, [good, *BAD[flow].values(), good], "--dry-run", env={}).check(1)
     rejected: list[dict[str, Any]] = run.summary["rejected"]
@@ -136,7 +136,7 @@ def test_the_dry_run_names_field_and_value_of_what_is_wrong(tmp_path: Path, flow
         assert sentence in reasons[place]
 
 
-def test_a_wrong_value_is_shown_in_short(tmp_path: Path) -> None:
+def test_an_invalid_value_is_truncated_in_the_reason(tmp_path: Path) -> None:
     record = ORDERS | {"description": ["long"] * 10_000}
     run = push(tmp_path, "metadata", [record], "--dry-run", env={}).check(1)
     assert len(json.dumps(run.summary["rejected"])) < 400
@@ -171,8 +171,8 @@ COLLECTED: dict[str, Record] = {
 
 
 @pytest.mark.parametrize("flow", COLLECTED)
-def test_what_a_collector_makes_is_read_back_whole(tmp_path: Path, flow: str) -> None:
-    """Zeros are known, and stay."""
+def test_collected_records_survive_the_round_trip(tmp_path: Path, flow: str) -> None:
+    """Zeros are known values and are kept."""
     manifest = tmp_path / "m.jsonl"
     record = COLLECTED[flow]
     with Writer(manifest, Header(flow, "snowflake", "snowflake", NOON)) as writer:

@@ -1,4 +1,4 @@
-"""Texts of queries are whole, or cut at the limit with a mark and counted."""
+"""Query texts are complete, or truncated at the limit with a marker and counted."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def options(*argv: str, kept: int | None = None) -> Options:
 
 
 def limited(length: int, *argv: str, kept: int | None = None) -> tuple[int, dict[str, int]]:
-    """How many characters stay of a text of that length, and what was counted."""
+    """How many characters are kept of a text of this length, and what is counted."""
     to = options(*argv, kept=kept)
     text = limited_text("x" * length, "query-1", to, kept)
     left = text.count("x")
@@ -35,12 +35,12 @@ def limited(length: int, *argv: str, kept: int | None = None) -> tuple[int, dict
         (MAX_TEXT_LENGTH + 1, (), None, MAX_TEXT_LENGTH, True),
         (MAX_TEXT_LENGTH + 1, ("--max-query-text", str(MAX_TEXT_LENGTH + 1)), None, MAX_TEXT_LENGTH + 1, False),
         (99, (), 100, 99, False),
-        (100, (), 100, 100, True),  # the warehouse may have cut it there
+        (100, (), 100, 100, True),  # the warehouse might have truncated it
         (100, ("--max-query-text", "500"), 100, 100, True),
         (50, ("--max-query-text", "20"), 100, 20, True),
     ],
 )
-def test_a_text_is_cut_at_the_limit_and_where_the_warehouse_cuts(
+def test_a_text_is_truncated_at_the_limit_and_where_the_warehouse_truncates(
     length: int, argv: tuple[str, ...], kept: int | None, left: int, is_truncated: bool
 ) -> None:
     assert limited(length, *argv, kept=kept) == (
@@ -63,6 +63,6 @@ def test_the_limit_counts_characters_not_bytes(letter: str) -> None:
 
 
 @pytest.mark.parametrize("number", ["0", "-1", "many"])
-def test_a_limit_is_a_whole_number_above_nothing(number: str) -> None:
+def test_a_limit_is_a_positive_whole_number(number: str) -> None:
     with pytest.raises(SystemExit):
         options("--max-query-text", number)

@@ -1,7 +1,7 @@
-"""Rejected batches of a large push: which requests are made, that no good record is lost, and what ends the run.
+"""Rejected batches of a large push: which requests are sent, that no good record is lost, and what ends the run.
 
-A local server stands in for Monte Carlo. Like it, it rejects a whole batch for one record; which record, is the
-test's choice. The push script and pycarlo are the real ones.
+A local server replaces Monte Carlo. Like Monte Carlo, it rejects a whole batch because of one bad record; each test
+chooses the bad records. The push script and pycarlo are the real ones.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from tests.script_process import Run
 
 RECORDS, BATCH = 10_000, 50
 BATCHES = RECORDS // BATCH
-PLACES = (25, 5, 36, 17, 48)  # of the records that are tried alone while nothing was accepted, each in its batch
+POSITIONS = (25, 5, 36, 17, 48)  # in their batches, of the records that are sent alone while nothing has been accepted
 Span = tuple[int, int]  # the first and the last record of a request
 
 
 @dataclass
 class Server:
-    """Takes requests, and rejects those with a record that is bad."""
+    """Rejects requests that contain a bad record, and accepts the others."""
 
     bad: frozenset[int] = frozenset()
     requests: list[Span] = field(default_factory=list)
     accepted: list[int] = field(default_factory=list)
     env: dict[str, str] = field(default_factory=dict)
 
-    def answer(self, numbers: list[int]) -> tuple[int, dict[str, object]]:
+    def respond(self, numbers: list[int]) -> tuple[int, dict[str, object]]:
         self.requests.append((numbers[0], numbers[-1]))
         wrong = [f"events.{place}" for place, number in enumerate(numbers) if number in self.bad]
         if wrong:
@@ -52,10 +52,10 @@ def server() -> Iterator[Server]:
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             names = [event["relational_asset"]["metadata"]["name"] for event in body["events"]]
-            status, answer = made.answer([int(name[1:]) for name in names])
+            status, response = made.respond([int(name[1:]) for name in names])
             self.send_response(status)
             self.end_headers()
-            self.wfile.write(json.dumps(answer).encode())
+            self.wfile.write(json.dumps(response).encode())
 
         def log_message(self, *_: object) -> None:
             pass
@@ -84,7 +84,7 @@ def push_tables(tables: bytes, manifest: Path, server: Server, *arguments: str) 
 
 
 def check_only_bad_ones_are_lost(server: Server, run: Run, records: int = RECORDS) -> None:
-    """Each good record arrived once, and each bad one was rejected."""
+    """Check that each good record arrived once and each bad one was rejected."""
     assert sorted(server.accepted) == [number for number in range(records) if number not in server.bad]
     assert run.summary["records_rejected"] == len(server.bad)
     assert run.summary["records_accepted"] == records - len(server.bad)
@@ -96,7 +96,7 @@ def test_without_bad_records_each_batch_is_one_request(server: Server, tables: b
     check_only_bad_ones_are_lost(server, run)
 
 
-def test_one_bad_record_is_isolated_by_halves(server: Server, tables: bytes, manifest_path: Path) -> None:
+def test_one_bad_record_is_isolated_by_bisection(server: Server, tables: bytes, manifest_path: Path) -> None:
     server.bad = frozenset({5003})
     run = push_tables(tables, manifest_path, server, "--workers", "1").check(1)
     check_only_bad_ones_are_lost(server, run)
@@ -124,7 +124,7 @@ def test_one_bad_record_is_isolated_by_halves(server: Server, tables: bytes, man
     ],
     ids=["the first", "the last", "a few at both ends", "in the middle", "whole batches at both ends"],
 )
-def test_good_neighbours_of_bad_records_arrive(
+def test_good_neighbors_of_bad_records_arrive(
     server: Server, tables: bytes, manifest_path: Path, bad: set[int]
 ) -> None:
     server.bad = frozenset(bad)
@@ -136,7 +136,7 @@ def test_good_neighbours_of_bad_records_arrive(
 
 
 @pytest.mark.parametrize(("distance", "first"), [(2, 1), (2, 0), (5, 0), (10, 5), (25, 0), (50, 25), (3, 1)])
-def test_bad_records_at_regular_distances_are_not_taken_for_all(
+def test_bad_records_at_regular_intervals_do_not_end_the_run(
     server: Server, manifest_path: Path, distance: int, first: int
 ) -> None:
     records = 6 * BATCH
@@ -147,13 +147,13 @@ def test_bad_records_at_regular_distances_are_not_taken_for_all(
 
 
 @pytest.mark.parametrize("good", [set(), {RECORDS - 1}], ids=["all", "all but one"])
-def test_when_nothing_is_accepted_the_run_ends_and_gives_nothing_up(
+def test_when_nothing_is_accepted_the_run_ends_and_rejects_no_record(
     server: Server, tables: bytes, manifest_path: Path, good: set[int]
 ) -> None:
     server.bad = frozenset(set(range(RECORDS)) - good)
     run = push_tables(tables, manifest_path, server).check(2)
     assert "Nothing was accepted: 5 batches and 5 single records were rejected" in run.summary["error"]["message"]
-    tried = [(number * BATCH, number * BATCH + place) for number, place in enumerate(PLACES)]
+    tried = [(number * BATCH, number * BATCH + place) for number, place in enumerate(POSITIONS)]
     pairs = [((start, start + BATCH - 1), (alone, alone)) for start, alone in tried]
     assert server.requests == [span for pair in pairs for span in pair]
     assert len(journal_lines(manifest_path)) == 1, "only the header"
@@ -175,7 +175,7 @@ def test_one_batch_of_bad_records_ends_the_run_too(server: Server, manifest_path
     assert run.summary["records_rejected"] == 0
 
 
-def test_a_few_bad_records_alone_are_given_up(server: Server, manifest_path: Path) -> None:
+def test_a_few_records_that_are_all_bad_are_rejected(server: Server, manifest_path: Path) -> None:
     server.bad = frozenset(range(4))
     write(manifest_path, "metadata", [table(f"T{number}") for number in range(4)])
     run = push("metadata", manifest_path, server.env).check(1)
@@ -183,8 +183,8 @@ def test_a_few_bad_records_alone_are_given_up(server: Server, manifest_path: Pat
     assert run.summary["status"] == "failed"
 
 
-def test_the_only_good_record_is_found_where_it_is_tried(server: Server, manifest_path: Path) -> None:
-    good = 2 * BATCH + PLACES[2]
+def test_the_only_good_record_is_found_if_it_is_sent_alone(server: Server, manifest_path: Path) -> None:
+    good = 2 * BATCH + POSITIONS[2]
     server.bad = frozenset(set(range(200)) - {good})
     write(manifest_path, "metadata", [table(f"T{number}") for number in range(200)])
     run = push("metadata", manifest_path, server.env).check(1)
@@ -192,7 +192,7 @@ def test_the_only_good_record_is_found_where_it_is_tried(server: Server, manifes
     assert len(server.requests) <= 2 * 200
 
 
-def test_after_an_accepted_run_the_rest_may_all_be_bad(server: Server, manifest_path: Path) -> None:
+def test_in_a_rerun_the_remaining_records_may_all_be_bad(server: Server, manifest_path: Path) -> None:
     server.bad = frozenset(range(40, 60))
     write(manifest_path, "metadata", [table(f"T{number}") for number in range(60)])
     push("metadata", manifest_path, server.env).check(1)

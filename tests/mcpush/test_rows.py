@@ -1,4 +1,4 @@
-"""Rows have named fields, filled by the names of the result's columns."""
+"""Rows with named fields, which are matched to the columns of the result by name."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_fields_are_filled_by_name_in_any_order_and_case() -> None:
     assert list(named_rows(TableRow, ["row_count", "schema_name", "table_name"], [[3, "S", "T"]])) == expected
 
 
-def test_a_column_that_is_missing_or_has_no_field_is_said() -> None:
+def test_a_column_that_is_missing_or_has_no_field_is_an_error() -> None:
     with pytest.raises(ValueError, match=r"TableRow has no column for \['row_count'\]"):
         named_rows(TableRow, ["schema_name", "table_name"], [])
     with pytest.raises(ValueError, match=r"no field for \['owner'\]"):
@@ -35,7 +35,7 @@ def test_a_column_that_is_missing_or_has_no_field_is_said() -> None:
         named_rows(ShownRow, ["text"], [])
 
 
-def test_of_a_result_that_grows_a_row_picks_its_columns() -> None:
+def test_a_row_with_default_values_ignores_additional_columns() -> None:
     found = named_rows(ShownRow, ["created_on", "name"], [("now", "T")])
     assert found.columns == ["created_on", "name"]
     assert list(found) == [ShownRow("T", None)]
@@ -43,13 +43,13 @@ def test_of_a_result_that_grows_a_row_picks_its_columns() -> None:
 
 
 class FakeCursor:
-    """A cursor of numbers that notes how many are asked for."""
+    """A cursor over numbers that records how many are requested."""
 
     def __init__(self, rows: int) -> None:
-        self._left, self.asked = [(number,) for number in range(rows)], list[int]()
+        self._left, self.requested = [(number,) for number in range(rows)], list[int]()
 
     def fetchmany(self, size: int, /) -> list[tuple[int]]:
-        self.asked.append(size)
+        self.requested.append(size)
         found, self._left = self._left[:size], self._left[size:]
         return found
 
@@ -58,10 +58,10 @@ def test_rows_are_fetched_as_they_are_read() -> None:
     cursor = FakeCursor(5)
     rows = fetch_in_batches(cursor, 2)
     assert [next(rows), next(rows)] == [(0,), (1,)]
-    assert cursor.asked == [2]
+    assert cursor.requested == [2]
     assert list(rows) == [(2,), (3,), (4,)]
-    assert cursor.asked == [2, 2, 2, 2]
+    assert cursor.requested == [2, 2, 2, 2]
 
 
-def test_what_is_known_is_neither_none_nor_empty() -> None:
+def test_known_values_are_neither_none_nor_empty() -> None:
     assert known({"a": None, "b": "", "c": 0, "d": False, "e": "x"}) == {"c": 0, "d": False, "e": "x"}

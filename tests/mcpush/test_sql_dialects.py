@@ -1,4 +1,4 @@
-"""The table of dialect traits: every row is a dialect of sqlglot, and what the traits change can be seen."""
+"""The table of dialect traits: every row is a dialect of sqlglot, and the effects of the traits are visible."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mcpush.sql.dialects import DEFAULT, DIALECT_ALIASES, TRAITS, Traits, dialec
 from sqlglot.dialects.dialect import Dialect
 
 OFFERED = sorted(Dialect.classes)
-# What sqlglot reads and no row is needed for. A dialect that a new sqlglot adds belongs here or in the table.
+# Dialects of sqlglot that need no row. Add a dialect of a new sqlglot version here or to the table.
 WITHOUT_ROW = {
     "DAX", "Dremio", "Drill", "Druid", "Exasol", "Materialize", "PRQL", "RisingWave", "SQLite", "Solr", "Tableau",
 }  # fmt: skip
@@ -29,7 +29,7 @@ def test_the_traits_of_a_dialect_are_its_row_or_the_default(name: str) -> None:
     assert traits_of(dialect) == TRAITS.get(type(dialect).__name__, DEFAULT)
 
 
-def test_no_row_says_nothing_and_no_trait_is_nobodys() -> None:
+def test_every_row_differs_from_the_default_and_every_trait_is_used() -> None:
     assert [name for name, row in TRAITS.items() if row == DEFAULT] == []
     unused = [
         item.name for item in fields(Traits) if all(getattr(row, item.name) == item.default for row in TRAITS.values())
@@ -37,7 +37,7 @@ def test_no_row_says_nothing_and_no_trait_is_nobodys() -> None:
     assert unused == []
 
 
-def test_every_alias_leads_to_a_dialect() -> None:
+def test_every_alias_resolves_to_a_dialect() -> None:
     for alias, name in DIALECT_ALIASES.items():
         assert type(dialect_of(alias)) is type(dialect_of(name))
     assert type(dialect_of(None)) is Dialect
@@ -47,9 +47,9 @@ def test_every_alias_leads_to_a_dialect() -> None:
 
 
 @pytest.mark.parametrize("name", OFFERED)
-def test_use_enters_a_schema_where_that_is_the_highest_level(name: str) -> None:
+def test_use_sets_the_schema_if_that_is_the_highest_level(name: str) -> None:
     after = extract("USE x", name, Defaults("d", "s")).defaults
-    if "x" in (after.database, after.schema):  # not in PRQL and the like
+    if "x" in (after.database, after.schema):  # false for PRQL and similar dialects
         assert (after.schema == "x") is traits_of(dialect_of(name)).use_names_schema
 
 
@@ -60,13 +60,13 @@ def test_use_enters_a_schema_where_that_is_the_highest_level(name: str) -> None:
         *((name, False) for name in ("snowflake", "redshift", "bigquery", "postgres")),
     ],
 )
-def test_a_location_is_read_only_where_it_is_not_the_tables_own(name: str, is_own: bool) -> None:
+def test_a_location_is_a_source_unless_it_is_the_storage_of_the_table(name: str, is_own: bool) -> None:
     found = extract("CREATE EXTERNAL TABLE t (a INT) LOCATION 's3://b/x'", name)
     reads = [str(source) for lineage in found.lineages for source in lineage.sources]
     assert (reads == []) is is_own
 
 
-def test_a_schema_left_out_has_the_name_that_the_dialect_gives_it() -> None:
+def test_an_omitted_schema_has_the_default_name_of_the_dialect() -> None:
     for name in ("snowflake", "tsql"):
         found = extract("SELECT a FROM db..t", name, Defaults("d", "s")).lineages[0].sources[0]
         assert found.parts == (("DB", "PUBLIC", "T") if name == "snowflake" else ("d", "db", "t"))

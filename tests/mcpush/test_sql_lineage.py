@@ -1,6 +1,6 @@
-"""Lineage of statements: every form by its fixture, names by session and catalog, and what cannot be read said so.
+"""Lineage of statements: one fixture per form, names completed by session and catalog, and counted skips.
 
-The fixtures in fixtures/lineage/*.sql are this project's own: a statement with the exact edges and columns it has.
+The fixtures in fixtures/lineage/*.sql were written for this project: statements with their exact edges and columns.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ EXPECTATIONS = ("edge", "column", "temporary", "partial", "skip")
 
 @dataclass
 class Case:
-    """One fixture: a statement or script, the session and catalog it runs in, and what it does."""
+    """One fixture: a statement or script, its session and catalog, and the expected lineage."""
 
     name: str = ""
     dialect: str = ""
@@ -76,8 +76,8 @@ def cases() -> Iterator[Case]:
 CASES = list(cases())
 
 
-def told(found: Extraction) -> set[tuple[str, str]]:
-    """The extraction in the words of the fixtures."""
+def in_fixture_notation(found: Extraction) -> set[tuple[str, str]]:
+    """The extraction in the notation of the fixtures."""
     lines: set[tuple[str, str]] = {("skip", skip.reason) for skip in found.skips}
     for lineage in found.lineages:
         target = str(lineage.target) if lineage.target else "-"
@@ -94,7 +94,7 @@ def told(found: Extraction) -> set[tuple[str, str]]:
     return lines if any(key in ("edge", "skip") for key, _ in lines) else lines | {("edge", "none")}
 
 
-def test_the_fixtures_are_there() -> None:
+def test_the_fixtures_are_complete() -> None:
     assert len(CASES) >= 100
     assert len({case.name for case in CASES}) == len(CASES)
     assert all(case.expected for case in CASES)
@@ -102,8 +102,8 @@ def test_the_fixtures_are_there() -> None:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_form(case: Case) -> None:
-    assert told(extract(case.sql, case.dialect, case.defaults, case.schema)) == case.expected
+def test_fixture(case: Case) -> None:
+    assert in_fixture_notation(extract(case.sql, case.dialect, case.defaults, case.schema)) == case.expected
 
 
 # -- names ------------------------------------------------------------------------------------------------
@@ -125,13 +125,13 @@ def sources(sql: str, dialect: str, defaults: Defaults | None = None, schema: Sc
         ("postgres", ["raw.orders", "raw.Orders"]),
     ],
 )
-def test_a_name_folds_as_its_dialect_says(dialect: str, expected: list[str]) -> None:
+def test_a_name_is_case_folded_by_the_rules_of_the_dialect(dialect: str, expected: list[str]) -> None:
     quote = '"' if dialect in ("snowflake", "redshift", "postgres") else "`"
     sql = f"SELECT 1 FROM Raw.orders; SELECT 1 FROM {quote}raw{quote}.{quote}Orders{quote}"
     assert list(dict.fromkeys(sources(sql, dialect))) == expected
 
 
-def test_a_name_without_a_schema_is_completed_by_the_session_and_never_guessed() -> None:
+def test_an_unqualified_name_is_completed_by_the_session_and_never_guessed() -> None:
     assert sources("SELECT 1 FROM t", "redshift") == ["t"]
     assert sources("SELECT 1 FROM t", "redshift", Defaults("dev", "sales")) == ["dev.sales.t"]
     assert sources("SELECT 1 FROM s.t", "redshift", Defaults("dev", "sales")) == ["dev.s.t"]
@@ -139,7 +139,7 @@ def test_a_name_without_a_schema_is_completed_by_the_session_and_never_guessed()
     assert (table.database, table.schema, table.name) == ("dev", None, "t")
 
 
-def test_a_name_takes_the_case_and_kind_the_catalog_reports() -> None:
+def test_a_name_gets_its_case_and_kind_from_the_catalog() -> None:
     schema = Schema.from_records(
         [{"type": "VIEW", "database": "Shop", "schema": "Raw", "name": "Orders", "fields": [{"name": "Id"}]}]
     )
@@ -149,7 +149,7 @@ def test_a_name_takes_the_case_and_kind_the_catalog_reports() -> None:
     assert [edge.source_column for edge in found.lineages[0].columns] == ["Id"]
 
 
-def test_two_names_that_differ_in_case_alone_stay_two() -> None:
+def test_names_that_differ_only_in_case_are_different_tables() -> None:
     schema = Schema()
     schema.add(TableName("D", "S", "T"), ["A"])
     schema.add(TableName("D", "S", "t"), ["b"])
@@ -178,7 +178,7 @@ DEV = Defaults("dev")
         ("SET search_path TO 'unfinished", DEV.in_schemas("before")),
     ],
 )
-def test_a_search_path_is_read_wherever_a_statement_is(text: str, session: Defaults) -> None:
+def test_statements_that_set_the_search_path_change_the_session(text: str, session: Defaults) -> None:
     before = DEV.in_schemas("before")
     assert extract(text, "redshift", before).defaults == session
     assert defaults_after(text, "redshift", before) == session
@@ -189,13 +189,13 @@ def test_a_quoted_schema_of_a_search_path_keeps_its_case() -> None:
     assert found.search_path == ("plain", "Text", "Name")
 
 
-def test_the_users_schema_is_on_the_search_path_where_there_is_one() -> None:
+def test_the_users_schema_is_on_the_search_path_if_there_is_one() -> None:
     path = "SET search_path TO '$user', public"
     assert extract(path, "redshift", Defaults("dev", user_schema="alice")).defaults.search_path == ("alice", "public")
     assert extract(path, "redshift", Defaults("dev")).defaults.schema == "public"
 
 
-def test_a_name_is_looked_up_in_the_order_of_the_search_path() -> None:
+def test_a_name_is_looked_up_in_search_path_order() -> None:
     schema = Schema()
     for place, name in (("archive", "orders"), ("sales", "orders"), ("sales", "returns"), ("other", "lost")):
         schema.add(TableName("dev", place, name, "VIEW"), [])
@@ -210,11 +210,11 @@ def test_a_name_is_looked_up_in_the_order_of_the_search_path() -> None:
     }
 
 
-def test_without_a_catalog_a_search_path_of_several_schemas_completes_no_name() -> None:
+def test_without_a_catalog_a_search_path_of_several_schemas_leaves_names_unqualified() -> None:
     assert sources("SET search_path TO a, b; SELECT 1 FROM t", "redshift", Defaults("dev")) == ["dev.t"]
 
 
-def test_another_database_keeps_the_search_path_and_another_schema_replaces_it() -> None:
+def test_use_keeps_the_search_path_and_set_replaces_it() -> None:
     several = DEV.in_schemas("a", "b")
     assert extract("USE prod", "redshift", several).defaults == Defaults("prod").in_schemas("a", "b")
     assert extract("SET search_path TO c", "redshift", several).defaults == Defaults("dev", "c")
@@ -225,10 +225,10 @@ def test_an_ambiguous_column_of_unknown_tables_is_left_out() -> None:
     assert [(edge.source_column, edge.target_column) for edge in found.lineages[0].columns] == [("b", "b")]
 
 
-# -- honesty ----------------------------------------------------------------------------------------------
+# -- partial and skipped statements -----------------------------------------------------------------------
 
 
-def test_a_statement_that_cannot_be_parsed_is_counted_and_costs_its_neighbours_nothing() -> None:
+def test_an_unparsable_statement_is_counted_and_does_not_affect_the_others() -> None:
     sql = "INSERT INTO a SELECT x FROM b; INSERT INTO c SELECT FROM WHERE ((; INSERT INTO d SELECT y FROM e"
     found = extract(sql, "snowflake", Defaults("D", "S"))
     parsed = {str(lineage.target): lineage.certainty for lineage in found.lineages}
@@ -237,7 +237,7 @@ def test_a_statement_that_cannot_be_parsed_is_counted_and_costs_its_neighbours_n
     assert found.skips[0].example.startswith("INSERT INTO c")
 
 
-def test_a_truncated_statement_yields_tables_before_the_cut_and_says_partial() -> None:
+def test_a_truncated_statement_yields_the_complete_table_names_as_partial() -> None:
     sql = "INSERT INTO tgt SELECT a.x, 'it''s' FROM src a JOIN other b ON a.i = b.i WHERE a.note = 'cut he"
     found = extract(sql, "snowflake", Defaults("D", "S"), truncated=True)
     (lineage,) = found.lineages
@@ -246,7 +246,7 @@ def test_a_truncated_statement_yields_tables_before_the_cut_and_says_partial() -
     assert [skip.reason for skip in found.skips] == ["truncated statement"]
 
 
-def test_a_cut_statement_does_not_take_its_ctes_for_tables() -> None:
+def test_ctes_of_a_truncated_statement_are_not_tables() -> None:
     sql = (
         "INSERT INTO t WITH a AS (SELECT x FROM src), b (y) AS (SELECT x FROM a) "
         "SELECT y FROM b JOIN a ON a.x = b.y AND"
@@ -255,7 +255,7 @@ def test_a_cut_statement_does_not_take_its_ctes_for_tables() -> None:
     assert [str(source) for lineage in found.lineages for source in lineage.sources] == ["SRC"]
 
 
-def test_a_name_the_cut_may_have_shortened_is_left_out() -> None:
+def test_a_name_that_might_be_truncated_is_left_out() -> None:
     found = extract("INSERT INTO tgt SELECT x FROM src JOIN oth", "snowflake", truncated=True)
     assert [str(source) for lineage in found.lineages for source in lineage.sources] == ["SRC"]
 
@@ -282,18 +282,20 @@ def test_a_name_the_cut_may_have_shortened_is_left_out() -> None:
         ),
     ],
 )
-def test_a_cut_text_names_only_whole_tables(dialect: str, sql: str, target: str, sources: list[str]) -> None:
+def test_only_complete_names_of_a_truncated_text_are_tables(
+    dialect: str, sql: str, target: str, sources: list[str]
+) -> None:
     (lineage,) = extract(sql, dialect, Defaults("D", "S"), truncated=True).lineages
     assert (str(lineage.target), [str(source) for source in lineage.sources]) == (target, sources)
 
 
-def test_a_cut_create_of_a_temporary_table_is_known_to_be_temporary() -> None:
+def test_a_truncated_create_of_a_temporary_table_is_temporary() -> None:
     found = extract("CREATE LOCAL TEMPORARY TABLE x AS SELECT a FROM r WHERE (", "snowflake", truncated=True)
     assert [lineage.temporary for lineage in found.lineages] == [True]
     assert [effect.action for effect in found.effects] == ["create"]
 
 
-def test_what_is_computed_at_run_time_is_counted() -> None:
+def test_statements_and_names_computed_at_run_time_are_counted() -> None:
     found = extract("EXECUTE IMMEDIATE :text; INSERT INTO IDENTIFIER($t) SELECT a FROM b", "snowflake")
     assert [skip.reason for skip in found.skips] == [
         "the statement is computed at run time",
@@ -301,7 +303,7 @@ def test_what_is_computed_at_run_time_is_counted() -> None:
     ]
 
 
-def test_a_statement_in_another_grammar_is_marked_less_certain() -> None:
+def test_a_statement_in_another_dialect_is_partial() -> None:
     found = extract("INSERT INTO x SELECT [a b] FROM [dbo].[my table]", "redshift", Defaults("dev", "public"))
     assert [(lineage.certainty, [str(s) for s in lineage.sources]) for lineage in found.lineages] == [
         ("partial", ["dev.dbo.my table"])
@@ -347,7 +349,7 @@ def write_manifest(path: Path) -> None:
         out.writelines(json.dumps(line) + "\n" for line in lines)
 
 
-def test_the_command_prints_what_it_makes_of_a_file(tmp_path: Path) -> None:
+def test_the_command_prints_the_lineage_of_a_file(tmp_path: Path) -> None:
     write_manifest(tmp_path / "metadata.jsonl.gz")
     (tmp_path / "load.sql").write_text("CREATE TABLE mart.x AS SELECT * FROM orders", encoding="utf-8")
     done = run(
@@ -364,7 +366,7 @@ def test_the_command_prints_what_it_makes_of_a_file(tmp_path: Path) -> None:
     ]
 
 
-def test_the_command_reads_standard_input_and_prints_json_with_what_was_skipped() -> None:
+def test_the_command_reads_standard_input_and_prints_json_with_skipped_statements() -> None:
     done = run("--dialect", "hive", "--json", stdin="INSERT INTO a SELECT x FROM b; INSERT INTO c SELECT (( FROM d")
     assert done.returncode == 1, done.stderr
     answer = json.loads(done.stdout)
@@ -376,23 +378,23 @@ def test_the_command_reads_standard_input_and_prints_json_with_what_was_skipped(
 @pytest.mark.parametrize(
     "arguments", [["--dialect", "nosuch", "-"], ["--dialect", "hive", "no-such-file.sql"], ["file.sql"]]
 )
-def test_the_command_says_what_is_wrong_with_its_use(arguments: list[str], tmp_path: Path) -> None:
+def test_the_command_reports_usage_errors_without_a_traceback(arguments: list[str], tmp_path: Path) -> None:
     done = run(*arguments, stdin="SELECT 1", cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_a_metadata_manifest_is_the_schema(tmp_path: Path) -> None:
+def test_the_schema_is_read_from_a_metadata_manifest(tmp_path: Path) -> None:
     write_manifest(tmp_path / "m.jsonl.gz")
     schema = schema_from_manifest(tmp_path / "m.jsonl.gz")
     assert schema.find(("shop", "raw", "orders")) == (TableName("SHOP", "RAW", "ORDERS"), ("ID", "Total"))
 
 
-# -- the shared runner's protocol -------------------------------------------------------------------------
+# -- the benchmark adapter --------------------------------------------------------------------------------
 
 
-def test_the_adapter_answers_one_line_for_each_case() -> None:
+def test_the_adapter_prints_one_line_for_each_case() -> None:
     adapter = ROOT / "benchmarks" / "lineage_adapter.py"
     asked: list[dict[str, object]] = [
         {

@@ -1,4 +1,4 @@
-"""Lineage of logs: temporary tables within their session, USE, renames, repeats, and statements that never end."""
+"""Lineage of query logs: temporary tables per session, USE, renames, repeats, and statements that never finish."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def edges(targets: Iterable[Target[TableName]]) -> Edges:
 
 
 def read(statements: Iterable[tuple[str | None, str]], workers: int = 0, **options: Any) -> Edges:
-    """The edges of (session, text) pairs a second apart."""
+    """The edges of (session, text) pairs that are logged one second apart."""
     with LineageLog(options.pop("dialect", "redshift"), workers=workers, **options) as log:
         for number, (session, text) in enumerate(statements):
             log.add(text, session=session, defaults=DEFAULTS, at=START + timedelta(seconds=number))
@@ -48,7 +48,7 @@ BOTH = pytest.mark.parametrize("workers", [0, 2], ids=["in this process", "in wo
 
 
 @BOTH
-def test_a_temporary_table_stands_for_what_it_was_filled_from(workers: int) -> None:
+def test_a_temporary_table_is_replaced_by_its_sources(workers: int) -> None:
     found = read(
         [
             ("1", "CREATE TEMP TABLE stage AS SELECT id, amt * 2 AS amt FROM raw"),
@@ -133,7 +133,7 @@ def test_a_temporary_table_can_be_merged_updated_renamed_and_filled_from_a_file(
     assert set(found) == {"dev.public.target"}
 
 
-def test_use_holds_until_the_log_itself_reports_other_defaults() -> None:
+def test_use_applies_until_the_log_itself_reports_other_defaults() -> None:
     with LineageLog("snowflake", workers=0) as log:
         given = Defaults("A", "S")
         log.add("INSERT INTO t SELECT x FROM u", session="1", defaults=given)
@@ -150,7 +150,7 @@ def test_use_holds_until_the_log_itself_reports_other_defaults() -> None:
     }
 
 
-def test_swap_and_rename_carry_the_columns_that_are_known() -> None:
+def test_swap_and_rename_keep_the_known_columns() -> None:
     found = read(
         [
             ("1", "CREATE TABLE next AS SELECT a, b FROM src"),
@@ -168,7 +168,7 @@ def test_swap_and_rename_carry_the_columns_that_are_known() -> None:
     assert found["dev.public.FINAL"] == ({"dev.public.NEW"}, {("dev.public.NEW.C", "C")})
 
 
-def test_tables_that_are_temporary_by_name_are_led_through_in_any_order() -> None:
+def test_tables_that_are_temporary_by_name_are_bypassed_in_any_order() -> None:
     found = read(
         [
             ("9", "ALTER TABLE model__dbt_tmp RENAME TO model"),
@@ -191,7 +191,7 @@ def test_without_session_and_time_a_temporary_table_is_found_in_any_order() -> N
 
 
 @BOTH
-def test_repeats_are_read_once_and_counted_always(workers: int) -> None:
+def test_repeats_are_parsed_once_and_always_counted(workers: int) -> None:
     with LineageLog("snowflake", workers=workers) as log:
         for number in range(300):
             at = START + timedelta(seconds=number)
@@ -204,7 +204,7 @@ def test_repeats_are_read_once_and_counted_always(workers: int) -> None:
     assert found["T"][0] == {"S"}
 
 
-def test_the_same_text_means_other_tables_in_another_schema_or_session() -> None:
+def test_the_same_text_refers_to_other_tables_in_another_schema_or_session() -> None:
     text = "INSERT INTO t SELECT a FROM u"
     with LineageLog("redshift", workers=0) as log:
         for number, schema in enumerate(("one", "two", "one")):
@@ -220,7 +220,7 @@ def test_the_same_text_means_other_tables_in_another_schema_or_session() -> None
     }
 
 
-def test_no_target_is_without_sources_and_no_edge_leads_to_itself() -> None:
+def test_every_target_has_sources_and_none_is_its_own_source() -> None:
     found = read(
         [
             ("1", "INSERT INTO t VALUES (1, 'a'), (2, 'b')"),
@@ -235,7 +235,7 @@ def test_no_target_is_without_sources_and_no_edge_leads_to_itself() -> None:
     assert found == {}
 
 
-def test_fields_of_structs_become_the_column_the_catalog_has() -> None:
+def test_fields_of_structs_become_the_column_in_the_catalog() -> None:
     schema = Schema()
     schema.add(TableName("p", "d", "orders"), ["id", "item", "item.known"])
     with LineageLog("bigquery", schema=schema, workers=0) as log:
@@ -247,7 +247,7 @@ def test_fields_of_structs_become_the_column_the_catalog_has() -> None:
     assert found["p.d.x"][1] == {("p.d.orders.item", "a"), ("p.d.orders.item.known", "b"), ("p.d.other.c", "c")}
 
 
-def test_certainty_is_partial_as_long_as_an_edge_was_only_seen_in_a_statement_cut_off() -> None:
+def test_certainty_is_partial_while_an_edge_was_seen_only_in_a_truncated_statement() -> None:
     with LineageLog("redshift", workers=0) as log:
         log.add("INSERT INTO t SELECT a FROM s JOIN u ON s.i = u.i WHERE n = 'cut", defaults=DEFAULTS, truncated=True)
         assert [target.certainty for target in log.targets()] == ["partial"]
@@ -256,8 +256,8 @@ def test_certainty_is_partial_as_long_as_an_edge_was_only_seen_in_a_statement_cu
         assert log.skipped["truncated statement"][0] == 1
 
 
-def test_a_statement_whose_parsing_never_ends_is_counted_and_the_log_goes_on() -> None:
-    # sqlglot doubles its work with every level of this one; forty of them would take for ever.
+def test_a_statement_that_exceeds_the_time_limit_is_counted_and_the_log_continues() -> None:
+    # sqlglot takes twice as long for each additional level: forty levels would take forever.
     endless = "INSERT INTO bad SELECT " + "struct(" * 40 + "1" + ")" * 40 + " FROM t"
     with LineageLog("snowflake", workers=1, time_limit=3.0) as log:
         log.add("INSERT INTO a SELECT x FROM b", session="1")
@@ -270,8 +270,8 @@ def test_a_statement_whose_parsing_never_ends_is_counted_and_the_log_goes_on() -
     assert "BAD" not in found
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="the system ends the worker by a signal")
-def test_a_worker_does_not_outlive_a_parent_that_was_killed_while_it_parsed() -> None:
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no timer signal that ends the worker")
+def test_a_worker_ends_after_its_parent_was_killed_during_parsing() -> None:
     code = (
         "import sys, time\n"
         "from mcpush.lineage.query_log import LineageLog\n"
@@ -295,7 +295,7 @@ def test_a_worker_does_not_outlive_a_parent_that_was_killed_while_it_parsed() ->
     assert gone
 
 
-def test_a_log_can_be_read_on_after_its_targets_were_taken() -> None:
+def test_statements_can_be_added_after_the_targets_were_read() -> None:
     with LineageLog("hive", workers=1) as log:
         log.add("INSERT INTO a SELECT x FROM b")
         assert set(edges(log.targets())) == {"a"}
@@ -353,7 +353,9 @@ def test_a_log_can_be_read_on_after_its_targets_were_taken() -> None:
         ),
     ],
 )
-def test_a_fingerprint_joins_literals_only(dialect: str, one: str, other: str, same: bool) -> None:
+def test_a_fingerprint_ignores_only_literals_that_do_not_affect_lineage(
+    dialect: str, one: str, other: str, same: bool
+) -> None:
     fingerprint = Fingerprint(dialect_of(dialect))
     assert (fingerprint.key(one) == fingerprint.key(other)) is same
 
@@ -372,12 +374,12 @@ def test_a_fingerprint_joins_literals_only(dialect: str, one: str, other: str, s
         ("redshift", ["SET search_path TO other", "USE prod", "SET /* now */ SESSION search_path TO sales"]),
     ],
 )
-def test_a_session_is_where_its_last_use_says(dialect: str, texts: list[str]) -> None:
+def test_the_last_use_sets_the_database_and_schema_of_a_session(dialect: str, texts: list[str]) -> None:
     found = read([("1", text) for text in [*texts, "INSERT INTO o SELECT a FROM i"]], dialect=dialect)
     assert [name.lower() for name in found] == ["prod.sales.o"]
 
 
-def test_a_search_path_lasts_until_it_is_reset_and_a_guess_makes_an_edge_less_certain() -> None:
+def test_a_search_path_lasts_until_it_is_reset_and_an_edge_with_a_guessed_name_is_partial() -> None:
     schema = Schema()
     schema.add(TableName("dev", "two", "known"), [])
     with LineageLog("redshift", workers=0, schema=schema) as log:
@@ -412,7 +414,7 @@ def test_a_search_path_lasts_until_it_is_reset_and_a_guess_makes_an_edge_less_ce
     ],
 )
 def test_a_temporary_table_is_in_no_schema_of_the_search_path(path: str, made: list[str]) -> None:
-    """It hides tables of its name from names without a schema, and only from those, until it is dropped."""
+    """Until it is dropped, it hides other tables with its name, but only for unqualified names."""
     schema = Schema()
     for place in ("staging", "sales"):
         schema.add(TableName("dev", place, "orders"), ["id"])
@@ -430,7 +432,7 @@ def test_a_temporary_table_is_in_no_schema_of_the_search_path(path: str, made: l
     assert found == {"dev.sales.orders": ["dev.staging.orders"], "dev.sales.copied": [f"dev.{first}.orders"]}
 
 
-def test_statements_that_set_other_search_paths_by_a_literal_are_no_repeats() -> None:
+def test_statements_that_set_different_search_paths_by_a_literal_are_not_repeats() -> None:
     found = read(
         [(name, f"SET search_path TO '{name}'; INSERT INTO x.{name} SELECT v FROM t") for name in ("a", "b")]
         + [("c", f"SET search_path TO '{name}'; INSERT INTO x.t SELECT v FROM t") for name in ("a", "b")]
@@ -447,7 +449,7 @@ def test_statements_that_set_other_search_paths_by_a_literal_are_no_repeats() ->
         "USE ROLE prod",
     ],
 )
-def test_what_only_looks_like_use_leaves_the_session_where_it_is(text: str) -> None:
+def test_a_statement_that_only_looks_like_use_does_not_change_the_session(text: str) -> None:
     found = read([("1", text), ("1", "INSERT INTO o SELECT a FROM i")], dialect="snowflake")
     assert list(found) == ["dev.public.O"]
 
@@ -462,7 +464,7 @@ def test_what_only_looks_like_use_leaves_the_session_where_it_is(text: str) -> N
         ["DROP TABLE x", "CREATE TEMP TABLE x LIKE r3", "INSERT INTO x SELECT a FROM r2"],
     ],
 )
-def test_a_temporary_table_forgets_what_it_no_longer_holds(emptied: list[str], workers: int) -> None:
+def test_an_emptied_temporary_table_loses_its_earlier_sources(emptied: list[str], workers: int) -> None:
     texts = ["CREATE TEMP TABLE x AS SELECT a FROM r1", *emptied, "INSERT INTO t SELECT a FROM x"]
     found = read([("1", text) for text in texts], dialect="snowflake", workers=workers)
     assert found == {"dev.public.T": ({"dev.public.R2"}, {("dev.public.R2.A", "A")})}
@@ -478,12 +480,14 @@ def test_a_temporary_table_forgets_what_it_no_longer_holds(emptied: list[str], w
         ("redshift", "CREATE TEMP TABLE x", "pg_temp.x"),
     ],
 )
-def test_the_schema_of_temporary_tables_names_them(dialect: str, made: str, named: str, workers: int) -> None:
+def test_a_temporary_table_can_be_named_with_or_without_its_schema(
+    dialect: str, made: str, named: str, workers: int
+) -> None:
     texts = [f"{made} AS SELECT a FROM r", f"INSERT INTO t SELECT a FROM {named}"]
     found = read([("1", text) for text in texts], dialect=dialect, workers=workers)
     assert found == {"dev.public.t": ({"dev.public.r"}, {("dev.public.r.a", "a")})}
 
 
-def test_a_temporary_table_nobody_saw_being_made_is_no_source() -> None:
+def test_a_temporary_table_whose_creation_was_not_logged_is_not_a_source() -> None:
     found = read([("1", "INSERT INTO t SELECT y.b FROM _SESSION.x JOIN y USING (k)")], dialect="bigquery")
     assert found == {"dev.public.t": ({"dev.public.y"}, {("dev.public.y.b", "b")})}

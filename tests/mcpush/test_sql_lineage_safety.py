@@ -1,4 +1,4 @@
-"""Texts that mean harm, and properties that hold for every text: nothing here may crash, hang or be passed over."""
+"""Hostile texts, and properties that hold for every text: nothing may crash, hang or be dropped silently."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ INSERT = "INSERT INTO x SELECT "
 
 HOSTILE: dict[str, str] = {
     "brackets": INSERT + "(" * DEEP + "a" + ")" * DEEP + " FROM t",
-    "brackets that never close": INSERT + "(" * DEEP,
-    "brackets that never open": INSERT + "a" + ")" * DEEP + " FROM t",
+    "unclosed brackets": INSERT + "(" * DEEP,
+    "unopened brackets": INSERT + "a" + ")" * DEEP + " FROM t",
     "subqueries": "INSERT INTO x " + "SELECT * FROM (" * DEEP + "SELECT a FROM t" + ")" * DEEP,
     "subqueries that fit": "INSERT INTO x " + "SELECT * FROM (" * 500 + "SELECT a FROM t" + ")" * 500,
     "CTEs inside CTEs": "WITH a AS (" * DEEP + "SELECT 1" + ") SELECT * FROM a" * DEEP,
@@ -45,10 +45,10 @@ HOSTILE: dict[str, str] = {
     "a name of megabytes": INSERT + "a" * 3_000_000 + " FROM t",
     "a string of megabytes": INSERT + "'" + "a" * 3_000_000 + "' FROM t",
     "a comment of megabytes": "/*" + "a" * 3_000_000 + "*/ SELECT a FROM t",
-    "a string that never ends": INSERT + "'abc FROM t",
-    "a body that never ends": "CREATE PROCEDURE p() AS $$ BEGIN INSERT INTO x SELECT a FROM t;",
+    "an unclosed string": INSERT + "'abc FROM t",
+    "an unclosed body": "CREATE PROCEDURE p() AS $$ BEGIN INSERT INTO x SELECT a FROM t;",
     "bytes": "\x00\x01\x02\xff\ud800" * 5000,
-    "a zero byte and a lone surrogate": INSERT + "a\x00 FROM t\ud800",
+    "a NUL byte and a lone surrogate": INSERT + "a\x00 FROM t\ud800",
     "stars that double": "CREATE TABLE x AS WITH a0 AS (SELECT 1 AS c)"
     + "".join(f", a{i} AS (SELECT *, * FROM a{i - 1})" for i in range(1, 60))
     + " SELECT * FROM a59",
@@ -60,7 +60,7 @@ HOSTILE: dict[str, str] = {
 }
 
 
-def test_hostile_statements_end_in_an_answer_or_a_counted_skip_and_the_process_lives_on() -> None:
+def test_hostile_statements_in_a_log_do_not_affect_the_others() -> None:
     assert len(HOSTILE) >= 31
     with LineageLog("snowflake", workers=2, time_limit=5.0) as log:
         for number, text in enumerate(HOSTILE.values()):
@@ -76,13 +76,13 @@ def test_hostile_statements_end_in_an_answer_or_a_counted_skip_and_the_process_l
 
 
 @pytest.mark.parametrize("name", [name for name in HOSTILE if name != "parsing that doubles"])
-def test_each_hostile_statement_is_answered_or_counted(name: str) -> None:
-    """In this process, one after the other: no stack is too small, nothing is dropped without a word."""
+def test_each_hostile_statement_yields_lineage_or_a_counted_skip(name: str) -> None:
+    """In this process, without workers: no statement may overflow the stack or be dropped silently."""
     found = extract(HOSTILE[name], "snowflake", Defaults("D", "S"), time_limit=20.0)
     assert found.lineages or found.skips
 
 
-def test_what_nests_as_deep_as_people_write_is_read_whole() -> None:
+def test_realistic_nesting_is_parsed_completely() -> None:
     depth = 60
     sql = "INSERT INTO x " + "SELECT a FROM (" * depth + "SELECT a + (1) AS a FROM t" + ")" * depth
     found = extract(sql, "snowflake")
@@ -90,8 +90,8 @@ def test_what_nests_as_deep_as_people_write_is_read_whole() -> None:
     assert [(str(e.source), e.source_column, e.target_column) for e in found.lineages[0].columns] == [("T", "A", "A")]
 
 
-def test_the_recursion_limit_is_left_alone_and_raising_it_crashes_nothing() -> None:
-    """In a process of its own, with a limit that lets sqlglot's compiled parser run into the end of the stack."""
+def test_the_recursion_limit_is_not_changed_and_a_high_limit_causes_no_crash() -> None:
+    """In a separate process, with a limit that lets sqlglot's compiled parser exhaust the stack."""
     code = (
         "import sys; sys.setrecursionlimit(200_000)\n"
         "from mcpush.sql import extract\n"
@@ -130,8 +130,8 @@ def test_memory_does_not_grow_with_the_number_of_repeats() -> None:
 
 
 @dataclass
-class Made:
-    """A query made together with the answer: the tables it reads and what each of its columns is made of."""
+class GeneratedQuery:
+    """A generated query and its expected lineage: the tables it reads and the sources of each of its columns."""
 
     sql: str
     tables: frozenset[str]
@@ -142,10 +142,10 @@ TABLES = {"ORDERS": ("ID", "AMT", "AT"), "USERS": ("UID", "NAME"), "EVENTS": ("E
 
 
 @st.composite
-def bases(draw: st.DrawFn) -> Made:
+def bases(draw: st.DrawFn) -> GeneratedQuery:
     table = draw(st.sampled_from(sorted(TABLES)))
     chosen = draw(st.lists(st.sampled_from(TABLES[table]), min_size=1, max_size=3, unique=True))
-    return Made(
+    return GeneratedQuery(
         f"SELECT {', '.join(chosen)} FROM {table}",
         frozenset({table}),
         tuple((column, frozenset({(table, column)})) for column in chosen),
@@ -153,27 +153,29 @@ def bases(draw: st.DrawFn) -> Made:
 
 
 @st.composite
-def wider(draw: st.DrawFn, inner: st.SearchStrategy[Made]) -> Made:
-    """One more layer around one or two queries."""
+def wider(draw: st.DrawFn, inner: st.SearchStrategy[GeneratedQuery]) -> GeneratedQuery:
+    """One or two queries inside one more layer."""
     one = draw(inner)
     layer = draw(st.sampled_from(("derived", "cte", "star", "union", "join", "scalar", "filter")))
     number = draw(st.integers(0, 99))
     if layer == "star":
-        return Made(f"SELECT * FROM ({one.sql}) AS s{number}", one.tables, one.columns)
+        return GeneratedQuery(f"SELECT * FROM ({one.sql}) AS s{number}", one.tables, one.columns)
     if layer == "filter":
         other = draw(inner)
         test = f"EXISTS (SELECT 1 FROM ({other.sql}) AS f)"
-        return Made(f"SELECT q.* FROM ({one.sql}) AS q WHERE {test}", one.tables | other.tables, one.columns)
+        return GeneratedQuery(f"SELECT q.* FROM ({one.sql}) AS q WHERE {test}", one.tables | other.tables, one.columns)
     name, sources = draw(st.sampled_from(one.columns))
     kept, expression = f"K{number}", draw(st.sampled_from(("{}", "UPPER({})", "COALESCE({}, 'x')", "{} || 'a'")))
     column = ((kept, sources),)
     if layer == "derived":
-        return Made(f"SELECT {expression.format('d.' + name)} AS {kept} FROM ({one.sql}) AS d", one.tables, column)
+        return GeneratedQuery(
+            f"SELECT {expression.format('d.' + name)} AS {kept} FROM ({one.sql}) AS d", one.tables, column
+        )
     if layer == "cte":
-        # The CTE bears the name of a table that may well be read inside it; but a set operation whose later branch
-        # reads its own name is recursive in Snowflake, and means something else.
+        # The CTE has the name of a table that its query might read. A UNION gets another name: in Snowflake, a CTE
+        # whose later branch reads its own name is recursive, which changes the lineage.
         cte = f"C{number}" if "UNION" in one.sql else draw(st.sampled_from(sorted(TABLES)))
-        return Made(
+        return GeneratedQuery(
             f"WITH {cte} AS ({one.sql}) SELECT {expression.format(name)} AS {kept} FROM {cte}", one.tables, column
         )
     other = draw(inner)
@@ -181,22 +183,22 @@ def wider(draw: st.DrawFn, inner: st.SearchStrategy[Made]) -> Made:
     tables = one.tables | other.tables
     if layer == "union":
         sql = f"SELECT {name} AS {kept} FROM ({one.sql}) AS l UNION ALL SELECT {other_name} FROM ({other.sql}) AS r"
-        return Made(sql, tables, ((kept, sources | other_sources),))
+        return GeneratedQuery(sql, tables, ((kept, sources | other_sources),))
     if layer == "scalar":
         sql = f"SELECT {name} || (SELECT MAX(z.{other_name}) FROM ({other.sql}) AS z) AS {kept} FROM ({one.sql}) AS y"
-        return Made(sql, tables, ((kept, sources | other_sources),))
+        return GeneratedQuery(sql, tables, ((kept, sources | other_sources),))
     sql = (
         f"SELECT l.{name} AS {kept}, r.{other_name} AS R{kept} FROM ({one.sql}) AS l "
         f"LEFT JOIN ({other.sql}) AS r ON l.{name} = r.{other_name}"
     )
-    return Made(sql, tables, ((kept, sources), (f"R{kept}", other_sources)))
+    return GeneratedQuery(sql, tables, ((kept, sources), (f"R{kept}", other_sources)))
 
 
 QUERIES = st.recursive(bases(), wider, max_leaves=6)
 DIALECTS = st.sampled_from(("snowflake", "bigquery", "databricks", "redshift", "hive", "postgres"))
 
 
-def answer(found: Extraction) -> tuple[set[str], set[tuple[str, str, str]]]:
+def lineage_of(found: Extraction) -> tuple[set[str], set[tuple[str, str, str]]]:
     (lineage,) = found.lineages
     return (
         {source.name.upper() for source in lineage.sources},
@@ -206,21 +208,23 @@ def answer(found: Extraction) -> tuple[set[str], set[tuple[str, str, str]]]:
 
 @settings(max_examples=150, deadline=None)
 @given(QUERIES, DIALECTS)
-def test_the_lineage_of_a_made_query_is_what_it_was_made_of(query: Made, dialect: str) -> None:
+def test_a_generated_query_has_the_expected_lineage(query: GeneratedQuery, dialect: str) -> None:
     found = extract(f"CREATE TABLE out_t AS {query.sql}", dialect)
     assert not found.skips
     expected = {(table, column, name) for name, pairs in query.columns for table, column in pairs}
-    assert answer(found) == (set(query.tables), expected)
+    assert lineage_of(found) == (set(query.tables), expected)
 
 
 @settings(max_examples=60, deadline=None)
 @given(QUERIES, DIALECTS, st.data())
-def test_a_cut_statement_names_no_table_the_whole_does_not_read(query: Made, dialect: str, data: st.DataObject) -> None:
+def test_a_truncated_statement_has_no_sources_that_the_complete_one_does_not_have(
+    query: GeneratedQuery, dialect: str, data: st.DataObject
+) -> None:
     whole = f"INSERT INTO out_t {query.sql}"
     cut = whole[: data.draw(st.integers(0, len(whole)))]
     found = extract(cut, dialect, truncated=True)
     named = {source.name.upper() for lineage in found.lineages for source in lineage.sources}
-    # Before its end, a CTE's name can only be told from a table's where it has been defined: it always has.
+    # A CTE is always defined before it is read, so even a truncated text does not take its name for a table's.
     assert named <= set(query.tables)
     assert all(lineage.certainty == "partial" and not lineage.columns for lineage in found.lineages)
     assert [skip.reason for skip in found.skips] == ["truncated statement"]
@@ -229,10 +233,10 @@ def test_a_cut_statement_names_no_table_the_whole_does_not_read(query: Made, dia
 @settings(max_examples=60, deadline=None)
 @given(QUERIES, DIALECTS, st.integers(0, 10**6), st.text(alphabet="abc '\\-/*;", max_size=8))
 def test_literals_change_neither_the_fingerprint_nor_the_lineage(
-    query: Made, dialect: str, number: int, text: str
+    query: GeneratedQuery, dialect: str, number: int, text: str
 ) -> None:
-    # A literal that could be a path is its statement's own: this one begins with a letter, and no quote in it comes
-    # before a slash.
+    # A literal that could be a path changes the fingerprint. This one cannot: it begins with a letter, and none of its
+    # quotes is followed by a slash.
     while "'/" in text:
         text = text.replace("'/", "'")
     quote = "''" if dialect in ("snowflake", "redshift", "postgres") else ""
@@ -246,6 +250,6 @@ def test_literals_change_neither_the_fingerprint_nor_the_lineage(
 
 @settings(max_examples=150, deadline=None)
 @given(st.text(max_size=60), DIALECTS, st.booleans())
-def test_any_text_is_answered_without_an_exception(text: str, dialect: str, truncated: bool) -> None:
+def test_no_text_raises_an_exception(text: str, dialect: str, truncated: bool) -> None:
     for sql in (text, f"INSERT INTO x SELECT {text} FROM t", f"BEGIN {text}; INSERT INTO x SELECT a FROM t; END"):
         extract(sql, dialect, truncated=truncated, time_limit=5.0)

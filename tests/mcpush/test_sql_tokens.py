@@ -1,4 +1,4 @@
-"""A statement's words, brackets and names, as they stand in its text."""
+"""The words, brackets and names of a statement."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ def statement(sql: str, dialect: str = "snowflake") -> Statement:
 
 
 def place(found: Statement, text: str, number: int = 1) -> int:
-    """The position of a token, by its text; the second, third, … with a number."""
+    """The position of the token with this text; ``number`` selects the second, third, … one."""
     return [at for at, token in enumerate(found.tokens) if token.text == text][number - 1]
 
 
-def test_words_are_upper_case_and_neither_quoted_names_nor_strings() -> None:
+def test_words_are_upper_case_and_exclude_quoted_names_and_strings() -> None:
     found = statement("select \"from\", 'from', x FROM t -- from")
     assert found.words() == ["SELECT", "", ",", "", ",", "X", "FROM", "T"]
     assert found.words(5, 7) == ["X", "FROM"]
@@ -48,9 +48,9 @@ def test_a_search_inside_a_bracket_ends_with_it() -> None:
         ("f(a[1], {'to': 2}, (3)) to x", "to", 1),
         ("CASE WHEN a THEN to END to x", "to", 2),
         ("f(CASE WHEN a THEN (b) END, w.end) to x", "to", 1),
-        ("f(case) to x", "to", 1),  # a CASE that never ends lasts no longer than the bracket around it
+        ("f(case) to x", "to", 1),  # an unclosed CASE ends with the bracket around it
         ("f(a END, to) to x", "to", 2),  # an END without a CASE closes no bracket
-        (") to x", "to", 1),  # a bracket that nobody opened closes nothing
+        (") to x", "to", 1),  # an unmatched closing bracket closes nothing
     ],
 )
 def test_brackets_of_every_kind_and_case_expressions_hide_words(sql: str, word: str, number: int) -> None:
@@ -76,7 +76,7 @@ def test_the_bracket_around_each_token() -> None:
         ("CAST(a AS ARRAY<ARRAY<ARRAY<INT>>>)", 3),
     ],
 )
-def test_how_deep_brackets_are_nested(sql: str, depth: int) -> None:
+def test_nesting_depth(sql: str, depth: int) -> None:
     assert statement(sql).nesting == depth
 
 
@@ -113,7 +113,7 @@ def test_names(sql: str, dialect: str, parts: Parts, following: str) -> None:
     assert (name, found.word(after)) == (parts, following)
 
 
-def test_other_statements_keep_what_was_written() -> None:
+def test_derived_statements_keep_the_source_text() -> None:
     found = statement("SELECT a, b FROM t")
     assert found.source == "SELECT a, b FROM t"
     assert found.part(1, 4).source == "a, b"
@@ -123,7 +123,7 @@ def test_other_statements_keep_what_was_written() -> None:
     assert Statement((), "").source == ""
 
 
-def test_written_words_have_the_types_that_the_tokenizer_gives_them() -> None:
+def test_written_words_have_the_token_types_of_the_tokenizer() -> None:
     sql = "CREATE TEMPORARY TABLE t AS WITH RECURSIVE c ( x , y ) AS ( SELECT * FROM a . b ) SELECT NULL FROM c"
     writer = TokenWriter(statement("x").tokens[0])
     writer.write(sql)
@@ -132,14 +132,14 @@ def test_written_words_have_the_types_that_the_tokenizer_gives_them() -> None:
     assert {token.start for token in writer.tokens} == {0}
 
 
-def test_names_that_calls_give_stand_in_the_statement() -> None:
+def test_identifier_calls_with_literals_are_replaced_by_the_names() -> None:
     found = with_names(statement("SELECT * FROM IDENTIFIER('db.\"S 1\".t') JOIN IDENTIFIER('a' || '.b') ON 1 = 1"))
     assert [token.text for token in found.tokens[3:8]] == ["db", ".", "S 1", ".", "t"]
     assert [token.text for token in found.tokens[9:12]] == ["a", ".", "b"]
     assert found.computed is None
 
 
-def test_a_computed_name_is_one_that_the_statement_does_not_hold() -> None:
+def test_the_placeholder_for_a_computed_name_does_not_occur_in_the_statement() -> None:
     found = with_names(statement("SELECT '?', \"??\" FROM IDENTIFIER(:t)"))
     assert found.computed == "???"
     assert found.tokens[-1].text == found.computed
@@ -158,7 +158,7 @@ def test_a_computed_name_is_one_that_the_statement_does_not_hold() -> None:
         ("USE SCHEMA IDENTIFIER(:t); SELECT a FROM s", "snowflake"),
     ],
 )
-def test_no_stand_in_for_a_computed_name_leaves_the_engine(sql: str, dialect: str) -> None:
+def test_the_placeholder_for_a_computed_name_is_not_returned(sql: str, dialect: str) -> None:
     found = extract(sql, dialect, Defaults("d", "x"))
     names = {
         part

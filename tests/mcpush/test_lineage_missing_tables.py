@@ -1,4 +1,4 @@
-"""Edges through tables that are gone: what was written into them stands in for them, and nothing else changes."""
+"""Edges through missing tables: the sources of a missing table replace it, and nothing else changes."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from mcpush.lineage.query_log import FullName, LoggedStatement, statement_lineag
 from mcpush.records import Asset
 from mcpush.sql import Defaults, TableName
 
-Edge = tuple[str, str]  # from, to
-Flow = tuple[str, str, str, str]  # from a table's column, to a table's column
+Edge = tuple[str, str]  # source table, target table
+Flow = tuple[str, str, str, str]  # source table and column, target table and column
 
 
 def table(name: str) -> Asset:
@@ -60,52 +60,54 @@ def only(*names: str) -> dict[str, Asset]:
 
 
 def bypassed(found: Iterable[LineageTarget], existing: Iterable[str]) -> tuple[dict[str, LineageTarget], list[str]]:
-    """The targets that exist by name, and the names of those that do not."""
+    """The existing targets by name, and the names of the missing tables."""
     exists = set(only(*existing).values()).__contains__
     targets = merge_by_target(found)
     kept = {each.asset.name: each for each in bypass_missing_tables(targets, exists)}
     return kept, [asset.name for asset in missing_tables(targets.values(), exists)]
 
 
-def test_the_sources_of_a_table_that_is_gone_stand_in_for_it() -> None:
+def test_the_sources_of_a_missing_table_replace_it() -> None:
     found = written(("A", "a", "TMP", "t"), ("B", "TMP"), ("TMP", "t", "OUT", "o"), ("TMP", "unknown", "OUT", "p"))
-    kept, absent = bypassed(found, "AB")
-    assert (kept, absent) == ({}, ["TMP", "OUT"])
-    kept, absent = bypassed(found, ["A", "B", "OUT"])
+    kept, missing = bypassed(found, "AB")
+    assert (kept, missing) == ({}, ["TMP", "OUT"])
+    kept, missing = bypassed(found, ["A", "B", "OUT"])
     assert edges(kept.values()) == {("A", "OUT"), ("B", "OUT")}
     assert flows(kept.values()) == {("A", "a", "OUT", "o")}
-    assert absent == ["TMP"]
+    assert missing == ["TMP"]
 
 
-def test_an_absent_source_of_which_nothing_is_known_stays_with_its_columns() -> None:
-    kept, absent = bypassed(written(("HIDDEN", "h", "OUT", "o")), ["OUT"])
-    assert (flows(kept.values()), absent) == ({("HIDDEN", "h", "OUT", "o")}, [])
+def test_a_missing_source_with_unknown_lineage_is_kept_with_its_columns() -> None:
+    kept, missing = bypassed(written(("HIDDEN", "h", "OUT", "o")), ["OUT"])
+    assert (flows(kept.values()), missing) == ({("HIDDEN", "h", "OUT", "o")}, [])
 
 
-def test_tables_that_are_there_are_not_bypassed() -> None:
+def test_existing_tables_are_not_bypassed() -> None:
     found = written(("A", "B"), ("B", "C"))
-    kept, absent = bypassed(found, "ABC")
-    assert (edges(kept.values()), absent) == ({("A", "B"), ("B", "C")}, [])
+    kept, missing = bypassed(found, "ABC")
+    assert (edges(kept.values()), missing) == ({("A", "B"), ("B", "C")}, [])
 
 
-def test_a_circle_of_absent_tables_ends() -> None:
+def test_a_cycle_of_missing_tables_terminates() -> None:
     found = written(("A", "X"), ("X", "Y"), ("Y", "X"), ("Y", "OUT"), ("Z1", "Z2"), ("Z2", "Z1"), ("Z1", "LOST"))
     kept, _ = bypassed(found, ["A", "OUT", "LOST"])
     assert edges(kept.values()) == {("A", "OUT")}
 
 
-def test_what_comes_back_to_a_table_through_an_absent_one_is_no_edge() -> None:
+def test_a_path_back_to_the_same_table_through_a_missing_one_is_not_an_edge() -> None:
     found = written(("OUT", "OLD"), ("OLD", "OUT"), ("A", "OUT"))
     kept, _ = bypassed(found, ["A", "OUT"])
     assert edges(kept.values()) == {("A", "OUT")}
 
 
 @pytest.mark.parametrize(
-    ("of_target", "of_absent", "result"),
+    ("of_target", "of_missing", "result"),
     [(EXACT, EXACT, EXACT), (EXACT, PARSED, PARSED), (PARSED, PARTIAL, PARTIAL), (PARTIAL, EXACT, PARTIAL)],
 )
-def test_an_edge_is_as_certain_as_the_least_certain_on_its_way(of_target: str, of_absent: str, result: str) -> None:
-    found = [*written(("A", "TMP"), certainty=of_absent), *written(("TMP", "OUT"), certainty=of_target)]
+def test_an_edge_is_as_certain_as_the_least_certain_edge_on_its_path(
+    of_target: str, of_missing: str, result: str
+) -> None:
+    found = [*written(("A", "TMP"), certainty=of_missing), *written(("TMP", "OUT"), certainty=of_target)]
     kept, _ = bypassed(found, ["A", "OUT"])
     assert kept["OUT"].certainty == result
     assert kept["OUT"].origin == "test"
@@ -113,26 +115,26 @@ def test_an_edge_is_as_certain_as_the_least_certain_on_its_way(of_target: str, o
     assert kept["OUT"].certainty == of_target
 
 
-def test_of_two_ways_to_a_source_the_more_certain_counts() -> None:
+def test_the_more_certain_of_two_paths_to_a_source_counts() -> None:
     found = [*written(("A", "TMP"), certainty=PARTIAL), *written(("TMP", "OUT"), ("A", "OUT"), certainty=EXACT)]
     kept, _ = bypassed(found, ["A", "OUT"])
     assert (edges(kept.values()), kept["OUT"].certainty) == ({("A", "OUT")}, EXACT)
 
 
-def test_a_missing_source_of_which_nothing_is_known_can_be_dropped() -> None:
+def test_a_missing_source_with_unknown_lineage_can_be_dropped() -> None:
     targets = merge_by_target(written(("HIDDEN", "h", "OUT", "o"), ("A", "OUT"), ("HIDDEN", "LOST")))
     exists = set(only("A", "OUT", "LOST").values()).__contains__
     kept = list(bypass_missing_tables(targets, exists, drop_unknown=True))
     assert (edges(kept), flows(kept)) == ({("A", "OUT")}, set())
 
 
-def test_a_column_of_a_missing_table_is_found_in_another_case_but_in_its_own_first() -> None:
+def test_columns_of_a_missing_table_match_case_insensitively_but_an_exact_match_comes_first() -> None:
     found = written(("A", "a", "TMP", "T"), ("B", "b", "TMP", "u"), ("C", "c", "TMP", "U"), ("TMP", "t", "OUT", "x"))
     kept, _ = bypassed([*found, *written(("TMP", "u", "OUT", "y"))], ["A", "B", "C", "OUT"])
     assert flows(kept.values()) == {("A", "a", "OUT", "x"), ("B", "b", "OUT", "y")}
 
 
-def test_paths_outside_are_always_there() -> None:
+def test_external_paths_always_exist() -> None:
     path = external_asset("s3://lake/orders/")
     unloaded, loaded = LineageTarget(path, "test", PARSED), LineageTarget(table("OUT"), "test", PARSED)
     unloaded.add(table("A"))
@@ -145,7 +147,7 @@ def test_paths_outside_are_always_there() -> None:
     assert missing_tables(targets.values(), exists) == []
 
 
-# What dbt runs where it cannot replace a table: https://docs.getdbt.com/faqs/Models/sql-dialect
+# The statements dbt runs where it cannot replace a table: https://docs.getdbt.com/faqs/Models/sql-dialect
 DBT_TABLE = (
     "begin",
     'create table "dbt_alice"."test_model__dbt_tmp" as (select id as my_column from "raw"."orders")',
@@ -158,7 +160,7 @@ DBT_TABLE = (
 )
 
 
-def test_a_table_that_dbt_makes_comes_from_what_its_model_reads() -> None:
+def test_the_sources_of_a_dbt_table_are_those_of_its_model() -> None:
     def complete(name: TableName) -> FullName | None:
         return (
             FullName(Asset("TABLE", name.database, name.schema, name.name)) if name.database and name.schema else None
@@ -171,8 +173,8 @@ def test_a_table_that_dbt_makes_comes_from_what_its_model_reads() -> None:
     kept = list(bypass_missing_tables(found, lambda asset: asset.key in existing))
     assert flows(kept) == {("orders", "id", "test_model", "my_column")}
     assert edges(kept) == {("orders", "test_model")}
-    absent = missing_tables(found.values(), lambda asset: asset.key in existing)
-    assert sorted(asset.name for asset in absent) == ["test_model__dbt_backup", "test_model__dbt_tmp"]
+    missing = missing_tables(found.values(), lambda asset: asset.key in existing)
+    assert sorted(asset.name for asset in missing) == ["test_model__dbt_backup", "test_model__dbt_tmp"]
 
 
 NAMES = "ABCDEF"
@@ -180,35 +182,37 @@ NAME, COLUMN = st.sampled_from(NAMES), st.sampled_from("xy")
 FLOWS = st.lists(st.tuples(NAME, COLUMN, NAME, COLUMN) | st.tuples(NAME, NAME), max_size=14)
 
 
-Spot = tuple[str, str]  # a table with a column, or with nothing
+Node = tuple[str, str]  # a table and a column, or "" for the table itself
 
 
-def reached(steps: set[tuple[Spot, Spot]], start: Spot, through: set[str]) -> set[Spot]:
-    """What is reached from a start, going on from the tables ``through`` only."""
-    found: set[Spot] = set()
-    while further := {to for come, to in steps if come == start or (come in found and come[0] in through)} - found:
+def reached(steps: set[tuple[Node, Node]], start: Node, through: set[str]) -> set[Node]:
+    """The nodes that can be reached from ``start`` on paths through the tables ``through`` only."""
+    found: set[Node] = set()
+    while (
+        further := {to for origin, to in steps if origin == start or (origin in found and origin[0] in through)} - found
+    ):
         found |= further
     return found
 
 
 @given(FLOWS, st.sets(NAME))
-def test_what_is_there_is_reached_as_before_and_by_nothing_else(moved: list[Edge | Flow], existing: set[str]) -> None:
+def test_bypassing_preserves_the_reachability_of_existing_tables(moved: list[Edge | Flow], existing: set[str]) -> None:
     before = merge_by_target(written(*moved)).values()
-    kept, absent = bypassed(written(*moved), existing)
-    assert set(absent) == {each.asset.name for each in before} - existing
+    kept, missing = bypassed(written(*moved), existing)
+    assert set(missing) == {each.asset.name for each in before} - existing
     assert all(each.sources for each in kept.values())
-    gone = set(NAMES) - existing
-    stays = set(NAMES) - {each.asset.name for each in before if each.sources and each.asset.name in gone}
+    missing_names = set(NAMES) - existing
+    stays = set(NAMES) - {each.asset.name for each in before if each.sources and each.asset.name in missing_names}
     assert edges(kept.values()) == {
-        (come, to)
-        for come in stays
-        for to, _ in reached({((a, ""), (b, "")) for a, b in edges(before)}, (come, ""), gone)
-        if to in existing and to != come
+        (origin, to)
+        for origin in stays
+        for to, _ in reached({((a, ""), (b, "")) for a, b in edges(before)}, (origin, ""), missing_names)
+        if to in existing and to != origin
     }
     assert flows(kept.values()) == {
-        (come, column, *to)
-        for come in stays
+        (origin, column, *to)
+        for origin in stays
         for column in "xy"
-        for to in reached({((a, b), (c, d)) for a, b, c, d in flows(before)}, (come, column), gone)
-        if to[0] in existing and to[0] != come
+        for to in reached({((a, b), (c, d)) for a, b, c, d in flows(before)}, (origin, column), missing_names)
+        if to[0] in existing and to[0] != origin
     }
