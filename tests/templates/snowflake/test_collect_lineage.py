@@ -335,7 +335,7 @@ def test_a_statement_still_running_at_the_last_windows_end_is_found_later(templa
     assert edges(templates.collect("lineage", "--state", str(state))) == {(("D", "S", "A"), ("D", "S", "B"))}
 
 
-GONE = "destination no longer in the catalog (renamed, dropped or temporary)"
+MISSING_DESTINATION = "destination no longer in the catalog (renamed, dropped or temporary)"
 
 
 @pytest.mark.parametrize("columns", [True, False])
@@ -400,7 +400,7 @@ def test_a_table_that_was_swapped_is_made_of_what_the_other_was(templates: Templ
     collected = templates.collect("lineage", *options)
     assert edges(collected) == {(("D", "S", "T"), ("D", "S", "DIM"))}
     assert column_edges(collected) == {(("D", "S", "T"), "B", ("D", "S", "DIM"), "A")}
-    assert collected.skipped == {GONE: 1}
+    assert collected.skipped == {MISSING_DESTINATION: 1}
 
 
 def test_a_table_that_was_renamed_is_made_of_what_it_was_before(templates: Templates) -> None:
@@ -410,7 +410,7 @@ def test_a_table_that_was_renamed_is_made_of_what_it_was_before(templates: Templ
     add_change(templates, "D.S.MIDDLE", objectName="D.S.NEW", minutes=1)
     collected = templates.collect("lineage")
     assert edges(collected) == {(("D", "S", "T"), ("D", "S", "NEW"))}
-    assert collected.skipped == {GONE: 2}
+    assert collected.skipped == {MISSING_DESTINATION: 2}
 
 
 def test_temporary_tables_are_seen_through(templates: Templates) -> None:
@@ -427,7 +427,7 @@ def test_temporary_tables_are_seen_through(templates: Templates) -> None:
         (("SHARED", "S", "Y"), ("SHARED", "S", "X")),  # nothing is known of that database
     }
     assert column_edges(collected) == {(("D", "S", "T"), "B", ("D", "S", "RESULT"), "C")}
-    assert collected.skipped == {GONE: 1}
+    assert collected.skipped == {MISSING_DESTINATION: 1}
     filtered = templates.collect("lineage", "--include", "D.S.RESULT")
     assert edges(filtered) == {(("D", "S", "T"), ("D", "S", "RESULT"))}
     assert filtered.skipped == {}, "nobody asked for what is gone"

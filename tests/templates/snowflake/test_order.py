@@ -18,7 +18,7 @@ from tests.templates.snowflake.facts import (
     table,
 )
 
-GONE = "destination no longer in the catalog (renamed, dropped or temporary)"
+MISSING_DESTINATION = "destination no longer in the catalog (renamed, dropped or temporary)"
 STEPS = 7
 
 
@@ -38,7 +38,7 @@ def test_a_table_that_was_renamed_many_times_is_found_under_its_last_name(templa
             "certainty": "exact",
         }
     ]
-    assert collected.skipped == {GONE: STEPS - 1}
+    assert collected.skipped == {MISSING_DESTINATION: STEPS - 1}
 
 
 def test_temporary_tables_of_two_sessions_with_the_same_names_lead_to_their_own_sources(templates: Templates) -> None:
