@@ -32,7 +32,7 @@ def sync(mode: str, templates: Path) -> tuple[int, str]:
 def test_the_repository_is_in_step(templates: Path) -> None:
     code, said = sync("--check", templates)
     assert code == 0, said
-    assert "0 out of step" in said
+    assert "0 out of date" in said
 
 
 @pytest.mark.parametrize("name", ["push_metadata.py", "mcpush.py", "collect_and_push_lineage.py", "requirements.txt"])
