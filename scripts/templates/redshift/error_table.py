@@ -8,7 +8,9 @@ from mcpush.errors import ConfigurationError, RefusedError, UnavailableError
 from redshift_connector.error import Error, InterfaceError, OperationalError
 
 UNAVAILABLE_NOTE = " (not available at this patch level of Redshift, or not visible to this user)"
-UNAVAILABLE_REMEDY = "Check the grants in README.md. Upgrade the cluster, or remove it from the statement."
+UNAVAILABLE_REMEDY = (
+    "Check the grants in README.md. Otherwise, upgrade the cluster or remove the name from the statement."
+)
 OTHER = ErrorCase(
     UnavailableError,
     "Run the same command again. If it fails again, look up the code in the Redshift documentation.",

@@ -55,9 +55,7 @@ ERRORS = ErrorTable(
         _failed_statement(
             603, "Snowflake had an internal error. Run the same command again, or contact support with the query id."
         ),
-        _failed_statement(
-            604, "The statement was canceled. Run the same command again, or ask who cancels statements."
-        ),
+        _failed_statement(604, "The statement was canceled. Run the same command again, or find out what cancels it."),
         _failed_statement(
             608, "The warehouse is suspended. Resume it or set AUTO_RESUME, then run the same command again."
         ),
