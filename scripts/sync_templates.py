@@ -1,11 +1,12 @@
-"""Keeps the files that all template folders share identical. Their sources are in scripts/templates/_shared/.
+"""Copies the shared files in scripts/templates/_shared/ to all template folders.
 
-Each folder has copies of the push scripts, the collect_and_push scripts and the stub mcpush.py, so that it can be
-copied as it is. The copies are byte-identical, but for the inline dependency block of collect_and_push_*.py,
-which joins the blocks of that folder's collect script and push script. requirements.txt joins all blocks of a folder.
+Each folder has its own copies of the push scripts, the collect_and_push scripts and the stub mcpush.py, so that it can
+be copied without changes. The copies are byte-identical, except for the inline dependency block of
+collect_and_push_*.py, which merges the blocks of the folder's collect and push scripts. requirements.txt merges all
+blocks of a folder.
 
-    python scripts/sync_templates.py --check    exits 1 on drift, on a missing or extra copy, or with nothing to check
-    python scripts/sync_templates.py --write    repairs what --check reports
+    python scripts/sync_templates.py --check    exits 1 if a copy differs, is missing or is not needed, or if none exist
+    python scripts/sync_templates.py --write    fixes what --check reports
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ FLOW_SCRIPT = re.compile(r"(?:collect_and_)?push_(?P<flow>\w+)\.py")
 
 @dataclass(frozen=True)
 class Copy:
-    """The text that a file should have, or None for a file that should not exist."""
+    """A file and its expected text; None if it should not exist."""
 
     path: Path
     text: str | None
 
-    def is_right(self) -> bool:
+    def is_up_to_date(self) -> bool:
         found = self.path.read_bytes() if self.path.exists() else None
         return found == (None if self.text is None else self.text.encode("utf-8"))
 
@@ -42,7 +43,7 @@ class Copy:
 
 
 def copies(templates: Path, folder: Path) -> Iterator[Copy]:
-    """The shared files of a folder. A flow's scripts are there if and only if the folder collects that flow."""
+    """Yields the shared files of a folder. A folder has the scripts of exactly the flows that it collects."""
     collected = bundle.flows(folder)
     for source in sorted((templates / SOURCES).glob("*.py")):
         text = source.read_text(encoding="utf-8")
@@ -58,21 +59,21 @@ def copies(templates: Path, folder: Path) -> Iterator[Copy]:
 
 
 def left_over(templates: Path, folder: Path) -> Iterator[Copy]:
-    """Scripts that look shared and have no source."""
+    """Yields scripts that have the name of a shared file but no source."""
     for path in sorted(folder.glob("*.py")):
         if FLOW_SCRIPT.fullmatch(path.name) and not (templates / SOURCES / path.name).exists():
             yield Copy(path, None)
 
 
 def requirements(templates: Path, folder: Path) -> Copy:
-    """What all scripts of a folder need. The collect_and_push scripts need no more than the others together."""
+    """Returns the folder's requirements.txt. The collect_and_push scripts add no dependencies of their own."""
     names = dependencies.scripts_to_install_for(bundle.flows(folder))
     scripts = [(templates / SOURCES if name.startswith("push_") else folder) / name for name in names]
     return Copy(folder / dependencies.REQUIREMENTS, dependencies.requirements(scripts))
 
 
 def without_origin(templates: Path) -> list[Path]:
-    """Sources whose first line does not say where the source is: their copies could not say it either."""
+    """Returns sources whose first line does not name the source path, so that their copies would not either."""
     return [
         path
         for path in sorted((templates / SOURCES).glob("*.py"))
@@ -100,11 +101,11 @@ def main(argv: list[str] | None = None) -> int:
     unnamed = without_origin(templates)
     for path in unnamed:
         print(f"{path.relative_to(templates)}: the first line does not name the source", file=sys.stderr)
-    # A copied library in a template folder would hide the stub, and with it every later change of the library.
+    # A copy of the library in a template folder would shadow the stub, and later changes to the library.
     hidden = [folder / "mcpush" for folder in folders if (folder / "mcpush").is_dir()]
     for path in hidden:
         print(f"{path.relative_to(templates)}: remove it, it hides the library in scripts/mcpush", file=sys.stderr)
-    wrong = [copy for copy in checked if not copy.is_right()]
+    wrong = [copy for copy in checked if not copy.is_up_to_date()]
     for copy in wrong:
         if arguments.write:
             copy.write()

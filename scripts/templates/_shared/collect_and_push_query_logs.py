@@ -1,12 +1,12 @@
 # Shared by all template folders; the source is scripts/templates/_shared/collect_and_push_query_logs.py.
 # /// script
 # requires-python = ">=3.10"
-# dependencies = [] # those of the collect script and the push script, written by scripts/sync_templates.py
+# dependencies = [] # filled in by scripts/sync_templates.py from the collect script and the push script
 # ///
-"""Collect query logs and push them to Monte Carlo in one run: the script for a scheduler.
+"""Collect query logs and push them to Monte Carlo in one run, for a scheduler.
 
-From the warehouse, through a manifest in between, to the ingestion API. What an earlier run could not push goes
-first; with --state the next window starts only after everything of this one was accepted.
+Collects from the warehouse into a manifest and pushes that to the ingestion API. Pushes the rest of an earlier run
+first. With --state, the next window starts only after everything in this one has been accepted.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@
 # ///
 """Push a metadata manifest to Monte Carlo: tables and views with columns, volume and freshness.
 
-From the file collect_metadata.py wrote, to the ingestion API. Needs MCD_INGEST_ID, MCD_INGEST_TOKEN and
-MCD_RESOURCE_UUID; --dry-run needs none of them. Run the same command again to send what is missing.
+Sends the file that collect_metadata.py wrote to the ingestion API. Needs MCD_INGEST_ID, MCD_INGEST_TOKEN and
+MCD_RESOURCE_UUID, except with --dry-run. Run the same command again to send what is missing.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ ASSETS_PER_REQUEST = 50
 
 
 def build_asset(table: TableRecord) -> RelationalAsset:
-    """pycarlo's asset of one manifest record. What is unknown stays out: Monte Carlo must not learn guesses."""
-    # ADAPT: rename databases or schemas here when Monte Carlo knows them under other names.
+    """Returns pycarlo's asset for a manifest record. Unknown values are left out, never guessed."""
+    # ADAPT: rename databases or schemas here if they have other names in Monte Carlo.
     has_volume = table.row_count is not None or table.byte_count is not None
     return RelationalAsset(
         type=table.type,

@@ -1,7 +1,7 @@
-"""What the cluster holds, as far as both the metadata and the lineage collector ask: databases, tables, view texts.
+"""Reads databases, tables and view definitions, for the metadata and lineage collectors.
 
-From the system views to rows. Needs the grants README.md lists. A database has its own catalog tables (PG_…), so each
-local one is visited with a session of its own; the SVV_ALL_… views answer for all of them.
+Needs the grants listed in README.md. Each database has its own catalog tables (PG_…), so each local database needs its
+own session. The SVV_ALL_… views cover all databases.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from connection import Session, Warehouse, is_closed, is_statements_own
+from connection import Session, Warehouse, is_inaccessible, is_statement_error
 from error_table import message
 from mcpush.collect.catalog import Key, Reading, each_readable, read_or_fallback, read_or_skip
 from mcpush.collect.collector import Options
@@ -39,7 +39,7 @@ WHERE t.database_name = :database
 ORDER BY t.schema_name, t.table_name
 """
 
-# The same without external schemas: one whose catalog does not answer makes SVV_ALL_TABLES fail as a whole.
+# The same without external schemas: if one of their catalogs does not respond, SVV_ALL_TABLES fails completely.
 # https://docs.aws.amazon.com/redshift/latest/dg/r_SVV_REDSHIFT_TABLES.html
 LOCAL_TABLES_SQL = """
 SELECT
@@ -62,7 +62,7 @@ FROM pg_views AS v
 WHERE v.schemaname NOT IN ('pg_catalog', 'information_schema')
 """
 
-# Databases of the service itself, which hold nothing of the customer's.
+# Databases of Redshift itself, without customer data.
 SYSTEM_DATABASES = {"padb_harvest", "template0", "template1", "sys:internal"}
 SHARED = "shared"
 # https://docs.aws.amazon.com/redshift/latest/dg/materialized-view-auto-rewrite.html
@@ -79,7 +79,7 @@ class DatabaseRow(NamedTuple):
 
 
 class TableRow(NamedTuple):
-    """A table or view. ``table_type`` is empty where it is unknown."""
+    """A table or view. ``table_type`` is empty if unknown."""
 
     schema_name: str
     table_name: str
@@ -99,16 +99,16 @@ class ViewTextRow(NamedTuple):
 
 @dataclass(frozen=True)
 class Database:
-    """A database, and the session that answers for it: its own, or the main one for a database from a datashare."""
+    """A database and the session that reads it: its own, or the main one for a database from a datashare."""
 
     name: str
     is_shared: bool
     session: Session
 
     def rows(self, options: Options, reason: str, kind: type[R], sql: str, /, **values: object) -> list[R] | None:
-        """The rows, or None (counted under the reason) when they cannot be read."""
+        """Returns the rows; counts the reason and returns None if they are not readable."""
         return read_or_skip(
-            options, reason, lambda: list(self.session.rows(kind, sql, **values)), is_statements_own, self.describe
+            options, reason, lambda: list(self.session.rows(kind, sql, **values)), is_statement_error, self.describe
         )
 
     def rows_or_local(
@@ -120,42 +120,45 @@ class Database:
         /,
         **values: object,
     ) -> tuple[list[R] | None, bool]:
-        """The rows of a statement that covers external schemas, else of one without them, each given as skip reason
-        and SQL; and whether they are the first one's."""
+        """Runs a statement that covers external schemas and, if it fails, one that does not.
+
+        ``whole`` and ``local`` are a skip reason and SQL each. Returns the rows, or None if both statements fail, and
+        whether they are from the first statement.
+        """
 
         def reading(reason: str, sql: str) -> Reading[list[R]]:
             return Reading(reason, lambda: list(self.session.rows(kind, sql, **values)))
 
-        return read_or_fallback(options, reading(*whole), reading(*local), is_statements_own, self.describe)
+        return read_or_fallback(options, reading(*whole), reading(*local), is_statement_error, self.describe)
 
     def describe(self, error: BaseException) -> str:
         return f"{self.name}: {message(error)}"
 
 
 def is_system_schema(schema: str) -> bool:
-    """Whether the schema is the service's own: catalogs, temporary tables, automatic materialised views."""
+    """Whether Redshift owns the schema: catalogs, temporary tables, automatic materialized views."""
     return schema == "information_schema" or schema.startswith("pg_")
 
 
-def backed_view(table: str) -> str | None:
-    """The materialised view whose rows a table of this name holds, if there is one of that name in its schema."""
+def view_of_backing_table(table: str) -> str | None:
+    """Returns the materialized view (which need not exist) for the name of a backing table; None for other names."""
     found = BACKING_TABLE.fullmatch(table)
     return found["view"] if found else None
 
 
 def databases(warehouse: Warehouse, options: Options, only: Collection[str] | None = None) -> Iterator[Database]:
-    """The databases the filters may want (and ``only`` names), one after the other.
+    """Yields the databases that the filters can select and that are in ``only``, if given, one at a time.
 
-    Those that cannot be entered are counted. Raises RefusedError when that is all of them.
+    Counts databases that refuse a connection. Raises RefusedError if all of them do.
     """
     kinds = {row.database_name: row.database_type for row in warehouse.main.rows(DatabaseRow, DATABASES_SQL)}
-    wanted = [
+    selected = [
         name
         for name in kinds
         if name not in SYSTEM_DATABASES and options.filters.may_hold(name) and (only is None or name in only)
     ]
 
-    def entered(name: str) -> Iterator[Database]:
+    def open_database(name: str) -> Iterator[Database]:
         if kinds[name] == SHARED:
             yield Database(name, True, warehouse.main)
             return
@@ -165,31 +168,31 @@ def databases(warehouse: Warehouse, options: Options, only: Collection[str] | No
     def refusal(refusals: list[str]) -> RefusedError:
         return RefusedError(f"Cannot connect to any of the selected databases; {refusals[-1]}", GRANT_REMEDY)
 
-    return each_readable(options, wanted, entered, is_closed, refusal, message)
+    return each_readable(options, selected, open_database, is_inaccessible, refusal, message)
 
 
 class Listing:
-    """Asks each database for its tables, and remembers whether any could say, and which said it ``wholly``."""
+    """Lists the tables of databases. ``complete`` has the databases whose list includes external tables."""
 
     def __init__(self, options: Options) -> None:
         self._options = options
-        self._answers: list[bool] = []
-        self.wholly: set[str] = set()
+        self._readable: list[bool] = []
+        self.complete: set[str] = set()
 
     def tables(self, database: Database) -> Iterator[TableRow]:
-        """Every table and view, by schema and name."""
+        """Yields every table and view, by schema and name."""
         whole, local = (NO_EXTERNAL_TABLES, TABLES_SQL), (UNREADABLE_TABLES, LOCAL_TABLES_SQL)
-        rows, is_whole = database.rows_or_local(self._options, whole, local, TableRow, database=database.name)
-        self._answers.append(rows is not None)
-        if is_whole:
-            self.wholly.add(database.name)
+        rows, is_complete = database.rows_or_local(self._options, whole, local, TableRow, database=database.name)
+        self._readable.append(rows is not None)
+        if is_complete:
+            self.complete.add(database.name)
         for row in rows or []:
             if not is_system_schema(row.schema_name):
                 yield row._replace(table_type=row.table_type or "")
 
     def check(self) -> None:
-        """After the last database. Raises UnavailableError when none could say which tables it has."""
-        if self._answers and not any(self._answers):
+        """Raises UnavailableError if no database could list its tables. To be called after the last database."""
+        if self._readable and not any(self._readable):
             reason = self._options.skipped_examples.get(UNREADABLE_TABLES, "")
             raise UnavailableError(
                 f"Cannot list the tables of any database; {reason}", f"Run the same command again. {GRANT_REMEDY}"
@@ -197,7 +200,7 @@ class Listing:
 
 
 def view_texts(database: Database, options: Options) -> dict[Key, str]:
-    """The definition of each view: a SELECT, or the whole CREATE of a late-binding or materialised one."""
+    """Returns the definition of each view: a SELECT, or the CREATE statement of a late-binding or materialized view."""
     rows = database.rows(options, UNREADABLE_VIEWS, ViewTextRow, VIEWS_SQL) or []
     return {
         (row.schema_name, row.view_name): row.view_definition.strip()

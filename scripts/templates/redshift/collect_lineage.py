@@ -10,15 +10,15 @@
 #     "filelock>=3.21,<4",
 # ]
 # ///
-"""Collects lineage: which tables and columns were written from which, and what views are made of.
+"""Collects lineage: the sources of tables, columns and views.
 
-From the texts in Redshift's SYS_QUERY_TEXT, the dependencies in PG_DEPEND and the definitions in PG_VIEWS to a
-manifest, ``lineage.jsonl``. Needs the grants and variables that README.md lists; changes nothing in the warehouse.
+Reads query texts in Redshift's SYS_QUERY_TEXT, dependencies in PG_DEPEND and definitions in PG_VIEWS, and writes a
+manifest, ``lineage.jsonl``. Needs the grants and variables listed in README.md; changes nothing in the warehouse.
 
     python collect_lineage.py --state lineage.state --manifest lineage.jsonl.gz
 
-Redshift keeps no lineage of its own, so what statements moved is read from their text, session by session, in the
-order they ended. Statements stream; the distinct edges are held until the end.
+Redshift does not record lineage, so it is parsed from the text of statements, session by session, in the order in which
+they ended. Statements are streamed; the distinct edges are kept in memory until the end.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from functools import partial
 from itertools import chain
 from typing import NamedTuple
 
-from catalog import Database, Listing, backed_view, databases, is_system_schema, view_texts
+from catalog import Database, Listing, databases, is_system_schema, view_of_backing_table, view_texts
 from connection import Warehouse, connect, explain, quote
 from mcpush.collect.catalog import Key
 from mcpush.collect.collector import Collector, Options, run_collect
@@ -52,7 +52,8 @@ from mcpush.sql import Defaults, Schema, TableName
 from query_history import CHANGES_STATEMENT, LATENCY, RETENTION, logged_queries
 
 # The example of https://docs.aws.amazon.com/redshift/latest/dg/r_DROP_TABLE.html, for all views at once. Late-binding
-# views depend on nothing here; materialised ones on the table that holds their rows. Their texts tell.
+# views have no dependencies here, and materialized views depend only on their backing table. Both use their
+# definitions.
 DEPENDENCIES_SQL = """
 SELECT DISTINCT
     view_schema.nspname AS view_schema,
@@ -72,15 +73,15 @@ WHERE d.refclassid = CAST('pg_class' AS regclass)
 ORDER BY view_schema.nspname, dependent.relname, source_schema.nspname, source.relname
 """
 
-# How far before its window a run starts to read: what a session did there (temporary tables, its search path) says what
-# its later names mean. The edges found there are sent once more, which changes nothing in Monte Carlo.
-# ADAPT: the longest time a session of yours works with one temporary table.
+# How far before its window a run starts to read. Earlier statements of a session (temporary tables, search path)
+# determine what its later names refer to. Their edges are sent again, which changes nothing in Monte Carlo.
+# ADAPT: set this to the longest time that one of your sessions uses a temporary table.
 OVERLAP = timedelta(hours=6)
 
 NO_DEPENDENCIES = "dependencies of views not readable (pg_depend)"
-GONE = "destination not in the catalog (renamed, dropped or temporary), or not visible to this user"
+MISSING_DESTINATION = "destination not in the catalog (renamed, dropped or temporary), or not visible to this user"
 NO_FULL_NAME = "unqualified name that matches no table, or several tables, in its database"
-# https://docs.aws.amazon.com/redshift/latest/dg/cm_chap_system-tables.html: they are found without a schema.
+# https://docs.aws.amazon.com/redshift/latest/dg/cm_chap_system-tables.html: they need no schema.
 SYSTEM_VIEWS = ("pg_", "stl_", "stv_", "svl_", "svv_", "svcs_", "sys_")
 
 
@@ -97,41 +98,41 @@ class DependencyRow(NamedTuple):
 
 
 class Names:
-    """The tables and views there are: completes a name without a schema, and says whether it is a view."""
+    """The existing tables and views. Completes unqualified names and tells tables from views."""
 
     def __init__(self, schema: Schema) -> None:
         self.schema = schema
         self._schemas_of: dict[tuple[str, str], set[str]] = {}
         self._schemas: set[tuple[str, str]] = set()
-        self.listed: set[str] = set()  # databases of which all tables were added
+        self.fully_listed: set[str] = set()  # databases whose tables have all been added
 
     def add(self, database: str, schema: str, name: str, kind: str) -> None:
         table = TableName(database, schema, name, "VIEW" if "VIEW" in kind.upper() else "TABLE")
-        known = self.schema.find(table.parts)  # regardless of case
+        known = self.schema.find(table.parts)  # case-insensitive
         if known is None or known[0].parts != table.parts:
             self.schema.add(table, [])
         self._schemas_of.setdefault((database, name), set()).add(schema)
         self._schemas.add((database, schema))
 
     def exists(self, asset: Asset) -> bool:
-        """False only where all tables of the asset's database are known, and it is none of them."""
-        return asset.database not in self.listed or asset.schema in self._schemas_of.get(
+        """False only if all tables of the asset's database are known, and the asset is not among them."""
+        return asset.database not in self.fully_listed or asset.schema in self._schemas_of.get(
             (asset.database, asset.name), ()
         )
 
     def user_schema(self, database: str, user: str) -> str | None:
-        """The schema that ``$user`` in a search path stands for: that of the user's name, if there is one.
+        """Returns the schema that ``$user`` in a search path refers to: the one named like the user, or None.
 
         https://docs.aws.amazon.com/redshift/latest/dg/r_search_path.html
         """
         return user if (database, user) in self._schemas else None
 
     def complete(self, options: Options, table: TableName) -> FullName | None:
-        """The asset that a name in a statement stands for; None, and counted, when its schema stays unknown.
+        """Returns the asset that a name in a statement refers to; counts it and returns None if its schema is unknown.
 
-        A statement that succeeded did find its table. Where only one of that name is in the database, it was most
-        likely that one; but a temporary table that was made before what is read here may have had the same name. Where
-        there are several, nothing can tell.
+        An unqualified name most likely refers to the only table of that name in the database, because the statement
+        succeeded. It is not certain: an earlier temporary table, created before the period that is read, can have had
+        the same name. If several tables have the name, the schema stays unknown.
         """
         if table.is_external:
             return FullName(external_asset(table.name))
@@ -139,13 +140,13 @@ class Names:
         schema = table.schema or self._only_schema_of(table)
         found = self.schema.find((table.database, schema, table.name)) if table.database and schema else None
         if not is_sure and table.name.startswith(SYSTEM_VIEWS):
-            return None  # no asset, and no loss
+            return None  # a system view: not an asset, so not counted
         if not (table.database and schema):
             options.skip(NO_FULL_NAME, f"{table.database or '?'}.?.{table.name}")
             return None
         if found is None:
             return FullName(Asset(table.kind, table.database, schema, table.name), is_sure)
-        # Spelled as the catalog does: RENAME TO takes the schema of a statement, in its case.
+        # Use the catalog's case: after RENAME TO, the schema has the case in which the statement wrote it.
         database, schema, name = found[0].parts
         return FullName(Asset(table.kind if is_sure else found[0].kind, database, schema, name), is_sure)
 
@@ -154,11 +155,11 @@ class Names:
         return next(iter(schemas)) if len(schemas) == 1 else None
 
 
-# --- views, from the catalog -----------------------------------------------------------------------------
+# --- views ---------------------------------------------------------------------------------------------
 
 
 def views_of(database: Database, names: Names, options: Options) -> Iterator[LineageTarget]:
-    """What each view of the database reads: tables as PG_DEPEND knows them, columns as its definition tells."""
+    """Yields each view with its sources: tables from PG_DEPEND, columns from the definition."""
     views = dependencies_of(database, names, options)
     texts = (
         LoggedStatement(definition(key, text), defaults=Defaults(database.name))
@@ -173,19 +174,23 @@ def views_of(database: Database, names: Names, options: Options) -> Iterator[Lin
         origin="view_definition",
     ):
         exact = views.get((parsed.asset.schema, parsed.asset.name))
-        if exact is None:  # late-binding and materialised views
+        if exact is None:  # late-binding and materialized views
             yield parsed
         else:
-            _take_columns(exact, parsed)
+            _add_columns(exact, parsed)
     yield from views.values()
 
 
 def dependencies_of(database: Database, names: Names, options: Options) -> dict[Key, LineageTarget]:
-    """Views by schema and name, with the tables that PG_DEPEND says they read."""
+    """Returns views by schema and name, with the tables that they read according to PG_DEPEND."""
     views: dict[Key, LineageTarget] = {}
     for row in database.rows(options, NO_DEPENDENCIES, DependencyRow, DEPENDENCIES_SQL) or []:
         known = names.schema.find((database.name, row.source_schema, row.source_name))
-        if known and not is_system_schema(row.source_schema) and backed_view(row.source_name) != row.view_name:
+        if (
+            known
+            and not is_system_schema(row.source_schema)
+            and view_of_backing_table(row.source_name) != row.view_name
+        ):
             view = Asset("VIEW", database.name, row.view_schema, row.view_name)
             target = views.setdefault((view.schema, view.name), LineageTarget(view, "pg_depend", EXACT))
             target.add(Asset(known[0].kind, database.name, row.source_schema, row.source_name))
@@ -193,28 +198,28 @@ def dependencies_of(database: Database, names: Names, options: Options) -> dict[
 
 
 def definition(key: Key, text: str) -> str:
-    """The statement that makes the view: PG_VIEWS has the query alone, unless the sort of view is Redshift's own."""
+    """Returns the CREATE statement of a view. PG_VIEWS has it only for late-binding and materialized views."""
     if text[:6].lower() == "create":
         return text
     return " ".join(("CREATE VIEW", f"{quote(key[0])}.{quote(key[1])}", "AS", text))
 
 
-def _take_columns(exact: LineageTarget, parsed: LineageTarget) -> None:
-    """Column mappings of the definition whose table the catalog confirms."""
+def _add_columns(exact: LineageTarget, parsed: LineageTarget) -> None:
+    """Adds the definition's column mappings for source tables that PG_DEPEND confirms."""
     for name, pairs in parsed.columns.items():
         for key, column in pairs:
             if source := exact.sources.get(key):
                 exact.add(source, name, column)
 
 
-# --- statements, from the history ----------------------------------------------------------------------
+# --- statements ----------------------------------------------------------------------------------------
 
 
 def statements(warehouse: Warehouse, names: Names, options: Options) -> Iterator[LineageTarget]:
-    """What the statements of the window write, temporary tables resolved within their session.
+    """Yields what the statements in the window write; temporary tables are resolved within their session.
 
-    Those of the time before it that is read along, to know the sessions by, are among them. A session's id is that of
-    its process, which others get later: only with the user and the database it tells sessions apart.
+    Includes the statements of the OVERLAP before the window. A session id is a process id, which later sessions can
+    reuse, so sessions are identified by session id, user and database together.
     """
     logged = logged_statements(warehouse, names, options)
     complete = partial(names.complete, options)
@@ -231,30 +236,30 @@ def logged_statements(warehouse: Warehouse, names: Names, options: Options) -> I
             session=f"{row.session_id} {row.user_id} {row.database}",
             defaults=Defaults(row.database or None, user_schema=user_schema),
             at=row.start_time,
-            is_truncated=not query.is_whole,
+            is_truncated=not query.is_complete,
         )
 
 
-# --- all of it -------------------------------------------------------------------------------------------
+# --- collector -----------------------------------------------------------------------------------------
 
 
 def collect(warehouse: Warehouse, options: Options) -> Iterator[LineageRecord]:
-    """One record for each target that has a source and that the filters let through, by name."""
+    """Yields one record for each target that has a source and that the filters select, by name."""
     names = Names(schema_of(options.arguments))
-    entered = _list_names(warehouse, names, options)
+    accessible = _list_names(warehouse, names, options)
     views = merge_by_target(
         chain.from_iterable(
             views_of(database, names, options)
-            for database in databases(warehouse, options, entered)
+            for database in databases(warehouse, options, accessible)
             if not database.is_shared
         )
     )
-    for view in views.values():  # PG_VIEWS shows also those that the user may not read
+    for view in views.values():  # PG_VIEWS also lists views that this user cannot read
         names.add(*view.asset.key, view.asset.type)
     written = merge_by_target(statements(warehouse, names, options))
     for asset in missing_tables(written.values(), names.exists):
         if options.filters.allows(*asset.key):
-            options.skip(GONE, str(asset))
+            options.skip(MISSING_DESTINATION, str(asset))
     edges = merge_by_target(chain(views.values(), bypass_missing_tables(written, names.exists)))
     for target in sorted(edges.values(), key=lambda target: target.asset.key):
         stop_if_asked()
@@ -263,29 +268,29 @@ def collect(warehouse: Warehouse, options: Options) -> Iterator[LineageRecord]:
 
 
 def _list_names(warehouse: Warehouse, names: Names, options: Options) -> set[str]:
-    """Add what all databases hold to the names. The databases that could be entered: the others are counted now."""
+    """Adds the tables and views of all databases to the names. Returns the accessible databases, counts the others."""
     everything = _unfiltered(options)
-    listing, entered = Listing(everything), set()
+    listing, accessible = Listing(everything), set()
     for database in databases(warehouse, everything):
-        entered.add(database.name)
+        accessible.add(database.name)
         for schema, name, kind, _ in listing.tables(database):
             names.add(database.name, schema, name, kind)
-            if database.name in listing.wholly:  # and shows this user at least something
-                names.listed.add(database.name)
+            if database.name in listing.complete:  # only if this user sees at least one table
+                names.fully_listed.add(database.name)
     listing.check()
-    return entered
+    return accessible
 
 
 def _unfiltered(options: Options) -> Options:
-    """A run without filters, for names only: the sources of what is wanted may lie in any database.
+    """Returns the options without filters, to list names: sources can be in any database.
 
-    It counts into the same places: names of a database that cannot be read are missing in what is collected.
+    Shares the skip counts: if a database is not readable, its names are missing from the collected lineage.
     """
     return Options(Filters(), options.arguments, skipped=options.skipped, skipped_examples=options.skipped_examples)
 
 
 def targets(warehouse: Warehouse, options: Options) -> Iterator[str]:
-    """Full name of each target and how much leads to it, as ``--list`` prints them."""
+    """Yields a line for each target, as ``--list`` prints it: full name, number of sources and columns."""
     return map(listed, collect(warehouse, options))
 
 

@@ -10,13 +10,13 @@
 # ///
 """Collects metadata: tables and views of every database the user sees, their columns, volume and freshness.
 
-From Redshift's SVV views, PostgreSQL's catalog and SHOW TABLES to a manifest, ``metadata.jsonl``. Needs the grants and
-variables that README.md lists; changes nothing in the warehouse.
+Reads Redshift's SVV views, PostgreSQL's catalog and SHOW TABLES and writes a manifest, ``metadata.jsonl``. Needs the
+grants and variables listed in README.md; changes nothing in the warehouse.
 
     python collect_metadata.py --include 'dev.sales.*' --manifest metadata.jsonl.gz
 
-A database costs ten queries, and each of its schemas one for the columns of every 2,000 tables and one SHOW TABLES: the
-only documented place of a table's last change takes one schema at a time.
+A database takes ten queries, and each of its schemas one SHOW TABLES and one query for the columns of every 2,000
+tables. SHOW TABLES is the only documented source of a table's last change, and it accepts one schema at a time.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ WHERE c.database_name = :database
 ORDER BY c.table_name, c.ordinal_position
 """
 
-# The same without external schemas: one whose catalog does not answer makes SVV_ALL_COLUMNS fail as a whole.
+# The same without external schemas: if one of their catalogs does not respond, SVV_ALL_COLUMNS fails completely.
 # https://docs.aws.amazon.com/redshift/latest/dg/r_SVV_REDSHIFT_COLUMNS.html
 LOCAL_COLUMNS_SQL = """
 SELECT
@@ -91,7 +91,7 @@ FROM svv_user_info AS u
 WHERE u.user_name = CURRENT_USER
 """
 
-TABLES_PER_COLUMN_QUERY = 2_000  # the driver keeps a result in memory whole: of 50 columns a table, some 100 MB
+TABLES_PER_COLUMN_QUERY = 2_000  # the driver buffers the whole result: about 100 MB with 50 columns per table
 
 UNKNOWN_VOLUME = "volume unknown: not in svv_table_info, and only a superuser can tell an empty table from a hidden one"
 UNREADABLE_COLUMNS = "columns not readable (svv_redshift_columns)"
@@ -124,7 +124,7 @@ class UserRow(NamedTuple):
 
 
 def full_type(column: ColumnRow) -> str:
-    """The type as one would declare it: SVV_ALL_COLUMNS carries its parts in columns of their own."""
+    """Returns the type as in a declaration, built from the columns of SVV_ALL_COLUMNS that have its parts."""
     kind, length = column.data_type, column.character_maximum_length
     if kind in ("numeric", "decimal") and column.numeric_precision is not None:
         return f"{kind}({column.numeric_precision},{column.numeric_scale or 0})"
@@ -137,7 +137,7 @@ def full_type(column: ColumnRow) -> str:
 
 
 def collect(warehouse: Warehouse, options: Options) -> Iterator[TableRecord]:
-    """One record for each table and view that the filters let through."""
+    """Yields one record for each table and view that the filters select."""
     main = Database(warehouse.main.database, False, warehouse.main)
     is_superuser = any(row.is_superuser for row in main.rows(options, NO_USER, UserRow, IS_SUPERUSER_SQL) or [])
     shares = {
@@ -160,14 +160,14 @@ class DatabaseReader:
         self._is_superuser, self._share = is_superuser, share
 
     def records(self, listing: Listing) -> Iterator[TableRecord]:
-        """By schema. All names of a schema are held: how it is asked about depends on them."""
+        """Yields the records by schema. Keeps all names of the database: patterns and pages depend on them."""
         names: dict[str, list[str]] = {}
-        wanted: list[TableRow] = []
+        selected: list[TableRow] = []
         for table in listing.tables(self._database):
             names.setdefault(table.schema_name, []).append(table.table_name)
-            if is_wanted(table, self._database, self._facts, self._options):
-                wanted.append(table)
-        for schema, tables in groupby(wanted, key=lambda table: table.schema_name):
+            if is_selected(table, self._database, self._facts, self._options):
+                selected.append(table)
+        for schema, tables in groupby(selected, key=lambda table: table.schema_name):
             yield from self._of_schema(schema, list(tables), names.pop(schema))
 
     def _of_schema(self, schema: str, tables: list[TableRow], names: list[str]) -> Iterator[TableRecord]:
@@ -178,7 +178,7 @@ class DatabaseReader:
                 yield self._record(table, shown.get(table.table_name), columns)
 
     def _columns(self, page: list[TableRow]) -> dict[str, list[Column]]:
-        """The columns of a page of one schema's tables, by table."""
+        """Returns the columns of a page of tables of one schema, by table."""
         columns: dict[str, list[Column]] = {table.table_name: [] for table in page}
         rows, _ = self._database.rows_or_local(
             self._options,
@@ -233,7 +233,7 @@ class DatabaseReader:
         return kind
 
     def _volume(self, table: TableRow, kind: str) -> tuple[int | None, int | None]:
-        """Rows and bytes of SVV_TABLE_INFO. It leaves out empty tables: whoever sees all rows knows which are."""
+        """Returns rows and bytes from SVV_TABLE_INFO. It has no empty tables, and only superusers see all others."""
         if self._facts.volumes is None or kind not in ("table", "materialized view"):
             return None, None
         if volume := self._facts.volumes.get(table.key):
@@ -250,17 +250,17 @@ class DatabaseReader:
             yield Tag("external_location", location)
 
 
-def is_wanted(table: TableRow, database: Database, facts: Facts, options: Options) -> bool:
+def is_selected(table: TableRow, database: Database, facts: Facts, options: Options) -> bool:
     return options.filters.allows(database.name, *table.key) and not facts.is_backing(table.key)
 
 
 def targets(warehouse: Warehouse, options: Options) -> Iterator[str]:
-    """Full name and type of each table and view, as ``--list`` prints them."""
+    """Yields the full name and type of each table and view, as ``--list`` prints them."""
     listing = Listing(options)
     for database in databases(warehouse, options):
         facts = Facts(materialized_views(database, options))
         for table in listing.tables(database):
-            if is_wanted(table, database, facts, options):
+            if is_selected(table, database, facts, options):
                 yield listed_table(database.name, *table.key, table.table_type.lower())
     listing.check()
 

@@ -8,15 +8,15 @@
 #     "filelock>=3.21,<4",
 # ]
 # ///
-"""Collects query logs: who ran what, when, how it ended, and what it cost.
+"""Collects query logs: user, text, times, outcome and cost of each query.
 
-From Redshift's SYS_QUERY_HISTORY and SYS_QUERY_TEXT to a manifest, ``query_logs.jsonl``. Needs the grants and
-variables that README.md lists; changes nothing in the warehouse.
+Reads Redshift's SYS_QUERY_HISTORY and SYS_QUERY_TEXT and writes a manifest, ``query_logs.jsonl``. Needs the grants and
+variables listed in README.md; changes nothing in the warehouse.
 
     python collect_query_logs.py --state query_logs.state --manifest query_logs.jsonl.gz
 
-A query belongs to the window in which it ended: one that still runs waits for a later window, and with ``--state`` an
-hourly job neither misses nor repeats a query.
+A query belongs to the window in which it ended. A query that is still running belongs to a later window. With
+``--state``, an hourly job neither misses nor repeats a query.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from mcpush.collect.query_text import NO_DATABASE, NO_TEXT, add_text_limit, limi
 from mcpush.records import QueryLogRecord, TimeRange, known
 from query_history import COUNTS_SQL, LATENCY, RETENTION, CountRow, HistoryRow, LoggedQuery, logged_queries
 
-# A user's name may be missing in the history; the directory may still know it.
+# Fallback for user names that are missing in the query history.
 # https://docs.aws.amazon.com/redshift/latest/dg/r_SVV_USER_INFO.html
 USERS_SQL = """
 SELECT
@@ -55,7 +55,7 @@ class UserRow(NamedTuple):
 
 
 def collect(warehouse: Warehouse, options: Options) -> Iterator[QueryLogRecord]:
-    """One record for each query that ended in the window; failed and canceled ones with their error."""
+    """Yields one record for each query that ended in the window; failed and canceled ones have an error."""
     warn_about_narrow_filters(options.filters, DATABASE)
     users = {row.user_id: row.user_name for row in warehouse.main.rows(UserRow, USERS_SQL)}
     for query in logged_queries(warehouse.main, TimeRange(options.since, options.until), options):
@@ -80,7 +80,7 @@ def _record(query: LoggedQuery, users: dict[int, str], options: Options) -> Quer
         query_text=_text(query, options),
         user=user,
         returned_rows=row.returned_rows,
-        # Redshift keeps a message and no code: the status says whether it failed or was canceled.
+        # Redshift has an error message but no code. The status is failed or canceled.
         error_code=row.status if failed else None,
         error_text=(row.error_message or row.status) if failed else None,
         extra=known(dict(zip(EXTRA, row[-len(EXTRA) :], strict=True))),
@@ -88,15 +88,15 @@ def _record(query: LoggedQuery, users: dict[int, str], options: Options) -> Quer
 
 
 def _text(query: LoggedQuery, options: Options) -> str:
-    """The query's text, with a mark at its end where something is missing."""
+    """Returns the query text, with a comment at the end if parts of it are missing."""
     text = limited_text(query.text, str(query.row.query_id), options)
-    if query.is_whole or text != query.text:
+    if query.is_complete or text != query.text:
         return text
     return f"{text}\n/* incomplete in sys_query_text */"
 
 
 def targets(warehouse: Warehouse, options: Options) -> Iterator[str]:
-    """Database and number of queries, as ``--list`` prints them: counted in Redshift."""
+    """Yields database and number of queries, as ``--list`` prints them. Redshift counts them."""
     warn_about_narrow_filters(options.filters, DATABASE)
     since, until = (moment.replace(tzinfo=None) for moment in (options.since, options.until))
     for row in warehouse.main.rows(CountRow, COUNTS_SQL, since=since, until=until):

@@ -1,7 +1,7 @@
-"""Opens Amazon Redshift and runs statements: the one place of this folder that talks to the driver.
+"""Connects to Amazon Redshift and runs statements, for all scripts in this folder.
 
-From environment variables (signing_in.py) to open sessions, on provisioned clusters and on Serverless. Needs
-``redshift-connector`` 2.2 or later.
+Supports provisioned clusters and Serverless. The configuration comes from environment variables (see signing_in.py).
+Needs ``redshift-connector`` 2.2 or later.
 
     with connect() as warehouse:
         for row in warehouse.main.rows(QueryRow, "SELECT …", since=since):
@@ -9,8 +9,8 @@ From environment variables (signing_in.py) to open sessions, on provisioned clus
         with warehouse.within("analytics") as session:
             ...
 
-A session only ever runs SELECT, SHOW and SET. The driver keeps a whole result in memory, so large ones are asked for in
-pages by those who want them (query_history.py).
+A session runs only SELECT, SHOW and SET. The driver buffers the whole result in memory, so large results must be read
+in pages (see query_history.py).
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ from mcpush.version import RELEASE
 from signing_in import TIMEOUT_VARIABLE, arguments_from_environment
 
 PRODUCT = "push-ingestion"
-DEFAULT_DATABASE = "dev"  # the one every new cluster and namespace has
+DEFAULT_DATABASE = "dev"  # every new cluster and namespace has it
 DEFAULT_PORT = 5439
-FETCH_ROWS = 1_000  # rows handed over at a time
-# ADAPT: a cluster with a very long query history or a very large catalog may need longer for one statement.
+FETCH_ROWS = 1_000  # rows fetched at a time
+# ADAPT: increase for a cluster with a very long query history or a very large catalog.
 DEFAULT_STATEMENT_TIMEOUT = 900  # seconds
-NETWORK_GRACE = 60  # seconds a socket may stay silent beyond the statement's own limit
+NETWORK_GRACE = 60  # seconds that the socket timeout exceeds the statement timeout
 
 
 # --- sessions ------------------------------------------------------------------------------------------------
@@ -51,14 +51,14 @@ class Session:
     database: str
 
     def rows(self, kind: type[R], sql: str, **values: object) -> Rows[R]:
-        """Run the statement now, hand out its rows as ``kind``; ``:name`` in the SQL takes the values."""
+        """Runs the statement now and returns its rows as ``kind``; values are bound to ``:name`` in the SQL."""
         cursor = self._execute(sql, values)
         return named_rows(
             kind, [column[0] for column in cursor.description or []], fetch_in_batches(cursor, FETCH_ROWS)
         )
 
     def run(self, sql: str) -> None:
-        """Run a statement that returns no rows."""
+        """Runs a statement that returns no rows."""
         self._execute(sql, {})
 
     def _execute(self, sql: str, values: dict[str, object]) -> Any:
@@ -79,7 +79,7 @@ class Warehouse:
 
     @contextmanager
     def within(self, database: str) -> Iterator[Session]:
-        """A session in this database: the main one, or another that is closed at the end."""
+        """Provides a session in this database: the main one, or a new one that is closed at the end."""
         if database == self.main.database:
             yield self.main
             return
@@ -92,10 +92,10 @@ class Warehouse:
 
 @contextmanager
 def connect() -> Iterator[Warehouse]:
-    """An open warehouse, closed at the end. Says on stderr how it signs in.
+    """Opens the main session and closes it at the end. Logs the sign-in method to stderr.
 
-    Raises ConfigurationError for variables that are missing or contradict each other, and the driver's errors,
-    which ``explain`` turns into ours.
+    Raises ConfigurationError if variables are missing or contradictory, and the driver's errors, which ``explain``
+    converts.
     """
     method, given = arguments_from_environment()
     timeout = _statement_timeout()
@@ -105,7 +105,7 @@ def connect() -> Iterator[Warehouse]:
         "ssl": True,
         "sslmode": "verify-full",
         "application_name": f"{PRODUCT}/{RELEASE}",  # https://docs.aws.amazon.com/redshift/latest/dg/SYS_CONNECTION_LOG.html
-        # The driver has one limit for connecting and for reading: it has to outlast the longest statement.
+        # The driver has one timeout for connecting and reading, so it must exceed the statement timeout.
         "timeout": timeout + NETWORK_GRACE,
         **given,
     }
@@ -130,46 +130,49 @@ def _statement_timeout() -> int:
 def _open(warehouse: Warehouse) -> Session:
     with interruptible():
         connection = redshift_connector.connect(**warehouse.arguments)
-    connection.autocommit = True  # no transaction stays open while someone reads slowly
+    connection.autocommit = True  # no transaction stays open while rows are read slowly
     session = Session(connection, warehouse.arguments["database"])
     # https://docs.aws.amazon.com/redshift/latest/dg/r_statement_timeout.html (milliseconds)
     session.run(f"SET statement_timeout TO {warehouse.statement_timeout * 1000}")
-    # The label under which our own statements stand in SYS_QUERY_HISTORY, so that they can be told apart.
+    # Labels our statements in SYS_QUERY_HISTORY.
     # https://docs.aws.amazon.com/redshift/latest/dg/r_query_group.html
     session.run(f"SET query_group TO '{PRODUCT}'")
-    # By default Redshift lower-cases even what is quoted, and SHOW TABLES would not find "Sales".
+    # By default Redshift folds even quoted names to lower case, and SHOW TABLES would not find "Sales".
     # https://docs.aws.amazon.com/redshift/latest/dg/r_enable_case_sensitive_identifier.html
     session.run("SET enable_case_sensitive_identifier TO true")
     return session
 
 
 def _close(session: Session) -> None:
-    with suppress(Exception):  # the work is done or has failed already: its own outcome is what counts
+    with suppress(Exception):  # must not hide the result or error of the run
         session.connection.close()
 
 
 def quote(identifier: str) -> str:
-    """The identifier as SQL takes it literally: in double quotes, embedded ones doubled.
+    """Returns the identifier in double quotes, with embedded quotes doubled.
 
-    Its case counts because ``_open`` asks for that.
+    It is case-sensitive because of a setting in ``_open``.
     """
     return '"' + identifier.replace('"', '""') + '"'
 
 
-# --- what went wrong -----------------------------------------------------------------------------------------
+# --- errors --------------------------------------------------------------------------------------------------
 
 
 def explain(error: BaseException) -> PushIngestionError | None:
-    """The driver's error as one of ours, with a remedy; None when it is neither the driver's nor AWS's."""
+    """Converts an error of the driver or AWS to a PushIngestionError with a remedy; returns None for other errors."""
     return explained(read_error(error))
 
 
-def is_closed(error: BaseException) -> bool:
-    """Whether this one database cannot be entered, by what Redshift says or by what IAM allows: others may be."""
+def is_inaccessible(error: BaseException) -> bool:
+    """Whether Redshift or IAM refuses access to this database; others can be accessible."""
     return has_scope(read_error(error), Scope.OBJECT, Scope.DATABASE)
 
 
-def is_statements_own(error: BaseException) -> bool:
-    """Whether the server refused this one statement, and the session goes on: no right, too slow, or, as with an
-    external schema whose catalog does not answer, a view that cannot be read just now."""
+def is_statement_error(error: BaseException) -> bool:
+    """Whether only this statement failed and the session can continue.
+
+    For example: a missing grant, a timeout, or a view that fails because the catalog of an external schema does not
+    respond.
+    """
     return has_scope(read_error(error), Scope.OBJECT, Scope.DATABASE, Scope.STATEMENT)

@@ -1,4 +1,4 @@
-"""What the errors of Redshift, of its driver and of AWS mean for a run, and what to do about each."""
+"""Errors of Redshift, its driver and AWS, with their consequences for a run and their remedies."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from mcpush.collect.driver_errors import DriverError, ErrorCase, ErrorTable, Sco
 from mcpush.errors import ConfigurationError, RefusedError, UnavailableError
 from redshift_connector.error import Error, InterfaceError, OperationalError
 
-LACKS = " (not available at this patch level of Redshift, or not visible to this user)"
-LACKS_REMEDY = "Check the grants in README.md. Upgrade the cluster, or remove it from the statement."
+UNAVAILABLE_NOTE = " (not available at this patch level of Redshift, or not visible to this user)"
+UNAVAILABLE_REMEDY = (
+    "Check the grants in README.md. Otherwise, upgrade the cluster or remove the name from the statement."
+)
 OTHER = ErrorCase(
     UnavailableError,
     "Run the same command again. If it fails again, look up the code in the Redshift documentation.",
@@ -16,7 +18,7 @@ OTHER = ErrorCase(
     note=" (code {code})",
 )
 
-# What the server answered. https://www.postgresql.org/docs/8.0/errcodes-appendix.html
+# Errors of the server, by SQLSTATE. https://www.postgresql.org/docs/8.0/errcodes-appendix.html
 SERVER = ErrorTable(
     "Redshift",
     cases=(
@@ -34,15 +36,19 @@ SERVER = ErrorTable(
             codes=("57014",),  # canceled
             scope=Scope.STATEMENT,
         ),
-        ErrorCase(  # connection, resources, shutdown, the server's own trouble
+        ErrorCase(  # connection, resources, shutdown, system error
             UnavailableError,
             "Wait until the cluster is available, then run the same command again.",
             starts=("08", "53", "57", "58"),
         ),
         # view, parameter
-        ErrorCase(UnavailableError, LACKS_REMEDY, codes=("42P01", "42704"), scope=Scope.OBJECT, note=LACKS),
+        ErrorCase(
+            UnavailableError, UNAVAILABLE_REMEDY, codes=("42P01", "42704"), scope=Scope.OBJECT, note=UNAVAILABLE_NOTE
+        ),
         # column, function
-        ErrorCase(UnavailableError, LACKS_REMEDY, codes=("42703", "42883"), scope=Scope.STATEMENT, note=LACKS),
+        ErrorCase(
+            UnavailableError, UNAVAILABLE_REMEDY, codes=("42703", "42883"), scope=Scope.STATEMENT, note=UNAVAILABLE_NOTE
+        ),
         ErrorCase(OTHER.kind, OTHER.remedy, codes=("3F000",), scope=Scope.OBJECT, note=OTHER.note),  # schema
         ErrorCase(
             UnavailableError,
@@ -72,7 +78,7 @@ SERVER = ErrorTable(
     other=OTHER,
 )
 
-# What the driver found out without the server: it says so in words only.
+# Errors of the driver itself, which have no codes.
 DRIVER = ErrorTable(
     "Redshift driver",
     cases=(
@@ -121,7 +127,7 @@ NETWORK = ErrorTable(
 )
 
 AWS_REMEDY = "Check that the AWS credentials are valid, and that their policy allows what README.md lists."
-# Of errors with a code, which are answers, and of others, which are the SDK's own.
+# Errors in responses, which have a code, and errors of the SDK itself.
 AWS = ErrorTable(
     "AWS",
     cases=(
@@ -150,13 +156,13 @@ AWS = ErrorTable(
 
 
 def message(error: BaseException) -> str:
-    """What the server or the driver said, in a sentence."""
+    """Returns the message of the server or the driver."""
     fields = error.args[0] if error.args else None
     return str(fields.get("M") if isinstance(fields, dict) else error).strip()
 
 
 def read_error(error: BaseException) -> DriverError | None:
-    """The error of the server, the driver or AWS with its code; None for another."""
+    """Returns the error of the server, the driver or AWS with its code; None for other errors."""
     cause = error.args[0] if isinstance(error, Error) and error.args else None
     if isinstance(error, InterfaceError) and isinstance(cause, Exception):
         return read_error(cause) or DriverError(DRIVER, error, None, message(error))

@@ -1,6 +1,7 @@
-"""What a database knows of its tables beside their names and columns, by schema and name.
+"""Reads additional metadata of a database's tables, by schema and name: volume, comments, view definitions and so on.
 
-One statement for each kind of fact, whose rows are held. Those that this user may not read are counted and left out.
+Runs one statement for each kind and keeps its rows in memory. Kinds that this user cannot read are counted and left
+out.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
-from catalog import Database, backed_view, view_texts
+from catalog import Database, view_of_backing_table, view_texts
 from mcpush.collect.catalog import Key
 from mcpush.collect.collector import Options
 from mcpush.records import Column
@@ -49,7 +50,7 @@ JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE c.relcreationtime IS NOT NULL
 """
 
-# Whole comments; the remarks of the SVV views end after 256 characters. A column's comment has its number.
+# Full comments; the remarks of the SVV views are truncated to 256 characters. objsubid is the column's number.
 # https://www.postgresql.org/docs/8.0/catalog-pg-description.html
 COMMENTS_SQL = """
 SELECT
@@ -74,9 +75,9 @@ FROM svv_mv_info AS m
 WHERE m.database_name = :database
 """
 
-# Refreshes that changed the view's data. One from a stream that brought no record is called successful too.
+# Refreshes that changed the view's data. A refresh from a stream without new records is also reported as successful.
 # https://docs.aws.amazon.com/redshift/latest/dg/SYS_MV_REFRESH_HISTORY.html
-# https://docs.aws.amazon.com/redshift/latest/dg/r_SVL_MV_REFRESH_STATUS.html (what the status may say)
+# https://docs.aws.amazon.com/redshift/latest/dg/r_SVL_MV_REFRESH_STATUS.html (values of status)
 REFRESHES_SQL = """
 SELECT
     RTRIM(r.schema_name) AS schema_name,
@@ -100,7 +101,7 @@ FROM svv_external_tables AS e
 WHERE e.redshift_database_name = :database
 """
 
-MEGABYTE = 1024 * 1024  # SVV_TABLE_INFO counts 1-MB blocks
+MEGABYTE = 1024 * 1024  # SVV_TABLE_INFO has sizes in 1-MB blocks
 
 NO_VOLUME = "volume not readable (svv_table_info)"
 NO_CREATION = "creation times not readable (pg_class_info)"
@@ -112,7 +113,7 @@ NO_LATE_BINDING = "columns of late-binding views not readable"
 
 
 class VolumeRow(NamedTuple):
-    """A row of SVV_TABLE_INFO. Numbers are None where the cluster has no statistics."""
+    """A row of VOLUME_SQL. Numbers are None for tables without statistics."""
 
     schema_name: str
     table_name: str
@@ -122,7 +123,7 @@ class VolumeRow(NamedTuple):
 
     @property
     def row_count(self) -> int | None:
-        """Deleted rows stay in tbl_rows until VACUUM: the estimate without them is nearer to what a query counts."""
+        """The estimate of visible rows, if known: tbl_rows includes deleted rows until VACUUM."""
         rows = self.visible_rows if self.visible_rows is not None else self.all_rows
         return None if rows is None else int(rows)
 
@@ -172,7 +173,7 @@ class LateBindingColumnRow(NamedTuple):
 
 @dataclass
 class Facts:
-    """What is merged into the tables of one database. ``volumes`` is None where it cannot be read."""
+    """Additional metadata of the tables of one database. ``volumes`` is None if it is not readable."""
 
     materialized: set[Key]
     refreshed: dict[Key, datetime] = field(default_factory=dict)
@@ -184,12 +185,12 @@ class Facts:
     late_binding: dict[Key, list[Column]] = field(default_factory=dict)
 
     def is_backing(self, key: Key) -> bool:
-        """Whether this is the table that holds a materialised view's rows, which is no table of the user's."""
-        return (key[0], backed_view(key[1])) in self.materialized
+        """Whether this is the backing table of a materialized view, which Redshift creates."""
+        return (key[0], view_of_backing_table(key[1])) in self.materialized
 
-    def owner(self, key: Key) -> Key:
-        """Whose volume a table's is: the backing table's is its materialised view's."""
-        return (key[0], backed_view(key[1]) or "") if self.is_backing(key) else key
+    def volume_key(self, key: Key) -> Key:
+        """Returns the materialized view for its backing table, and any other table unchanged."""
+        return (key[0], view_of_backing_table(key[1]) or "") if self.is_backing(key) else key
 
 
 def materialized_views(database: Database, options: Options) -> set[Key]:
@@ -202,11 +203,11 @@ def facts_of(database: Database, options: Options) -> Facts:
     if facts.materialized:
         refreshes = database.rows(options, NO_REFRESHES, RefreshRow, REFRESHES_SQL, database=database.name) or []
         facts.refreshed = {(row.schema_name, row.view_name): row.refreshed for row in refreshes if row.refreshed}
-    if database.is_shared:  # its catalog is the producer's: what follows is of the connected database only
+    if database.is_shared:  # the following views cover only the connected database
         return facts
     volumes = database.rows(options, NO_VOLUME, VolumeRow, VOLUME_SQL)
     if volumes is not None:
-        facts.volumes = {facts.owner((row.schema_name, row.table_name)): row for row in volumes}
+        facts.volumes = {facts.volume_key((row.schema_name, row.table_name)): row for row in volumes}
     created = database.rows(options, NO_CREATION, CreatedRow, CREATED_SQL) or []
     facts.created = {(row.schema_name, row.table_name): row.created for row in created}
     if not options.only_freshness_and_volume:

@@ -1,4 +1,4 @@
-"""When tables changed last, and what they are: from SHOW TABLES, which takes one schema at a time."""
+"""Reads last modification times and kinds of tables from SHOW TABLES, which accepts one schema at a time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from catalog import Database
-from connection import is_statements_own, quote
+from connection import is_statement_error, quote
 from error_table import message
 from mcpush.collect.catalog import read_or_skip
 from mcpush.collect.collector import Options
@@ -18,13 +18,13 @@ from mcpush.collect.rows import Rows
 SHOW_TABLES_SQL = "SHOW TABLES FROM SCHEMA {database}.{schema}"
 SHOW_SOME_TABLES_SQL = "SHOW TABLES FROM SCHEMA {database}.{schema} LIKE {pattern}"
 
-SHOW_ROW_CAP = 10_000  # more rows are an error (same page)
+SHOW_ROW_CAP = 10_000  # more rows are an error (see the same page)
 NO_FRESHNESS = "freshness not readable (SHOW TABLES)"
 NO_MODIFIED_TIME = "freshness not available: SHOW TABLES has no last_modified_time at this patch level"
 
 
 class ShownRow(NamedTuple):
-    """A row of SHOW TABLES, which gains columns over time."""
+    """A row of SHOW TABLES. Newer patch levels have more columns."""
 
     table_name: str
     table_type: str | None = None
@@ -33,12 +33,12 @@ class ShownRow(NamedTuple):
 
     @property
     def kind(self) -> str:
-        """Redshift's own word in lower case; "regular" goes without saying."""
+        """Redshift's name for the kind of table in lower case, without "regular"."""
         return (self.table_subtype or self.table_type or "").strip().lower().removeprefix("regular ")
 
 
 def shown_tables(database: Database, schema: str, names: Sequence[str], options: Options) -> dict[str, ShownRow]:
-    """The tables of a schema by name; empty, and counted, where the command is refused."""
+    """Returns the tables of a schema by name. Counts statements that fail and leaves out their tables."""
     place = f"{database.name}.{schema}"
     found: dict[str, ShownRow] = {}
     for sql in _statements(database.name, schema, names):
@@ -47,12 +47,12 @@ def shown_tables(database: Database, schema: str, names: Sequence[str], options:
             result = database.session.rows(ShownRow, sql)
             return result, list(result)
 
-        answer = read_or_skip(
-            options, NO_FRESHNESS, read, is_statements_own, lambda error: f"{place}: {message(error)}"
+        response = read_or_skip(
+            options, NO_FRESHNESS, read, is_statement_error, lambda error: f"{place}: {message(error)}"
         )
-        if answer is None:
+        if response is None:
             continue
-        result, rows = answer
+        result, rows = response
         if rows and "last_modified_time" not in result.columns:
             options.skip(NO_MODIFIED_TIME, place)
         found |= {row.table_name: row for row in rows}
@@ -60,7 +60,7 @@ def shown_tables(database: Database, schema: str, names: Sequence[str], options:
 
 
 def _statements(database: str, schema: str, names: Sequence[str]) -> Iterator[str]:
-    """One for the schema, or one for each group of its names where they are too many for one answer."""
+    """Yields one statement for the schema, or several with patterns if it has too many names for one result."""
     quoted = {"database": quote(database), "schema": quote(schema)}
     if len(names) <= SHOW_ROW_CAP:
         yield SHOW_TABLES_SQL.format(**quoted)
@@ -72,10 +72,11 @@ def _statements(database: str, schema: str, names: Sequence[str]) -> Iterator[st
 def name_patterns(
     names: Sequence[str], cap: int, prefix: str = "", matched: Sequence[str] | None = None
 ) -> Iterator[str]:
-    """LIKE patterns that together match all names, each at most ``cap`` of them where prefixes can tell them apart.
+    """Yields LIKE patterns that together match all names, each at most ``cap`` names if prefixes can separate them.
 
-    ``matched`` are the names that the pattern for ``prefix`` matches, of which ``names`` start with it: in a pattern
-    the underscore stands for any character, and so it does here for the others that LIKE reads otherwise.
+    ``matched`` are the names that the pattern for ``prefix`` matches; ``names`` are those that start with ``prefix``.
+    They differ because an underscore in a pattern matches any character, and ``%`` and backslash are replaced by
+    underscores.
     """
     pattern, here = re.sub(r"[%\\]", "_", prefix), len(prefix)
     matched = names if matched is None else matched

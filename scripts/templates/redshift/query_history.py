@@ -1,13 +1,13 @@
-"""Streams the queries that ended in a window, each with its whole text, in the order they ended.
+"""Streams the queries that ended in a window, with their full text, in the order in which they ended.
 
-From SYS_QUERY_HISTORY and SYS_QUERY_TEXT to ``LoggedQuery``. Needs SYSLOG ACCESS UNRESTRICTED, or a superuser, to
-see more than the user's own.
+Reads SYS_QUERY_HISTORY and SYS_QUERY_TEXT. A user sees only its own queries, unless it is a superuser or has SYSLOG
+ACCESS UNRESTRICTED.
 
-The driver keeps a result in memory whole, and Redshift materialises a cursor's on its leader node, within a limit
-all cursors share (https://docs.aws.amazon.com/redshift/latest/dg/declare.html advises to make pages instead). So
-the rows are asked for slice by slice of the window, in pages: each starts after the last row of the one before, by
-end time, query and piece of text. Memory holds one page of 4,000 pieces and one query's text, however long the
-window is.
+The driver buffers the whole result in memory, and Redshift materializes cursors on its leader node, within a limit that
+all cursors share (https://docs.aws.amazon.com/redshift/latest/dg/declare.html recommends pages instead). So the window
+is read in time slices, and each slice in pages. A page starts after the last row of the previous one, by end time,
+query and text segment. Memory holds one page of 4,000 segments and one query's text, regardless of the length of the
+window.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from connection import Session
 from mcpush.collect.checkpoint import Slicing, in_slices
 from mcpush.collect.collector import Options
 from mcpush.records import TimeRange
-from query_text_segments import assembled, may_be_truncated
+from query_text_segments import join_segments, may_be_truncated
 
-# Text comes in pieces of 4,000 characters, which keep their blanks at the end: they may stand between two words. A
-# query is in the window in which it ended; one that still runs will be in a later one. User 1 is Redshift itself. Both
-# views have the time at which a query started: texts outside the bounds cannot be wanted, and need not be joined.
-# ADAPT: add a column of SYS_QUERY_HISTORY at the end of the list and of HistoryRow: query logs then have it in extra.
+# Text is split into segments of 4,000 characters. Their trailing blanks are kept, because they can separate two words.
+# A query belongs to the window in which it ended; a running one belongs to a later window. User 1 is Redshift itself.
+# Both views have the start time of a query, so the bounds on t.start_time exclude texts that cannot match.
+# ADAPT: to add a column of SYS_QUERY_HISTORY to extra of query logs, append it to this list and to HistoryRow.
 # https://docs.aws.amazon.com/redshift/latest/dg/SYS_QUERY_HISTORY.html
 # https://docs.aws.amazon.com/redshift/latest/dg/SYS_QUERY_TEXT.html
 HISTORY_SQL = """
@@ -77,9 +77,9 @@ ORDER BY h.end_time, h.query_id, COALESCE(t.sequence, 0)
 LIMIT 4000
 """
 
-# What moves data, and what a session has to be followed by: temporary tables, its search path. Plain SELECTs are
-# most of a log and move none, but SELECT … INTO does, and no page says what type it has. The history's text ends after
-# 4,000 characters, with blanks that RTRIM takes away: in a long one INTO may stand behind its end.
+# Statements that write data or change the session (temporary tables, search path). Most of a log is plain SELECTs,
+# which write nothing. SELECT … INTO does, but no page states its query_type. The history's text is truncated at 4,000
+# characters and padded with blanks, which RTRIM removes. In a long text INTO can be after the truncation.
 CHANGES_CONDITION = """h.status = 'success'
     AND (
         COALESCE(RTRIM(h.query_type), '') <> 'SELECT'
@@ -104,7 +104,7 @@ GROUP BY RTRIM(h.database_name)
 ORDER BY RTRIM(h.database_name)
 """
 
-# Whose rows this user sees. https://docs.aws.amazon.com/redshift/latest/dg/r_SVV_USER_INFO.html
+# Whether this user sees all users' queries. https://docs.aws.amazon.com/redshift/latest/dg/r_SVV_USER_INFO.html
 VISIBILITY_SQL = """
 SELECT
     u.user_id AS user_id,
@@ -114,16 +114,16 @@ FROM svv_user_info AS u
 WHERE u.user_name = CURRENT_USER
 """
 
-PAGE_ROWS = 4_000  # as HISTORY_SQL says
-# Slices short enough that no page sorts more than a few others: quiet hours make longer ones.
+PAGE_ROWS = 4_000  # the LIMIT in HISTORY_SQL
+# Slices are short, so that each page query sorts only a few pages of rows. In quiet hours they become longer.
 SLICING = Slicing(
     first=timedelta(hours=1), shortest=timedelta(minutes=1), few_rows=PAGE_ROWS // 2, many_rows=PAGE_ROWS * 4
 )
-# ADAPT: how long a query may run and still have its text beyond 4,000 characters. Of one that ran longer the history's
-# text is taken, and counted where that may not be all.
+# ADAPT: the longest run time for which texts of more than 4,000 characters are complete. Queries that ran longer have
+# the history's text, and are counted if it can be truncated.
 LONGEST_RUN = timedelta(days=1)
-# No page states how far SYS views lag or how long they keep rows. STL views keep seven days; SHOW TABLES lags by
-# five minutes, and this is twice that.
+# No page states the latency or retention of SYS views. STL views keep seven days. SHOW TABLES lags by five minutes;
+# this is twice that.
 LATENCY = timedelta(minutes=10)
 RETENTION = timedelta(days=7)
 OWN_ONLY = "other users' queries not visible: this user has no SYSLOG ACCESS UNRESTRICTED"
@@ -131,10 +131,10 @@ INCOMPLETE_TEXT = "query text incomplete: rows are missing in sys_query_text"
 
 
 class HistoryRow(NamedTuple):
-    """A row of HISTORY_SQL. Times of day are UTC; durations are microseconds.
+    """A row of HISTORY_SQL. Times are UTC; durations are in microseconds.
 
-    Without a ``sequence`` the text is the history's own, which ends after 4,000 characters. The fields from
-    ``database`` on go into ``extra`` of a query log under the same names.
+    If ``sequence`` is None, the text is the history's, truncated at 4,000 characters. The fields from ``database`` on
+    go into ``extra`` of a query log under the same names.
     """
 
     end_time: datetime
@@ -183,40 +183,40 @@ class VisibilityRow(NamedTuple):
 
 @dataclass(frozen=True)
 class LoggedQuery:
-    """A query that ended. ``is_whole`` is False when pieces of its text are missing, or may be."""
+    """A query that ended. ``is_complete`` is False if parts of its text are or can be missing."""
 
     row: HistoryRow
     text: str
-    is_whole: bool
+    is_complete: bool
 
 
 def logged_queries(
     session: Session, window: TimeRange, options: Options, sql: str = ENDED_STATEMENT
 ) -> Iterator[LoggedQuery]:
-    """The queries that ended in the window. Missing pieces of text, and rows hidden from this user, are counted."""
+    """Yields the queries that ended in the window. Counts missing text segments and rows hidden from this user."""
     only_user = _only_visible_user(session)
     found = in_slices(window, lambda part: _pages(session, part, sql), SLICING)
     for _, rows in groupby(found, key=lambda row: row.query_id):
-        pieces = list(rows)
-        is_whole = _is_whole(pieces)
-        if not is_whole:
-            options.skip(INCOMPLETE_TEXT, f"query {pieces[0].query_id}")
-        if pieces[0].user_id != only_user:
-            only_user = None  # a role shows more than the user's own setting says
-        yield LoggedQuery(pieces[0], assembled([row.text or "" for row in pieces]), is_whole)
+        segments = list(rows)
+        is_complete = _is_complete(segments)
+        if not is_complete:
+            options.skip(INCOMPLETE_TEXT, f"query {segments[0].query_id}")
+        if segments[0].user_id != only_user:
+            only_user = None  # a role grants more than the user's own setting
+        yield LoggedQuery(segments[0], join_segments([row.text or "" for row in segments]), is_complete)
     if only_user is not None:
         options.skip(OWN_ONLY, f"user id {only_user}")
 
 
-def _is_whole(pieces: list[HistoryRow]) -> bool:
-    """Whether all pieces are there, or the history's own text is short enough to be all of it."""
-    if pieces[0].sequence is None:
-        return not may_be_truncated(pieces[0].text or "")
-    return [row.sequence for row in pieces] == list(range(len(pieces)))
+def _is_complete(segments: list[HistoryRow]) -> bool:
+    """Whether no segment is missing or, without segments, the history's text is too short to be truncated."""
+    if segments[0].sequence is None:
+        return not may_be_truncated(segments[0].text or "")
+    return [row.sequence for row in segments] == list(range(len(segments)))
 
 
 def _only_visible_user(session: Session) -> int | None:
-    """The id of the user that asks when it is said to see only its own rows; None when it sees all."""
+    """Returns the id of the current user if its settings limit it to its own queries, else None."""
     for user in session.rows(VisibilityRow, VISIBILITY_SQL):
         if not user.is_superuser and user.syslog_access != "UNRESTRICTED":
             return int(user.user_id)
@@ -224,8 +224,8 @@ def _only_visible_user(session: Session) -> int | None:
 
 
 def _pages(session: Session, part: TimeRange, sql: str) -> Iterator[HistoryRow]:
-    """The rows that ended in the slice, page by page."""
-    # The SYS views keep UTC without saying so, and so do the values bound here.
+    """Yields the rows of queries that ended in the slice, page by page."""
+    # SYS views have UTC times without a time zone, and so have the values bound here.
     start, stop = part.start.replace(tzinfo=None), part.end.replace(tzinfo=None)
     end, query, sequence = start, -1, -1
     while True:

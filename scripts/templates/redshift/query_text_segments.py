@@ -1,33 +1,37 @@
-"""Puts a query's text together from the pieces that SYS_QUERY_TEXT keeps of it."""
+"""Joins the segments of a query text in SYS_QUERY_TEXT."""
 
 from __future__ import annotations
 
-PIECE = 4_000  # characters of text in a row of SYS_QUERY_TEXT
+SEGMENT_LENGTH = 4_000  # characters of text in a row of SYS_QUERY_TEXT
 
 
-def assembled(pieces: list[str]) -> str:
-    """The statement as it was sent.
+def join_segments(segments: list[str]) -> str:
+    """Returns the statement as it was sent.
 
-    Only the blanks behind its end are cut off: CHAR fills the last piece up with them, and what stands at the end of
-    another one is the statement's own, and is given back should it be lost. Then backslash, new line and carriage
-    return, which the log writes as two characters each, are read; that cannot be done before, as the two may stand in
-    two pieces.
+    Removes only the blanks at the end of the statement, which CHAR adds to the last segment. Trailing blanks of other
+    segments belong to the statement and are restored if they were lost. Escapes (backslash, new line and carriage
+    return are two characters each) are replaced after joining, because one can be split across two segments.
     """
-    whole = [piece if len(piece.encode("utf-8", errors="replace")) >= PIECE else piece.ljust(PIECE) for piece in pieces]
-    return unescaped("".join(whole).rstrip(" "))
+    padded = [
+        segment if len(segment.encode("utf-8", errors="replace")) >= SEGMENT_LENGTH else segment.ljust(SEGMENT_LENGTH)
+        for segment in segments
+    ]
+    return unescaped("".join(padded).rstrip(" "))
 
 
 def may_be_truncated(text: str) -> bool:
-    """Whether the history's own text may be longer than what it keeps: a letter of several bytes may fill its end."""
+    """Whether the history's text can be truncated. The limit can fall within a character of several bytes."""
     text = text.rstrip(" ")
-    return len(text) >= PIECE or (not text.isascii() and len(text.encode("utf-8", errors="replace")) >= PIECE - 3)
+    return len(text) >= SEGMENT_LENGTH or (
+        not text.isascii() and len(text.encode("utf-8", errors="replace")) >= SEGMENT_LENGTH - 3
+    )
 
 
 ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "\\": "\\"}
 
 
 def unescaped(text: str) -> str:
-    """The text with its two-character signs read, from the left."""
+    """Returns the text with its escapes replaced, from left to right."""
     if "\\" not in text:
         return text
     parts = text.split("\\")
@@ -36,7 +40,7 @@ def unescaped(text: str) -> str:
         part = parts[position]
         if part:
             out.append(ESCAPES.get(part[0], "\\" + part[0]) + part[1:])
-        elif position + 1 < len(parts):  # two backslashes are one, and what follows them is plain
+        elif position + 1 < len(parts):  # two backslashes are one, and the next character is literal
             out.append("\\" + parts[position + 1])
             position += 1
         else:

@@ -1,4 +1,4 @@
-"""ACCESS_HISTORY: the statements that read it, their rows, and the assets that its entries name."""
+"""Statements that read ACCESS_HISTORY, the rows they return, and the mapping from its entries to assets."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ TRUNCATED_BY_SNOWFLAKE = "names truncated by Snowflake: record too large"
 TEMPORARY_STAGE = "temporary stage of Snowpark or write_pandas"
 NOT_AN_ASSET = "source or target is not a table, view, stage or path"
 
-TRUNCATION_MARKS = ("TRUNCATED", "-1")  # page of ACCESS_HISTORY
-# The driver and Snowpark make one for each call (random_name_for_temp_object in snowflake.connector._utils).
+TRUNCATION_MARKS = ("TRUNCATED", "-1")  # see the page of ACCESS_HISTORY
+# The driver and Snowpark create one for each call (random_name_for_temp_object in snowflake.connector._utils).
 TEMPORARY_NAME = "SNOWPARK_TEMP_STAGE_"
 
-# One row for each pair of written and read object, and one for each pair of their columns. Of what was read through a
-# stream or a view, a further row tells the table beneath, and what it was read through: it stands in for
-# streams, which are no assets, and for views that are gone. An unnamed stage has a location only.
-# The columns' JSON: https://docs.snowflake.com/en/user-guide/access-history
+# Returns one row for each pair of written and read objects, and one for each pair of their columns. For a stream or
+# view, additional rows name its base tables, and the stream or view itself in through_name. The base tables replace
+# streams, which are not assets, and dropped views. An unnamed stage has only a location.
+# JSON in the columns: https://docs.snowflake.com/en/user-guide/access-history
 # https://docs.snowflake.com/en/sql-reference/account-usage/access_history
 ACCESS_SQL = """
 WITH written AS (
@@ -110,7 +110,7 @@ ORDER BY
 
 
 class AccessRow(NamedTuple):
-    """A row of ACCESS_SQL. The columns are None where the row is of the two objects as a whole."""
+    """A row of ACCESS_SQL. ``target_column`` and ``source_column`` are None in rows about whole objects."""
 
     target_domain: str | None
     target_name: str | None
@@ -122,12 +122,12 @@ class AccessRow(NamedTuple):
     source_column: str | None
 
 
-# Tables that were renamed or swapped; of a swap there is a row for each of the two. The guide shows the JSON of a swap
-# ("Swap a table") and names the properties of no rename: the new name is where other readers of this view find it.
-# Bundle 2026_01 changes only properties whose key was a user's name: these have fixed keys.
+# Returns renamed and swapped tables; a swap has one row for each of the two tables. The guide shows the JSON of a swap
+# ("Swap a table") but not that of a rename: the new name is read from objectName, as other users of this view do.
+# Bundle 2026_01 changes only properties whose key was a user-defined name. The keys used here are fixed.
 # https://docs.snowflake.com/en/user-guide/access-history
 # https://docs.snowflake.com/en/release-notes/bcr-bundles/2026_01/bcr-2178
-MOVES_SQL = """
+RENAMES_SQL = """
 SELECT
     UPPER(history.OBJECT_MODIFIED_BY_DDL:objectDomain::VARCHAR) AS domain,
     history.OBJECT_MODIFIED_BY_DDL:objectName::VARCHAR AS old_name,
@@ -148,8 +148,8 @@ ORDER BY history.QUERY_START_TIME, history.QUERY_ID
 """
 
 
-class MoveRow(NamedTuple):
-    """A row of MOVES_SQL."""
+class RenameRow(NamedTuple):
+    """A row of RENAMES_SQL."""
 
     domain: str | None
     old_name: str | None
@@ -160,9 +160,9 @@ class MoveRow(NamedTuple):
 
 
 def split_name(text: str) -> list[str]:
-    """The parts of a full name, unquoted: ``SHOP."a.b"."1"" pipe"`` has three, the last is ``1" pipe``.
+    """Splits a full name into unquoted parts: ``SHOP."a.b"."1"" pipe"`` has three, the last is ``1" pipe``.
 
-    Raises ValueError when a quoted part does not end.
+    Raises ValueError if a quoted part has no closing quote or is followed by other text.
     """
     parts: list[str] = []
     rest = text
@@ -182,7 +182,7 @@ def split_name(text: str) -> list[str]:
 
 
 def _quoted(text: str) -> tuple[str, str]:
-    """The name in quotes that the text starts with, and what follows it."""
+    """Returns the quoted name at the start of the text, unquoted, and the rest of the text."""
     place = 1
     while True:
         end = text.find('"', place)
@@ -194,7 +194,7 @@ def _quoted(text: str) -> tuple[str, str]:
 
 
 def asset_type(domain: str) -> str | None:
-    """Monte Carlo's type for Snowflake's object domain in upper case; None for what is no asset."""
+    """Returns Monte Carlo's asset type for an object domain in upper case; None if it is not an asset."""
     if domain.endswith("VIEW"):
         return "VIEW"
     if domain.endswith("TABLE"):
@@ -203,7 +203,7 @@ def asset_type(domain: str) -> str | None:
 
 
 def asset_of(domain: str | None, name: str | None, options: Options) -> Asset | None:
-    """The asset an ACCESS_HISTORY entry names; None, and counted, when it names none that Monte Carlo takes."""
+    """Returns the asset of an ACCESS_HISTORY entry; None if there is none, counted if that loses lineage."""
     if name is None or name in TRUNCATION_MARKS or domain in TRUNCATION_MARKS:
         options.skip(TRUNCATED_BY_SNOWFLAKE if name else NOT_AN_ASSET, f"{domain} {name}")
         return None
@@ -215,7 +215,7 @@ def asset_of(domain: str | None, name: str | None, options: Options) -> Asset | 
     except ValueError:
         parts = []
     if kind is None or len(parts) != 3:
-        # A stream is replaced by the table beneath it, a function has no data: neither is a loss.
+        # Not counted: a stream is replaced by its base table, and a function has no data.
         if domain not in ("STREAM", "FUNCTION"):
             options.skip(NOT_AN_ASSET, f"{domain} {name}")
         return None
@@ -223,12 +223,12 @@ def asset_of(domain: str | None, name: str | None, options: Options) -> Asset | 
 
 
 def path_asset(path: str) -> Asset | None:
-    """A path outside Snowflake; None for a file on somebody's machine (PUT and GET), which is not a place of data."""
+    """Returns the asset of a path outside Snowflake; None for a local file (PUT and GET)."""
     return None if path.startswith("file://") else external_asset(path)
 
 
 def skip_temporary_stages(asset: Asset, options: Options) -> Asset | None:
-    """The asset; None, and counted, for a stage that was made for a single call and will never be seen again."""
+    """Returns the asset; counts it and returns None if it is a temporary stage, created for a single call."""
     if asset.is_external and asset.name.startswith(TEMPORARY_NAME):
         options.skip(TEMPORARY_STAGE, asset.name)
         return None

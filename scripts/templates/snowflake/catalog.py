@@ -1,4 +1,4 @@
-"""Which databases there are, how each is read (as a whole, by schema, by ranges of names), and what SHOW says."""
+"""Lists databases, reads them whole or in parts (by schema, by ranges of names), and runs SHOW commands."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import NamedTuple, TypeVar
 
-from connection import SHOW_ROW_CAP, is_too_much, is_unanswered, is_unreadable, literal, quote, rows
+from connection import SHOW_ROW_CAP, is_too_much, is_unreadable, is_unreadable_or_too_much, literal, quote, rows
 from error_table import MISSING_GRANTS
 from mcpush.collect.catalog import Key, Part, SplitDatabase, each_readable, read_or_skip
 from mcpush.collect.collector import Options
@@ -36,8 +36,8 @@ WHERE TABLE_SCHEMA = ?
 ORDER BY HEX_ENCODE(TABLE_NAME)
 """
 
-# What ``{condition}`` stands for in a statement that reads a part of a database. HEX_ENCODE: names are compared byte by
-# byte, whatever collation an account has set, which is the order Python gives strings.
+# Values of ``{condition}`` in a statement that reads a part of a database. HEX_ENCODE compares names byte by byte,
+# regardless of the account's collation, as Python sorts strings.
 DATABASE_CONDITION = "TABLE_SCHEMA <> 'INFORMATION_SCHEMA'"
 SCHEMA_CONDITION = "TABLE_SCHEMA = ?"
 RANGE_CONDITION = """TABLE_SCHEMA = ?
@@ -63,8 +63,8 @@ class DatabaseRow(NamedTuple):
 
     @property
     def is_shared(self) -> bool:
-        """Another account's data, seen through a share or an installed application, and Snowflake's samples."""
-        # ADAPT: name databases here that must never leave the account, whatever --include says (a clone, a sandbox).
+        """Whether it is a share from another account, an installed application, or Snowflake's sample data."""
+        # ADAPT: add databases that must never be collected, regardless of --include (a clone, a sandbox).
         return self.name == SAMPLE_DATABASE or self.kind in ("IMPORTED DATABASE", "APPLICATION") or bool(self.origin)
 
 
@@ -77,7 +77,7 @@ class NameRow(NamedTuple):
 
 
 class ShownRow(NamedTuple):
-    """What only SHOW says of a dynamic table or a materialised view."""
+    """The columns of a dynamic table or materialized view that only SHOW returns."""
 
     schema_name: str
     name: str
@@ -86,7 +86,7 @@ class ShownRow(NamedTuple):
 
 
 def databases(connection: SnowflakeConnection, options: Options) -> Iterator[str]:
-    """Names of the databases to collect from, in order; what is left out for its kind is counted."""
+    """Yields the names of the databases to collect from, sorted; counts shared databases that are left out."""
     for name, row in sorted(_shown_databases(connection).items()):
         if name == SYSTEM_DATABASE or not options.filters.may_hold(name):
             continue
@@ -97,7 +97,7 @@ def databases(connection: SnowflakeConnection, options: Options) -> Iterator[str
 
 
 def _shown_databases(connection: SnowflakeConnection) -> dict[str, DatabaseRow]:
-    """Every database, by name: asked for page by page, since SHOW answers with at most 10,000."""
+    """Returns all databases by name, read page by page because SHOW returns at most 10,000 rows."""
     found: dict[str, DatabaseRow] = {}
     sql = DATABASES_SQL.format(limit=SHOW_ROW_CAP)
     while True:
@@ -110,7 +110,7 @@ def _shown_databases(connection: SnowflakeConnection) -> dict[str, DatabaseRow]:
 
 
 def in_part(connection: SnowflakeConnection, kind: type[R], sql: str, database: str, part: Part) -> Rows[R]:
-    """Rows of a statement with ``{database}`` and ``{condition}``, for a part of the database."""
+    """Runs a statement that has ``{database}`` and ``{condition}`` for a part of the database."""
     conditions = {0: DATABASE_CONDITION, 1: SCHEMA_CONDITION, 3: RANGE_CONDITION}
     values = part.values
     return rows(connection, kind, sql.format(database=quote(database), condition=conditions[len(values)]), values)
@@ -122,10 +122,11 @@ def each_table(
     reader: Callable[[str], Callable[[Part], Iterator[T]]],
     key: Callable[[T], Key],
 ) -> Iterator[T]:
-    """What the readers of all databases yield, one item for each table. ``reader`` makes one from a database's name.
+    """Yields what the readers of all databases yield, one item for each table.
 
-    Where Snowflake finds a part of a database too much, it is read in smaller parts. A database that cannot be read is
-    counted, and the others go on. Raises RefusedError when there are databases and none of them can be read.
+    ``reader`` creates the reader of a database from its name. If Snowflake refuses a part of a database as too large,
+    it is read in smaller parts. Unreadable databases are counted and skipped. Raises RefusedError if no database is
+    readable.
     """
 
     def items(name: str) -> Iterator[T]:
@@ -148,13 +149,13 @@ def each_table(
 
 
 def shown_objects(connection: SnowflakeConnection, options: Options, sql: str, database: str) -> dict[Key, ShownRow]:
-    """What a SHOW command with ``{database}`` says of the objects it lists. It does not sort them: all are held."""
+    """Returns the rows of a SHOW command by object. SHOW does not sort them, so all are kept in memory."""
     sql = sql.format(database=quote(database))
 
     def read() -> dict[Key, ShownRow]:
         return {(row.schema_name, row.name): row for row in rows(connection, ShownRow, sql)}
 
-    found = read_or_skip(options, NO_SHOW, read, is_unanswered, lambda error: f"{sql}: {error}") or {}
+    found = read_or_skip(options, NO_SHOW, read, is_unreadable_or_too_much, lambda error: f"{sql}: {error}") or {}
     if len(found) >= SHOW_ROW_CAP:
         options.skip(CAPPED_SHOW, sql)
     return found

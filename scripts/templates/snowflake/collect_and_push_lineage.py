@@ -12,10 +12,10 @@
 #     "tenacity>=9.1,<10",
 # ]
 # ///
-"""Collect lineage and push it to Monte Carlo in one run: the script for a scheduler.
+"""Collect lineage and push it to Monte Carlo in one run, for a scheduler.
 
-From the warehouse, through a manifest in between, to the ingestion API. What an earlier run could not push goes
-first; with --state the next window starts only after everything of this one was accepted.
+Collects from the warehouse into a manifest and pushes that to the ingestion API. Pushes the rest of an earlier run
+first. With --state, the next window starts only after everything in this one has been accepted.
 """
 
 from __future__ import annotations

@@ -9,16 +9,16 @@
 #     "filelock>=3.21,<4",
 # ]
 # ///
-"""Collects lineage: which tables and columns were written from which, and what views are made of.
+"""Collects lineage: the sources of tables, columns and views.
 
-From Snowflake's ACCOUNT_USAGE.ACCESS_HISTORY and OBJECT_DEPENDENCIES to a manifest, ``lineage.jsonl``. Where
-ACCESS_HISTORY cannot be read (it needs Enterprise Edition and a grant) or is empty, from the statements in
-QUERY_HISTORY instead. Needs the grants and variables that README.md lists; changes nothing in the warehouse.
+Reads Snowflake's ACCOUNT_USAGE.ACCESS_HISTORY and OBJECT_DEPENDENCIES and writes a manifest, ``lineage.jsonl``. If
+ACCESS_HISTORY is empty or not readable (it needs Enterprise Edition and a grant), parses the statements in
+QUERY_HISTORY instead. Needs the grants and variables listed in README.md; changes nothing in the warehouse.
 
     python collect_lineage.py --state lineage.state --manifest lineage.jsonl.gz
 
-Edges are gathered and sorted in Snowflake, so that memory holds one destination at a time; only what the fallback
-reads from texts, and the dependencies of dynamic tables, are kept until the end.
+Snowflake aggregates and sorts the edges, so memory holds one destination at a time. Only edges that the fallback parses
+from texts, and dependencies of dynamic tables, are kept until the end.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from functools import partial
 from itertools import chain, groupby
 from typing import NamedTuple
 
-from access_history import ACCESS_SQL, MOVES_SQL, TRUNCATION_MARKS, AccessRow, MoveRow, asset_of, asset_type
+from access_history import ACCESS_SQL, RENAMES_SQL, TRUNCATION_MARKS, AccessRow, RenameRow, asset_of, asset_type
 from connection import connect, explain, is_unreadable, rows, timestamp
 from mcpush.collect.catalog import read_or_skip
 from mcpush.collect.collector import Collector, Options, run_collect
@@ -55,7 +55,7 @@ from text_lineage import dynamic_tables, statements
 
 # --- SQL ------------------------------------------------------------------------------------------------
 
-# Every table and view that exists, whatever the role may see. Lags 90 minutes, half of what a window waits for.
+# All existing tables and views, regardless of the role's grants. Lags 90 minutes, half of LATENCY.
 # https://docs.snowflake.com/en/sql-reference/account-usage/tables
 EXISTING_SQL = """
 SELECT
@@ -76,8 +76,8 @@ class ExistingRow(NamedTuple):
     name: str
 
 
-# What views and materialised views are defined on, now: the view keeps no history. Its page excludes what copies data,
-# which leaves open whether it lists dynamic tables: where it does, they are taken.
+# Current dependencies of views and materialized views; there is no history. The page excludes objects that copy data
+# and does not say whether that includes dynamic tables. If they are listed, they are collected.
 # https://docs.snowflake.com/en/sql-reference/account-usage/object_dependencies
 DEPENDENCIES_SQL = """
 SELECT
@@ -116,28 +116,28 @@ class DependencyRow(NamedTuple):
     source_domain: str
 
 
-LATENCY = timedelta(hours=3)  # pages of ACCESS_HISTORY and OBJECT_DEPENDENCIES
-RETENTION = timedelta(days=365)  # page of ACCESS_HISTORY
-# The views know when a statement started, and show it after it has ended: the window is opened this much earlier, for
-# what was still running when the last one closed. Edges may repeat without harm.
-# ADAPT: longer where statements that write run for more than six hours.
+LATENCY = timedelta(hours=3)  # see the pages of ACCESS_HISTORY and OBJECT_DEPENDENCIES
+RETENTION = timedelta(days=365)  # see the page of ACCESS_HISTORY
+# The views have the start time of a statement but list it only after it has ended. Reading starts this much before the
+# window, to include statements that were still running at the end of the previous one. Repeated edges are harmless.
+# ADAPT: increase if statements that write run for more than six hours.
 OVERLAP = timedelta(hours=6)
 
 NO_ACCESS_HISTORY = "ACCESS_HISTORY not readable: lineage parsed from query text, with lower certainty"
 EMPTY_ACCESS_HISTORY = "ACCESS_HISTORY is empty: lineage parsed from query text, with lower certainty"
 NO_DEPENDENCIES = "view lineage not readable (SNOWFLAKE.ACCOUNT_USAGE.OBJECT_DEPENDENCIES)"
-NO_MOVES = "renamed and swapped tables unknown (OBJECT_MODIFIED_BY_DDL of ACCESS_HISTORY not readable)"
+NO_RENAMES = "renamed and swapped tables unknown (OBJECT_MODIFIED_BY_DDL of ACCESS_HISTORY not readable)"
 NO_CATALOG = "dropped tables unknown (SNOWFLAKE.ACCOUNT_USAGE.TABLES not readable)"
-GONE = "destination no longer in the catalog (renamed, dropped or temporary)"
+MISSING_DESTINATION = "destination no longer in the catalog (renamed, dropped or temporary)"
 
-UNSUPPORTED_FEATURE = 2  # 000002: what this edition of Snowflake does not have
+UNSUPPORTED_FEATURE = 2  # error 000002: not available in this edition of Snowflake
 
 
-# --- what exists -----------------------------------------------------------------------------------------
+# --- existing and renamed tables -------------------------------------------------------------------------
 
 
 class Existing:
-    """The tables and views that exist. Of a database without any here, as of a shared one, nothing is known."""
+    """The tables and views that exist. If a database has none here (a shared one), all its assets count as existing."""
 
     def __init__(self, keys: set[AssetKey]) -> None:
         self.keys = keys
@@ -148,39 +148,44 @@ class Existing:
 
 
 def existing(connection: SnowflakeConnection, options: Options) -> Existing:
-    """What exists now; counted, and everything taken to exist, where that cannot be read."""
-    keys = read_or_skip(options, NO_CATALOG, lambda: set(rows(connection, ExistingRow, EXISTING_SQL)), is_not_run)
+    """Reads which tables and views exist now. If that fails, counts it and takes all assets as existing."""
+    keys = read_or_skip(
+        options, NO_CATALOG, lambda: set(rows(connection, ExistingRow, EXISTING_SQL)), is_statement_error
+    )
     return Existing(set(keys or ()))
 
 
-def is_not_run(error: BaseException) -> bool:
-    """Whether Snowflake did not run the statement, for whatever reason."""
+def is_statement_error(error: BaseException) -> bool:
+    """Whether Snowflake rejected or ended the statement, for any reason."""
     return isinstance(error, ProgrammingError)
 
 
-class Move(NamedTuple):
-    """A table that was renamed or swapped: what had been written into ``old`` is found in ``new`` since."""
+class Rename(NamedTuple):
+    """A renamed or swapped table: the data written to ``old`` is now in ``new``."""
 
     old: Asset
     new: Asset
 
 
-def moves(connection: SnowflakeConnection, options: Options) -> list[Move]:
-    """Tables renamed or swapped in the window, in order; counted, and none, where that cannot be read."""
-    read = partial(rows, connection, MoveRow, MOVES_SQL, _window(options))
+def renames(connection: SnowflakeConnection, options: Options) -> list[Rename]:
+    """Returns the tables renamed or swapped in the window, by time; counts it and returns none if not readable."""
+    read = partial(rows, connection, RenameRow, RENAMES_SQL, _window(options))
     found = []
-    for row in read_or_skip(options, NO_MOVES, read, is_not_run) or ():
+    for row in read_or_skip(options, NO_RENAMES, read, is_statement_error) or ():
         old, new = (asset_of(row.domain, name, options) for name in (row.old_name, row.new_name))
         if old and new:
-            found.append(Move(old, new))
+            found.append(Rename(old, new))
     return found
 
 
 def with_current_names(
-    found: Iterable[LineageTarget], moved: list[Move], known: Existing, options: Options
+    found: Iterable[LineageTarget], renamed: list[Rename], known: Existing, options: Options
 ) -> Iterator[LineageTarget]:
-    """The targets as tables are named now. Holds only those that are gone or moved, or read from such a table."""
-    names = {asset.key for move in moved for asset in move}
+    """Yields the targets under their current names.
+
+    Keeps in memory only targets that are missing or renamed, or that read from a missing table.
+    """
+    names = {asset.key for rename in renamed for asset in rename}
     held: dict[Key, LineageTarget] = {}
     for target in found:
         assets = (target.asset, *target.sources.values())
@@ -188,20 +193,20 @@ def with_current_names(
             held[target.asset.key] = target
         else:
             yield target
-    for old, new in moved:
+    for old, new in renamed:
         if before := held.get(old.key):
             held.setdefault(new.key, LineageTarget(new, before.origin, before.certainty)).take(before)
     for asset in missing_tables(held.values(), known.has):
         if options.filters.allows(*asset.key):
-            options.skip(GONE, str(asset))
+            options.skip(MISSING_DESTINATION, str(asset))
     yield from bypass_missing_tables(held, known.has)
 
 
 # --- from ACCESS_HISTORY ---------------------------------------------------------------------------------
 
 
-def accessed(entries: Iterable[AccessRow], known: Existing, options: Options) -> Iterator[LineageTarget]:
-    """Targets with a source, from rows that come sorted by target. A stage may have a table's name."""
+def access_history_targets(entries: Iterable[AccessRow], known: Existing, options: Options) -> Iterator[LineageTarget]:
+    """Yields targets that have a source, from rows sorted by target. A stage and a table can have the same name."""
     for (name, _), group in groupby(entries, key=lambda row: (row.target_name, row.target_domain == "STAGE")):
         first = next(group)
         asset = asset_of(first.target_domain, name, options)
@@ -220,30 +225,31 @@ def accessed(entries: Iterable[AccessRow], known: Existing, options: Options) ->
 def resolve_streams_and_dropped_views(
     entries: Iterable[AccessRow], known: Existing, options: Options
 ) -> Iterator[AccessRow]:
-    """A target's rows, in which the tables beneath streams and dropped views replace these.
+    """Yields a target's rows, with streams and dropped views replaced by their base tables.
 
-    What lies beneath a statement is told as a whole. It is taken where nothing but these was read (dbt's incremental
-    models), or no column came through; else what is beneath each column, as the rest may lie beneath another source.
+    ACCESS_HISTORY lists the base objects of a statement as a whole. All of them are used if the statement read nothing
+    else (dbt's incremental models), or if they have no columns. Otherwise only base tables with a column are used: the
+    others can belong to another source.
     """
     direct: list[AccessRow] = []
-    beneath: dict[tuple[str | None, str], list[AccessRow]] = {}
+    base_tables: dict[tuple[str | None, str], list[AccessRow]] = {}
     for row in entries:
         if row.through_name is None:
             direct.append(row)
         else:
-            beneath.setdefault((row.through_domain, row.through_name), []).append(row)
-    gone = {(domain, name) for domain, name in beneath if is_replaced(domain, name, known, options)}
-    rest = [row for row in direct if (row.source_domain, row.source_name) not in gone]
+            base_tables.setdefault((row.through_domain, row.through_name), []).append(row)
+    resolved = {(domain, name) for domain, name in base_tables if is_resolved(domain, name, known, options)}
+    rest = [row for row in direct if (row.source_domain, row.source_name) not in resolved]
     yield from rest
-    is_all = all(row.source_name == row.target_name for row in rest)
-    for place, below in beneath.items():
-        if place in gone:
-            of_columns = [row for row in below if row.target_column]
-            yield from of_columns if of_columns and not is_all else below
+    reads_nothing_else = all(row.source_name == row.target_name for row in rest)
+    for through, base_rows in base_tables.items():
+        if through in resolved:
+            with_column = [row for row in base_rows if row.target_column]
+            yield from with_column if with_column and not reads_nothing_else else base_rows
 
 
-def is_replaced(domain: str | None, name: str, known: Existing, options: Options) -> bool:
-    """Whether what was read through this counts as read from what is beneath it."""
+def is_resolved(domain: str | None, name: str, known: Existing, options: Options) -> bool:
+    """Whether to replace this stream or view by its base tables."""
     if domain == "STREAM":
         return True
     view = asset_of(domain, name, options)
@@ -251,7 +257,7 @@ def is_replaced(domain: str | None, name: str, known: Existing, options: Options
 
 
 def open_access_history(connection: SnowflakeConnection, options: Options) -> Iterator[AccessRow] | None:
-    """The sorted edges; None, said and counted, where ACCESS_HISTORY cannot be had or has nothing to tell."""
+    """Returns the sorted edges; warns, counts and returns None if ACCESS_HISTORY is empty or not readable."""
     try:
         found = iter(rows(connection, AccessRow, ACCESS_SQL, _window(options)))
     except Exception as error:
@@ -260,7 +266,7 @@ def open_access_history(connection: SnowflakeConnection, options: Options) -> It
         _fall_back(NO_ACCESS_HISTORY, str(error), options)
         return None
     first = next(found, None)
-    if first is None:  # Standard Edition may show the view without ever filling it
+    if first is None:  # in Standard Edition the view can exist without rows
         _fall_back(EMPTY_ACCESS_HISTORY, f"{options.since} to {options.until}", options)
         return None
     return chain([first], found)
@@ -275,7 +281,7 @@ def _fall_back(reason: str, example: str, options: Options) -> None:
 
 
 def dependencies(connection: SnowflakeConnection, kind: str, options: Options) -> Iterator[LineageTarget]:
-    """Targets with a source that are views (``kind`` is VIEW) or tables (TABLE: dynamic ones), sorted by name."""
+    """Yields views (``kind`` is VIEW) or dynamic tables (TABLE) that have a source, sorted by name."""
     if NO_DEPENDENCIES in options.skipped:
         return
     read = partial(rows, connection, DependencyRow, DEPENDENCIES_SQL, (kind,))
@@ -289,35 +295,35 @@ def dependencies(connection: SnowflakeConnection, kind: str, options: Options) -
             yield target
 
 
-# --- all of it -------------------------------------------------------------------------------------------
+# --- collector -------------------------------------------------------------------------------------------
 
 
 def edges(connection: SnowflakeConnection, options: Options) -> Iterator[LineageTarget]:
-    """Every target that has a source, once, whichever views report it."""
+    """Yields every target that has a source once, merged from all views that report it."""
     schema = schema_of(options.arguments)
     known = existing(connection, options)
     entries = None if options.arguments.from_query_text else open_access_history(connection, options)
     texts = dynamic_tables(connection, schema, options)
     dynamic = merge_by_target(chain(texts, dependencies(connection, "TABLE", options)))
-    known.keys.update(target.asset.key for target in dynamic.values())  # SHOW tells of them at once
+    known.keys.update(target.asset.key for target in dynamic.values())  # SHOW has no lag
     if entries is not None:
-        # Views are no target of a statement: only what dynamic tables depend on meets what wrote into them.
-        found = merge_into_stream(accessed(entries, known, options), dynamic)
-        yield from with_current_names(found, moves(connection, options), known, options)
+        # Statements do not write to views, so only dynamic tables are merged with ACCESS_HISTORY.
+        found = merge_into_stream(access_history_targets(entries, known, options), dynamic)
+        yield from with_current_names(found, renames(connection, options), known, options)
         yield from dependencies(connection, "VIEW", options)
     else:
         views = merge_by_target(dependencies(connection, "VIEW", options))
         known.keys.update(target.asset.key for target in views.values())
-        # Where nothing at all may be read, an empty manifest would pass for an account without lineage.
+        # If nothing is readable, fail: an empty manifest would look like an account without lineage.
         is_required = NO_DEPENDENCIES in options.skipped
         written = statements(connection, schema, _window(options), options, is_required)
         found = chain(written, dynamic.values(), views.values())
-        # The texts themselves contain renames and swaps.
+        # No renames needed: the texts contain them.
         yield from with_current_names(merge_by_target(found).values(), [], known, options)
 
 
 def collect(connection: SnowflakeConnection, options: Options) -> Iterator[LineageRecord]:
-    """One record for each target that the filters let through."""
+    """Yields one record for each target that the filters select."""
     for target in edges(connection, options):
         stop_if_asked()
         if options.filters.allows(*target.asset.key):
@@ -325,12 +331,12 @@ def collect(connection: SnowflakeConnection, options: Options) -> Iterator[Linea
 
 
 def targets(connection: SnowflakeConnection, options: Options) -> Iterator[str]:
-    """Full name of each target and how much leads to it, as ``--list`` prints them."""
+    """Yields a line for each target, as ``--list`` prints it: full name, number of sources and columns."""
     return map(listed, collect(connection, options))
 
 
 def _window(options: Options) -> tuple[str, str]:
-    """The window with the overlap before it, to be bound."""
+    """Returns the window, with the overlap before it, as values to bind."""
     return timestamp(options.since - OVERLAP), timestamp(options.until)
 
 

@@ -9,14 +9,14 @@
 # ///
 """Collects metadata: tables and views of every database the role sees, their columns, volume and freshness.
 
-From Snowflake's INFORMATION_SCHEMA, SHOW commands and ACCOUNT_USAGE.TAG_REFERENCES to a manifest,
-``metadata.jsonl``. Needs the grants and variables that README.md lists; changes nothing in the warehouse.
+Reads Snowflake's INFORMATION_SCHEMA, SHOW commands and ACCOUNT_USAGE.TAG_REFERENCES and writes a manifest,
+``metadata.jsonl``. Needs the grants and variables listed in README.md; changes nothing in the warehouse.
 
     python collect_metadata.py --include 'SHOP.*' --manifest metadata.jsonl.gz
 
-A database costs three queries, and up to two SHOW commands where it holds dynamic tables or materialised views,
-however many tables it has. Tables, columns and view texts arrive in the same order and are merged as they
-stream, so that memory holds one table at a time.
+A database takes three catalog queries, one for tags, and up to two SHOW commands if it has dynamic tables or
+materialized views, regardless of its number of tables. Tables, columns and view texts arrive in the same order and are
+merged as they stream, so memory holds one table at a time.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 
 from catalog import ShownRow, each_table, in_part, shown_objects
-from connection import connect, explain, is_unanswered, rows
+from connection import connect, explain, is_unreadable_or_too_much, rows
 from mcpush.collect.catalog import NO_COLUMNS, NO_VIEW_TEXT, Key, Part, SortedRows, listed_table, read_or_skip
 from mcpush.collect.collector import Collector, Options, run_collect
 from mcpush.collect.rows import R
@@ -39,8 +39,8 @@ from mcpush.records import Column, TableRecord, Tag
 from snowflake.connector import SnowflakeConnection
 
 # --- SQL ------------------------------------------------------------------------------------------------
-# HEX_ENCODE in ORDER BY: names are compared byte by byte, whatever collation an account has set, which is the order
-# Python gives strings. That is what lets the results be merged. {condition} is one of catalog.py's.
+# HEX_ENCODE in ORDER BY compares names byte by byte, regardless of the account's collation, as Python sorts strings.
+# The merge depends on that order. {condition} is one of the conditions in catalog.py.
 
 # https://docs.snowflake.com/en/sql-reference/info-schema/tables
 TABLES_SQL = """
@@ -94,7 +94,7 @@ WHERE {condition}
 ORDER BY HEX_ENCODE(TABLE_SCHEMA), HEX_ENCODE(TABLE_NAME)
 """
 
-# Tags set on the object itself; tags it inherits from schema or database are not in this view.
+# Tags set on the object itself; tags inherited from its schema or database are not in this view.
 # https://docs.snowflake.com/en/sql-reference/account-usage/tag_references
 TAGS_SQL = """
 SELECT
@@ -177,7 +177,7 @@ KEY: Callable[[Any], Key] = attrgetter("schema_name", "table_name")
 
 
 def kind_of(table: TableRow) -> str:
-    """Snowflake's own word for what it is, in lower case: ``dynamic table``, ``materialized view`` …"""
+    """Returns Snowflake's name for the kind of object, in lower case: ``dynamic table``, ``materialized view`` …"""
     if table.table_type != "BASE TABLE":
         return table.table_type.lower()
     flags = {
@@ -190,10 +190,10 @@ def kind_of(table: TableRow) -> str:
 
 
 def type_of(column: ColumnRow) -> str:
-    """The full type, ``NUMBER(38,0)``, put together from the columns that carry its parts.
+    """Returns the full type, such as ``NUMBER(38,0)``, built from the columns that have its parts.
 
-    DATA_TYPE has no parameters and says TEXT for VARCHAR. Of a vector or a structured type only DATA_TYPE_ALIAS,
-    the type as it was written, knows the elements; it is null for tables older than that column.
+    DATA_TYPE has no parameters and is TEXT for VARCHAR. The elements of a vector or structured type are only in
+    DATA_TYPE_ALIAS, the type as declared, which is null for tables older than that column.
     """
     name = column.data_type
     if name == "TEXT":
@@ -212,14 +212,14 @@ def type_of(column: ColumnRow) -> str:
 
 
 class DatabaseReader:
-    """Reads the tables and views of one database. Holds what is asked of the database as a whole, at most once."""
+    """Reads the tables and views of one database. Runs database-wide statements at most once."""
 
     def __init__(self, connection: SnowflakeConnection, options: Options, name: str) -> None:
         self._connection, self._options, self._name = connection, options, name
 
     def records(self, part: Part) -> Iterator[TableRecord]:
-        """The records of a part of the database, merged from statements that all return the same order."""
-        # All statements are started before the first record: a refusal then leaves nothing half done.
+        """Yields the records of a part of the database, merged from statements with the same sort order."""
+        # All statements start before the first record, so that an error leaves no partial results.
         tables = self.tables(part)
         columns = self._details(ColumnRow, COLUMNS_SQL, part)
         texts = self._details(ViewRow, VIEWS_SQL, part)
@@ -230,7 +230,7 @@ class DatabaseReader:
             yield self._record(table, columns.take(key), text, tags.take(key))
 
     def tables(self, part: Part) -> Iterator[TableRow]:
-        """Starts the statement now; the tables and views that the filters let through."""
+        """Starts the statement now; returns the tables and views that the filters select."""
         found = in_part(self._connection, TableRow, TABLES_SQL, self._name, part)
         return (row for row in found if self._options.filters.allows(self._name, row.schema_name, row.table_name))
 
@@ -241,14 +241,14 @@ class DatabaseReader:
 
     @cached_property
     def _tags(self) -> SortedRows[TagRow]:
-        """Of the whole database, also where tables come schema by schema: schemas have the order of the tags."""
+        """Tags of the whole database, even if it is read by schema: schemas and tags have the same order."""
         found = None
         if not self._options.only_freshness_and_volume and NO_TAGS not in self._options.skipped:
             found = read_or_skip(
                 self._options,
                 NO_TAGS,
                 lambda: rows(self._connection, TagRow, TAGS_SQL, (self._name,)),
-                is_unanswered,  # not in smaller parts of the database: their statement would be the same
+                is_unreadable_or_too_much,  # smaller parts would run the same statement
             )
         return SortedRows(found or (), KEY)
 
@@ -285,13 +285,13 @@ class DatabaseReader:
             description=table.description,
             view_query=self._view_query(table, kind, view_text),
             fields=[Column(row.column_name, type_of(row), row.description) for row in columns],
-            # ADAPT: add tags of your own.
+            # ADAPT: add your own tags.
             tags=[Tag(row.tag_name, row.tag_value) for row in tags],
         )
 
     def _without_guesses(self, table: TableRow, kind: str) -> TableRow:
-        """With only what is documented to be volume and freshness: a view's LAST_ALTERED is its last DDL."""
-        # Nothing is kept of what an external table holds; a refresh reads its list of files again.
+        """Removes values that are not documented as volume or freshness: a view's LAST_ALTERED is its last DDL."""
+        # Snowflake keeps no volume of external tables, and a refresh only reads the list of files again.
         if kind in ("view", "external table"):
             return table._replace(row_count=None, byte_count=None, last_altered=None)
         if kind == "materialized view":
@@ -319,7 +319,7 @@ def _text(shown: ShownRow | None) -> str | None:
 
 
 def collect(connection: SnowflakeConnection, options: Options) -> Iterator[TableRecord]:
-    """One record for each table and view that the filters let through."""
+    """Yields one record for each table and view that the filters select."""
     return each_table(
         connection,
         options,
@@ -329,7 +329,7 @@ def collect(connection: SnowflakeConnection, options: Options) -> Iterator[Table
 
 
 def targets(connection: SnowflakeConnection, options: Options) -> Iterator[str]:
-    """Full name and kind of each table and view, as ``--list`` prints them."""
+    """Yields the full name and kind of each table and view, as ``--list`` prints them."""
 
     def reader(database: str) -> Callable[[Part], Iterator[tuple[str, TableRow]]]:
         tables = DatabaseReader(connection, options, database).tables

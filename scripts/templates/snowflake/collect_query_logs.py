@@ -7,15 +7,15 @@
 #     "filelock>=3.21,<4",
 # ]
 # ///
-"""Collects query logs: who ran what, when, how it ended, and what it cost.
+"""Collects query logs: user, text, times, outcome and cost of each query.
 
-From Snowflake's ACCOUNT_USAGE.QUERY_HISTORY to a manifest, ``query_logs.jsonl``. Needs the grants and variables that
-README.md lists; changes nothing in the warehouse.
+Reads Snowflake's ACCOUNT_USAGE.QUERY_HISTORY and writes a manifest, ``query_logs.jsonl``. Needs the grants and
+variables listed in README.md; changes nothing in the warehouse.
 
     python collect_query_logs.py --state query_logs.state --manifest query_logs.jsonl.gz
 
-A query belongs to the window in which it ended: one that still runs waits for a later window, and with ``--state`` an
-hourly job neither misses nor repeats a query.
+A query belongs to the window in which it ended. A query that is still running belongs to a later window. With
+``--state``, an hourly job neither misses nor repeats a query.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ from query_history import LONGEST_TEXT, REDACTED_TEXT, is_redacted
 from snowflake.connector import SnowflakeConnection
 
 # https://docs.snowflake.com/en/sql-reference/account-usage/query_history
-# ADAPT: add a column at the end of the list and of QueryRow: it then is in extra.
-# START_TIME prunes the year that the view holds: no statement runs longer than a week.
+# ADAPT: to add a column to extra, append it to this list and to QueryRow.
+# START_TIME limits the scan of a year of history: no statement runs longer than a week.
 QUERIES_SQL = """
 SELECT
     QUERY_ID AS query_id,
@@ -93,14 +93,14 @@ GROUP BY DATE_TRUNC('HOUR', END_TIME), DATABASE_NAME, SCHEMA_NAME
 ORDER BY hour, database, schema
 """
 
-LATENCY = timedelta(minutes=45)  # page of the view
-RETENTION = timedelta(days=365)  # page of the view
-# The most STATEMENT_TIMEOUT_IN_SECONDS can be: https://docs.snowflake.com/en/sql-reference/parameters
+LATENCY = timedelta(minutes=45)  # see the page of the view
+RETENTION = timedelta(days=365)  # see the page of the view
+# Maximum of STATEMENT_TIMEOUT_IN_SECONDS: https://docs.snowflake.com/en/sql-reference/parameters
 LONGEST_STATEMENT = timedelta(seconds=604_800)
 
 
 class QueryRow(NamedTuple):
-    """A row of QUERIES_SQL. What follows ``rows_returned`` goes into ``extra`` under the same names."""
+    """A row of QUERIES_SQL. The fields after ``rows_returned`` go into ``extra`` under the same names."""
 
     query_id: str
     start_time: datetime
@@ -148,10 +148,10 @@ class CountRow(NamedTuple):
 
 
 def collect(connection: SnowflakeConnection, options: Options) -> Iterator[QueryLogRecord]:
-    """One record for each query that ended in the window; failed ones with ``error_code`` and ``error_text``."""
+    """Yields one record for each query that ended in the window; failed ones have ``error_code`` and ``error_text``."""
     warn_about_narrow_filters(options.filters, DATABASE_AND_SCHEMA)
     for row in rows(connection, QueryRow, QUERIES_SQL, _window(options)):
-        # ADAPT: leave out what nobody should see, by user, warehouse or tag (these scripts' own: push-ingestion …).
+        # ADAPT: exclude queries by user, warehouse or tag here (the tag of these scripts is push-ingestion …).
         if not options.filters.allows_schema(row.database, row.schema):
             continue
         if not row.query_text:
@@ -177,12 +177,12 @@ def _record(row: QueryRow, text: str) -> QueryLogRecord:
 
 
 def _window(options: Options) -> tuple[str, str, str]:
-    """The window, and the earliest start of a query that ended in it."""
+    """Returns the window, and the earliest start of a query that ended in it."""
     return timestamp(options.since), timestamp(options.until), timestamp(options.since - LONGEST_STATEMENT)
 
 
 def targets(connection: SnowflakeConnection, options: Options) -> Iterator[str]:
-    """Hour, database and number of queries, as ``--list`` prints them: one query, counted in Snowflake."""
+    """Yields hour, database and number of queries, as ``--list`` prints them. Snowflake counts them in one query."""
     warn_about_narrow_filters(options.filters, DATABASE_AND_SCHEMA)
     wanted = (
         row

@@ -1,4 +1,4 @@
-"""What the errors of Snowflake's driver mean for a run, and what to do about each."""
+"""Errors of Snowflake's driver, with their consequences for a run and their remedies."""
 
 from __future__ import annotations
 
@@ -6,22 +6,24 @@ from mcpush.collect.driver_errors import DriverError, ErrorCase, ErrorTable, Sco
 from mcpush.errors import ConfigurationError, PushIngestionError, RefusedError, UnavailableError
 from snowflake.connector.errors import DatabaseError, Error, InterfaceError, InternalError, OperationalError
 
-WRONG_LOCALLY = "Correct the key file, its passphrase or the profile (see README.md)."
+CORRECT_SIGN_IN = "Correct the key file, its passphrase or the profile (see README.md)."
 CHECK_ADDRESS = "Check SNOWFLAKE_ACCOUNT. A network policy may also block this machine's address."
 TRY_AGAIN = "Check the network and status.snowflake.com, then run the same command again."
 MISSING_GRANTS = "Grant the role what README.md lists, or correct SNOWFLAKE_ROLE."
-ASK = "Run the same command again. If it fails again, contact support with the error number and the query id."
+CONTACT_SUPPORT = (
+    "Run the same command again. If it fails again, contact support with the error number and the query id."
+)
 
-VENDORED = "snowflake.connector.vendored."  # version 4 lets through what its copy of requests says of the network
-NETWORK = "network"  # stands for the number of such an error, which has none
+VENDORED = "snowflake.connector.vendored."  # version 4 passes on network errors of its copy of requests
+NETWORK = "network"  # the code for such errors, which have no number
 
 
 def _sign_in(number: int, remedy: str) -> ErrorCase:
     return ErrorCase(RefusedError, remedy, codes=(number,))
 
 
-def _cut_short(number: int, remedy: str) -> ErrorCase:
-    """What ends a statement that is right in itself. No page lists the numbers; the remedies say the words."""
+def _failed_statement(number: int, remedy: str) -> ErrorCase:
+    """Returns the case of an error that ends a valid statement. No page lists these numbers."""
     return ErrorCase(UnavailableError, remedy, codes=(number,), scope=Scope.STATEMENT)
 
 
@@ -29,7 +31,7 @@ ERRORS = ErrorTable(
     "Snowflake",
     cases=(
         ErrorCase(UnavailableError, TRY_AGAIN, codes=(NETWORK,)),
-        # The session ended (idle, closed by an administrator, token run out): signing in again helps.
+        # The session ended (idle, closed by an administrator, token expired). Signing in again helps.
         ErrorCase(
             UnavailableError,
             "The session ended. Run the same command again.",
@@ -50,12 +52,14 @@ ERRORS = ErrorTable(
         ErrorCase(
             ConfigurationError, "Set SNOWFLAKE_WAREHOUSE and grant USAGE on it to the role.", codes=(606,)
         ),  # no active warehouse
-        _cut_short(
+        _failed_statement(
             603, "Snowflake had an internal error. Run the same command again, or contact support with the query id."
         ),
-        _cut_short(604, "The statement was canceled. Run the same command again, or ask who cancels statements."),
-        _cut_short(608, "The warehouse is suspended. Resume it or set AUTO_RESUME, then run the same command again."),
-        _cut_short(
+        _failed_statement(604, "The statement was canceled. Run the same command again, or find out what cancels it."),
+        _failed_statement(
+            608, "The warehouse is suspended. Resume it or set AUTO_RESUME, then run the same command again."
+        ),
+        _failed_statement(
             630,
             "The statement timed out. Raise STATEMENT_TIMEOUT_IN_SECONDS (in connection.py and of the warehouse), "
             "or use a larger warehouse or a shorter window.",
@@ -66,42 +70,42 @@ ERRORS = ErrorTable(
             "Raise the resource monitor's quota, wait for its next period, or use another warehouse.",
             codes=(90_073,),
         ),
-        # 2003, 2043: missing, or the role may not see it: Snowflake does not tell which. 3001: not granted. 3030:
-        # "Shared database is no longer available for use", since its provider took it back.
+        # 2003, 2043: missing or not visible to the role; Snowflake does not say which. 3001: not granted. 3030:
+        # "Shared database is no longer available for use", because its provider revoked it.
         # https://docs.snowflake.com/en/user-guide/security-access-control-overview
         ErrorCase(RefusedError, MISSING_GRANTS, codes=(2003, 2043, 3001, 3030), scope=Scope.OBJECT),
-        # INFORMATION_SCHEMA and SHOW refuse to answer at too great a length; the pages give no numbers. This case comes
-        # after those with numbers, as a name in their messages may have these words.
+        # INFORMATION_SCHEMA and SHOW refuse results that are too large; the pages give no error numbers. This case
+        # follows those with numbers, because names in their messages can contain these words.
         # https://docs.snowflake.com/en/sql-reference/info-schema
         ErrorCase(
             PushIngestionError,
-            ASK,
+            CONTACT_SUPPORT,
             words=("too much data", "exceeded the max number of rows"),
             types=(DatabaseError,),
             scope=Scope.TOO_MUCH,
         ),
-        # The two generations of the driver say it only in words: no such account, or the address is not let in.
+        # No such account, or the address is blocked: both versions of the driver report it only in the message.
         ErrorCase(RefusedError, CHECK_ADDRESS, words=("HTTP 403", "status: 403", "HTTP 404", "status: 404")),
-        # Version 4: 290000 and the HTTP status of an answer that is no answer.
+        # Version 4: 290000 plus the HTTP status of a failed response.
         ErrorCase(UnavailableError, TRY_AGAIN, codes=range(290_000, 291_000)),
-        # The driver gave up before asking anyone: no account, user, password, or a value that it does not take;
-        # 250001 also stands for a key that it cannot use.
-        ErrorCase(ConfigurationError, WRONG_LOCALLY, words=("configuration error",)),
+        # The driver failed before it sent a request: the account, user or password is missing, or a value is invalid.
+        # 250001 is also the code for an unusable key.
+        ErrorCase(ConfigurationError, CORRECT_SIGN_IN, words=("configuration error",)),
         ErrorCase(
             ConfigurationError,
-            WRONG_LOCALLY,
+            CORRECT_SIGN_IN,
             codes=(250_001, 251_001, 251_005, 251_006, 251_007),
             without=("http", "could not connect"),
         ),
         ErrorCase(UnavailableError, TRY_AGAIN, types=(OperationalError, InterfaceError, InternalError)),
         ErrorCase(UnavailableError, TRY_AGAIN, words=("http request",)),
     ),
-    other=ErrorCase(PushIngestionError, ASK, scope=Scope.STATEMENT),
+    other=ErrorCase(PushIngestionError, CONTACT_SUPPORT, scope=Scope.STATEMENT),
 )
 
 
 def read_error(error: BaseException) -> DriverError | None:
-    """The driver's error with its number; None for another."""
+    """Returns the driver's error with its number; None for other errors."""
     text = str(error).strip()
     if type(error).__module__.startswith(VENDORED):
         return DriverError(ERRORS, error, NETWORK, text)

@@ -1,9 +1,9 @@
 # Shared by all template folders; the source is scripts/templates/_shared/mcpush.py.
-"""Loads the library of the push-ingestion bundle in the bundle's own template folders, which have no copy of it.
+"""Loads the mcpush library when a script runs in the bundle's own template folders, which have no copy of it.
 
-A customer's folder holds the library as the directory ``mcpush/``, which Python prefers to this file. In any other
-place this file ends the script. A library above the folder is loaded only from the bundle's own layout, and only if it
-has the same owner as the folder: elsewhere somebody else may have put it there.
+A folder created with new_push.py contains the library as the directory ``mcpush/``, which Python prefers to this file.
+Anywhere else this file ends the script. For security, it loads a library outside the folder only from the bundle's own
+layout, and only if root or the owner of the folder owns it.
 """
 
 import sys

@@ -3,10 +3,10 @@
 # requires-python = ">=3.10"
 # dependencies = ["pycarlo>=0.15.500,<0.16", "tenacity>=9.1,<10", "tqdm>=4.67,<5", "psutil>=7,<8", "filelock>=3.21,<4"]
 # ///
-"""Push a lineage manifest to Monte Carlo: which tables and columns feed which.
+"""Push a lineage manifest to Monte Carlo: the sources of tables and columns.
 
-From the file collect_lineage.py wrote, to the ingestion API. Needs MCD_INGEST_ID, MCD_INGEST_TOKEN and
-MCD_RESOURCE_UUID; --dry-run needs none of them. Run the same command again to send what is missing.
+Sends the file that collect_lineage.py wrote to the ingestion API. Needs MCD_INGEST_ID, MCD_INGEST_TOKEN and
+MCD_RESOURCE_UUID, except with --dry-run. Run the same command again to send what is missing.
 Column lineage expires after 10 days in Monte Carlo, so collect and push more often than that.
 """
 
@@ -30,8 +30,8 @@ EVENTS_PER_REQUEST = 250
 
 
 def asset_reference(asset: Asset, asset_id: str | None = None) -> LineageAssetRef:
-    # ADAPT: for lineage between two Monte Carlo warehouses every reference takes resource_uuid and resource_type,
-    # and send() passes neither.
+    # ADAPT: for lineage between two Monte Carlo warehouses, set resource_uuid and resource_type on every reference,
+    # and do not pass them in send().
     return LineageAssetRef(
         type=asset.type,
         name=asset.name,
@@ -42,7 +42,7 @@ def asset_reference(asset: Asset, asset_id: str | None = None) -> LineageAssetRe
 
 
 def build_event(edge: LineageRecord) -> LineageEvent:
-    """pycarlo's event of one manifest record. Sources carry an id only where column mappings refer to it."""
+    """Returns pycarlo's event for a manifest record. Sources have an id only if column mappings refer to it."""
     return LineageEvent(
         destination=asset_reference(edge.destination),
         sources=[

@@ -3,10 +3,10 @@
 # requires-python = ">=3.10"
 # dependencies = ["pycarlo>=0.15.500,<0.16", "tenacity>=9.1,<10", "tqdm>=4.67,<5", "psutil>=7,<8", "filelock>=3.21,<4"]
 # ///
-"""Push a manifest of query logs to Monte Carlo: who ran what, when, and how it ended.
+"""Push a manifest of query logs to Monte Carlo: user, text, times and outcome of each query.
 
-From the file collect_query_logs.py wrote, to the ingestion API. Needs MCD_INGEST_ID, MCD_INGEST_TOKEN and
-MCD_RESOURCE_UUID; --dry-run needs none of them. Run the same command again to send what is missing.
+Sends the file that collect_query_logs.py wrote to the ingestion API. Needs MCD_INGEST_ID, MCD_INGEST_TOKEN and
+MCD_RESOURCE_UUID, except with --dry-run. Run the same command again to send what is missing.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ ENTRIES_PER_REQUEST = 250
 
 
 def build_entry(query: QueryLogRecord) -> QueryLogEntry:
-    """pycarlo's entry of one manifest record. Collectors leave out queries that have not ended."""
-    # ADAPT: mask literals in query_text here when query texts must not leave your network as they are.
+    """Returns pycarlo's entry for a manifest record. Collectors leave out queries that have not ended."""
+    # ADAPT: mask literals in query_text here if they must not leave your network.
     return QueryLogEntry(
         start_time=query.start_time,
         end_time=query.end_time,

@@ -1,4 +1,4 @@
-"""The ways to sign in to Snowflake, as data: variables, and the driver's arguments that they are for."""
+"""Sign-in methods for Snowflake: their environment variables, and the driver's arguments for them."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import snowflake.connector
 
 DRIVER_MAJOR = int(snowflake.connector.__version__.split(".")[0])
 
-# The driver's argument for what a variable holds. These may also override what a profile says.
+# Variable → argument of the driver. These variables also override a profile.
 SESSION_VARIABLES = {
     "SNOWFLAKE_ROLE": "role",
     "SNOWFLAKE_WAREHOUSE": "warehouse",
     "SNOWFLAKE_DATABASE": "database",
 }
-# Where the account is; SNOWFLAKE_HOST and the following two only for private links and gateways.
+# The account and user. SNOWFLAKE_HOST, _PORT and _PROTOCOL are only for private links and gateways.
 ACCOUNT_VARIABLES = {
     "SNOWFLAKE_ACCOUNT": "account",
     "SNOWFLAKE_USER": "user",
@@ -24,7 +24,7 @@ ACCOUNT_VARIABLES = {
 }
 PROFILE_VARIABLE = "SNOWFLAKE_DEFAULT_CONNECTION_NAME"
 AUTHENTICATOR_VARIABLE = "SNOWFLAKE_AUTHENTICATOR"
-SECRET_ARGUMENTS = (  # of the driver, whether a profile or a variable gives them
+SECRET_ARGUMENTS = (  # arguments of the driver, from a profile or a variable
     "password",
     "token",
     "passcode",
@@ -41,19 +41,19 @@ SECRET_ARGUMENTS = (  # of the driver, whether a profile or a variable gives the
 
 @dataclass(frozen=True)
 class Method:
-    """One way to sign in: ``required`` and ``optional`` map variables to the driver's arguments."""
+    """A sign-in method. ``required`` and ``optional`` map variables to the driver's arguments."""
 
     name: str
     authenticator: str
     required: dict[str, str]
     optional: dict[str, str]
     needs_user: bool = True
-    only_when_named: bool = False  # SNOWFLAKE_AUTHENTICATOR has to say it: its variables do not tell it apart
+    only_when_named: bool = False  # needs SNOWFLAKE_AUTHENTICATOR: its variables are ambiguous
 
 
 PASSPHRASE_ARGUMENT = "private_key_file_pwd" if DRIVER_MAJOR < 5 else "private_key_password"
 TOKEN = {"SNOWFLAKE_TOKEN": "token"}
-TOKEN_FILE_VARIABLE = "SNOWFLAKE_TOKEN_FILE_PATH"  # noqa: S105 - its content stands in for SNOWFLAKE_TOKEN
+TOKEN_FILE_VARIABLE = "SNOWFLAKE_TOKEN_FILE_PATH"  # noqa: S105 - a file with the value of SNOWFLAKE_TOKEN
 
 # https://docs.snowflake.com/en/developer-guide/python-connector/python-connector-connect
 METHODS = (

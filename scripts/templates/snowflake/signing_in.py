@@ -1,7 +1,7 @@
-"""How to sign in to Snowflake: from environment variables, or a profile of the driver, to the driver's arguments.
+"""Converts environment variables, or a profile of the driver, to the driver's sign-in arguments.
 
-README.md lists the variables. A profile of the driver's own ``connections.toml`` takes every method of the driver that
-the variables do not offer.
+README.md lists the variables. A profile in the driver's ``connections.toml`` supports every method of the driver,
+including those without variables.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ def _set(names: Sequence[str] | dict[str, str]) -> list[str]:
 
 
 def _credential_variables() -> list[str]:
-    """Every variable that carries a credential, in the order of METHODS, without repeats."""
+    """Returns every variable for a credential, in the order of METHODS, without duplicates."""
     names = [name for method in METHODS for name in [*method.required, *method.optional]]
     return list(dict.fromkeys([*names, TOKEN_FILE_VARIABLE]))
 
 
 def arguments_from_environment() -> tuple[str, dict[str, Any]]:
-    """What the variables ask for: a sentence about the method, and the driver's arguments."""
+    """Returns a description of the configured sign-in method, and the driver's arguments for it."""
     if _set([PROFILE_VARIABLE]) or not _set([*ACCOUNT_VARIABLES, *_credential_variables()]):
         about, arguments = _profile_arguments()
     else:
@@ -49,7 +49,7 @@ def arguments_from_environment() -> tuple[str, dict[str, Any]]:
 
 
 def _profile_arguments() -> tuple[str, dict[str, Any]]:
-    """A profile of connections.toml; the folder is the driver's: SNOWFLAKE_HOME, ~/.snowflake or the system's."""
+    """Selects a profile. The driver finds connections.toml in SNOWFLAKE_HOME, ~/.snowflake or the system's folder."""
     too_many = _set([*ACCOUNT_VARIABLES, *_credential_variables(), AUTHENTICATOR_VARIABLE])
     if too_many:
         raise ConfigurationError(
@@ -74,7 +74,7 @@ def _profile_arguments() -> tuple[str, dict[str, Any]]:
 
 
 def _register_secrets(arguments: dict[str, Any]) -> None:
-    """Have them masked in everything printed, short ones (a passcode has six digits) as well."""
+    """Registers secrets for masking in all output, even short ones (a passcode has six digits)."""
     for name in SECRET_ARGUMENTS:
         register_secret(str(arguments.get(name) or ""))
 
@@ -104,7 +104,7 @@ def _variable_arguments() -> tuple[str, dict[str, Any]]:
 
 
 def _method() -> Method:
-    """The method that SNOWFLAKE_AUTHENTICATOR names, or the only one whose variables are set."""
+    """Returns the method that SNOWFLAKE_AUTHENTICATOR names, or the only one whose variables are set."""
     named = os.environ.get(AUTHENTICATOR_VARIABLE, "")
     if named:
         return _named_method(named)
@@ -124,7 +124,7 @@ def _method() -> Method:
 
 
 def _named_method(named: str) -> Method:
-    if named.lower().startswith("https://"):  # Okta's own address: the password goes there
+    if named.lower().startswith("https://"):  # an Okta URL, which receives the password
         return METHODS[-1]
     for method in METHODS:
         if method.authenticator == named.upper():
@@ -136,7 +136,7 @@ def _named_method(named: str) -> Method:
 
 
 def _check_credentials(method: Method) -> None:
-    """Refuse credentials of another method: which one counts would be a guess."""
+    """Raises ConfigurationError if credentials of another method are set: choosing between them would be a guess."""
     own = {*method.required, *method.optional}
     if TOKEN.keys() & own:
         own.add(TOKEN_FILE_VARIABLE)
@@ -163,7 +163,7 @@ def _token_from_file() -> str:
 
 
 def _checked_key_file(path: str) -> str:
-    """The path with ``~`` written out, once the file is found to be a private key that can be opened."""
+    """Returns the path with ``~`` expanded. Raises ConfigurationError if the file is not a usable private key."""
     path = str(Path(path).expanduser())
     try:
         start = Path(path).read_bytes()[:64]

@@ -1,4 +1,4 @@
-"""Lineage from texts: the definitions of dynamic tables, and the statements that QUERY_HISTORY holds."""
+"""Parses lineage from SQL text: definitions of dynamic tables, and statements in QUERY_HISTORY."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import partial
 from typing import NamedTuple
 
 from access_history import NOT_AN_ASSET, path_asset, skip_temporary_stages
-from connection import SHOW_ROW_CAP, is_unanswered, is_unreadable, rows
+from connection import SHOW_ROW_CAP, is_unreadable, is_unreadable_or_too_much, rows
 from mcpush.collect.catalog import read_or_skip
 from mcpush.collect.collector import Options
 from mcpush.lineage.graph import LineageTarget
@@ -18,13 +18,13 @@ from mcpush.sql import Defaults, Schema, TableName
 from query_history import LONGEST_TEXT, REDACTED_TEXT, is_redacted
 from snowflake.connector import SnowflakeConnection
 
-# The statement that made each dynamic table. Of refreshes, ACCESS_HISTORY holds only those that a statement asked for.
+# Returns the CREATE statement of each dynamic table. ACCESS_HISTORY contains only refreshes run by a statement.
 # https://docs.snowflake.com/en/sql-reference/sql/show-dynamic-tables
 DYNAMIC_TABLES_SQL = "SHOW DYNAMIC TABLES IN ACCOUNT"
 
 
 class DynamicTableRow(NamedTuple):
-    """What is read of the command's answer. ``text`` is NULL for those that this role may not monitor."""
+    """Columns of DYNAMIC_TABLES_SQL. ``text`` is NULL if the role does not have MONITOR on the table."""
 
     database_name: str
     schema_name: str
@@ -32,7 +32,7 @@ class DynamicTableRow(NamedTuple):
     text: str | None = None
 
 
-# Only statements that can write, with what a session's later ones depend on (USE, temporary tables).
+# Statements that can write, or that affect later statements of their session (USE, temporary tables).
 # https://docs.snowflake.com/en/sql-reference/account-usage/query_history
 STATEMENTS_SQL = """
 SELECT
@@ -70,9 +70,9 @@ NO_TEXTS = "query text not readable (SNOWFLAKE.ACCOUNT_USAGE.QUERY_HISTORY)"
 
 
 def dynamic_tables(connection: SnowflakeConnection, schema: Schema, options: Options) -> Iterator[LineageTarget]:
-    """Dynamic tables with the tables and columns that their definitions read."""
+    """Yields dynamic tables with the tables and columns that their definitions read."""
     read = partial(rows, connection, DynamicTableRow, DYNAMIC_TABLES_SQL)
-    found = read_or_skip(options, NO_DYNAMIC_TABLES, read, is_unanswered)
+    found = read_or_skip(options, NO_DYNAMIC_TABLES, read, is_unreadable_or_too_much)
     tables = {(row.database_name, row.schema_name, row.name): row.text for row in found or ()}
     for key in (key for key, text in tables.items() if not text):
         options.skip(NO_DYNAMIC_TEXT, ".".join(key))
@@ -85,16 +85,16 @@ def dynamic_tables(connection: SnowflakeConnection, schema: Schema, options: Opt
     ):
         if target.asset.key in tables:
             yield target
-        else:  # renamed or cloned: the text is that of the first table
+        else:  # renamed or cloned: the text still names the original table
             options.skip(OTHER_DYNAMIC_NAME, str(target.asset))
 
 
 def statements(
     connection: SnowflakeConnection, schema: Schema, window: tuple[str, str], options: Options, is_required: bool
 ) -> Iterator[LineageTarget]:
-    """What the statements of the window write, temporary tables resolved within their session.
+    """Yields what the statements in the window write; temporary tables are resolved within their session.
 
-    Where they may not be read, that is counted, or is the end of the run if they are required.
+    If the statements are not readable, counts it, or raises the error if they are required.
     """
 
     def is_skippable(error: BaseException) -> bool:
@@ -120,11 +120,11 @@ def logged_statements(found: Iterable[StatementRow], options: Options) -> Iterat
 
 
 def full_name(options: Options, table: TableName) -> FullName | None:
-    """The asset that a name in a statement stands for; None, and counted, when its database or schema is unknown."""
+    """Returns the asset that a name refers to; counts it and returns None if its database or schema is unknown."""
     if table.is_external and "://" in table.name:
         path = path_asset(table.name)
         return FullName(path) if path else None
-    if table.is_external and table.name.startswith("@"):  # @DB.SCHEMA.STAGE/path: ACCESS_HISTORY names the stage
+    if table.is_external and table.name.startswith("@"):  # @DB.SCHEMA.STAGE/path; ACCESS_HISTORY has only the stage
         parts = [part.upper() for part in table.name[1:].partition("/")[0].split(".")]
         if len(parts) == 3 and '"' not in table.name:
             stage = skip_temporary_stages(Asset(table.kind, *parts), options)

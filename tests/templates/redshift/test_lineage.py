@@ -23,7 +23,7 @@ DAILY_TOTALS = ("TABLE", ANALYTICS, "marts", "daily_totals")
 RETURNS = ("TABLE", DEV, "sales", "returns")
 ARCHIVE = ("TABLE", DEV, "archive", "orders")
 
-GONE = "destination not in the catalog (renamed, dropped or temporary), or not visible to this user"
+MISSING_DESTINATION = "destination not in the catalog (renamed, dropped or temporary), or not visible to this user"
 INCOMPLETE = "query text incomplete: rows are missing in sys_query_text"
 TRUNCATED = "truncated statement"
 NO_FULL_NAME = "unqualified name that matches no table, or several tables, in its database"
@@ -168,8 +168,8 @@ def test_tables_that_dbt_builds_and_renames_have_the_sources_of_the_model(templa
         ("order_id", "fct_orders", "order_id"),
         ("amount", "fct_orders", "amount"),
     }
-    assert collected.skipped == {NO_FULL_NAME: 1, GONE: 4}
-    assert filtered.skipped == {NO_FULL_NAME: 1, GONE: 2}
+    assert collected.skipped == {NO_FULL_NAME: 1, MISSING_DESTINATION: 4}
+    assert filtered.skipped == {NO_FULL_NAME: 1, MISSING_DESTINATION: 2}
     (view,) = [each for each in collected.records if each["destination"]["name"] == "daily_revenue"]
     assert (view["origin"], view["certainty"]) == ("pg_depend", "exact")
 
@@ -197,7 +197,7 @@ def test_no_table_counts_as_dropped_if_not_all_tables_could_be_listed(templates:
     with logged_too(templates.server, *session(shop, *DBT_VIEW)), broken(templates.server, "svv_all_tables"):
         collected = templates.collect("lineage", "--include", "dev.sales.daily_revenue__dbt_*")
     assert [each["destination"]["name"][15:] for each in collected.records] == ["dbt_backup", "dbt_tmp"]
-    assert GONE not in collected.skipped
+    assert MISSING_DESTINATION not in collected.skipped
 
 
 def test_a_search_path_of_several_schemas_is_searched_in_order(templates: Templates, shop: Shop) -> None:
@@ -222,7 +222,7 @@ def test_a_missing_table_was_in_the_first_schema_of_the_search_path(templates: T
         (ORDERS, FCT_ORDERS),
         (DAILY_TOTALS, FCT_ORDERS),
     }
-    assert collected.trailer["skipped_examples"][GONE] == "analytics.scratch.staged"
+    assert collected.trailer["skipped_examples"][MISSING_DESTINATION] == "analytics.scratch.staged"
 
 
 def test_a_process_id_used_by_two_users_means_two_sessions(templates: Templates, shop: Shop) -> None:

@@ -72,7 +72,7 @@ UNITS = st.text(st.sampled_from(list("ab \\\n\r'\"né日")), min_size=1, max_siz
 @given(UNITS.map(lambda unit: unit * (3 * CHUNK // len(unit))))
 def test_a_statement_is_restored_as_it_was_sent(modules: Modules, text: str) -> None:
     kept = [piece.ljust(CHUNK) for piece in pieces(text)]  # as CHAR returns them
-    assert modules.pieces.assembled(kept) == text.rstrip(" ")
+    assert modules.pieces.join_segments(kept) == text.rstrip(" ")
 
 
 @pytest.mark.parametrize(
@@ -92,12 +92,12 @@ def test_escapes_are_read_from_the_left(modules: Modules, logged: str, sent: str
 
 def test_a_full_text_row_with_two_byte_letters_gets_no_spaces(modules: Modules) -> None:
     first = "é" * (CHUNK // 2)
-    assert modules.pieces.assembled([first, "rest"]) == first + "rest"
+    assert modules.pieces.join_segments([first, "rest"]) == first + "rest"
 
 
 def test_trailing_spaces_that_char_dropped_are_restored(modules: Modules) -> None:
     text = f"{'x' * (CHUNK - 3)}   y"
-    assert modules.pieces.assembled([piece.rstrip(" ") for piece in pieces(text)]) == text
+    assert modules.pieces.join_segments([piece.rstrip(" ") for piece in pieces(text)]) == text
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_a_full_text_from_the_history_alone_can_be_truncated(
     modules: Modules, text: str, may_be_truncated: bool
 ) -> None:
     row = modules.history.HistoryRow(*[None] * len(modules.history.HistoryRow._fields))
-    assert modules.history._is_whole([row._replace(text=text)]) is not may_be_truncated
+    assert modules.history._is_complete([row._replace(text=text)]) is not may_be_truncated
 
 
 @pytest.mark.parametrize(
@@ -228,7 +228,7 @@ def test_an_unknown_error_of_the_driver_has_a_remedy(modules: Modules) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "is_closed", "is_statements_own"),
+    ("error", "is_inaccessible", "is_statement_error"),
     [
         (ProgrammingError({"C": "42501", "M": "permission denied"}), True, True),
         (ProgrammingError({"C": "3D000", "M": "no such database"}), True, True),
@@ -250,14 +250,16 @@ def test_an_unknown_error_of_the_driver_has_a_remedy(modules: Modules) -> None:
     ],
     ids=lambda value: None if isinstance(value, bool) else str(value)[:60],
 )
-def test_the_scope_of_each_error(modules: Modules, error: Exception, is_closed: bool, is_statements_own: bool) -> None:
-    assert modules.connection.is_closed(error) is is_closed
-    assert modules.connection.is_statements_own(error) is is_statements_own
+def test_the_scope_of_each_error(
+    modules: Modules, error: Exception, is_inaccessible: bool, is_statement_error: bool
+) -> None:
+    assert modules.connection.is_inaccessible(error) is is_inaccessible
+    assert modules.connection.is_statement_error(error) is is_statement_error
 
 
 def test_every_option_of_the_driver_has_a_variable_that_reads_its_type(modules: Modules) -> None:
     """If the driver has a new option, this test fails. Add the option to OPTIONS."""
-    readers = {"bool": modules.signing_in.truth, "int": int, "List[str]": modules.signing_in.words}
+    readers = {"bool": modules.signing_in.parse_bool, "int": int, "List[str]": modules.signing_in.parse_list}
     wanted = {
         name: next((reader for kind, reader in readers.items() if kind in str(parameter.annotation)), str)
         for name, parameter in inspect.signature(redshift_connector.connect).parameters.items()

@@ -339,7 +339,7 @@ def test_a_statement_still_running_at_the_last_windows_end_is_found_later(templa
     assert edges(templates.collect("lineage", "--state", str(state))) == {(("D", "S", "A"), ("D", "S", "B"))}
 
 
-GONE = "destination no longer in the catalog (renamed, dropped or temporary)"
+MISSING_DESTINATION = "destination no longer in the catalog (renamed, dropped or temporary)"
 
 
 @pytest.mark.parametrize("columns", [True, False])
@@ -404,7 +404,7 @@ def test_a_swapped_table_gets_the_lineage_of_the_other(templates: Templates, opt
     collected = templates.collect("lineage", *options)
     assert edges(collected) == {(("D", "S", "T"), ("D", "S", "DIM"))}
     assert column_edges(collected) == {(("D", "S", "T"), "B", ("D", "S", "DIM"), "A")}
-    assert collected.skipped == {GONE: 1}
+    assert collected.skipped == {MISSING_DESTINATION: 1}
 
 
 def test_a_renamed_table_keeps_its_lineage(templates: Templates) -> None:
@@ -414,7 +414,7 @@ def test_a_renamed_table_keeps_its_lineage(templates: Templates) -> None:
     add_change(templates, "D.S.MIDDLE", objectName="D.S.NEW", minutes=1)
     collected = templates.collect("lineage")
     assert edges(collected) == {(("D", "S", "T"), ("D", "S", "NEW"))}
-    assert collected.skipped == {GONE: 2}
+    assert collected.skipped == {MISSING_DESTINATION: 2}
 
 
 def test_temporary_tables_are_replaced_by_their_sources(templates: Templates) -> None:
@@ -431,7 +431,7 @@ def test_temporary_tables_are_replaced_by_their_sources(templates: Templates) ->
         (("SHARED", "S", "Y"), ("SHARED", "S", "X")),  # nothing is known about that database
     }
     assert column_edges(collected) == {(("D", "S", "T"), "B", ("D", "S", "RESULT"), "C")}
-    assert collected.skipped == {GONE: 1}
+    assert collected.skipped == {MISSING_DESTINATION: 1}
     filtered = templates.collect("lineage", "--include", "D.S.RESULT")
     assert edges(filtered) == {(("D", "S", "T"), ("D", "S", "RESULT"))}
     assert filtered.skipped == {}, "dropped tables are outside the filter"

@@ -22,7 +22,7 @@ NO_VIEW_TEXT = "view definition not visible"
 NO_DYNAMIC_TABLES = "dynamic tables not readable (SHOW DYNAMIC TABLES)"
 NO_DYNAMIC_TEXT = "dynamic table definition not visible (needs MONITOR)"
 EMPTY_ACCESS_HISTORY = "ACCESS_HISTORY is empty: lineage parsed from query text, with lower certainty"
-GONE = "destination no longer in the catalog (renamed, dropped or temporary)"
+MISSING_DESTINATION = "destination no longer in the catalog (renamed, dropped or temporary)"
 CAPPED_DYNAMIC_TABLES = "dynamic tables beyond the 10000 rows that SHOW returns"
 
 
@@ -190,4 +190,4 @@ def test_tables_are_renamed_by_statements_in_the_same_period(
         add_change(templates, f"D.S.{name}", at=at, objectName=f"D.S.NEW_{name}")
     collected = templates.collect("lineage", *span(window))
     assert sorted(record["destination"]["name"] for record in collected.records) == ["NEW_FIRST", "NEW_LAST"]
-    assert collected.skipped == {GONE: 4}
+    assert collected.skipped == {MISSING_DESTINATION: 4}

@@ -12,7 +12,7 @@ from tests.templates.snowflake.facts import add_access, add_change, add_dependen
 from tests.warehouses.snowflake.faults import Fault
 
 NO_ACCESS_HISTORY = "ACCESS_HISTORY not readable: lineage parsed from query text, with lower certainty"
-NO_MOVES = "renamed and swapped tables unknown (OBJECT_MODIFIED_BY_DDL of ACCESS_HISTORY not readable)"
+NO_RENAMES = "renamed and swapped tables unknown (OBJECT_MODIFIED_BY_DDL of ACCESS_HISTORY not readable)"
 
 
 def record(target: Record, *sources: Record, origin: str, certainty: str = "exact") -> Record:
@@ -95,7 +95,7 @@ def test_unreadable_renames_are_counted_and_names_stay_as_written(templates: Tem
     collected = templates.collect("lineage")
     source, target = asset("TABLE", "D.S.T"), asset("TABLE", "D.S.OLD")
     assert collected.records == [record(target, source, origin="access_history")]
-    assert collected.skipped == {NO_MOVES: 1}
+    assert collected.skipped == {NO_RENAMES: 1}
 
 
 @pytest.mark.parametrize("domain", ["Table", "Iceberg table"])

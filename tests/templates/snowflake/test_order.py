@@ -18,7 +18,7 @@ from tests.templates.snowflake.facts import (
     table,
 )
 
-GONE = "destination no longer in the catalog (renamed, dropped or temporary)"
+MISSING_DESTINATION = "destination no longer in the catalog (renamed, dropped or temporary)"
 STEPS = 7
 
 
@@ -38,7 +38,7 @@ def test_a_table_renamed_several_times_has_its_last_name(templates: Templates) -
             "certainty": "exact",
         }
     ]
-    assert collected.skipped == {GONE: STEPS - 1}
+    assert collected.skipped == {MISSING_DESTINATION: STEPS - 1}
 
 
 def test_temporary_tables_with_the_same_name_in_two_sessions_have_their_own_sources(templates: Templates) -> None:
