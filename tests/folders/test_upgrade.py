@@ -562,7 +562,7 @@ DAMAGES: dict[str, Callable[[dict[str, Any]], object]] = {
     "no flows": without("flows"),
     "no files": without("files"),
     "release is a number": having(release=1),
-    "release is no release": having(release="new"),
+    "release is not a number": having(release="new"),
     "release is empty": having(release=""),
     "warehouse is null": having(warehouse=None),
     "flows is a number": having(flows=3),

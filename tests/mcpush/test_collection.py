@@ -301,6 +301,14 @@ def test_a_filter_that_matches_nothing_is_reported(capsys: pytest.CaptureFixture
     assert reason in stderr
 
 
+def test_list_reports_an_include_that_matches_nothing(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    options = ("--list", "--manifest", str(tmp_path / "m"))
+    code, _, stderr = run(capsys, collector(None, []), *options, "--include", "SHOP")
+    assert (code, "--include matched nothing" in stderr) == (0, True)
+    code, _, stderr = run(capsys, collector(None, ["T"]), *options, "--include", "A.*")
+    assert (code, "--include matched nothing" in stderr) == (0, False)
+
+
 def test_with_a_checkpoint_an_unpushed_manifest_is_not_overwritten(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -382,7 +390,7 @@ def test_list_prints_names_and_writes_nothing(capsys: pytest.CaptureFixture[str]
     made = collector(None, ["C", "D"])
     code, printed, stderr = run(capsys, made, "--list", "--manifest", str(tmp_path / "m"))
     assert (code, printed["stdout"]) == (0, "A.B.C\nA.B.D\n")
-    assert "2 would be collected" in stderr
+    assert "2 lines listed" in stderr
     assert not list(tmp_path.iterdir())
 
 
@@ -400,6 +408,8 @@ def test_an_unexpected_error_shows_its_location_but_no_secret(
     assert code == 1
     assert summary["status"] == "failed"
     assert "test_collection.py" in stderr
+    assert summary["error"]["remedy"]
+    assert f"what to do: {summary['error']['remedy']}" in stderr
     assert "hunter2" not in stderr + json.dumps(summary)
 
 

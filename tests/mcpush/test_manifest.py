@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
@@ -98,7 +99,9 @@ def lines_of(path: Path) -> list[bytes]:
         (lambda lines: [*lines[:2], *lines[1:]], "4 records, but its trailer says 3"),
         (lambda lines: lines[1:], "does not name a flow"),
         (lambda lines: [lines[0].replace(b'"version":1', b'"version":2'), *lines[1:]], "format version 2"),
-        (lambda lines: [lines[0].replace(b'"warehouse"', b'"wherehouse"'), *lines[1:]], "warehouse"),
+        (lambda lines: [lines[0].replace(b'"warehouse"', b'"wherehouse"'), *lines[1:]], "field 'warehouse' is missing"),
+        (lambda lines: [lines[0].replace(b'"window":null', b'"window":{"start":5}'), *lines[1:]], "field 'window' is"),
+        (lambda lines: [re.sub(rb'"collected_at":"[^"]*"', b'"collected_at":"now"', lines[0])], "field 'collected_at'"),
         (lambda lines: [b"\x80\x81 not text\n", *lines[1:]], "not JSON"),
     ],
 )
