@@ -56,7 +56,7 @@ def edges_of(target: Target[TableName]) -> tuple[frozenset[str], frozenset[tuple
     columns = frozenset(
         (str(source).lower(), str(column).lower(), name.lower())
         for name in target.columns
-        for source, column in target.written_to(name)
+        for source, column in target.sources_of(name)
     )
     return sources, columns
 

@@ -94,8 +94,8 @@ class Account:
 def resource_types() -> list[str]:
     """Return RESOURCE_TYPES and the types of the template folders, without duplicates.
 
-    If only the sandbox was copied, there are no template folders. Raises SettingsError if a folder has no single
-    literal type.
+    If only the sandbox was copied, there are no template folders. Raises SettingsError if a folder does not give its
+    type as exactly one literal string.
     """
     if not (SCRIPTS / "templates").is_dir():
         return list(RESOURCE_TYPES)
@@ -184,7 +184,7 @@ def _read_account(settings: dict[str, Any]) -> Account:
         Warehouse(str(uuid.UUID(entry["uuid"])), str(entry["name"]), str(entry["type"]))
         for entry in settings["warehouses"]
     ]
-    # The account is only part of MCONs. A file without one always gets the same default.
+    # The account only appears in MCONs and getUser. A file without one always gets the same default.
     account = settings.get("account") or str(uuid.UUID(int=0))
     return Account(str(uuid.UUID(account)), tuple(keys), tuple(warehouses))
 

@@ -152,7 +152,7 @@ class FieldAnswer:
 
 @dataclass(frozen=True)
 class Version:
-    """The schema's `TableSchemaVersion`: the columns, as first pushed."""
+    """The schema's `TableSchemaVersion`: the columns, and the time of the first push that had them."""
 
     _table: Table
     _version_id: int

@@ -2,7 +2,8 @@
 
 Documents are validated against Monte Carlo's complete schema, so an unknown field or argument is rejected as it would
 be by Monte Carlo. `answers.Query` defines which of the valid fields are supported. Errors of a document are returned as
-HTTP 200 with `errors`, as from Monte Carlo. A missing or wrong key is 401 or 403.
+HTTP 200 with `errors`, as from Monte Carlo. A missing or unknown key is 401, a key of another scope 403, a body that is
+not a GraphQL request 400, and a body above 10 MiB 413.
 """
 
 from __future__ import annotations

@@ -157,7 +157,7 @@ async def _read(request: Request) -> bytes:
         return await asyncio.to_thread(_unpack, bytes(sent))
     if encoding != "identity":
         raise RefusalError(400, "The body must be plain or compressed with gzip", {"content-encoding": "must be gzip"})
-    if len(sent) > MAX_COMPRESSED_BYTES:  # a smaller body cannot exceed the limit compressed
+    if len(sent) > MAX_COMPRESSED_BYTES:  # smaller JSON does not exceed the limit compressed
         _check_size(len(await asyncio.to_thread(gzip.compress, sent, 6)))
     return bytes(sent)
 

@@ -154,7 +154,7 @@ def metrics_request(
 
 
 def latest_update(reading: Reading, node: NodeRow) -> str | None:
-    """Return the latest pushed update time in ISO 8601, or None."""
+    """Return the update time that was pushed last, in ISO 8601, or None."""
     rows = reading.rows(
         """
         SELECT last_update AS last_update

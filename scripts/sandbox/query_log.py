@@ -106,7 +106,7 @@ def read_queries(reading: Reading, node: NodeRow, request: QueriesRequest) -> Ag
             count(*) AS runs,
             avg(queries.ended - queries.started) AS run_time,
             shapes.category AS category,
-            max(queries.started) AS started,      -- SQLite takes the next three from the row with it
+            max(queries.started) AS started,      -- SQLite takes the next three from that row
             queries.user AS user,
             queries.push_id AS push_id,
             queries.position AS position

@@ -1,8 +1,8 @@
 """Resolves GraphQL fields: the value of a field is the attribute or method of the same name, in snake case.
 
 Each result class (`Query`, `Table`, `MetricsAnswer` …) has the fields of its schema type that the sandbox supports, and
-each method accepts the arguments that it supports. Any other field or argument is an error that reports it, never null,
-which would look like missing data.
+each method accepts the arguments that it supports. Any other field or argument returns an error, never null, which
+would look like missing data.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ def edges(targets: Iterable[Target[TableName]]) -> Edges:
     found: Edges = {}
     for target in targets:
         columns = {
-            (f"{source}.{column}", name) for name in target.columns for source, column in target.written_to(name)
+            (f"{source}.{column}", name) for name in target.columns for source, column in target.sources_of(name)
         }
         assert str(target.asset) not in found, "each target once"
         found[str(target.asset)] = (set(map(str, target.sources.values())), columns)

@@ -41,13 +41,13 @@ class Fingerprint:
         self._pattern = re.compile(_literal_pattern(dialect), re.DOTALL)
 
     def key(self, text: str) -> bytes:
-        """The key of a statement. It ignores comments, and literals unless they matter for lineage."""
+        """The key of a statement. It ignores comments and literals, unless literals can matter for lineage."""
         normal = self._normal(text)
         # Two kinds of keys, so that a text that contains `?` never has the key of a text with its literals replaced.
         return digest(text, b"text") if normal is None else digest(normal, b"normal")
 
     def _normal(self, text: str) -> str | None:
-        """The text with `?` for every literal and without comments; None if literals matter."""
+        """The text with `?` for every literal and without comments; None if the key needs the unchanged text."""
         if self._names_by_string:
             return None
         upper = text.upper()
@@ -83,7 +83,7 @@ class Fingerprint:
 
 
 class _OwnKeyError(Exception):
-    """Literals matter: the key has to be computed from the unchanged text."""
+    """The key has to be computed from the unchanged text."""
 
 
 def _names_in_function(normal: str) -> bool:

@@ -87,7 +87,7 @@ class Target(Generic[N]):
         """Add the edges of a table that was renamed to or swapped with this one."""
         before = dict(self._certainties)
         for column in (None, *other.columns):
-            for source, source_column in other.written_to(column):
+            for source, source_column in other.sources_of(column):
                 self.add(source, column, source_column)
         for key in other.sources.keys() & self.sources.keys():
             self._certainties[key] = least_certain(other._certainties[key], before.get(key, EXACT))
@@ -123,7 +123,7 @@ class Target(Generic[N]):
         if new:
             self.columns.setdefault(name, {}).update(new)
 
-    def written_to(self, column: str | None) -> dict[Place[N], str]:
+    def sources_of(self, column: str | None) -> dict[Place[N], str]:
         """The sources of the table, or of one column, each with its certainty."""
         if column is None:
             return {(source, None): self._certainties[key] for key, source in self.sources.items()}
@@ -227,7 +227,7 @@ def _origins(
     target: Target[N], column: str | None, targets: Mapping[Key, Target[N]], is_bypassed: Callable[[N], bool]
 ) -> dict[Place[N], str]:
     """The sources of a target, or of one of its columns, that are not bypassed, with the certainty of each path."""
-    found = target.written_to(column)
+    found = target.sources_of(column)
     bypassed: set[Place[N]] = set()
     waiting = deque(found)
     while waiting:
@@ -236,7 +236,7 @@ def _origins(
             continue
         bypassed.add(place)
         content = targets.get(place[0].key)
-        for further, certainty in content.written_to(place[1]).items() if content else ():
+        for further, certainty in content.sources_of(place[1]).items() if content else ():
             reached = least_certain(found[place], certainty)
             if further not in found or CERTAINTIES.index(reached) < CERTAINTIES.index(found[further]):
                 found[further] = reached

@@ -452,7 +452,7 @@ def _completed(target: Target[TableName], complete: Complete) -> LineageTarget |
     completed = LineageTarget(name.asset, target.origin, target.certainty)
     sources = {key: complete(source) for key, source in target.sources.items()}
     for target_column in (None, *target.columns):
-        for (table, column), certainty in target.written_to(target_column).items():
+        for (table, column), certainty in target.sources_of(target_column).items():
             if source := sources[table.key]:
                 is_sure = name.is_sure and source.is_sure
                 completed.add(source.asset, target_column, column, certainty if is_sure else PARTIAL)

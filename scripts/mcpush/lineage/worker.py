@@ -35,7 +35,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Settings:
-    """Settings shared by all jobs of a worker. The parent kills it after `time_limit` seconds per job."""
+    """Settings shared by all jobs of a worker. The parent kills a worker after `time_limit` seconds on one job."""
 
     dialect: str
     schema: Schema | None

@@ -97,7 +97,7 @@ def _create(statement: Statement) -> Form | None:
     if kind == "FLOW" and statement.find("CDC") is not None:
         return _apply_changes(statement)
     if kind in ("STREAMING", "REFRESH"):
-        return _flow_of_changes(statement)
+        return _auto_cdc_flow(statement)
     if kind == "MATERIALIZED":
         return _replica(statement, position + 2)
     if statement.has(position, "EXTERNAL", "TABLE"):
@@ -122,7 +122,7 @@ def _create(statement: Statement) -> Form | None:
     return Form("create stage", target, statement.name_at(url + 2)[0])
 
 
-def _flow_of_changes(statement: Statement) -> Form | None:
+def _auto_cdc_flow(statement: Statement) -> Form | None:
     """https://docs.databricks.com/aws/en/sql/language-manual/sql-ref-syntax-ddl-create-streaming-table-auto-cdc."""
     table, flow = statement.find("TABLE"), statement.find("FLOW")
     source = statement.find("FROM", start=flow or 0)

@@ -185,7 +185,7 @@ class Namer:
         return self.table(((table.name, True),)) if table.is_in_session_schema else table
 
     def temporary(self, part: tuple[str, bool]) -> TableName:
-        """A temporary table created with a search path. It takes precedence over all schemas of the path."""
+        """A temporary table created with a search path. It is in none of its schemas and precedes them all."""
         return TableName(self.defaults.database, None, self.fold(*part))
 
     def created(self, parts: tuple[tuple[str, bool], ...], *, is_temporary: bool) -> TableName:

@@ -31,7 +31,7 @@ SHALLOW_TOKENS = 2_000
 
 # Query logs can contain statements in another dialect (federated engines, mislabeled logs). If the session's own
 # dialect fails, these are tried, and the result is marked as less certain.
-OTHER_GRAMMARS = ("databricks", "snowflake", "bigquery", "postgres", "tsql", "mysql", "teradata", "oracle")
+OTHER_DIALECTS = ("databricks", "snowflake", "bigquery", "postgres", "tsql", "mysql", "teradata", "oracle")
 MAX_RETRIED_CHARACTERS = 50_000
 
 # Exceptions that sqlglot raises for unexpected input.
@@ -67,7 +67,7 @@ def parse(statement: Statement, dialect: Dialect, parser: Parser) -> Parsed:
     if several:
         return Parsed(several, computed=statement.computed)
     if statement.word(0) in STARTERS and len(statement.source) <= MAX_RETRIED_CHARACTERS:
-        other = _parse_elsewhere(statement.source, dialect)
+        other = _parse_in_other_dialect(statement.source, dialect)
         if other is not None:
             return other
     return Parsed([tree] if tree is not None else (), computed=statement.computed)
@@ -100,9 +100,9 @@ def _parse_lines(statement: Statement, parser: Parser) -> list[exp.Expr]:
     return trees if begin == len(statement) else []
 
 
-def _parse_elsewhere(source: str, dialect: Dialect) -> Parsed | None:
+def _parse_in_other_dialect(source: str, dialect: Dialect) -> Parsed | None:
     """The result of the first other dialect that can parse the text; None if there is none."""
-    for name in OTHER_GRAMMARS:
+    for name in OTHER_DIALECTS:
         other = dialect_of(name)
         if type(other) is type(dialect):
             continue

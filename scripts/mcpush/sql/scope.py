@@ -51,7 +51,7 @@ class Scope:
     windows: dict[str, Sources] = field(default_factory=dict)  # by name in the WINDOW clause
 
     def add(self, alias: str, relation: Relation, written: tuple[str, ...] = ()) -> None:
-        """Add a relation. Without a unique alias, only stars and unqualified names can refer to it."""
+        """Add a relation. An alias or `written` table name that is already taken keeps referring to the earlier one."""
         item = FromItem(relation)
         self.items.append(item)
         if alias:

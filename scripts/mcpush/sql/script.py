@@ -150,7 +150,7 @@ def _without_variables(statement: Statement, anywhere: bool) -> Statement:
 def is_use(statement: Statement) -> bool:
     """Whether the statement changes the session's defaults.
 
-    https://docs.databricks.com/aws/en/sql/language-manual/sql-ref-syntax-aux-set-catalog: SET CATALOG = USE CATALOG.
+    https://docs.databricks.com/aws/en/sql/language-manual/sql-ref-syntax-aux-set-catalog: SET CATALOG is USE CATALOG.
     https://cloud.google.com/bigquery/docs/reference/system-variables: SET @@dataset_id = 'd'
     """
     if statement.word(0) == "RESET":
@@ -430,7 +430,7 @@ def _created(statement: Statement, dialect: Dialect, depth: int) -> Iterator[Sta
 
 
 def _find_body(statement: Statement, start: int) -> int | None:
-    """The position of the statement after AS, except the AS of EXECUTE AS or of a column alias."""
+    """The position of the statement after AS or THEN; skips EXECUTE AS and column aliases. None if there is none."""
     position = statement.find("AS", "THEN", start=start)
     while position is not None:
         follower = statement.word(position + 1)

@@ -53,7 +53,7 @@ def with_env(reader: Reader, node: exp.Expr, env: Env) -> Env:
     declared = bool(with_.args.get("recursive"))
     for cte in with_.expressions:
         name = cte.alias.lower()
-        recursive = declared or (reader.traits.implicit_recursion and _reads_itself(cte.this, name))
+        recursive = declared or (reader.traits.implicit_recursion and _can_be_recursive(cte.this, name))
         inner[name] = renamed(_read_cte(reader, cte, name, inner, recursive), _alias_columns(reader, cte))
     return inner
 
@@ -73,8 +73,8 @@ def _read_cte(reader: Reader, cte: exp.Expr, name: str, env: Env, recursive: boo
     return reader.read_query(reader, body, env, None)
 
 
-def _reads_itself(body: exp.Expr, name: str) -> bool:
-    """Whether a set operation can be a recursive CTE. If its first branch reads `name`, that is another table."""
+def _can_be_recursive(body: exp.Expr, name: str) -> bool:
+    """Whether `body` can be a recursive CTE: a set operation whose first branch does not read a table called `name`."""
     query = body.unnest() if isinstance(body, exp.Subquery) else body
     if not isinstance(query, exp.SetOperation):
         return False

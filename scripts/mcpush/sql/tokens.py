@@ -142,7 +142,7 @@ class Statement:
     def name_at(self, position: int) -> tuple[Parts, int]:
         """The dotted name, string or stage at `position`, and the position after it.
 
-        The name has no parts past the end of the statement, or if it ends with a dot.
+        The name has no parts if `position` is past the end of the statement, or if the name ends with a dot.
         """
         if position >= len(self.tokens):
             return (), position

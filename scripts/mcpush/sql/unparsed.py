@@ -181,7 +181,7 @@ def _created(statement: Statement, words: Sequence[str]) -> tuple[Parts | None, 
     body = statement.find("AS", "BEGIN", start=start)
     if body is not None:
         return target, body
-    # No query, so there are no sources to read.
+    # No query, so no sources: the end of the statement, or past it if other tokens follow the name.
     return target, len(statement) + (start < len(statement))
 
 
