@@ -233,10 +233,10 @@ def _index_some(connection: sqlite3.Connection) -> bool:
             push_resources.resource AS resource,
             pushes.log_type AS log_type,
             pushes.body AS body
-        FROM pushes_to_index
-        JOIN pushes ON pushes.push_id = pushes_to_index.push_id
+        FROM pushes_to_spread
+        JOIN pushes ON pushes.push_id = pushes_to_spread.push_id
         JOIN push_resources ON push_resources.push_id = pushes.push_id
-        ORDER BY pushes_to_index.push_id
+        ORDER BY pushes_to_spread.push_id
         """
     )
     done: list[tuple[int]] = []
@@ -260,7 +260,7 @@ def _index_some(connection: sqlite3.Connection) -> bool:
     connection.executemany(
         "INSERT INTO queries (shape_id, started, push_id, position, ended, user) VALUES (?, ?, ?, ?, ?, ?)", queries
     )
-    connection.executemany("DELETE FROM pushes_to_index WHERE push_id = ?", done)
+    connection.executemany("DELETE FROM pushes_to_spread WHERE push_id = ?", done)
     return bool(done)
 
 
@@ -271,7 +271,7 @@ def parse_queries_naming(store: Store, resource: str, name: str) -> None:
     """
     reading = store.reading()
     key = {"resource": resource, "name": name.lower()}
-    requested = reading.execute("SELECT number FROM requested_names WHERE resource = :resource AND name = :name", key)
+    requested = reading.execute("SELECT number FROM names_asked WHERE resource = :resource AND name = :name", key)
     ((upto,),) = requested.fetchall() or [(0,)]
     ((last,),) = reading.execute("SELECT coalesce(max(number), 0) FROM shapes").fetchall()
     if last == upto:
@@ -298,7 +298,7 @@ def parse_queries_naming(store: Store, resource: str, name: str) -> None:
     store.submit(_save_parsed(resource, found)).result()
     store.submit(
         lambda connection: connection.execute(
-            "INSERT OR REPLACE INTO requested_names (resource, name, number) VALUES (:resource, :name, :last)",
+            "INSERT OR REPLACE INTO names_asked (resource, name, number) VALUES (:resource, :name, :last)",
             key | {"last": last},
         )
     ).result()

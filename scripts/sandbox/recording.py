@@ -205,7 +205,7 @@ def _record_queries(connection: sqlite3.Connection, push: Push, push_id: int) ->
     """Queue the push: `query_log` indexes its queries later, many at a time."""
     assert push.resource is not None  # noqa: S101 - the body was validated
     _record_resources(connection, push, push_id, [push.resource])
-    connection.execute("INSERT INTO pushes_to_index (push_id) VALUES (?)", (push_id,))
+    connection.execute("INSERT INTO pushes_to_spread (push_id) VALUES (?)", (push_id,))
 
 
 _RECORDERS = {METADATA: _record_metadata, LINEAGE: _record_lineage, QUERY_LOGS: _record_queries}

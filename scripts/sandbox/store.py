@@ -21,7 +21,7 @@ Result = TypeVar("Result")
 FILE_NAME = "sandbox.db"
 
 # Stored in the file as its user_version. Increase it when _SCHEMA changes.
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 2
 
 _SCHEMA = """
 CREATE TABLE pushes (
@@ -37,7 +37,7 @@ CREATE TABLE pushes (
 );
 
 -- Query log pushes whose queries are not in `queries` yet.
-CREATE TABLE pushes_to_index (
+CREATE TABLE pushes_to_spread (
     push_id INTEGER PRIMARY KEY REFERENCES pushes
 );
 
@@ -150,7 +150,7 @@ CREATE TABLE shape_tables (
 ) WITHOUT ROWID;
 
 -- For each requested table name: shapes up to `number` that contain the name have been parsed.
-CREATE TABLE requested_names (
+CREATE TABLE names_asked (
     resource TEXT NOT NULL,
     name     TEXT NOT NULL,
     number   INTEGER NOT NULL,
