@@ -51,7 +51,7 @@ class Script:
     """The net lineage of a script: the runner expects one result, without tables that only the script itself uses.
 
     A table that the script creates and then reads or drops is resolved to its sources. A table that it fills and then
-    renames has its last name. A temporary table counts if no permanent table is written after it.
+    renames appears under its last name. A temporary table counts if no permanent table is written after it.
     """
 
     def __init__(self, lineages: list[StatementLineage]) -> None:

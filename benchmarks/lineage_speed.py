@@ -6,7 +6,7 @@ Measures, with the project's bounds:
 
 - tables and columns, compared with `sqlglot.parse_one` alone on the same statements (at least 0.2)
 - a log with 95 % repeats and the fingerprint cache, compared with the same engine without repeats (at least 8)
-- the memory growth over a log of many statements (at most 64 MB)
+- the memory growth over a log of many statements, after its first tenth (at most 64 MB)
 
 The statements are generated: typical ETL (CTAS, INSERT, MERGE, views, windows, CTEs) and analytical queries in the style
 of TPC-DS. Exits with 1 if a bound is missed.

@@ -52,8 +52,8 @@ from mcpush.sql import Defaults, Schema, TableName
 from query_history import CHANGES_STATEMENT, LATENCY, RETENTION, logged_queries
 
 # The example of https://docs.aws.amazon.com/redshift/latest/dg/r_DROP_TABLE.html, for all views at once. Late-binding
-# views have no dependencies here, and materialized views depend only on their backing table. Both use their
-# definitions.
+# views have no dependencies here, and materialized views depend only on their backing table. The sources of both are
+# parsed from their definitions.
 DEPENDENCIES_SQL = """
 SELECT DISTINCT
     view_schema.nspname AS view_schema,
@@ -131,8 +131,8 @@ class Names:
         """Returns the asset that a name in a statement refers to; counts it and returns None if its schema is unknown.
 
         An unqualified name most likely refers to the only table of that name in the database, because the statement
-        succeeded. It is not certain: an earlier temporary table, created before the period that is read, can have had
-        the same name. If several tables have the name, the schema stays unknown.
+        succeeded. It is not certain: a temporary table, created before the period that is read, could have had the
+        same name. If several tables have the name, the schema stays unknown.
         """
         if table.is_external:
             return FullName(external_asset(table.name))
@@ -146,7 +146,7 @@ class Names:
             return None
         if found is None:
             return FullName(Asset(table.kind, table.database, schema, table.name), is_sure)
-        # Use the catalog's case: after RENAME TO, the schema has the case in which the statement wrote it.
+        # Use the catalog's spelling: after RENAME TO, the schema name has the case used in the statement.
         database, schema, name = found[0].parts
         return FullName(Asset(table.kind if is_sure else found[0].kind, database, schema, name), is_sure)
 

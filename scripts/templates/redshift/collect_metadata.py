@@ -233,7 +233,7 @@ class DatabaseReader:
         return kind
 
     def _volume(self, table: TableRow, kind: str) -> tuple[int | None, int | None]:
-        """Returns rows and bytes from SVV_TABLE_INFO. It has no empty tables, and only superusers see all others."""
+        """Returns rows and bytes. SVV_TABLE_INFO omits empty tables; it lists all others, but only for superusers."""
         if self._facts.volumes is None or kind not in ("table", "materialized view"):
             return None, None
         if volume := self._facts.volumes.get(table.key):

@@ -80,7 +80,7 @@ def _record(query: LoggedQuery, users: dict[int, str], options: Options) -> Quer
         query_text=_text(query, options),
         user=user,
         returned_rows=row.returned_rows,
-        # Redshift has an error message but no code. The status is failed or canceled.
+        # Redshift has an error message but no code, so the code is the status: failed or canceled.
         error_code=row.status if failed else None,
         error_text=(row.error_message or row.status) if failed else None,
         extra=known(dict(zip(EXTRA, row[-len(EXTRA) :], strict=True))),

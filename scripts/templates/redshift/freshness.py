@@ -72,7 +72,7 @@ def _statements(database: str, schema: str, names: Sequence[str]) -> Iterator[st
 def name_patterns(
     names: Sequence[str], cap: int, prefix: str = "", matched: Sequence[str] | None = None
 ) -> Iterator[str]:
-    """Yields LIKE patterns that together match all names, each at most ``cap`` names if prefixes can separate them.
+    """Yields LIKE patterns that together match all names, each at most ``cap`` of them if prefixes can separate them.
 
     ``matched`` are the names that the pattern for ``prefix`` matches; ``names`` are those that start with ``prefix``.
     They differ because an underscore in a pattern matches any character, and ``%`` and backslash are replaced by

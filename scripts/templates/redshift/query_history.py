@@ -26,7 +26,7 @@ from query_text_segments import join_segments, may_be_truncated
 
 # Text is split into segments of 4,000 characters. Their trailing blanks are kept, because they can separate two words.
 # A query belongs to the window in which it ended; a running one belongs to a later window. User 1 is Redshift itself.
-# Both views have the start time of a query, so the bounds on t.start_time exclude texts that cannot match.
+# Both views have the start time of a query, so the bounds on t.start_time keep texts that cannot match out of the join.
 # ADAPT: to add a column of SYS_QUERY_HISTORY to extra of query logs, append it to this list and to HistoryRow.
 # https://docs.aws.amazon.com/redshift/latest/dg/SYS_QUERY_HISTORY.html
 # https://docs.aws.amazon.com/redshift/latest/dg/SYS_QUERY_TEXT.html
@@ -79,7 +79,7 @@ LIMIT 4000
 
 # Statements that write data or change the session (temporary tables, search path). Most of a log is plain SELECTs,
 # which write nothing. SELECT … INTO does, but no page states its query_type. The history's text is truncated at 4,000
-# characters and padded with blanks, which RTRIM removes. In a long text INTO can be after the truncation.
+# characters and padded with blanks, which RTRIM removes. Long texts are selected, too: INTO can be in the missing part.
 CHANGES_CONDITION = """h.status = 'success'
     AND (
         COALESCE(RTRIM(h.query_type), '') <> 'SELECT'
@@ -225,7 +225,7 @@ def _only_visible_user(session: Session) -> int | None:
 
 def _pages(session: Session, part: TimeRange, sql: str) -> Iterator[HistoryRow]:
     """Yields the rows of queries that ended in the slice, page by page."""
-    # SYS views have UTC times without a time zone, and so have the values bound here.
+    # Times in SYS views are UTC without a time zone, and so are the values bound here.
     start, stop = part.start.replace(tzinfo=None), part.end.replace(tzinfo=None)
     end, query, sequence = start, -1, -1
     while True:

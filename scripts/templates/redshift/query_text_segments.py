@@ -20,7 +20,7 @@ def join_segments(segments: list[str]) -> str:
 
 
 def may_be_truncated(text: str) -> bool:
-    """Whether the history's text can be truncated. The limit can fall within a character of several bytes."""
+    """Whether SYS_QUERY_HISTORY could have truncated this text. The limit can fall within a multi-byte character."""
     text = text.rstrip(" ")
     return len(text) >= SEGMENT_LENGTH or (
         not text.isascii() and len(text.encode("utf-8", errors="replace")) >= SEGMENT_LENGTH - 3

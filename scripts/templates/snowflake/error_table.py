@@ -11,7 +11,8 @@ CHECK_ADDRESS = "Check SNOWFLAKE_ACCOUNT. A network policy may also block this m
 TRY_AGAIN = "Check the network and status.snowflake.com, then run the same command again."
 MISSING_GRANTS = "Grant the role what README.md lists, or correct SNOWFLAKE_ROLE."
 CONTACT_SUPPORT = (
-    "Run the same command again. If it fails again, contact support with the error number and the query id."
+    "Run the same command again. If it fails again, contact Snowflake's support with the error number and the query "
+    "id (QUERY_HISTORY has the statement)."
 )
 
 VENDORED = "snowflake.connector.vendored."  # version 4 passes on network errors of its copy of requests
@@ -53,7 +54,9 @@ ERRORS = ErrorTable(
             ConfigurationError, "Set SNOWFLAKE_WAREHOUSE and grant USAGE on it to the role.", codes=(606,)
         ),  # no active warehouse
         _failed_statement(
-            603, "Snowflake had an internal error. Run the same command again, or contact support with the query id."
+            603,
+            "Snowflake had an internal error. Run the same command again, or contact Snowflake's support with the "
+            "query id.",
         ),
         _failed_statement(604, "The statement was canceled. Run the same command again, or find out what cancels it."),
         _failed_statement(

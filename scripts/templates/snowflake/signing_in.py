@@ -110,7 +110,7 @@ def _method() -> Method:
         return _named_method(named)
     if _set([*TOKEN, TOKEN_FILE_VARIABLE]) and not _set(["SNOWFLAKE_WORKLOAD_IDENTITY_PROVIDER"]):
         raise ConfigurationError(
-            f"{AUTHENTICATOR_VARIABLE} is not set.",
+            f"A token is set, but {AUTHENTICATOR_VARIABLE} is not set.",
             f"Set {AUTHENTICATOR_VARIABLE} to the kind of the token: OAUTH or PROGRAMMATIC_ACCESS_TOKEN.",
         )
     possible = [method for method in METHODS if not method.only_when_named and _set(method.required)]
@@ -163,7 +163,7 @@ def _token_from_file() -> str:
 
 
 def _checked_key_file(path: str) -> str:
-    """Returns the path with ``~`` expanded. Raises ConfigurationError if the file is not a usable private key."""
+    """Returns the path with ``~`` expanded. Refuses a public key, or an encrypted one without passphrase."""
     path = str(Path(path).expanduser())
     try:
         start = Path(path).read_bytes()[:64]
