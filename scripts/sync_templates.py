@@ -101,7 +101,7 @@ def main(argv: list[str] | None = None) -> int:
     unnamed = without_origin(templates)
     for path in unnamed:
         print(f"{path.relative_to(templates)}: the first line does not name the source", file=sys.stderr)
-    # A copy of the library in a template folder would shadow the stub, and later changes to the library.
+    # A copy of the library in a template folder would shadow the stub, and hide later changes to the library.
     hidden = [folder / "mcpush" for folder in folders if (folder / "mcpush").is_dir()]
     for path in hidden:
         print(f"{path.relative_to(templates)}: remove it, it hides the library in scripts/mcpush", file=sys.stderr)

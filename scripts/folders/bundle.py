@@ -96,7 +96,7 @@ def release_of(library: Path) -> str:
 def template_files(template: Path, chosen: list[str]) -> dict[str, bytes]:
     """The content of each file in a folder with these flows, by name, without the library.
 
-    Omits modules that only scripts of other flows import. requirements.txt lists the dependencies of the other scripts.
+    Omits modules that only scripts of other flows import. requirements.txt lists the dependencies of these flows only.
     Other files in the template, such as manifests from a run in place, are not copied.
     """
     every = [f"{kind}_{flow}.py" for flow in flows(template) for kind in ("collect", "push", "collect_and_push")]

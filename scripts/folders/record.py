@@ -24,7 +24,10 @@ def as_numbers(release: str) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class Record:
-    """The files that new_push.py put into a folder. ``files`` maps relative paths to digests, including the library."""
+    """The files that new_push.py put into a folder.
+
+    ``files`` maps relative paths to digests. Paths of the library's modules start with ``mcpush/``.
+    """
 
     release: str
     warehouse: str

@@ -57,7 +57,7 @@ class Plan:
         releases = f"{self.release_before} -> {record.release}"
         summary = [f"{folder} {done}: {record.warehouse}; flows {flows}; release {releases}"]
         if any(change.name == REQUIREMENTS and change.content for change in self.changes):
-            summary.append("next: run 'pip install -r requirements.txt' again where pip installed it")
+            summary.append("next: if you use pip, run 'pip install -r requirements.txt' again")
         conflicts = [change.name for change in self.changes if change.conflict]
         if any(name in record.files for name in conflicts):  # the others are no longer in the bundle
             summary.append("next: merge each .new file into yours by hand, then delete it")
@@ -67,7 +67,7 @@ class Plan:
 def upgrade(folder: Path, flows: str | None, dry_run: bool) -> Outcome:
     """Upgrade a folder; with ``dry_run``, only report the changes. ``flows`` is comma-separated, None keeps them.
 
-    Raises FolderError if nothing was changed, and PartlyDoneError if the upgrade stopped partway.
+    Raises FolderError if the upgrade is not possible (nothing was changed), PartlyDoneError if it stopped partway.
     """
     check_outside_bundle(folder)
     if not folder.is_dir():
@@ -134,7 +134,7 @@ def detect_warehouse(folder: Path) -> str:
 
 
 def still_offered(flows: list[str], template: Path) -> list[str]:
-    """Those of these flows that the bundle still offers. Raises FolderError if there are none."""
+    """The given flows that the bundle still offers. Raises FolderError if there are none."""
     kept = [flow for flow in bundle.flows(template) if flow in flows]
     if not kept:
         raise FolderError(f"The folder has no flow of {template.name}.", "Name the flows it should have with --flows.")
@@ -174,7 +174,7 @@ def files_below(folder: Path) -> list[str]:
 
 def edited_library(here: Path, edited: list[str], record: Record | None) -> FolderError:
     others = f" and {len(edited) - 1} more" if len(edited) > 1 else ""
-    which = f"{here / edited[0]}{others}; nothing was changed"
+    which = f"{here / edited[0]}{others}; nothing was changed."
     if record is None:
         return FolderError(
             f"The library differs from this bundle's: {which}",

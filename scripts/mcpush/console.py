@@ -84,7 +84,7 @@ def start_logging() -> None:
 
 
 def discard_output(stream: TextIO) -> None:
-    """Redirect a stream whose reader has closed it to the null device, so that flushing at exit does not fail."""
+    """Redirect a stream that can no longer be written to the null device, so that flushing at exit does not fail."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 

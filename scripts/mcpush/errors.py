@@ -1,6 +1,6 @@
 """The errors that end a run, and their exit codes.
 
-Objects that cannot be read do not end a run: the collector counts them (``Options.skip``) and continues.
+Skipped objects and queries do not end a run: the collector counts them (``Options.skip``) and continues.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class RefusedError(PushIngestionError):
 
 
 class UnavailableError(PushIngestionError):
-    """Exit code 4: no response, even after retries. Run the same command again later."""
+    """Exit code 4: service unavailable, even after retries, or manifest in use. Run the same command again later."""
 
     exit_code = 4
 

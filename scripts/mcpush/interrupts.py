@@ -7,7 +7,7 @@
         cursor.execute(sql)
 
 The handler must not acquire a lock: the code that it interrupts might hold it. Two threads therefore do the rest. One
-logs the shutdown. The other forces the exit after MAX_SHUTDOWN_SECONDS, even if the first one hangs.
+ends waits and logs the shutdown. The other forces the exit after MAX_SHUTDOWN_SECONDS, even if logging hangs.
 """
 
 from __future__ import annotations

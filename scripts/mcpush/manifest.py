@@ -41,7 +41,7 @@ COMPRESSION = 6  # gzip level: level 9 takes three times as long and saves 1%
 
 
 class ManifestError(ConfigurationError):
-    """The file is not a manifest that this version supports. The remedy says what to do."""
+    """The manifest is missing, damaged, or of another flow or version. The remedy says what to do."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=_a
 
 
 class Writer:
-    """Writes a manifest: ``with Writer(path, header) as out: out.write(record) …; out.finish(skipped)``.
+    """Writes a manifest: ``with Writer(path, header) as out: out.write(record) …; out.finish(skipped, examples)``.
 
     Leaving the block without ``finish`` deletes the partial file.
     """
@@ -255,7 +255,10 @@ def _lines(path: Path) -> Iterator[bytes]:
             "The file was truncated while it was copied, or is not gzip. Copy it again, or collect again.",
         ) from error
     except OSError as error:
-        raise ManifestError(f"Cannot read the manifest {path}: {error.strerror or error}", "") from error
+        raise ManifestError(
+            f"Cannot read the manifest {path}: {error.strerror or error}",
+            "Check the path and its permissions, then run the same command again.",
+        ) from error
 
 
 def parse_record(path: Path, number: int, line: bytes) -> Json:

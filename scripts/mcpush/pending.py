@@ -53,8 +53,8 @@ def pending_manifest(path: Path, flow: str) -> Pending | None:
         manifest = verify(path, flow)
     except ManifestError as error:
         raise ManifestError(
-            f"{error} This run would overwrite it.",
-            "With --state, its window might not be collected again. Repair and push it, or move it away.",
+            f"This run would overwrite a manifest that cannot be pushed: {error}",
+            "With --state, its window might not be collected again. Fix the cause and push it, or move it away.",
         ) from error
     return Pending(manifest, _status(manifest)) if manifest.records else None
 
@@ -171,7 +171,7 @@ def _warn_of_damage(path: Path, number: int) -> None:
 
 
 def uncovered(spans: Iterable[Span], records: int) -> Iterator[Span]:
-    """The gaps between the given spans, in order, out of ``records`` records."""
+    """The spans of a manifest with ``records`` records that the given spans do not cover, in order."""
     position = 0
     for first, end in sorted(spans):
         if first > position:

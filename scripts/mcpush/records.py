@@ -1,4 +1,4 @@
-"""Defines the three record types of a manifest, and their times.
+"""Defines the three record types of a manifest, and their times. No other module defines them.
 
 Collect scripts create records; ``to_json`` returns the object for a line of the manifest. Push scripts read it back
 with ``from_json``, which is strict: it raises a ValueError that names the field for a value that Monte Carlo would
@@ -242,7 +242,7 @@ def _asset(value: Fields) -> Asset:
 
 @dataclass(frozen=True)
 class QueryLogRecord:
-    """A completed query. ``extra`` contains additional warehouse data. None means unknown."""
+    """A query that has ended, successfully or not. ``extra`` contains additional warehouse data. None means unknown."""
 
     query_id: str | None
     start_time: datetime
@@ -276,7 +276,7 @@ class QueryLogRecord:
 
     @staticmethod
     def name_of(value: Json) -> str:
-        """The query's name in messages. Raises KeyError or TypeError if it has no ID."""
+        """The query's name in messages. Raises KeyError or TypeError if it has no id."""
         return f"query {value['query_id']}"
 
 

@@ -15,7 +15,7 @@ from urllib.parse import unquote
 
 ADDRESS_ENDINGS = ("_PROXY", "_ENDPOINT", "_URL")
 SECRET_NAME_ENDINGS = ("TOKEN", "PASSWORD", "PASSPHRASE", "PASSCODE", "_PWD", "SECRET", "_KEY")
-MIN_LENGTH_BY_NAME = 8  # such a variable can contain "dev" or "2026", and masking those would hide ordinary words
+MIN_LENGTH_BY_NAME = 8  # a variable with such a name can contain "dev" or "2026": masking hides ordinary words
 MIN_LENGTH = 4  # of all other secrets
 MASK = "***"
 
@@ -34,7 +34,7 @@ def redact(text: str) -> str:
 
 
 def redact_values(value: Any) -> Any:
-    """A JSON value with every string redacted. Keys and numbers stay: this library defines them."""
+    """A JSON value with every string redacted. Keys and numbers stay: they come from the scripts."""
     return _mask_values(value, _secrets())
 
 
@@ -51,7 +51,7 @@ def secret_variables() -> set[str]:
 
 
 def _secrets() -> re.Pattern[str]:
-    """One pattern that matches all current secrets. Built once per value: scanning the environment is slow."""
+    """One pattern that matches all current secrets. Build it once per JSON value: scanning the environment is slow."""
     return _pattern(frozenset(_secret_spellings()))
 
 

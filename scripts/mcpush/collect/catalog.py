@@ -1,7 +1,7 @@
 """Reads a catalog in parts (database, schema, range of names), skips what is unreadable, and merges sorted results.
 
 This module does not depend on a driver or on SQL: a collect script passes functions that read, and functions that
-classify the driver's errors.
+classify the driver's errors. If no database is readable, the run ends with an error.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ NO_VIEW_TEXT = "view definition not visible"
 def read_or_skip(
     options: Options, reason: str, read: Callable[[], T], is_unreadable: IsError, describe: Describe = str
 ) -> T | None:
-    """Return ``read()``, or None, counted under ``reason``, if unreadable."""
+    """Return ``read()``; if unreadable, count it under ``reason`` and return None."""
     try:
         return read()
     except Exception as error:
@@ -134,7 +134,7 @@ class SplitDatabase(Generic[T]):
     is_too_much: IsError
 
     def items(self) -> Iterator[T]:
-        """Yield each item once. If a statement turns out too large midway, reading resumes after the last item.
+        """Yield each item once. If a statement turns out to be too large midway, reading resumes after the last item.
 
         Unreadable schemas, and tables that alone are too large, are counted as skipped.
         """
@@ -212,8 +212,8 @@ def _halves(names: Sequence[str]) -> list[Sequence[str]]:
 def pages(wanted: Iterable[T], name: Callable[[T], str], names: Sequence[str], size: int) -> Iterator[list[T]]:
     """Group the wanted items of a schema into lists that each span at most ``size`` of the schema's ``names``.
 
-    A statement for the range from the first to the last item of a list also returns unwanted names in between; this
-    limits how many. ``wanted`` and ``names`` are in the catalog's order, which can differ from Python's.
+    A statement for the range from the first to the last item of a list also returns unwanted names in between;
+    ``size`` limits how many. ``wanted`` and ``names`` are in the catalog's order, which can differ from Python's.
     """
     page = {each: number // size for number, each in enumerate(names)}
     for _, found in groupby(wanted, key=lambda item: page[name(item)]):

@@ -108,7 +108,7 @@ class Checkpoint:
             log.info("the checkpoint stays at %s: this window ended before it", iso_utc(saved))
 
     def advance_without_warning(self, window: TimeRange | None) -> None:
-        """Like ``advance``, for the window of an earlier run, which is often before the checkpoint."""
+        """Like ``advance``, for the window of an earlier run, which can end long before the checkpoint."""
         self._advance(window, self.read())
 
     def _advance(self, window: TimeRange | None, saved: datetime | None) -> bool:
@@ -135,7 +135,7 @@ def choose_window(
     retention: timedelta | None,
     now: datetime,
 ) -> TimeRange:
-    """The requested window. Raises ConfigurationError if it is empty, or if options contradict each other."""
+    """The requested window. Raises ConfigurationError if it starts after its end, or if options conflict."""
     if arguments.since and arguments.until and arguments.since > arguments.until:
         raise ConfigurationError("--since is after --until.", "Swap them.")
     if arguments.since and arguments.lookback_hours:
@@ -169,7 +169,7 @@ def _from_checkpoint(saved: datetime, end: datetime, now: datetime) -> TimeRange
     if saved > now + CLOCK_TOLERANCE:
         raise ConfigurationError(
             f"The checkpoint {iso_utc(saved)} is in the future. Nothing would be collected until then.",
-            "Check the clock of this machine. Move the file away and run once with --since: the run writes a new one.",
+            "Check the clock of this machine. Move the --state file away and run once with --since to write a new one.",
         )
     if saved > now:
         log.warning("warning: the checkpoint %s is in the future. Nothing is collected until then.", iso_utc(saved))

@@ -30,7 +30,7 @@ from mcpush.records import RECORDS, iso_utc
 from mcpush.redaction import redact
 
 MIN_WAIT_SECONDS, MAX_WAIT_SECONDS = 1.0, 60.0
-MAX_INITIAL_REJECTIONS = 5  # single records, with nothing accepted: the records are not the cause
+MAX_INITIAL_REJECTIONS = 5  # with this many single records rejected and none accepted, the cause is not the records
 POLL_SECONDS = 0.1  # how often the main thread checks for a signal
 
 
@@ -110,9 +110,8 @@ class DeliveryRun:
             except BaseException as error:
                 self._stop.set()  # no more retries and no new requests
                 if self._journal is not None:
-                    write_result(
-                        self._delivery, error
-                    )  # now, in case a scheduler kills the run before the requests finish
+                    # Written now, in case a scheduler kills the run before the requests in progress finish.
+                    write_result(self._delivery, error)
                 raise
 
     def _send_all(self, pool: ThreadPoolExecutor, backlog: Backlog) -> None:

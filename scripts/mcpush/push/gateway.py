@@ -179,9 +179,8 @@ def _explain_rejection(response: requests.Response, detail: str) -> Exception:
 
 def _explain_request(error: requests.RequestException) -> Exception:
     """Convert a request that got no valid response: retriable, rejected, or an error with a remedy."""
-    if isinstance(
-        error, requests.exceptions.JSONDecodeError
-    ):  # the response is not JSON; first, as this subclasses the next one
+    # Checked first: it is a subclass of InvalidJSONError, but means that the response is not JSON.
+    if isinstance(error, requests.exceptions.JSONDecodeError):
         return UnavailableError(
             "The response is not JSON: it is not from Monte Carlo's ingestion API.",
             WRONG_SERVER_REMEDY,

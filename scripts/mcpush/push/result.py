@@ -41,7 +41,7 @@ class Rejected:
 class Delivery:
     """The state and outcome of a push. ``accepted`` includes batches that earlier runs delivered.
 
-    ``resumed`` contains the invocation IDs of an earlier manifest whose push this run completed first.
+    ``resumed`` contains the invocation ids of an earlier manifest whose push this run completed first.
     ``is_result_written`` is false if the result file could not be written.
     """
 
@@ -123,7 +123,7 @@ def result_path(manifest: Path) -> Path:
 
 
 def write_result(delivery: Delivery, error: BaseException | None) -> None:
-    """Write every accepted batch with its invocation ID, and rejected records by name.
+    """Write every accepted batch with its invocation id, and rejected records by name.
 
     If writing fails, it logs the error and does not raise, so that the outcome of the push is still reported.
     """

@@ -38,9 +38,8 @@ def run_push(pusher: Pusher, argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
 
     def work(summary: Summary) -> int:
-        with (
-            nullcontext() if arguments.dry_run else manifest_lock(arguments.manifest)
-        ):  # a dry run writes no journal or result
+        # A dry run needs no lock: it writes no journal or result.
+        with nullcontext() if arguments.dry_run else manifest_lock(arguments.manifest):
             return _push(verify(arguments.manifest, pusher.flow), pusher, arguments, summary)
 
     return run(script, work)
