@@ -19,10 +19,8 @@ from tests.script_process import SCRIPTS as HOME
 
 BLOCK = re.compile(r"(?m)^# /// script$\n((?:^#(?:| .*)$\n)+?)^# ///$\n")
 REQUIREMENT_NAME = re.compile(r"[A-Za-z0-9._-]+")
-TRANSITIVE = {
-    "pycarlo": "requests",
-    "boto3": "botocore",
-}  # listed package: a dependency of it, used in the version it requires
+# Listed package → a dependency of it that scripts import too, in the version that the listed package requires.
+TRANSITIVE = {"pycarlo": "requests", "boto3": "botocore"}
 SCRIPTS = sorted(
     folder / f"{kind}_{flow}.py" for folder in bundle.warehouses() for flow in bundle.flows(folder) for kind in KINDS
 )

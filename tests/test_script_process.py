@@ -52,12 +52,12 @@ def test_only_what_python_and_the_network_need_reaches_a_script(monkeypatch: pyt
 # Prints everything that a script can observe about its start, then ends as its first argument says.
 LOOKING = """
 import atexit, json, locale, os, signal, sys, threading, time
-import neighbour
+import neighbor
 atexit.register(print, "at exit", file=sys.stderr)
 threading.Thread(target=lambda: (time.sleep(0.2), print("thread", file=sys.stderr))).start()
 print(json.dumps({
     "argv": sys.argv, "path": sys.path, "name": __name__, "file": __file__, "main": sys.modules["__main__"].__file__,
-    "environ": dict(os.environ), "cwd": os.getcwd(), "time zone": time.tzname, "neighbour": neighbour.__file__,
+    "environ": dict(os.environ), "cwd": os.getcwd(), "time zone": time.tzname, "neighbor": neighbor.__file__,
     "flags": str(sys.flags), "encodings": [each.encoding for each in (sys.stdin, sys.stdout, sys.stderr)],
     "terminals": [each.isatty() for each in (sys.stdin, sys.stdout, sys.stderr)],
     "buffers": sys.stdout.line_buffering, "locale": locale.getlocale(), "threads": threading.active_count(),
@@ -80,7 +80,7 @@ def test_a_forked_script_starts_and_ends_like_one_in_a_new_process(end: str, tmp
     folder = tmp_path / "scripts ä"
     folder.mkdir()
     (folder / "looking.py").write_text(LOOKING, encoding="utf-8")
-    (folder / "neighbour.py").touch()
+    (folder / "neighbor.py").touch()
     settings = {"TZ": "Asia/Kolkata", "MCD_INGEST_ID": "ä=1"}
     forked = run_script(folder, "looking.py", end, "ö", env=settings, cwd=tmp_path)
     with started_script(folder, "looking.py", end, "ö", env=settings, cwd=tmp_path) as process:

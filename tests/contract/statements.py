@@ -186,9 +186,7 @@ def _parsed(text: str, dialect: str) -> exp.Expr | None:
 
 @dataclass(frozen=True)
 class Sent:
-    """The statements of a folder that were sent: texts by constant, the statements themselves, and texts of no
-    constant.
-    """
+    """The sent texts by constant, the constants' statements, each once, and the texts that match no constant."""
 
     by_constant: dict[str, list[str]]
     statements: list[Statement]

@@ -173,9 +173,9 @@ def new_push(
 
 
 # Runs a script, and sends the process a signal immediately before its n-th change below a path. Opening a file for
-# writing, such as its lock, counts as a change. Python raises audit events before the operation:
+# writing, such as its lock, or opening a directory counts as a change. Python raises audit events before the operation:
 # https://docs.python.org/3/library/audit_events.html
-SIGNALLED = """
+SIGNALED = """
 import os, runpy, signal, sys
 number, name, below, script = sys.argv[1:5]
 left, wanted = int(number), getattr(signal, name)
@@ -201,20 +201,20 @@ runpy.run_path(script, run_name="__main__")
 """
 
 
-def signalled(number: int, sent: signal.Signals, below: Path) -> list[str]:
+def signaled(number: int, sent: signal.Signals, below: Path) -> list[str]:
     """The ``before`` of a new_push.py that gets a signal before its ``number``-th change below a path."""
-    return ["-c", SIGNALLED, str(number), sent.name, str(below)]
+    return ["-c", SIGNALED, str(number), sent.name, str(below)]
 
 
 def wait_until_stopped(process: subprocess.Popen[str]) -> None:
     """Wait for a process that sends itself SIGSTOP."""
     os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
-    assert process.poll() is None, "it ended before it could be stopped"
+    assert process.poll() is None, "the process ended before it could be stopped"
 
 
 def interrupted(scripts: Path, *arguments: str | Path, number: int, sent: signal.Signals, below: Path) -> Run:
     """Run new_push.py with a signal before its ``number``-th change below a folder, if there are that many."""
-    return new_push(scripts, *arguments, before=signalled(number, sent, below))
+    return new_push(scripts, *arguments, before=signaled(number, sent, below))
 
 
 def files_of(folder: Path) -> dict[str, bytes]:

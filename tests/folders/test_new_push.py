@@ -40,7 +40,7 @@ from tests.folders.bundles import (
     respecting_modes,
     set_release,
     sha256,
-    signalled,
+    signaled,
     small_bundle,
     snapshot,
     started_new_push,
@@ -482,7 +482,7 @@ def test_a_killed_run_leaves_no_folder_and_the_next_run_creates_it(slow_bundle: 
 
 
 def test_a_second_run_for_the_same_folder_is_refused(bundle: Path, target: Path) -> None:
-    stopping = signalled(10, signal.SIGSTOP, target.parent)
+    stopping = signaled(10, signal.SIGSTOP, target.parent)
     with started_new_push(bundle, "redshift", target, before=stopping) as first:
         wait_until_stopped(first)
         new_push(bundle, "redshift", target).refused("Another run is using")
@@ -495,7 +495,7 @@ def test_a_second_run_for_the_same_folder_is_refused(bundle: Path, target: Path)
 @pytest.mark.parametrize("number", [1, 2, 3, 4, 10])
 def test_files_of_a_concurrent_run_are_not_deleted(number: int, bundle: Path, tmp_path: Path) -> None:
     """Two warehouses at once, as in a job. Includes the moments before the first run takes its lock."""
-    stopping = signalled(number, signal.SIGSTOP, tmp_path / ".one")
+    stopping = signaled(number, signal.SIGSTOP, tmp_path / ".one")
     with started_new_push(bundle, "redshift", tmp_path / "one", before=stopping) as first:
         wait_until_stopped(first)
         second = new_push(bundle, "snowflake", tmp_path / "other").check(0)
@@ -565,7 +565,7 @@ def test_a_closed_pipe_does_not_stop_the_run(unbuffered: bool, bundle: Path, tar
 
 @pytest.mark.parametrize("unbuffered", [False, True], ids=["buffered", "unbuffered"])
 def test_a_closed_pipe_does_not_stop_the_run_after_a_kill(unbuffered: bool, bundle: Path, target: Path) -> None:
-    """The output then has a line about the leftovers of the killed run."""
+    """The first line, about the leftovers of the killed run, is printed before anything is created."""
     (target.parent / ".my-push.push-ingestion-staging").mkdir()
     assert closed_pipe(bundle, "redshift", target, unbuffered=unbuffered) == (0, "")
     assert without_record(target) == offered(bundle, "redshift")

@@ -31,7 +31,7 @@ from tests.folders.bundles import (
     respecting_modes,
     set_release,
     sha256,
-    signalled,
+    signaled,
     small_bundle,
     snapshot,
     started_new_push,
@@ -837,7 +837,7 @@ def test_leftovers_of_a_killed_upgrade_are_deleted(newer: Path, template: Path, 
 def test_the_second_of_two_concurrent_upgrades_is_refused(newer: Path, template: Path, folder: Path) -> None:
     edit(template / "connection.py", "# newer")
     edit(newer / "mcpush/program.py", "# newer")
-    stopping = signalled(10, signal.SIGSTOP, folder)  # while it writes the new library
+    stopping = signaled(10, signal.SIGSTOP, folder)  # while it writes the new library
     with started_new_push(newer, "--upgrade", folder, before=stopping) as first:
         wait_until_stopped(first)
         untouched = files_of(folder)

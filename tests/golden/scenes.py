@@ -112,7 +112,7 @@ def _failing_to_collect(recording: Recording, arguments: Arguments) -> None:
     place = recording.place
     for flow in FLOWS:
         recording.run(f"collect_{flow}.py", *arguments.window(flow), env=place.without_connection)
-    recording.run("collect_and_push_metadata.py", env=place.without_connection)  # its variables are checked first
+    recording.run("collect_and_push_metadata.py", env=place.without_connection)  # MCD_* variables are checked first
     recording.run("collect_and_push_metadata.py", env=place.without_connection | place.monte_carlo)
     recording.run("collect_metadata.py", env=place.environment | place.wrong_password)
     recording.run("collect_lineage.py", "--since", "yesterday")

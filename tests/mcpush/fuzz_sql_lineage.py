@@ -87,7 +87,7 @@ def start() -> tuple[multiprocessing.Process, Connection]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Read mutated statements and report what goes wrong.")
+    parser = argparse.ArgumentParser(description="Process mutated statements and report failures.")
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=None)
     options = parser.parse_args()

@@ -72,8 +72,8 @@ class Query:
 
 @dataclass(frozen=True)
 class Model:
-    """The contents of a warehouse. All queries end between ``since`` and ``until``; both are earlier than any latency
-    of system views.
+    """The contents of a warehouse. All queries end between ``since`` and ``until``. Both are further in the past than
+    any system view lags.
     """
 
     now: datetime

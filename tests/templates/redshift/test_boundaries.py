@@ -10,7 +10,7 @@ import pytest
 from tests.templates.redshift.breaking import logged_too
 from tests.templates.redshift.conftest import Templates
 from tests.warehouses.redshift.shop import DEV, LOADER, Shop
-from tests.warehouses.redshift.truth import CHUNK, Query, pieces
+from tests.warehouses.redshift.truth import SEGMENT_LENGTH, Query, segments
 
 PAGE = 4_000  # maximum number of rows in a result of the history statement
 SHOWN = 10_000  # maximum number of tables in a result of SHOW TABLES
@@ -18,11 +18,11 @@ BEFORE_THE_SHOPS_QUERIES = timedelta(hours=20)
 WINDOW = timedelta(minutes=30)  # one slice
 
 
-def in_pieces(number: int, count: int, end: datetime, seconds: float = 1) -> Query:
-    """A query whose text has this many rows, all different."""
-    text = "SELECT " + ", ".join(f"'{number} {place:08d}'" for place in range(count * CHUNK // 25))
-    text += " " * ((count - 1) * CHUNK + 9 - len(text)) + "FROM sales.orders" if count > 1 else ""
-    assert len(pieces(text)) == count
+def in_segments(number: int, count: int, end: datetime, seconds: float = 1) -> Query:
+    """A query whose text has this many segments, all different."""
+    text = "SELECT " + ", ".join(f"'{number} {place:08d}'" for place in range(count * SEGMENT_LENGTH // 25))
+    text += " " * ((count - 1) * SEGMENT_LENGTH + 9 - len(text)) + "FROM sales.orders" if count > 1 else ""
+    assert len(segments(text)) == count
     return Query(number, LOADER, DEV, "SELECT", text, end - timedelta(seconds=seconds), seconds)
 
 
@@ -44,7 +44,7 @@ def asked_with(templates: Templates, text: str, before: int) -> int:
     ("rows", "pages"), [(PAGE - 1, 1), (PAGE, 2), (PAGE + 1, 2), (PAGE + 2, 2)], ids=["less", "full", "one", "two"]
 )
 def test_a_text_at_the_end_of_a_page_is_complete(templates: Templates, shop: Shop, rows: int, pages: int) -> None:
-    """The last query has three text rows: all on the first page, or one or two of them on the second.
+    """The last query has three text segments: all on the first page, or one or two of them on the second.
 
     After a full page the script always reads another one, which can be empty.
     """
@@ -53,7 +53,7 @@ def test_a_text_at_the_end_of_a_page_is_complete(templates: Templates, shop: Sho
         Query(100_000 + number, LOADER, DEV, "SELECT", f"SELECT {number}", since + timedelta(seconds=1), number / 10)
         for number in range(rows - 3)
     ]
-    queries = [*short, in_pieces(200_000, 3, since + timedelta(minutes=20))]
+    queries = [*short, in_segments(200_000, 3, since + timedelta(minutes=20))]
     before = len(templates.server.events("statement"))
     with logged_too(templates.server, *queries):
         found = texts_of(templates, since)
@@ -74,9 +74,9 @@ def test_a_page_can_end_between_queries_with_the_same_end_time(templates: Templa
 
 
 def test_queries_with_the_same_end_time_are_not_mixed_up(templates: Templates, shop: Shop) -> None:
-    """Their text rows arrive grouped by query and in order."""
+    """Their text segments arrive grouped by query and in order."""
     since = shop.now - BEFORE_THE_SHOPS_QUERIES
-    queries = [in_pieces(number, 6, since + timedelta(minutes=5), number - 1_000) for number in range(1_001, 1_004)]
+    queries = [in_segments(number, 6, since + timedelta(minutes=5), number - 1_000) for number in range(1_001, 1_004)]
     with logged_too(templates.server, *queries):
         found = texts_of(templates, since)
     assert found == [(str(query.query_id), query.text) for query in queries]

@@ -10,7 +10,7 @@ from tests.templates.redshift.breaking import broken, logged, logged_too
 from tests.templates.redshift.conftest import Templates
 from tests.warehouses.redshift.launch import User, literal
 from tests.warehouses.redshift.shop import ANALYTICS, AUDITOR, DEV, LOADER, Shop
-from tests.warehouses.redshift.truth import CHUNK, Query
+from tests.warehouses.redshift.truth import SEGMENT_LENGTH, Query
 
 ORDERS = ("TABLE", DEV, "sales", "orders")
 CUSTOMERS = ("TABLE", DEV, "sales", "customers")
@@ -242,24 +242,24 @@ def test_a_process_id_used_by_two_users_means_two_sessions(templates: Templates,
     assert collected.skipped[NO_FULL_NAME] == 1 + 1 + 2
 
 
-def test_a_long_select_with_into_after_the_first_text_row_is_parsed(templates: Templates, shop: Shop) -> None:
+def test_a_long_select_with_into_after_the_first_text_segment_is_parsed(templates: Templates, shop: Shop) -> None:
     """The history's text of the query ends before INTO, and in spaces."""
     wide = ", ".join(f"order_id AS column_number_{number}" for number in range(115))
-    text = f"SELECT {wide},{' ' * (CHUNK - len(wide))}order_id INTO sales.returns FROM sales.customers"
-    assert "into" not in text[:CHUNK].lower()
+    text = f"SELECT {wide},{' ' * (SEGMENT_LENGTH - len(wide))}order_id INTO sales.returns FROM sales.customers"
+    assert "into" not in text[:SEGMENT_LENGTH].lower()
     with logged_too(templates.server, *session(shop, text)):
         collected = templates.collect("lineage", "--include", "dev.sales.returns")
     assert (CUSTOMERS, RETURNS) in edges(collected.records)
 
 
-def test_lineage_from_a_statement_with_a_missing_text_row_is_not_certain(templates: Templates, shop: Shop) -> None:
+def test_lineage_from_a_statement_with_a_missing_text_segment_is_not_certain(templates: Templates, shop: Shop) -> None:
     """The remaining text is also a valid statement, but with another meaning."""
-    pieces = (
+    segments = (
         "INSERT INTO archive.orders (order_id) SELECT c.customer_id FROM sales.customers AS c",
         "JOIN sales.returns AS r ON r.order_id = c.customer_id",
         "WHERE c.customer_id > 0",
     )
-    (query,) = session(shop, "".join(piece.ljust(CHUNK) for piece in pieces))
+    (query,) = session(shop, "".join(segment.ljust(SEGMENT_LENGTH) for segment in segments))
     with logged_too(templates.server, query):
         templates.server.run(f"DELETE FROM testbed.sys_query_text WHERE query_id = {query.query_id} AND sequence = 1")
         collected = templates.collect("lineage", "--include", "dev.archive.orders")

@@ -11,7 +11,7 @@ from tests.script_process import run_script
 from tests.templates.redshift.breaking import logged, logged_too
 from tests.templates.redshift.conftest import Templates
 from tests.warehouses.redshift.shop import DEV, LOADER, SYSTEM_USER_ID, Shop
-from tests.warehouses.redshift.truth import CHUNK, Query
+from tests.warehouses.redshift.truth import SEGMENT_LENGTH, Query
 
 NO_USER = "user unknown: not in sys_query_history or svv_user_info"
 INCOMPLETE = "query text incomplete: rows are missing in sys_query_text"
@@ -71,7 +71,7 @@ def test_collected_records_arrive_in_monte_carlo(templates: Templates, shop: Sho
     check(templates.received(run, "querylogs"), ended(shop))
 
 
-def test_runs_with_a_state_file_neither_miss_nor_repeat_queries(templates: Templates, shop: Shop) -> None:
+def test_runs_with_a_checkpoint_neither_miss_nor_repeat_queries(templates: Templates, shop: Shop) -> None:
     """Three windows of one command that collects and pushes: together they deliver every query exactly once."""
     state = str(templates.work / "query_logs.state")
     cuts = [shop.now - timedelta(hours=hours) for hours in (4.9, 4, 1)]
@@ -124,11 +124,11 @@ def test_a_text_that_exists_only_in_the_history_can_be_truncated(templates: Temp
 
 
 @pytest.mark.parametrize("letter", "eé日")
-def test_spaces_between_two_text_rows_are_kept(templates: Templates, shop: Shop, letter: str) -> None:
-    """The last of three spaces is the last character of a text row, with one-byte and multi-byte letters."""
+def test_spaces_between_two_text_segments_are_kept(templates: Templates, shop: Shop, letter: str) -> None:
+    """The last of three spaces is the last character of a text segment, with one-byte and multi-byte letters."""
     start, end = f"SELECT '{letter}', ", " FROM sales.orders   "
-    text = f"{start}'{'x' * (CHUNK - len(start) - len(end) - 2)}'{end}WHERE amount > 1"
-    assert (text[CHUNK - 1], text[CHUNK]) == (" ", "W")
+    text = f"{start}'{'x' * (SEGMENT_LENGTH - len(start) - len(end) - 2)}'{end}WHERE amount > 1"
+    assert (text[SEGMENT_LENGTH - 1], text[SEGMENT_LENGTH]) == (" ", "W")
     query = Query(78, LOADER, DEV, "SELECT", text, shop.now - timedelta(hours=2))
     with logged_too(templates.server, query):
         collected = templates.collect("query_logs")
@@ -141,7 +141,7 @@ def test_a_query_that_ran_for_hours_has_its_full_text(templates: Templates, shop
     incomplete.
     """
     for days, is_whole in ((0.9, True), (2, False)):
-        text = f"SELECT '{'x' * CHUNK}' AS wide"
+        text = f"SELECT '{'x' * SEGMENT_LENGTH}' AS wide"
         start = shop.now - timedelta(days=days, hours=2)
         with logged_too(templates.server, Query(79, LOADER, DEV, "SELECT", text, start, seconds=days * 24 * 60 * 60)):
             collected = templates.collect("query_logs", "--lookback-hours", "4")

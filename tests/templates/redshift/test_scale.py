@@ -1,4 +1,4 @@
-"""Tests size: 2,000 tables, and 100,000 queries of which some have texts of 40 rows, with few statements and little
+"""Tests size: 2,000 tables, and 100,000 queries of which some have texts of 40 segments, with few statements and little
 memory.
 """
 
@@ -19,7 +19,7 @@ from tests.templates.redshift.conftest import Templates, connected
 from tests.warehouses.redshift import shop as shop_module
 from tests.warehouses.redshift.launch import RedshiftServer
 from tests.warehouses.redshift.shop import Shop
-from tests.warehouses.redshift.truth import CHUNK, pieces
+from tests.warehouses.redshift.truth import SEGMENT_LENGTH, segments
 
 TABLES, QUERIES, LONG_QUERIES = 2_000, 100_000, 50
 MEGABYTES = 2**20
@@ -87,7 +87,7 @@ def test_a_hundred_thousand_queries_arrive_complete(
 ) -> None:
     truth = {str(query.query_id): query for query in large[1].bulk_queries}
     longest = max(truth.values(), key=lambda query: len(query.text))
-    assert len(pieces(longest.text)) == 40
+    assert len(segments(longest.text)) == 40
     assert len(longest.text) > 65_535
     run = run_script(
         templates.folder, "push_query_logs.py", "--manifest", str(whole.manifest), env=templates.environment()
@@ -119,8 +119,8 @@ def test_memory_does_not_grow_with_the_window(templates: Templates, whole: Whole
 
 
 def test_the_long_texts_contain_edge_cases(large: tuple[RedshiftServer, Shop]) -> None:
-    """Checks the data: text rows do end in spaces, which CHAR drops, and in the middle of an escaped newline."""
-    texts = [pieces(query.text) for query in large[1].bulk_queries[:LONG_QUERIES]]
-    assert all(len(piece) == CHUNK for each in texts for piece in each[:-1])
-    assert any(piece.endswith(" ") for each in texts for piece in each[:-1])
-    assert any(piece.endswith("\\") for each in texts for piece in each[:-1])
+    """Checks the data: text segments do end in spaces, which CHAR drops, and in the middle of an escaped newline."""
+    texts = [segments(query.text) for query in large[1].bulk_queries[:LONG_QUERIES]]
+    assert all(len(segment) == SEGMENT_LENGTH for each in texts for segment in each[:-1])
+    assert any(segment.endswith(" ") for each in texts for segment in each[:-1])
+    assert any(segment.endswith("\\") for each in texts for segment in each[:-1])

@@ -1,4 +1,4 @@
-"""Unit tests for the rules in the Redshift collectors: texts from rows, types, patterns, errors."""
+"""Unit tests for the rules in the Redshift collectors: texts from segments, types, patterns, errors."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from redshift_connector.error import DataError, InterfaceError, OperationalError, ProgrammingError
 
 from tests.script_process import TEMPLATES
-from tests.warehouses.redshift.truth import CHUNK, pieces
+from tests.warehouses.redshift.truth import SEGMENT_LENGTH, segments
 
 FOLDER = TEMPLATES / "redshift"
 OWN = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "mcpush")
@@ -33,7 +33,7 @@ OWN = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "mcpush")
 @dataclass(frozen=True)
 class Modules:
     history: ModuleType
-    pieces: ModuleType
+    segments: ModuleType
     metadata: ModuleType
     freshness: ModuleType
     connection: ModuleType
@@ -64,15 +64,15 @@ def modules() -> Iterator[Modules]:
         sys.modules.update(aside)
 
 
-# Long texts of short units, so that the ends of text rows fall on every position in a unit.
+# Long texts of short units, so that the ends of text segments fall on every position in a unit.
 UNITS = st.text(st.sampled_from(list("ab \\\n\r'\"né日")), min_size=1, max_size=40)
 
 
 @settings(deadline=None)
-@given(UNITS.map(lambda unit: unit * (3 * CHUNK // len(unit))))
+@given(UNITS.map(lambda unit: unit * (3 * SEGMENT_LENGTH // len(unit))))
 def test_a_statement_is_restored_as_it_was_sent(modules: Modules, text: str) -> None:
-    kept = [piece.ljust(CHUNK) for piece in pieces(text)]  # as CHAR returns them
-    assert modules.pieces.join_segments(kept) == text.rstrip(" ")
+    kept = [segment.ljust(SEGMENT_LENGTH) for segment in segments(text)]  # as CHAR returns them
+    assert modules.segments.join_segments(kept) == text.rstrip(" ")
 
 
 @pytest.mark.parametrize(
@@ -87,17 +87,17 @@ def test_a_statement_is_restored_as_it_was_sent(modules: Modules, text: str) -> 
     ],
 )
 def test_escapes_are_read_from_the_left(modules: Modules, logged: str, sent: str) -> None:
-    assert modules.pieces.unescaped(logged) == sent
+    assert modules.segments.unescaped(logged) == sent
 
 
-def test_a_full_text_row_with_two_byte_letters_gets_no_spaces(modules: Modules) -> None:
-    first = "é" * (CHUNK // 2)
-    assert modules.pieces.join_segments([first, "rest"]) == first + "rest"
+def test_a_full_text_segment_with_two_byte_letters_gets_no_spaces(modules: Modules) -> None:
+    first = "é" * (SEGMENT_LENGTH // 2)
+    assert modules.segments.join_segments([first, "rest"]) == first + "rest"
 
 
 def test_trailing_spaces_that_char_dropped_are_restored(modules: Modules) -> None:
-    text = f"{'x' * (CHUNK - 3)}   y"
-    assert modules.pieces.join_segments([piece.rstrip(" ") for piece in pieces(text)]) == text
+    text = f"{'x' * (SEGMENT_LENGTH - 3)}   y"
+    assert modules.segments.join_segments([segment.rstrip(" ") for segment in segments(text)]) == text
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def add_query(
 
 
 def exist(templates: Templates, *names: str, kind: str = "BASE TABLE") -> None:
-    """Add these tables to the account's catalog, and dropped tables: their namesakes in D.S, OLD and DIM_NEW."""
+    """Add these tables to the account's catalog, and dropped tables in D.S: their namesakes, OLD and DIM_NEW."""
     now = [(name.split("."), None) for name in names]
     once = [
         (["D", "S", name], "2026-01-01T00:00:00Z") for name in (*(n.split(".")[2] for n in names), "OLD", "DIM_NEW")

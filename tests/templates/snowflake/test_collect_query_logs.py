@@ -102,7 +102,7 @@ def test_a_shorter_limit_truncates_more_texts(shop_templates: Templates) -> None
     assert collected.skipped["query text truncated at 20 characters"] == len(cut)
 
 
-def test_two_runs_with_a_state_neither_miss_nor_repeat_queries(shop_templates: Templates, shop: Shop) -> None:
+def test_two_runs_with_a_checkpoint_neither_miss_nor_repeat_queries(shop_templates: Templates, shop: Shop) -> None:
     state = shop_templates.work / "state.json"
     # The boundary is the end time of a query, at which another query was running.
     since, until = window(shop, 20), window(shop, 2)

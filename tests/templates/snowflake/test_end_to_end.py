@@ -149,7 +149,7 @@ def test_a_dry_run_does_not_change_an_unpushed_manifest(
     assert run.summary["resumed"]["records_accepted"] == 600
 
 
-def test_a_crash_before_the_state_is_written_repeats_nothing(
+def test_a_crash_before_the_checkpoint_is_written_repeats_nothing(
     templates: Templates, quiet_sandbox: SandboxProcess, tmp_path: Path
 ) -> None:
     scale.many_queries(templates.server, datetime.now(timezone.utc) - timedelta(hours=1), rows=300, hours=6)
@@ -161,7 +161,7 @@ def test_a_crash_before_the_state_is_written_repeats_nothing(
     assert state.exists()
 
 
-def test_with_a_state_an_unpushed_manifest_is_not_overwritten(templates: Templates, tmp_path: Path) -> None:
+def test_with_a_checkpoint_an_unpushed_manifest_is_not_overwritten(templates: Templates, tmp_path: Path) -> None:
     scale.many_queries(templates.server, datetime.now(timezone.utc) - timedelta(hours=1), rows=300, hours=6)
     state = str(tmp_path / "state.json")
     templates.run("query_logs", "--state", state).check()
@@ -171,7 +171,7 @@ def test_with_a_state_an_unpushed_manifest_is_not_overwritten(templates: Templat
     assert templates.manifest("query_logs").read_bytes() == before
 
 
-def test_a_dry_run_leaves_neither_state_nor_journal(
+def test_a_dry_run_leaves_neither_checkpoint_nor_journal(
     templates: Templates, quiet_sandbox: SandboxProcess, tmp_path: Path
 ) -> None:
     scale.many_queries(templates.server, datetime.now(timezone.utc) - timedelta(hours=1), rows=500, hours=6)

@@ -32,7 +32,7 @@ def iso(moment: datetime) -> str:
 
 @pytest.fixture
 def window() -> tuple[datetime, datetime]:
-    """An hour that is earlier than any latency of the system views."""
+    """An hour further in the past than any system view lags."""
     until = datetime.now(timezone.utc).replace(minute=0, second=0, microsecond=0) - timedelta(hours=5)
     return until - timedelta(hours=1), until
 

@@ -1,4 +1,4 @@
-"""Faults on request: statements that are refused, cut or slow, and connections that break in the middle of a result.
+"""Faults on request: statements that are refused, cut off or slow, and connections that break within a result.
 
 Data for the shim, sent to the server as JSON (launch.py). Needs only the standard library.
 """

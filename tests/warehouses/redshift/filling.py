@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timezone
 
 from tests.warehouses.redshift.launch import copy_block, literal, quoted
-from tests.warehouses.redshift.truth import Column, Query, Relation, pieces
+from tests.warehouses.redshift.truth import Column, Query, Relation, segments
 
 LONGEST_REMARK = 256  # length of remarks in the SVV views, in characters
 # PostgreSQL's names of Redshift types, where they differ.
@@ -74,7 +74,7 @@ def _history_row(query: Query) -> tuple[object, ...]:
         "error_message": query.error,
         "returned_rows": query.returned_rows,
         "returned_bytes": query.returned_bytes,
-        "query_text": pieces(query.text)[0],
+        "query_text": segments(query.text)[0],
         "redshift_version": "1.0.98765",
         "compute_type": "primary",
         "compile_time": 350,
@@ -109,10 +109,10 @@ def _query_batch(queries: list[Query]) -> Iterator[str]:
         "testbed.sys_query_text",
         names,
         (
-            (q.user_id, q.query_id, q.transaction_id, q.session_id, stamp(q.start), sequence, piece)
+            (q.user_id, q.query_id, q.transaction_id, q.session_id, stamp(q.start), sequence, segment)
             for q in queries
-            # the rows of a statement's text are not written in order
-            for sequence, piece in reversed(list(enumerate(pieces(q.text))))
+            # a statement's segments are not written in order
+            for sequence, segment in reversed(list(enumerate(segments(q.text))))
         ),
     )
 

@@ -23,7 +23,7 @@ dialect = "redshift"
 databases: Sequence[str] = (MAIN_DATABASE, "analytics")
 not_applicable: Mapping[tuple[Flow, str], str] = {}
 run_elsewhere: Mapping[str, str] = {
-    "REFRESHES_SQL": "where there are materialised views: tests/templates/redshift/test_metadata.py",
+    "REFRESHES_SQL": "where there are materialized views: tests/templates/redshift/test_metadata.py",
     "SHOW_SOME_TABLES_SQL": "for more than 10,000 tables in a schema: tests/templates/redshift/test_boundaries.py",
 }
 

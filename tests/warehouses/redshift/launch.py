@@ -62,7 +62,7 @@ class Load:
     within: dict[str, list[str]] = field(default_factory=dict)
 
 
-# The log is read in pages by end time, like sorted blocks in a real cluster.
+# Scripts read the log in pages by end time, which a real cluster does from sorted blocks.
 INDEXES_SQL = """
 CREATE INDEX IF NOT EXISTS history_by_end ON testbed.sys_query_history (end_time, query_id);
 CREATE INDEX IF NOT EXISTS text_by_query ON testbed.sys_query_text (query_id, sequence);

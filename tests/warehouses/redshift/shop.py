@@ -377,7 +377,7 @@ def many_tables(count: int, now: datetime, columns: int = 10) -> list[Relation]:
 
 
 def many_queries(count: int, now: datetime, long_ones: int = 50, first_id: int = 1_000_000) -> Iterator[Query]:
-    """Queries for ``Shop.bulk_queries``, spread over half a day. The texts of the first ``long_ones`` have 40 rows."""
+    """Queries for ``Shop.bulk_queries`` over half a day. The texts of the first ``long_ones`` have 40 segments."""
     step = timedelta(hours=12) / max(count, 1)
     start = now - timedelta(hours=13)
     for number in range(count):
@@ -402,7 +402,7 @@ def _short_statement(number: int) -> str:
 
 
 def _long_statement(number: int) -> str:
-    """A statement whose text rows sometimes end in spaces or in the middle of an escaped newline."""
+    """A statement whose text segments sometimes end in spaces or in the middle of an escaped newline."""
     separators = (", ", ",  ", ",\n")
     listed = "".join(f"{each}{separators[each % 3]}" for each in range(100_000, 118_000))
     head = "INSERT INTO sales.order_items (order_id) SELECT o.order_id FROM sales.orders AS o WHERE o.order_id IN"

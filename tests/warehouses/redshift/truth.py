@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from tests.warehouses.redshift.launch import User
 
-CHUNK = 4000  # characters of text in a row of SYS_QUERY_TEXT
+SEGMENT_LENGTH = 4000  # characters of text in a row of SYS_QUERY_TEXT, called a segment
 DROPPED_USER_ID = 177  # ran queries and has been dropped since
 
 
@@ -121,6 +121,7 @@ def logged(text: str) -> str:
     return text.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
 
 
-def pieces(text: str) -> list[str]:
+def segments(text: str) -> list[str]:
+    """The text in rows of SYS_QUERY_TEXT; one empty row if there is no text."""
     written = logged(text)
-    return [written[at : at + CHUNK] for at in range(0, len(written), CHUNK)] or [""]
+    return [written[at : at + SEGMENT_LENGTH] for at in range(0, len(written), SEGMENT_LENGTH)] or [""]

@@ -282,10 +282,10 @@ class Warehouse:
 
     def _show(self, session: Session, statement: Show, query_id: str) -> Result:
         cap = self.catalog.commands[statement.command].row_cap
-        behaviour = self.catalog.commands[statement.command].above_row_cap
+        behavior = self.catalog.commands[statement.command].above_row_cap
         duck = session.engine._duck_conn
         [(count,)] = duck.execute(f"SELECT count(*) FROM ({statement.sql})").fetchall()
-        if count > cap and behaviour == "error":
+        if count > cap and behavior == "error":
             raise errors.SHOW_TOO_LARGE
         return self._write(duck.sql(f"FROM ({statement.sql}) LIMIT {cap}"), query_id)
 
