@@ -315,7 +315,7 @@ class Fields:
         if not value.keys() <= keys_of(kind):
             unknown = ", ".join(sorted(map(repr, value.keys() - keys_of(kind))))
             allowed = ", ".join(sorted(keys_of(kind)))
-            raise ValueError(f"{path or 'the record'} has an unknown key {unknown}; allowed are {allowed}")
+            raise ValueError(f"{path or 'the record'} has unknown keys: {unknown}; allowed: {allowed}")
         self._value, self._path = value, path
 
     def required_text(self, key: str) -> str:

@@ -82,7 +82,7 @@ BAD: dict[str, dict[str, Json]] = {
         "fields[1].type is missing": ORDERS | {"fields": [{"name": "A", "type": "T"}, {"name": "B"}]},
         "fields[0] is 'ID'; it must be an object": ORDERS | {"fields": ["ID"]},
         "tags is {'a': 1}; it must be a list": ORDERS | {"tags": {"a": 1}},
-        "the record has an unknown key 'columns', 'rows'; allowed are": ORDERS | {"rows": 5, "columns": []},
+        "the record has unknown keys: 'columns', 'rows'; allowed:": ORDERS | {"rows": 5, "columns": []},
     },
     "lineage": {
         "sources is []; it must be a list of at least 1": EDGE | {"sources": [], "columns": []},
@@ -100,7 +100,7 @@ BAD: dict[str, dict[str, Json]] = {
         "query_text is ''; it must be a non-empty string": QUERY | {"query_text": ""},
         "returned_rows is '7'; it must be an integer": QUERY | {"returned_rows": "7"},
         "extra is 'queue'; it must be an object": QUERY | {"extra": "queue"},
-        "the record has an unknown key 'duration'; allowed are": QUERY | {"duration": 3},
+        "the record has unknown keys: 'duration'; allowed:": QUERY | {"duration": 3},
     },
 }
 
