@@ -149,10 +149,13 @@ class WarmStart:
         request = {"script": str(script), "arguments": arguments, "env": env, "cwd": cwd and str(cwd)}
         reading, writing = os.pipe()
         with _output() as stdout, _output() as stderr, os.fdopen(reading, "rb", buffering=0) as status:
-            with os.fdopen(writing, "wb") as write_end:
-                descriptors = [stdout.fileno(), stderr.fileno(), write_end.fileno()]
-                socket.send_fds(self._requests, [json.dumps(request).encode()], descriptors)
-            ended = _exit_code(status)
+
+            def start() -> None:
+                with os.fdopen(writing, "wb") as write_end:
+                    descriptors = [stdout.fileno(), stderr.fileno(), write_end.fileno()]
+                    socket.send_fds(self._requests, [json.dumps(request).encode()], descriptors)
+
+            ended = _exit_code(start, status)
             for file in (stdout, stderr):
                 file.seek(0)
             output = [stdout.read(), stderr.read()]
@@ -164,16 +167,30 @@ def _output() -> IO[str]:
     return TemporaryFile("w+", encoding="utf-8", errors="replace")
 
 
-def _exit_code(status: IO[bytes]) -> int | None:
-    """The exit code of a script; None if it hung and printed its traceback. Never leaves the script running."""
-    process = int(status.readline())
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Delay Ctrl-C until the end of the block."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _exit_code(start: Callable[[], None], status: IO[bytes]) -> int | None:
+    """Start a script. Returns its exit code; None if it hung and printed its traceback. Never leaves it running."""
+    process = None
+    try:
+        with _interrupts_held():  # a script whose process is not known yet could not be killed
+            start()
+            process = int(status.readline())
         if select.select([status], [], [], LONGEST_RUN_SECONDS)[0]:
             return int(status.readline())
         os.kill(process, signal.SIGABRT)
         status.readline()
     except KeyboardInterrupt:
-        os.kill(process, signal.SIGKILL)
+        if process is not None:
+            os.kill(process, signal.SIGKILL)
         raise
     return None
 
