@@ -64,7 +64,7 @@ class DatabaseRow(NamedTuple):
     @property
     def is_shared(self) -> bool:
         """Whether it is a share from another account, an installed application, or Snowflake's sample data."""
-        # ADAPT: add databases that must never be collected, regardless of --include (a clone, a sandbox).
+        # ADAPT: add databases to leave out (a clone, a sandbox). They are then collected only with --include-shared.
         return self.name == SAMPLE_DATABASE or self.kind in ("IMPORTED DATABASE", "APPLICATION") or bool(self.origin)
 
 
