@@ -181,11 +181,11 @@ def _status(code: int, summary: Summary) -> str:
 def _report_error(error: Exception, known: PushIngestionError | None, summary: Summary) -> int:
     if known is None:
         log.error("%s", "".join(traceback.format_exception(error)))
-        log.error("  what to do: %s", UNEXPECTED_REMEDY)
-        summary.error = ErrorSummary(f"{type(error).__name__}: {error}", UNEXPECTED_REMEDY)
-        return UNEXPECTED
-    log.error("error: %s", known)
-    if known.remedy:
-        log.error("  what to do: %s", known.remedy)
-    summary.error = ErrorSummary(str(known), known.remedy)
-    return known.exit_code
+        message, remedy, code = f"{type(error).__name__}: {error}", UNEXPECTED_REMEDY, UNEXPECTED
+    else:
+        log.error("error: %s", known)
+        message, remedy, code = str(known), known.remedy, known.exit_code
+    if remedy:
+        log.error("  what to do: %s", remedy)
+    summary.error = ErrorSummary(message, remedy)
+    return code

@@ -196,8 +196,7 @@ def list_targets(collector: Collector, options: Options) -> int:
             _print(target)
             count += 1
     _print("", end="")
-    if not count:
-        _report_unmatched_include(options)
+    _report_unmatched_include(options, count)
     log.info("%d lines listed%s", count, _skipped_text(options.skipped))
     return DONE
 
@@ -248,17 +247,16 @@ def collect_into(manifest: Path, collector: Collector, options: Options, summary
             writer.write(record.to_json())
             progress.advance()
         stop_if_asked()  # the collector might have stopped early because of a signal
-        if not writer.records:
-            _report_unmatched_include(options)
+        _report_unmatched_include(options, writer.records)
         writer.finish(options.skipped, options.skipped_examples)
     collected.records = writer.records
     log.info("collected %s records into %s%s", writer.records, manifest, _skipped_text(options.skipped))
     return header
 
 
-def _report_unmatched_include(options: Options) -> None:
-    """Count an ``--include`` after which nothing was left."""
-    if options.filters.include:
+def _report_unmatched_include(options: Options, found: int) -> None:
+    """Count an ``--include`` that left nothing to collect or list."""
+    if options.filters.include and not found:
         options.skip(NOTHING_INCLUDED, f"{' '.join(options.filters.include)} (for a whole database, use 'SHOP.*')")
 
 
