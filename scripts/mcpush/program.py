@@ -11,7 +11,7 @@ import io
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ from typing import Any
 import psutil
 
 from mcpush.console import discard_output, log, print_summary, start_logging
+from mcpush.encryption import add_plaintext_argument, allow_plaintext
+from mcpush.environment import strip_line_ends
 from mcpush.errors import DONE, INTERRUPTED, PARTIAL, UNEXPECTED, ConfigurationError, PushIngestionError
 from mcpush.interrupts import handle_signals, ignore_signals, stop_if_asked
 from mcpush.records import parse_utc
@@ -67,8 +69,16 @@ def make_parser(description: str, script: str, example: str) -> argparse.Argumen
         "configuration, 3 refused, 4 service unavailable (warehouse or Monte Carlo), 130 interrupted",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    add_plaintext_argument(parser)
     parser.add_argument("--version", action="version", version=f"{script} {RELEASE}")
     return parser
+
+
+def parse_arguments(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argparse.Namespace:
+    """Parse the command line; ``argv`` replaces the process's own. Wrong usage exits with 2."""
+    arguments = parser.parse_args(argv)
+    allow_plaintext(arguments.allow_plaintext)
+    return arguments
 
 
 def add_manifest(parser: argparse.ArgumentParser, flow: str) -> None:
@@ -135,6 +145,7 @@ def run(
     ``explain`` turns a driver's error into one of errors.py, or returns None.
     """
     started = time.monotonic()
+    strip_line_ends()
     start_logging()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # print any name, regardless of the terminal's encoding

@@ -33,6 +33,11 @@ def redact(text: str) -> str:
     return _mask(text, _secrets())
 
 
+def excerpt(text: str, length: int) -> str:
+    """At most ``length`` characters of the redacted text. Masks first: half a secret would not be recognized."""
+    return redact(text)[:length]
+
+
 def redact_values(value: Any) -> Any:
     """A JSON value with every string redacted. Keys and numbers stay: they come from the scripts."""
     return _mask_values(value, _secrets())

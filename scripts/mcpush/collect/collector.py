@@ -21,9 +21,9 @@ from mcpush.interrupts import stop_if_asked
 from mcpush.lock import manifest_lock
 from mcpush.manifest import Header, Writer
 from mcpush.pending import PushStatus, pending_manifest
-from mcpush.program import add_manifest, make_parser, run
+from mcpush.program import add_manifest, make_parser, parse_arguments, run
 from mcpush.records import Record, TimeRange, iso_utc
-from mcpush.redaction import redact
+from mcpush.redaction import excerpt
 from mcpush.summary import CollectSummary, Summary
 
 NOTHING_INCLUDED = "--include matched nothing"
@@ -51,7 +51,7 @@ class Options:
         """Count skipped objects by reason. Keeps the first example of each reason for the summary."""
         self.skipped[reason] = self.skipped.get(reason, 0) + count
         if example and reason not in self.skipped_examples:
-            self.skipped_examples[reason] = redact(example)[:MAX_EXAMPLE_LENGTH]
+            self.skipped_examples[reason] = excerpt(example, MAX_EXAMPLE_LENGTH)
 
     @property
     def since(self) -> datetime:
@@ -132,7 +132,7 @@ def run_collect(collector: Collector, argv: Sequence[str] | None = None) -> int:
     parser = make_parser(collector.description, script, f"python {script} --manifest {collector.flow}.jsonl.gz")
     add_manifest(parser, collector.flow)
     add_collect_arguments(parser, collector)
-    arguments = parser.parse_args(argv)
+    arguments = parse_arguments(parser, argv)
 
     def work(summary: Summary) -> int:
         checkpoint = checkpoint_of(arguments, collector)

@@ -24,9 +24,9 @@ from pycarlo.features.ingestion.exceptions import IngestionError
 
 from mcpush.errors import ConfigurationError, PushIngestionError, RefusedError, UnavailableError
 from mcpush.push.batches import MAX_BODY_BYTES
-from mcpush.push.pusher import Receipt, RejectedError, RetriableError, Send
+from mcpush.push.pusher import Receipt, RejectedError, RetriableError, Send, TooLargeError
 from mcpush.records import Json
-from mcpush.redaction import redact
+from mcpush.redaction import excerpt, redact
 
 REQUEST_TIMEOUT_SECONDS = 30
 VARIABLES = ("MCD_INGEST_ID", "MCD_INGEST_TOKEN", "MCD_RESOURCE_UUID")
@@ -50,7 +50,7 @@ class _MeasuringClient(Client):
     ) -> Json | None:
         self.body_bytes = compressed_size(body)
         if self.body_bytes > MAX_BODY_BYTES:
-            raise RejectedError(f"{self.body_bytes} bytes compressed; the request limit is {MAX_BODY_BYTES}")
+            raise TooLargeError(f"{self.body_bytes} bytes compressed; the request limit is {MAX_BODY_BYTES}")
         if self._dry_run:
             return None
         return super().make_request(
@@ -149,11 +149,11 @@ def _explain_http(error: IngestionError) -> Exception:
     response = cause.response if isinstance(cause, requests.HTTPError) else None
     if response is None:
         return UnavailableError(str(error), "Run the same command again.")
-    status, detail = response.status_code, response.text[:MAX_DETAIL_LENGTH]
+    status, detail = response.status_code, excerpt(response.text, MAX_DETAIL_LENGTH)
     if status in RETRIABLE_STATUS or status >= 500:
         return RetriableError(f"HTTP {status}: {detail}", _retry_after(response.headers.get("Retry-After")))
     if status == 413:
-        return RejectedError(f"HTTP {status}: {detail}")
+        return TooLargeError(f"HTTP {status}: {detail}")
     if status in (400, 422):
         return _explain_rejection(response, detail)
     return _explain_refusal(status, detail)

@@ -45,3 +45,7 @@ class RetriableError(Exception):
 
 class RejectedError(Exception):
     """The batch will never be accepted unchanged: its content is invalid (400) or too large (413)."""
+
+
+class TooLargeError(RejectedError):
+    """The batch exceeds the request limit: half of it, or a shorter record, might be accepted."""

@@ -21,7 +21,7 @@ from mcpush.errors import DONE
 from mcpush.lock import manifest_lock
 from mcpush.manifest import Manifest, ManifestError, verify
 from mcpush.pending import PushStatus, pending_manifest
-from mcpush.program import add_manifest, make_parser, positive, run
+from mcpush.program import add_manifest, make_parser, parse_arguments, positive, run
 from mcpush.push.delivery import deliver
 from mcpush.push.gateway import open_gateway
 from mcpush.push.pusher import Pusher
@@ -35,7 +35,7 @@ def run_push(pusher: Pusher, argv: Sequence[str] | None = None) -> int:
     parser = make_parser(pusher.description, script, f"python {script} --manifest {pusher.flow}.jsonl.gz")
     add_manifest(parser, pusher.flow)
     _add_push_arguments(parser)
-    arguments = parser.parse_args(argv)
+    arguments = parse_arguments(parser, argv)
 
     def work(summary: Summary) -> int:
         # A dry run needs no lock: it writes no journal or result.
@@ -55,7 +55,7 @@ def run_collect_and_push(collector: Collector, pusher: Pusher, argv: Sequence[st
     add_manifest(parser, collector.flow)
     add_collect_arguments(parser, collector)
     _add_push_arguments(parser)
-    arguments = parser.parse_args(argv)
+    arguments = parse_arguments(parser, argv)
     checkpoint = checkpoint_of(arguments, collector)
 
     def work(summary: Summary) -> int:
