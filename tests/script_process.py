@@ -210,8 +210,8 @@ sys.exit(code)
 """
 
 
-def peak_memory(folder: Path, script: str, *arguments: str, env: dict[str, str]) -> int:
-    """Run a script that must succeed, and return its peak resident memory in bytes."""
+def peak_memory(folder: Path, script: str, *arguments: str, env: dict[str, str], exit_code: int = 0) -> int:
+    """Run a script that must end with this exit code, and return its peak resident memory in bytes."""
     run = subprocess.run(
         [sys.executable, "-S", "-c", MEASURING, sys.executable, str(folder / script), *arguments],
         env=clean_environment(env),
@@ -221,5 +221,5 @@ def peak_memory(folder: Path, script: str, *arguments: str, env: dict[str, str])
         check=False,
         timeout=LONGEST_RUN_SECONDS,
     )
-    assert run.returncode == 0, run.stderr
+    assert run.returncode == exit_code, run.stderr
     return int(run.stdout)

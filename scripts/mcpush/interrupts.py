@@ -24,7 +24,7 @@ from types import FrameType
 from mcpush.errors import INTERRUPTED, Terminated
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
-MAX_SHUTDOWN_SECONDS = 75.0  # after a signal; a request has 30 s to connect and 30 s for the response
+MAX_SHUTDOWN_SECONDS = 75.0  # after a signal; longer than a request can take (push/request.py)
 MAX_LOG_SECONDS = 5.0  # how long the exit waits for a log line
 
 log = logging.getLogger("mcpush")  # the logger of console.py; importing that module would require third-party packages

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import runpy
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +33,26 @@ class InProcess:
         pusher = runpy.run_path(str(TEMPLATES / "snowflake" / f"push_{flow}.py"))["PUSHER"]
         code = run_push(pusher, ["--manifest", str(manifest), *arguments])
         return code, json.loads(self.capsys.readouterr().out)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a push ended. ``output`` is the log and the summary as JSON."""
+
+    exit_code: int
+    summary: dict[str, Any]
+    output: str
+
+    @property
+    def message(self) -> str:
+        return str(self.summary.get("error", {}).get("message", ""))
+
+    @property
+    def was_retriable(self) -> bool:
+        return self.message.startswith("Sending records")
+
+
+Push = Callable[..., Outcome]
 
 
 @contextmanager

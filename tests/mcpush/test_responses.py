@@ -105,6 +105,7 @@ RESPONSES = {
     "429 not a time": retried(429, headers=retry_after("soon")),
     "429 not a number": retried(429, headers=retry_after("nan")),
     "429 forever": retried(429, headers=retry_after("1e999")),
+    "429 until a year of 20 digits": retried(429, headers=retry_after("Fri, 01 Jan 99999999999999999999 00:00:00 GMT")),
     "429 for a day": ended(429, 4, headers=retry_after("86400")),
     "429 until a date": ended(429, 4, headers=retry_after("Fri, 01 Jan 2100 00:00:00 GMT")),
     "500": retried(500),
