@@ -279,6 +279,21 @@ def test_a_proxy_that_never_opens_the_tunnel_is_left_at_the_deadline(
     assert proxy.requests[0].startswith(b"CONNECT montecarlo.invalid:443")
 
 
+@pytest.mark.parametrize(("status", "expected"), [(407, REFUSED), (502, RETRIED), (200, RETRIED), (302, RETRIED)])
+def test_the_response_of_a_proxy_is_shown_without_secrets_and_in_part(
+    status: int, expected: tuple[int, bool], push_to: Push, monkeypatch: pytest.MonkeyPatch, manifest_path: Path
+) -> None:
+    """The proxy repeats its password in a long reason. After a 200, it sends something that is not TLS."""
+    password = "S3cretPw1-of-the-proxy"
+    response = f"HTTP/1.1 {status} {password} {'x' * 60_000}\r\nLocation: http://127.0.0.1:9/\r\n\r\nno TLS"
+    with RawServer(sent_once(response.encode())) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://user:{password}@127.0.0.1:{proxy.port}")
+        outcome = push_to("https://montecarlo.invalid/graphql")
+        assert len(proxy.requests) == 1
+    check(outcome, expected, manifest_path)
+    assert password not in outcome.output
+
+
 @pytest.fixture(scope="module")
 def tls(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, Path]:
     """The TLS context of a server on 127.0.0.1, and the file with its certificate."""
