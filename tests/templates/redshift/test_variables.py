@@ -66,6 +66,7 @@ class Scripts:
 
     def run(self, env: dict[str, str], *arguments: str) -> Run:
         with self.monkeypatch.context() as patch:
+            patch.setattr("mcpush.redaction._registered", set())  # the canary of another variable would be masked
             for name in [name for name in os.environ if name.startswith(("REDSHIFT_", "AWS_"))]:
                 patch.delenv(name)
             for name, value in env.items():
@@ -88,7 +89,6 @@ def modules() -> Iterator[list[ModuleType]]:
 def scripts(
     modules: list[ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Scripts:
-    monkeypatch.setattr("mcpush.redaction._registered", set())
     return Scripts(modules[0], modules[1], tmp_path, monkeypatch, capsys)
 
 

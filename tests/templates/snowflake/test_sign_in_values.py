@@ -37,6 +37,7 @@ class Scripts:
 
     def run(self, env: dict[str, str], *arguments: str) -> Run:
         with self.monkeypatch.context() as patch:
+            patch.setattr("mcpush.redaction._registered", set())  # the canary of another variable would be masked
             for name in [name for name in os.environ if name.startswith("SNOWFLAKE_")]:
                 patch.delenv(name)
             for name, value in env.items():
@@ -111,7 +112,6 @@ def scripts(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> Scripts:
-    monkeypatch.setattr("mcpush.redaction._registered", set())
     return Scripts(modules[0], modules[1], refusing_port, tmp_path, monkeypatch, capsys)
 
 
