@@ -7,8 +7,12 @@ PYTHON ?= $(shell for each in python3 python3.14 python3.13 python3.12 python3.1
 	$$each -c '$(NEW_ENOUGH)' 2>/dev/null && echo $$each && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+COMPILE := uv pip compile --universal --no-annotate --custom-compile-command "make lock" --quiet
 PORT ?= 8380
 DATA ?= .sandbox
+# pip and uv refuse packages without a known hash. Only a folder that is newer than the last "make lock" has packages
+# without hashes: the last command of the rule installs those.
 # WAREHOUSES: the template folders. NEEDED: requirements of their scripts and tests. SERVERS: those of their local servers.
 WAREHOUSES := $(notdir $(patsubst %/,%,$(dir $(wildcard scripts/templates/*/collect_metadata.py))))
 NEEDED := $(wildcard $(WAREHOUSES:%=scripts/templates/%/requirements.txt) $(WAREHOUSES:%=tests/templates/%/requirements.txt))
@@ -24,16 +28,18 @@ setup: $(VENV)/.ready .envs/.ready ## create the environments (other targets do 
 
 # The stamps are newer than the pins, so a second run installs nothing. The rules also depend on the parent folders: a folder
 # that is unpacked or moved here can contain files with older times, but it changes the time of its parent folder.
-$(VENV)/.ready: requirements-dev.txt uv.lock constraints.txt scripts/templates tests/templates $(NEEDED)
+$(VENV)/.ready: requirements-dev.txt requirements-folders.txt uv.lock constraints.txt scripts/templates tests/templates $(NEEDED)
 	@"$(PYTHON)" -c '$(NEW_ENOUGH)' 2>/dev/null || \
 		{ echo "Python 3.11 or newer not found. Run: make PYTHON=/path/to/python3.11" >&2; exit 2; }
 	@echo "creating $(VENV); this happens once and takes a minute or two" >&2
 	@if command -v uv >/dev/null 2>&1; then \
 		uv sync --frozen --inexact --quiet --python "$(PYTHON)" && \
-		uv pip install --quiet --python $(BIN)/python -c requirements-dev.txt -c constraints.txt $(NEEDED:%=-r %); \
+		uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements-folders.txt && \
+		uv pip install --quiet --python $(BIN)/python -c constraints.txt $(NEEDED:%=-r %); \
 	else \
-		"$(PYTHON)" -m venv $(VENV) && $(BIN)/python -m pip install --quiet --disable-pip-version-check \
-			-c constraints.txt -r requirements-dev.txt $(NEEDED:%=-r %); \
+		"$(PYTHON)" -m venv $(VENV) && \
+		$(PIP_INSTALL) --require-hashes -r requirements-dev.txt -r requirements-folders.txt && \
+		$(PIP_INSTALL) -c constraints.txt $(NEEDED:%=-r %); \
 	fi
 	@touch $@
 
@@ -41,7 +47,7 @@ $(VENV)/.check-ready: $(VENV)/.ready requirements-check.txt
 	@if command -v uv >/dev/null 2>&1; then \
 		uv sync --frozen --inexact --quiet --python "$(PYTHON)" --group check; \
 	else \
-		$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-check.txt; \
+		$(PIP_INSTALL) --require-hashes -r requirements-check.txt; \
 	fi
 	@touch $@
 
@@ -76,10 +82,13 @@ sandbox: $(VENV)/.ready ## run a local Monte Carlo on PORT, with its data in DAT
 lock: ## resolve dependencies again after a change, keep other pins (needs uv)
 	uv lock
 	sed -E -i.before 's/, size = [0-9]+//' uv.lock && rm uv.lock.before
-	uv export --frozen --no-hashes --no-emit-project --no-annotate --no-header --group dev -o requirements-dev.txt --quiet
-	uv export --frozen --no-hashes --no-emit-project --no-annotate --no-header --only-group check -o requirements-check.txt --quiet
-	uv pip compile --universal --python-version 3.10 --no-annotate --custom-compile-command "make lock" --quiet \
-		-c requirements-dev.txt $(NEEDED) -o constraints.txt
+	uv export --frozen --no-emit-project --no-annotate --no-header --group dev -o requirements-dev.txt --quiet
+	uv export --frozen --no-emit-project --no-annotate --no-header --only-group check -o requirements-check.txt --quiet
+	$(COMPILE) --python-version 3.10 -c requirements-dev.txt $(NEEDED) -o requirements-folders.txt --generate-hashes
+	sed -E '/^ +--hash/d; s/ \\$$//' requirements-folders.txt > constraints.txt
+	for each in $(SERVERS); do \
+		$(COMPILE) --python-version 3.11 "$$each" -o "$${each%.txt}.lock" --generate-hashes || exit; \
+	done
 
 clean: ## remove everything the targets created
 	rm -rf $(VENV) .envs .demo .sandbox .mypy_cache .ruff_cache .pytest_cache .hypothesis

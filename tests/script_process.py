@@ -34,6 +34,7 @@ PASSED_ON = re.compile(
     re.IGNORECASE,
 )
 READ_AT_START = re.compile(r"PYTHON|LC_|LANG")  # variables that Python reads only when it starts
+THIS_MACHINE = ("127.0.0.1", "localhost", "0.0.0.0")  # noqa: S104 - as a target
 LONGEST_RUN_SECONDS = 1_200  # far more than any run needs; only a script that hangs reaches it
 TIME_OF_A_LINE = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ ", re.MULTILINE)
 
@@ -71,7 +72,7 @@ class Run:
 def reach_local_servers_directly() -> None:
     """Bypass the proxy for servers on this machine. A proxy can be set for the package index."""
     for name in ("NO_PROXY", "no_proxy"):
-        os.environ[name] = ",".join(filter(None, (os.environ.get(name), "127.0.0.1", "localhost")))
+        os.environ[name] = ",".join(filter(None, (os.environ.get(name), *THIS_MACHINE)))
 
 
 def clean_environment(extra: dict[str, str]) -> dict[str, str]:

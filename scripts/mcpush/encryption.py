@@ -7,8 +7,12 @@ from __future__ import annotations
 
 import argparse
 import ipaddress
+import re
 
 from mcpush.errors import ConfigurationError
+
+# A backslash or a user name before the host would let two parsers find different hosts.
+URL = re.compile(r"(https?)://(\[[0-9a-f:.]+\]|[^\s\\@/?#:\[\]]+)(:[0-9]{1,5})?([/?#]\S*)?", re.IGNORECASE)
 
 _is_plaintext_allowed = False
 
@@ -38,6 +42,18 @@ def require_encryption(setting: str, host: str) -> None:
         f"{setting} sends credentials and data unencrypted to another machine.",
         "Use an encrypted connection. If the network is private and this is intended, pass --allow-plaintext.",
     )
+
+
+def require_encrypted_url(setting: str, url: str) -> None:
+    """Call it before a request to a URL from the configuration. ``setting`` is the variable or option that has it.
+
+    Raises ConfigurationError if it is not an http(s) URL, or sends unencrypted as in ``require_encryption``.
+    """
+    found = URL.fullmatch(url)
+    if found is None:
+        raise ConfigurationError(f"{setting} is not a URL.", "Use a URL such as https://example.com/path.")
+    if found[1].lower() == "http":
+        require_encryption(f"{setting}, with http://,", found[2])
 
 
 def is_loopback(host: str) -> bool:

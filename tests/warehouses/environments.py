@@ -2,7 +2,8 @@
 
 Installs ``tests/warehouses/<name>/requirements.txt`` in ``<repository>/.envs/<name>-<fingerprint>``. The servers' pins
 conflict with the templates' own drivers, so they never share an environment. Requires a package index and either ``uv``
-on the path or the interpreter's own ``venv`` and ``pip``.
+on the path or the interpreter's own ``venv`` and ``pip``. ``requirements.lock`` has the same pins with the hashes of
+their files (``make lock`` writes it); only a server that is newer than the last lock is installed without hashes.
 
 A server that needs a newer Python than this one declares it in its requirements, ``# needs Python >= 3.11``. This
 module then looks for a newer interpreter on the path.
@@ -87,16 +88,23 @@ def _build(home: Path, requirements: Path, base: str) -> None:
     try:
         if uv := shutil.which("uv"):
             _run([uv, "venv", "--quiet", "--clear", "--python", base, str(unfinished)])
-            target = ["--python", str(_interpreter(unfinished)), "--requirement", str(requirements)]
-            _run([uv, "pip", "install", "--quiet", *target])
+            target = ["--python", str(_interpreter(unfinished))]
+            _run([uv, "pip", "install", "--quiet", *target, *_what_to_install(requirements)])
         else:
             _run([base, "-m", "venv", str(unfinished)])
-            quietly = ["--quiet", "--disable-pip-version-check", "--requirement", str(requirements)]
-            _run([str(_interpreter(unfinished)), "-m", "pip", "install", *quietly])
+            quietly = ["--quiet", "--disable-pip-version-check"]
+            _run([str(_interpreter(unfinished)), "-m", "pip", "install", *quietly, *_what_to_install(requirements)])
         unfinished.rename(home)
     except BaseException:
         shutil.rmtree(unfinished, ignore_errors=True)
         raise
+
+
+def _what_to_install(requirements: Path) -> list[str]:
+    lock = requirements.with_suffix(".lock")
+    if lock.exists():
+        return ["--require-hashes", "--requirement", str(lock)]
+    return ["--requirement", str(requirements)]
 
 
 def _run(command: list[str]) -> None:

@@ -29,12 +29,17 @@ class Server(Protocol):
         """The variables with which a script connects to this server.
 
         ``wrong``: a password (key, token) that the server refuses. ``denied``: a user who can sign in but cannot read
-        anything. Every secret contains ``SECRET_MARK``, which must not appear in any output.
+        anything. Every secret contains ``SECRET_MARK``, which must not appear in any output. The right password ends in
+        ``TRAILING``, which is part of it.
         """
         ...
 
     def unreachable(self) -> dict[str, str]:
         """Variables as in ``environment()``, but for a port on which no server listens."""
+        ...
+
+    def at(self, host: str) -> dict[str, str]:
+        """Variables as in ``environment()`` for an unencrypted connection to this host, which need not be valid."""
         ...
 
     def empty(self) -> None:
@@ -112,6 +117,8 @@ class Harness(Protocol):
         ...
 
 
+# The end of the right password: scripts remove line ends from variables, and nothing else.
+TRAILING = " \t"
 # Every secret that a harness creates contains this text, so that tests can search for it in all output.
 SECRET_MARK = "c4nary"
 

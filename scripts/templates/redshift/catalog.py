@@ -90,6 +90,11 @@ class TableRow(NamedTuple):
     def key(self) -> Key:
         return self.schema_name, self.table_name
 
+    @property
+    def has_freshness(self) -> bool:
+        """Whether SHOW TABLES has the time of its last change, if the user may select from it."""
+        return not any(word in self.table_type.lower() for word in ("view", "external"))
+
 
 class ViewTextRow(NamedTuple):
     schema_name: str

@@ -30,7 +30,7 @@ from typing import NamedTuple
 from catalog import Database, Listing, TableRow, databases
 from connection import Warehouse, connect, explain
 from facts import Facts, facts_of, materialized_views
-from freshness import ShownRow, shown_tables
+from freshness import HIDDEN_FRESHNESS, ShownRow, shown_tables
 from mcpush.collect.catalog import NO_COLUMNS, NO_VIEW_TEXT, listed_table, pages
 from mcpush.collect.collector import Collector, Options, run_collect
 from mcpush.records import Column, TableRecord, Tag
@@ -171,10 +171,12 @@ class DatabaseReader:
             yield from self._of_schema(schema, list(tables), names.pop(schema))
 
     def _of_schema(self, schema: str, tables: list[TableRow], names: list[str]) -> Iterator[TableRecord]:
-        shown = shown_tables(self._database, schema, names, self._options)
+        shown, is_complete = shown_tables(self._database, schema, names, self._options)
         for page in pages(tables, lambda table: table.table_name, names, TABLES_PER_COLUMN_QUERY):
             columns = {} if self._options.only_freshness_and_volume else self._columns(page)
             for table in page:
+                if is_complete and table.table_name not in shown and table.has_freshness:
+                    self._options.skip(HIDDEN_FRESHNESS, self._full_name(table))
                 yield self._record(table, shown.get(table.table_name), columns)
 
     def _columns(self, page: list[TableRow]) -> dict[str, list[Column]]:

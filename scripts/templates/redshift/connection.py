@@ -15,21 +15,21 @@ in pages (see query_history.py).
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 import redshift_connector
-from error_table import read_error
+from error_table import invalid_arguments, read_error
 from mcpush.collect.driver_errors import Scope, explained, has_scope
 from mcpush.collect.rows import R, Rows, fetch_in_batches, named_rows
 from mcpush.console import log
-from mcpush.errors import ConfigurationError, PushIngestionError
+from mcpush.errors import PushIngestionError
 from mcpush.interrupts import interruptible
 from mcpush.version import RELEASE
-from signing_in import TIMEOUT_VARIABLE, arguments_from_environment
+from signing_in import arguments_from_environment
+from variables import statement_timeout
 
 PRODUCT = "push-ingestion"
 DEFAULT_DATABASE = "dev"  # every new cluster and namespace has it
@@ -98,7 +98,7 @@ def connect() -> Iterator[Warehouse]:
     converts.
     """
     method, given = arguments_from_environment()
-    timeout = _statement_timeout()
+    timeout = statement_timeout(DEFAULT_STATEMENT_TIMEOUT)
     arguments = {
         "database": DEFAULT_DATABASE,
         "port": DEFAULT_PORT,
@@ -109,7 +109,7 @@ def connect() -> Iterator[Warehouse]:
         "timeout": timeout + NETWORK_GRACE,
         **given,
     }
-    log.info("connecting to Redshift: %s, database %s", method, arguments["database"])
+    log.info("connecting to Redshift: %s", method)
     warehouse = Warehouse(Session(None, arguments["database"]), arguments, timeout)
     session = _open(warehouse)
     try:
@@ -118,17 +118,8 @@ def connect() -> Iterator[Warehouse]:
         _close(session)
 
 
-def _statement_timeout() -> int:
-    text = os.environ.get(TIMEOUT_VARIABLE, "")
-    if text and not (text.isdecimal() and int(text) > 0):
-        raise ConfigurationError(
-            f"{TIMEOUT_VARIABLE} is not a number of seconds: {text!r}", "Use a number such as 900."
-        )
-    return int(text or DEFAULT_STATEMENT_TIMEOUT)
-
-
 def _open(warehouse: Warehouse) -> Session:
-    with interruptible():
+    with invalid_arguments(), interruptible():
         connection = redshift_connector.connect(**warehouse.arguments)
     connection.autocommit = True  # no transaction stays open while rows are read slowly
     session = Session(connection, warehouse.arguments["database"])

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import botocore.exceptions  # type: ignore[import-untyped]
 from mcpush.collect.driver_errors import DriverError, ErrorCase, ErrorTable, Scope
+from mcpush.environment import hide_values
 from mcpush.errors import ConfigurationError, RefusedError, UnavailableError
 from redshift_connector.error import Error, InterfaceError, OperationalError
 
@@ -11,6 +16,7 @@ UNAVAILABLE_NOTE = " (not available at this patch level of Redshift, or not visi
 UNAVAILABLE_REMEDY = (
     "Check the grants in README.md. Otherwise, upgrade the cluster or remove the name from the statement."
 )
+CORRECT_SIGN_IN = "Correct the sign-in variables (see README.md)."
 OTHER = ErrorCase(
     UnavailableError,
     "Run the same command again. If it fails again, look up the code in the Redshift documentation.",
@@ -84,7 +90,7 @@ DRIVER = ErrorTable(
     cases=(
         ErrorCase(
             ConfigurationError,
-            "The server does not support TLS. For a local server only, set REDSHIFT_SSL=false.",
+            "The server does not support TLS. For a server on this machine only, set REDSHIFT_SSL=false.",
             words=("Server refuses SSL",),
         ),
         ErrorCase(
@@ -111,7 +117,7 @@ DRIVER = ErrorTable(
         ),
         ErrorCase(
             ConfigurationError,
-            "Correct the sign-in variables (see README.md).",
+            CORRECT_SIGN_IN,
             types=(InterfaceError,),
         ),
     ),
@@ -161,18 +167,33 @@ def message(error: BaseException) -> str:
     return str(fields.get("M") if isinstance(fields, dict) else error).strip()
 
 
+def _without_values(text: str) -> str:
+    """Returns the text with the names of variables instead of their values, which the driver and AWS repeat."""
+    return hide_values(text, [name for name in os.environ if name.startswith(("REDSHIFT_", "AWS_"))])
+
+
+@contextmanager
+def invalid_arguments() -> Iterator[None]:
+    """Converts errors about arguments that the driver and AWS's SDK pass on from Python's libraries."""
+    try:
+        yield
+    except (ValueError, TypeError, OverflowError) as error:
+        raise ConfigurationError(f"Redshift driver: {_without_values(str(error))}", CORRECT_SIGN_IN) from None
+
+
 def read_error(error: BaseException) -> DriverError | None:
     """Returns the error of the server, the driver or AWS with its code; None for other errors."""
     cause = error.args[0] if isinstance(error, Error) and error.args else None
+    text = _without_values(message(error))
     if isinstance(error, InterfaceError) and isinstance(cause, Exception):
-        return read_error(cause) or DriverError(DRIVER, error, None, message(error))
+        return read_error(cause) or DriverError(DRIVER, error, None, text)
     if isinstance(error, Error):
         state = str(cause.get("C", "")) if isinstance(cause, dict) else ""
-        return DriverError(SERVER if state else DRIVER, error, state or None, message(error))
+        return DriverError(SERVER if state else DRIVER, error, state or None, text)
     if isinstance(error, botocore.exceptions.ClientError):
-        return DriverError(AWS, error, str(error.response.get("Error", {}).get("Code", "")), str(error))
+        return DriverError(AWS, error, str(error.response.get("Error", {}).get("Code", "")), text)
     if isinstance(error, botocore.exceptions.BotoCoreError):
-        return DriverError(AWS, error, None, str(error))
+        return DriverError(AWS, error, None, text)
     if isinstance(error, (ConnectionError, TimeoutError)):
-        return DriverError(NETWORK, error, None, str(error))
+        return DriverError(NETWORK, error, None, text)
     return None

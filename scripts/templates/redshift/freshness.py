@@ -20,6 +20,7 @@ SHOW_SOME_TABLES_SQL = "SHOW TABLES FROM SCHEMA {database}.{schema} LIKE {patter
 
 SHOW_ROW_CAP = 10_000  # more rows are an error (see the same page)
 NO_FRESHNESS = "freshness not readable (SHOW TABLES)"
+HIDDEN_FRESHNESS = "freshness hidden: SHOW TABLES has only tables that this user may select from"
 NO_MODIFIED_TIME = "freshness not available: SHOW TABLES has no last_modified_time at this patch level"
 
 
@@ -37,10 +38,16 @@ class ShownRow(NamedTuple):
         return (self.table_subtype or self.table_type or "").strip().lower().removeprefix("regular ")
 
 
-def shown_tables(database: Database, schema: str, names: Sequence[str], options: Options) -> dict[str, ShownRow]:
-    """Returns the tables of a schema by name. Counts statements that fail and leaves out their tables."""
+def shown_tables(
+    database: Database, schema: str, names: Sequence[str], options: Options
+) -> tuple[dict[str, ShownRow], bool]:
+    """Returns the tables of a schema by name, and whether these are all that the user may select from.
+
+    Counts statements that fail and leaves out their tables.
+    """
     place = f"{database.name}.{schema}"
     found: dict[str, ShownRow] = {}
+    is_complete = True
     for sql in _statements(database.name, schema, names):
 
         def read(sql: str = sql) -> tuple[Rows[ShownRow], list[ShownRow]]:
@@ -51,12 +58,13 @@ def shown_tables(database: Database, schema: str, names: Sequence[str], options:
             options, NO_FRESHNESS, read, is_statement_error, lambda error: f"{place}: {message(error)}"
         )
         if response is None:
+            is_complete = False
             continue
         result, rows = response
         if rows and "last_modified_time" not in result.columns:
             options.skip(NO_MODIFIED_TIME, place)
         found |= {row.table_name: row for row in rows}
-    return found
+    return found, is_complete
 
 
 def _statements(database: str, schema: str, names: Sequence[str]) -> Iterator[str]:

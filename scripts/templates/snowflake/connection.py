@@ -19,8 +19,11 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
+import mcpush.environment  # noqa: F401 - before the driver, which reads SNOWFLAKE_HOME when it is imported
+
+# isort: split
 import snowflake.connector
-from error_table import CORRECT_SIGN_IN, read_error
+from error_table import CORRECT_SIGN_IN, message, read_error
 from mcpush.collect.driver_errors import Scope, explained, has_scope
 from mcpush.collect.rows import R, Rows, fetch_in_batches, named_rows
 from mcpush.console import log
@@ -91,7 +94,7 @@ def _open(arguments: dict[str, Any]) -> SnowflakeConnection:
                 session_parameters=SESSION_PARAMETERS,
             )
     except (ValueError, TypeError) as error:  # version 4 passes on its cryptography library's errors about keys
-        raise ConfigurationError(f"Snowflake driver: {error}", CORRECT_SIGN_IN) from None
+        raise ConfigurationError(f"Snowflake driver: {message(error)}", CORRECT_SIGN_IN) from None
 
 
 def _timeouts() -> dict[str, Any]:

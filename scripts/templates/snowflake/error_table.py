@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+
 from mcpush.collect.driver_errors import DriverError, ErrorCase, ErrorTable, Scope
+from mcpush.environment import hide_values
 from mcpush.errors import ConfigurationError, PushIngestionError, RefusedError, UnavailableError
 from snowflake.connector.errors import DatabaseError, Error, InterfaceError, InternalError, OperationalError
 
@@ -15,6 +18,7 @@ CONTACT_SUPPORT = (
     "id (QUERY_HISTORY has the statement)."
 )
 
+SHOWN = ("SNOWFLAKE_AUTHENTICATOR", "SNOWFLAKE_PROTOCOL")  # checked: one of a few words, which messages contain anyway
 VENDORED = "snowflake.connector.vendored."  # version 4 passes on network errors of its copy of requests
 NETWORK = "network"  # the code for such errors, which have no number
 
@@ -107,9 +111,15 @@ ERRORS = ErrorTable(
 )
 
 
+def message(error: BaseException) -> str:
+    """Returns the driver's message, with the names of variables instead of the values that the driver repeats."""
+    hidden = [name for name in os.environ if name.startswith("SNOWFLAKE_") and name not in SHOWN]
+    return hide_values(str(error).strip(), hidden)
+
+
 def read_error(error: BaseException) -> DriverError | None:
     """Returns the driver's error with its number; None for other errors."""
-    text = str(error).strip()
+    text = message(error)
     if type(error).__module__.startswith(VENDORED):
         return DriverError(ERRORS, error, NETWORK, text)
     if not isinstance(error, Error):

@@ -7,10 +7,12 @@ including those without variables.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from checks import check_address, check_key_file, token_in_file
+from mcpush.encryption import require_encrypted_url
+from mcpush.environment import checked, name_and_length
 from mcpush.errors import ConfigurationError
 from mcpush.redaction import register_secret
 from sign_in_methods import (
@@ -49,28 +51,53 @@ def arguments_from_environment() -> tuple[str, dict[str, Any]]:
 
 
 def _profile_arguments() -> tuple[str, dict[str, Any]]:
-    """Selects a profile. The driver finds connections.toml in SNOWFLAKE_HOME, ~/.snowflake or the system's folder."""
+    """Selects a profile. The driver finds connections.toml in SNOWFLAKE_HOME, ~/.snowflake or the system's folder.
+
+    The driver itself reads the profile's arguments; here they are only checked.
+    """
     too_many = _set([*ACCOUNT_VARIABLES, *_credential_variables(), AUTHENTICATOR_VARIABLE])
     if too_many:
         raise ConfigurationError(
             f"{PROFILE_VARIABLE} names a profile, but {', '.join(too_many)} is also set.",
             f"Unset {PROFILE_VARIABLE} to use the variables, or unset the variables to use the profile.",
         )
+    name, profile = _profile()
+    _register_secrets(profile)
+
+    def setting(argument: str) -> str:
+        return f"{argument} in the profile {name!r}"
+
+    check_address(profile, setting)
+    authenticator = str(profile.get("authenticator", ""))
+    if authenticator.lower().startswith("http:"):
+        require_encrypted_url(setting("authenticator"), authenticator)
+    if path := profile.get("private_key_file"):
+        check_key_file(setting("private_key_file"), str(path), has_passphrase=True)  # the driver checks it
+    return f"profile {name!r}", {"connection_name": name}
+
+
+def _profile() -> tuple[str, dict[str, Any]]:
+    """Returns the name of the selected profile and its arguments, in lower case as the driver reads them."""
     try:
         name = str(CONFIG_MANAGER["default_connection_name"])
-        profiles: dict[str, Any] = dict(CONFIG_MANAGER["connections"] or {})  # type: ignore[arg-type]
-    except Error as error:
+        profiles: Any = CONFIG_MANAGER["connections"]
+    except (Error, ValueError, OSError) as error:  # their messages can repeat the file
         raise ConfigurationError(
-            f"The driver cannot read connections.toml: {error}",
-            "It must be valid TOML in SNOWFLAKE_HOME or ~/.snowflake, readable only by its owner.",
+            f"The driver cannot read connections.toml ({type(error).__name__}).",
+            "It must be valid TOML in UTF-8, in SNOWFLAKE_HOME or ~/.snowflake, and readable only by its owner.",
         ) from None
-    if name not in profiles:
+    names = ", ".join(sorted(map(str, profiles))) if isinstance(profiles, Mapping) else ""
+    if not isinstance(profiles, Mapping) or name not in profiles:
+        shown = name_and_length(PROFILE_VARIABLE) if os.environ.get(PROFILE_VARIABLE) else repr(name)
         raise ConfigurationError(
-            f"connections.toml has no profile {name!r}" + (f", only {', '.join(sorted(profiles))}" if profiles else ""),
+            f"connections.toml has no profile {shown}" + (f", only {names}" if names else ""),
             f"Set SNOWFLAKE_ACCOUNT, SNOWFLAKE_USER and a credential, or {PROFILE_VARIABLE} (see README.md).",
         )
-    _register_secrets(profiles[name])
-    return f"profile {name!r}", {"connection_name": name}
+    if not isinstance(profiles[name], Mapping):
+        raise ConfigurationError(
+            f"{name!r} in connections.toml is not a profile.", "A profile is a table: a line [name], then its keys."
+        )
+    return name, {str(key).lower(): value for key, value in profiles[name].items()}
 
 
 def _register_secrets(arguments: dict[str, Any]) -> None:
@@ -92,15 +119,16 @@ def _variable_arguments() -> tuple[str, dict[str, Any]]:
             f"Not set for sign-in with {method.name}: {', '.join(missing)}",
             "Set the missing variables (see README.md).",
         )
-    if key_file := values.get("SNOWFLAKE_PRIVATE_KEY_FILE"):
-        values["SNOWFLAKE_PRIVATE_KEY_FILE"] = _checked_key_file(key_file)
+    if path := values.get("SNOWFLAKE_PRIVATE_KEY_FILE"):
+        has_passphrase = "SNOWFLAKE_PRIVATE_KEY_PASSPHRASE" in values
+        values["SNOWFLAKE_PRIVATE_KEY_FILE"] = check_key_file("SNOWFLAKE_PRIVATE_KEY_FILE", path, has_passphrase)
     names = {**ACCOUNT_VARIABLES, **method.required, **method.optional}
     arguments: dict[str, Any] = {names[name]: value for name, value in values.items()}
     _register_secrets(arguments)
-    if "port" in arguments:
-        arguments["port"] = _port(arguments["port"])
+    variables = {argument: name for name, argument in names.items()}
+    arguments = check_address(arguments, variables.__getitem__)
     authenticator = os.environ.get(AUTHENTICATOR_VARIABLE) or method.authenticator
-    return f"{method.name} for account {arguments['account']}", arguments | {"authenticator": authenticator}
+    return method.name, arguments | {"authenticator": authenticator}
 
 
 def _method() -> Method:
@@ -125,12 +153,13 @@ def _method() -> Method:
 
 def _named_method(named: str) -> Method:
     if named.lower().startswith("https://"):  # an Okta URL, which receives the password
+        require_encrypted_url(AUTHENTICATOR_VARIABLE, named)
         return METHODS[-1]
     for method in METHODS:
         if method.authenticator == named.upper():
             return method
     raise ConfigurationError(
-        f"{AUTHENTICATOR_VARIABLE} has an unsupported value: {named!r}",
+        f"{name_and_length(AUTHENTICATOR_VARIABLE)} has an unsupported value.",
         f"Use one of {', '.join(method.authenticator for method in METHODS)}, or a profile, which supports all.",
     )
 
@@ -151,34 +180,6 @@ def _check_credentials(method: Method) -> None:
 def _token_from_file() -> str:
     if _set([*TOKEN]):
         raise ConfigurationError(f"SNOWFLAKE_TOKEN and {TOKEN_FILE_VARIABLE} are both set.", "Unset one of them.")
-    path = Path(os.environ[TOKEN_FILE_VARIABLE]).expanduser()
-    try:
-        token = path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(
-            f"Cannot read the token in {path}: {error}", f"Correct {TOKEN_FILE_VARIABLE}."
-        ) from None
+    token = checked(TOKEN_FILE_VARIABLE, os.environ[TOKEN_FILE_VARIABLE], token_in_file)
     register_secret(token)
     return token
-
-
-def _checked_key_file(path: str) -> str:
-    """Returns the path with ``~`` expanded. Refuses a public key, or an encrypted one without passphrase."""
-    path = str(Path(path).expanduser())
-    try:
-        start = Path(path).read_bytes()[:64]
-    except OSError as error:
-        raise ConfigurationError(
-            f"Cannot read the private key in {path}: {error.strerror}", "Correct SNOWFLAKE_PRIVATE_KEY_FILE."
-        ) from None
-    if b"PUBLIC KEY" in start:
-        raise ConfigurationError(f"{path} is a public key.", "Use the private key, rsa_key.p8.")
-    if b"ENCRYPTED" in start and not _set(["SNOWFLAKE_PRIVATE_KEY_PASSPHRASE"]):
-        raise ConfigurationError(f"The private key in {path} is encrypted.", "Set SNOWFLAKE_PRIVATE_KEY_PASSPHRASE.")
-    return path
-
-
-def _port(text: str) -> int:
-    if not text.isdecimal():
-        raise ConfigurationError(f"SNOWFLAKE_PORT is not a number: {text!r}")
-    return int(text)

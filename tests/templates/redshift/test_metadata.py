@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from tests.collected import Record
+from tests.collected import Collected, Record
 from tests.templates.redshift.breaking import broken
 from tests.templates.redshift.conftest import Templates
 from tests.warehouses.redshift.faults import Order
@@ -21,6 +21,7 @@ NO_EXTERNAL_COLUMNS = "columns of external tables, and lengths in types, not rea
 REFUSED = "database dropped during the run, or access denied"
 NO_MODIFIED_TIME = "freshness not available: SHOW TABLES has no last_modified_time at this patch level"
 NO_FRESHNESS = "freshness not readable (SHOW TABLES)"
+HIDDEN_FRESHNESS = "freshness hidden: SHOW TABLES has only tables that this user may select from"
 NO_VOLUME = "volume not readable (svv_table_info)"
 UNKNOWN_VOLUME = "volume unknown: not in svv_table_info, and only a superuser can tell an empty table from a hidden one"
 
@@ -500,3 +501,35 @@ def test_columns_of_a_large_schema_are_read_in_pages(templates: Templates) -> No
         assert [each["name"] for each in record["fields"]] == [record["name"].replace("part", "column")]
     assert sum("svv_all_columns" in sql for sql in statements) == 6
     assert sum("svv_all_columns" in sql for sql in few) == 2
+
+
+def test_without_select_only_freshness_is_missing_and_counted(templates: Templates) -> None:
+    """As with REFERENCES. SHOW TABLES also has the kind of a view."""
+    complete = templates.collect("metadata", user="auditor")
+    collected = templates.collect("metadata", user="cataloger")
+    lost = {"last_update_time", "kind"}
+    assert [_without(record, lost) for record in collected.records] == [
+        _without(record, lost) for record in complete.records
+    ]
+    timed = [record for record in complete.records if "last_update_time" in record]
+    hidden = [record for record in timed if record["kind"] not in ("materialized view", "external table")]
+    assert len(hidden) > 5
+    assert collected.skipped == complete.skipped | {HIDDEN_FRESHNESS: collected.skipped[HIDDEN_FRESHNESS]}
+    assert collected.skipped[HIDDEN_FRESHNESS] >= len(hidden)
+    assert not [record for record in collected.records if record["kind"] == "table" and "last_update_time" in record]
+
+
+def _without(record: Record, names: set[str]) -> Record:
+    return {name: value for name, value in record.items() if name not in names}
+
+
+def test_a_database_without_grants_looks_empty(templates: Templates) -> None:
+    """Redshift answers in the same way for an empty database, so nothing is counted, as README.md says."""
+    grant = "UPDATE testbed.grants SET user_name = '{}' WHERE user_name = '{}'"
+    templates.server.run(grant.format("nobody", "cataloger"), ANALYTICS)
+    try:
+        run = templates.run("collect", "metadata", user="cataloger").check()
+    finally:
+        templates.server.run(grant.format("cataloger", "nobody"), ANALYTICS)
+    assert {record["database"] for record in Collected.read(templates.manifest("metadata")).records} == {DEV}
+    assert ANALYTICS not in str(run.summary["skipped_examples"])

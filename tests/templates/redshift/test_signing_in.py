@@ -211,6 +211,7 @@ def test_an_identity_provider_is_contacted_before_redshift(secured: Secured) -> 
         **secured.by_password | provider | user, REDSHIFT_CLUSTER_IDENTIFIER="c1", AWS_REGION="eu-west-1"
     )
     assert run.exit_code in (2, 4)
-    assert "OktaCredentialsProvider" in run.stderr
+    assert "identity provider" in run.stderr
+    assert "SAML" in run.summary["error"]["message"]
     assert "0kta-secret" not in run.stdout + run.stderr
     assert len(secured.server.events("session")) == before

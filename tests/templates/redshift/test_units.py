@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import re
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -23,11 +20,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from redshift_connector.error import DataError, InterfaceError, OperationalError, ProgrammingError
 
+from tests.folder_modules import imported
 from tests.script_process import TEMPLATES
 from tests.warehouses.redshift.truth import SEGMENT_LENGTH, segments
-
-FOLDER = TEMPLATES / "redshift"
-OWN = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "mcpush")
 
 
 @dataclass(frozen=True)
@@ -38,30 +33,22 @@ class Modules:
     freshness: ModuleType
     connection: ModuleType
     signing_in: ModuleType
+    variables: ModuleType
 
 
 @pytest.fixture(scope="module")
 def modules() -> Iterator[Modules]:
-    """The folder's modules. Other folders have modules of the same names, which are set aside during the test."""
-    aside = {name: sys.modules.pop(name) for name in list(sys.modules) if name in OWN}
-    sys.path.insert(0, str(FOLDER))
-    try:
-        names = (
-            "query_history",
-            "query_text_segments",
-            "collect_metadata",
-            "freshness",
-            "connection",
-            "signing_in",
-        )
-        found = Modules(*(importlib.import_module(name) for name in names))
-        assert Path(str(found.history.__file__)).parent == FOLDER
-        yield found
-    finally:
-        sys.path.remove(str(FOLDER))
-        for name in OWN:
-            sys.modules.pop(name, None)
-        sys.modules.update(aside)
+    names = (
+        "query_history",
+        "query_text_segments",
+        "collect_metadata",
+        "freshness",
+        "connection",
+        "signing_in",
+        "variables",
+    )
+    with imported(TEMPLATES / "redshift", *names) as found:
+        yield Modules(*found)
 
 
 # Long texts of short units, so that the ends of text segments fall on every position in a unit.
@@ -217,7 +204,7 @@ def test_a_native_identity_provider_is_not_combined_with_iam(
     """The driver refuses this combination."""
     monkeypatch.setenv("REDSHIFT_CREDENTIALS_PROVIDER", provider)
     method, arguments = modules.signing_in.arguments_from_environment()
-    assert method == f"identity provider {provider}"
+    assert method == "identity provider"
     assert arguments == {"credentials_provider": provider, "iam": is_iam}
 
 
@@ -259,10 +246,13 @@ def test_the_scope_of_each_error(
 
 def test_every_option_of_the_driver_has_a_variable_that_reads_its_type(modules: Modules) -> None:
     """If the driver has a new option, this test fails. Add the option to OPTIONS."""
-    readers = {"bool": modules.signing_in.parse_bool, "int": int, "List[str]": modules.signing_in.parse_list}
-    wanted = {
-        name: next((reader for kind, reader in readers.items() if kind in str(parameter.annotation)), str)
-        for name, parameter in inspect.signature(redshift_connector.connect).parameters.items()
-    }
-    assert len(wanted) > 60
-    assert wanted == modules.signing_in.OPTIONS
+    examples = {"bool": ("yes", True), "int": ("12", 12), "List[str]": ("a, b", ["a", "b"])}
+    text = {"sslmode": "verify-ca"}  # the other options with text accept a name
+    options = modules.variables.OPTIONS
+    accepted = inspect.signature(redshift_connector.connect).parameters
+    assert len(accepted) > 60
+    assert options.keys() == accepted.keys()
+    for name, parameter in accepted.items():
+        kinds = (example for kind, example in examples.items() if kind in str(parameter.annotation))
+        value, wanted = next(kinds, (text.get(name, "a-name"),) * 2)
+        assert options[name](value) == wanted, name

@@ -41,7 +41,9 @@ CREATE TABLE testbed.users (
     superuser boolean NOT NULL,
     syslog_access text NOT NULL
 );
-CREATE TABLE testbed.grants (user_name text NOT NULL, database_name text NOT NULL, schema_name text);
+CREATE TABLE testbed.grants (
+    user_name text NOT NULL, database_name text NOT NULL, schema_name text, may_select boolean NOT NULL
+);
 CREATE TABLE testbed.late_binding_columns (
     view_schema name, view_name name, col_name name, col_type varchar, col_num integer
 );
@@ -77,6 +79,13 @@ BEGIN
           AND (g.schema_name IS NULL OR g.schema_name = the_schema)
     ) THEN
         RAISE EXCEPTION 'permission denied for schema %', the_schema USING ERRCODE = '42501';
+    END IF;
+    IF NOT (SELECT superuser FROM testbed.users WHERE user_name = session_user) AND NOT EXISTS (
+        SELECT 1 FROM testbed.grants AS g
+        WHERE g.user_name = session_user AND g.database_name = the_database AND g.may_select
+          AND (g.schema_name IS NULL OR g.schema_name = the_schema)
+    ) THEN
+        RETURN;
     END IF;
     IF the_limit IS NULL AND {row_cap} < (
         SELECT count(*) FROM testbed.show_tables AS t

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from tests.warehouses.harness import SECRET_MARK, Credentials, Fault, Flow, Record
+from tests.warehouses.harness import SECRET_MARK, TRAILING, Credentials, Fault, Flow, Record
 from tests.warehouses.model import Model
 from tests.warehouses.redshift import catalog_views, from_model
 from tests.warehouses.redshift.faults import Order
@@ -35,7 +35,7 @@ TEMPLATE = "testbed_new"
 RIGHT = User(
     100,
     "monte_carlo",
-    f"r1ght' {SECRET_MARK}",
+    f"r1ght' {SECRET_MARK}{TRAILING}",
     syslog_access="UNRESTRICTED",
     grants=tuple((database, None) for database in databases),
     may_select=("svv_table_info",),
@@ -86,6 +86,9 @@ class Server:
 
     def unreachable(self) -> dict[str, str]:
         return self.environment() | {"REDSHIFT_PORT": NOBODY_LISTENS}
+
+    def at(self, host: str) -> dict[str, str]:
+        return self.environment() | {"REDSHIFT_HOST": host, "REDSHIFT_SSL": "false"}
 
     # --- data -------------------------------------------------------------------------------------------
 

@@ -47,6 +47,7 @@ class User:
     superuser: bool = False
     syslog_access: str = "RESTRICTED"
     grants: tuple[tuple[str, str | None], ...] = ()
+    may_select_tables: bool = True  # otherwise ``grants`` show tables in the SVV views, but not in SHOW TABLES
     may_select: tuple[str, ...] = ()  # superuser-visible views granted to this user
 
 
@@ -200,7 +201,7 @@ class RedshiftServer:
             f"VALUES ({literal(user.name)}, {user.user_id}, {user.superuser}, {literal(user.syslog_access)})"
         )
         for database, schema in user.grants:
-            row = ", ".join(literal(value) for value in (user.name, database, schema))
+            row = ", ".join(literal(value) for value in (user.name, database, schema, user.may_select_tables))
             self.run(f"INSERT INTO testbed.grants VALUES ({row})")
         if user.superuser:
             self.run(f"GRANT SELECT ON ALL TABLES IN SCHEMA pg_catalog TO {quoted(user.name)}")

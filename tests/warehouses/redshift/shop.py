@@ -28,8 +28,16 @@ AUDITOR = User(
     grants=(("dev", None), ("analytics", None)),
     may_select=("svv_table_info",),
 )
+CATALOGER = User(
+    104,
+    "cataloger",
+    "cat4loger secret",
+    grants=(("dev", None), ("analytics", None)),
+    may_select_tables=False,
+    may_select=("svv_table_info",),
+)
 LOADER = User(103, "Loader-Ünit", "l0ader-secret", grants=(("dev", None), ("analytics", None)))
-USERS = [ADMIN, MONITOR, AUDITOR, LOADER]
+USERS = [ADMIN, MONITOR, AUDITOR, CATALOGER, LOADER]
 
 DEV, ANALYTICS, FINANCE, DOTTED, SHARED = "dev", "analytics", "finance", "emea.ops", "partner_share"
 LOCAL_DATABASES = [DEV, ANALYTICS, FINANCE, DOTTED]

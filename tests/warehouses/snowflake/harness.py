@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
-from tests.warehouses.harness import SECRET_MARK, Credentials, Fault, Flow, Record
+from tests.warehouses.harness import SECRET_MARK, TRAILING, Credentials, Fault, Flow, Record
 from tests.warehouses.model import Model
 from tests.warehouses.snowflake import model_records
 from tests.warehouses.snowflake.catalog import documented_catalog
@@ -80,7 +80,7 @@ class Server:
 
     embedded: EmbeddedSnowflake
     refusing_port: int
-    password: str = field(default_factory=lambda: f"{SECRET_MARK}-{secrets.token_hex(8)}", repr=False)
+    password: str = field(default_factory=lambda: f"{SECRET_MARK}-{secrets.token_hex(8)}{TRAILING}", repr=False)
     denied: Sequence[str] = ()
     faults: list[ServerFault] = field(default_factory=list)
 
@@ -105,6 +105,9 @@ class Server:
 
     def unreachable(self) -> dict[str, str]:
         return self.environment() | {"SNOWFLAKE_PORT": str(self.refusing_port)}
+
+    def at(self, host: str) -> dict[str, str]:
+        return self.environment() | {"SNOWFLAKE_HOST": host}
 
     def empty(self) -> None:
         self.embedded.reset()

@@ -25,6 +25,8 @@ from mcpush.collect.catalog import SortedRows, read_or_skip
 from mcpush.collect.collector import Options
 from mcpush.collect.driver_errors import DriverError, ErrorCase, ErrorTable, Scope, explained, has_scope
 from mcpush.collect.rows import R, Rows, named_rows
+from mcpush.encryption import require_encryption
+from mcpush.environment import checked, host_name, whole_number
 from mcpush.errors import ConfigurationError, PushIngestionError, RefusedError, UnavailableError
 from mcpush.interrupts import interruptible
 
@@ -92,9 +94,9 @@ class Warehouse:
 def connect() -> Iterator[Warehouse]:
     """A warehouse that accepted the password. Raises ConfigurationError and the driver's errors."""
     host, port, user, password = map(_variable, ("TINY_HOST", "TINY_PORT", "TINY_USER", "TINY_PASSWORD"))
-    if not port.isdecimal():
-        raise ConfigurationError(f"TINY_PORT is {port!r}, not a number", "Set it to the port of the server.")
-    warehouse = Warehouse(host, int(port), user, password)
+    host = checked("TINY_HOST", host, host_name)
+    require_encryption("TINY_HOST", host)  # Tiny has no TLS
+    warehouse = Warehouse(host, checked("TINY_PORT", port, whole_number(1, 65_535)), user, password)
     warehouse.check()
     yield warehouse
 

@@ -16,7 +16,7 @@ from multiprocessing.connection import Client
 from pathlib import Path
 from typing import Any
 
-from tests.warehouses.harness import SECRET_MARK, Credentials, Fault, Flow, Record
+from tests.warehouses.harness import SECRET_MARK, TRAILING, Credentials, Fault, Flow, Record
 from tests.warehouses.model import ColumnType, Model, Query, Table
 from tests.warehouses.model import Path as TablePath
 
@@ -71,6 +71,9 @@ class TinyServer:
             free.bind((HOST, 0))
             return self.environment() | {"TINY_PORT": str(free.getsockname()[1])}
 
+    def at(self, host: str) -> dict[str, str]:
+        return self.environment() | {"TINY_HOST": host}
+
     def empty(self) -> None:
         self._order("fill", {})
 
@@ -105,7 +108,7 @@ class TinyServer:
 
 @contextmanager
 def start() -> Iterator[TinyServer]:
-    password = f"{SECRET_MARK}-{secrets.token_hex(8)}"
+    password = f"{SECRET_MARK}-{secrets.token_hex(8)}{TRAILING}"
     with tempfile.TemporaryDirectory(prefix="tiny-") as folder:
         command = [sys.executable, str(HERE / "server.py"), str(CATALOG), str(Path(folder) / "tiny.sqlite")]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:

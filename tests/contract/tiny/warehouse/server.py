@@ -210,7 +210,7 @@ def send_at_once(descriptor: int) -> None:
 
 
 def main(catalog: str, database: str) -> None:
-    password = sys.stdin.readline().strip()
+    password = sys.stdin.readline().removesuffix("\n")
     tiny = Tiny(Path(catalog), Path(database))
     listener = Listener(("127.0.0.1", 0), backlog=50, authkey=password.encode())
     Thread(target=accept, args=(tiny, listener), daemon=True).start()
