@@ -292,9 +292,9 @@ RECORDS: dict[str, RecordType] = {
 
 
 def name_or_placeholder(kind: RecordType, value: Json) -> str:
-    """The name of a record that might be invalid, for messages."""
+    """The name of a record that might be invalid, for messages. Lone surrogates are escaped."""
     try:
-        return kind.name_of(value)
+        return kind.name_of(value).encode(errors="backslashreplace").decode()
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
         return "(no name)"
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import random
+
 import pytest
 
 from tests.collected import Record
@@ -15,6 +19,36 @@ def test_collected_records_arrive_unchanged(case: Case, full: Observation, monte
     run = case.run("collect_and_push", env=case.server.environment() | monte_carlo.env).check()
     assert differences(_arrived(case, run, monte_carlo), map(as_event, full.records)) == []
     assert run.summary["records_accepted"] == len(full.records)
+
+
+def test_a_record_too_large_to_send_arrives_without_its_largest_part(
+    case: Case, full: Observation, monte_carlo: SandboxProcess
+) -> None:
+    record = max(full.records, key=len)
+    assert full.collected is not None
+    text = base64.b64encode(random.Random(1).randbytes(1_200_000)).decode()
+    too_large, arriving = record | _large_part(case, text), record | _remaining_part(case, text)
+    lines = [full.collected.header, too_large, full.collected.trailer | {"records": 1}]
+    case.manifest.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    run = case.run("push", env=monte_carlo.env).check()
+    assert differences(_arrived(case, run, monte_carlo), [as_event(arriving)]) == []
+    assert run.summary["records_reduced"] == 1
+
+
+def _large_part(case: Case, text: str) -> Record:
+    return {
+        "metadata": {"description": text},
+        "lineage": {"columns": [{"name": text, "sources": [{"source": 0, "name": "ID"}]}]},
+        "query_logs": {"query_text": text},
+    }[case.flow]
+
+
+def _remaining_part(case: Case, text: str) -> Record:
+    return {
+        "metadata": {"description": f"{text[:1000]} ... (truncated at 1000 characters)"},
+        "lineage": {"columns": []},
+        "query_logs": {"query_text": f"{text[:100_000]}\n/* truncated at 100000 characters */"},
+    }[case.flow]
 
 
 def _arrived(case: Case, run: Run, monte_carlo: SandboxProcess) -> list[Record]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
@@ -26,7 +27,7 @@ from mcpush.records import (
 )
 from mcpush.reduction import STEPS, reductions
 
-from tests.mcpush.test_large_records import LONGEST_QUERY, noise
+from tests.mcpush.test_large_records import noise, unicode_noise
 
 # Identity, volume, freshness and times; and lineage between tables.
 KEPT: dict[type, tuple[str, ...]] = {
@@ -140,11 +141,15 @@ def test_steps_without_effect_are_not_reported(record: Record, reasons: list[str
     assert [reason.replace("left out", "out") for reason in found] == reasons
 
 
-@pytest.mark.parametrize("key", ["view_query", "query_text"])
-def test_a_truncated_text_of_any_alphabet_fits_into_a_request(key: str) -> None:
+ASTRAL = "".join(chr(0x10000 + number % 0x100000) for number in random.Random(1).choices(range(2**32), k=150_000))
+
+
+@pytest.mark.parametrize("text", [unicode_noise(150_000), ASTRAL], ids=["two bytes each", "four bytes each"])
+@pytest.mark.parametrize(
+    "record", [replace(TABLE, view_query="v"), replace(QUERY, query_text="v")], ids=["view", "query"]
+)
+def test_a_truncated_text_of_any_alphabet_fits_into_a_request(record: Record, text: str) -> None:
     """So later steps, which lose more, follow only if something else is too large."""
-    record: Record = (
-        replace(TABLE, view_query=LONGEST_QUERY) if key == "view_query" else replace(QUERY, query_text=LONGEST_QUERY)
-    )
-    _, first = next(reductions(record))
-    assert compressed_size(as_sent(first)) < MAX_BODY_BYTES / 2
+    key = "view_query" if isinstance(record, TableRecord) else "query_text"
+    _, smaller = next(reductions(replace(record, **{key: text})))
+    assert compressed_size(as_sent(smaller)) < MAX_BODY_BYTES
