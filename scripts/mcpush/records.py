@@ -15,6 +15,8 @@ from datetime import datetime, timezone
 from functools import cache
 from typing import Any, NamedTuple
 
+from mcpush.redaction import excerpt
+
 Json = dict[str, Any]  # a JSON object: a line of a manifest or journal, or a summary
 
 MAX_COUNT = 2**63 - 1
@@ -445,6 +447,6 @@ def _check_content(where: str, value: Any) -> None:
 def _wrong(where: str, value: Any, wanted: str) -> ValueError:
     if value is None:
         return ValueError(f"{where} is missing; it must be {wanted}")
-    shown = repr(value)
-    shown = shown if len(shown) <= MAX_SHOWN_LENGTH else shown[:MAX_SHOWN_LENGTH] + "…"
+    whole = repr(value)
+    shown = excerpt(whole, MAX_SHOWN_LENGTH) + ("…" if len(whole) > MAX_SHOWN_LENGTH else "")
     return ValueError(f"{where} is {shown}; it must be {wanted}")
