@@ -36,19 +36,21 @@ def test_a_record_too_large_to_send_arrives_without_its_largest_part(
 
 
 def _large_part(case: Case, text: str) -> Record:
-    return {
+    parts: dict[str, Record] = {
         "metadata": {"description": text},
         "lineage": {"columns": [{"name": text, "sources": [{"source": 0, "name": "ID"}]}]},
         "query_logs": {"query_text": text},
-    }[case.flow]
+    }
+    return parts[case.flow]
 
 
 def _remaining_part(case: Case, text: str) -> Record:
-    return {
+    parts: dict[str, Record] = {
         "metadata": {"description": f"{text[:1000]} ... (truncated at 1000 characters)"},
         "lineage": {"columns": []},
         "query_logs": {"query_text": f"{text[:100_000]}\n/* truncated at 100000 characters */"},
-    }[case.flow]
+    }
+    return parts[case.flow]
 
 
 def _arrived(case: Case, run: Run, monte_carlo: SandboxProcess) -> list[Record]:

@@ -145,11 +145,8 @@ ASTRAL = "".join(chr(0x10000 + number % 0x100000) for number in random.Random(1)
 
 
 @pytest.mark.parametrize("text", [unicode_noise(150_000), ASTRAL], ids=["two bytes each", "four bytes each"])
-@pytest.mark.parametrize(
-    "record", [replace(TABLE, view_query="v"), replace(QUERY, query_text="v")], ids=["view", "query"]
-)
-def test_a_truncated_text_of_any_alphabet_fits_into_a_request(record: Record, text: str) -> None:
+def test_a_truncated_text_of_any_alphabet_fits_into_a_request(text: str) -> None:
     """So later steps, which lose more, follow only if something else is too large."""
-    key = "view_query" if isinstance(record, TableRecord) else "query_text"
-    _, smaller = next(reductions(replace(record, **{key: text})))
-    assert compressed_size(as_sent(smaller)) < MAX_BODY_BYTES
+    for record in (replace(TABLE, view_query=text), replace(QUERY, query_text=text)):
+        _, smaller = next(reductions(record))
+        assert compressed_size(as_sent(smaller)) < MAX_BODY_BYTES
