@@ -37,11 +37,16 @@ from mcpush.records import RECORDS, Json, TimeRange, iso_utc, parse_utc
 
 FORMAT_VERSION = 1
 FLOWS = tuple(RECORDS)
+MAX_LINE_BYTES = 64 * 2**20  # of a line with its newline, uncompressed
 COMPRESSION = 6  # gzip level: level 9 takes three times as long and saves 1%
 
 
 class ManifestError(ConfigurationError):
     """The manifest is missing, damaged, or of another flow or version. The remedy says what to do."""
+
+
+class RecordTooLargeError(Exception):
+    """The record's line would exceed MAX_LINE_BYTES. It was not written."""
 
 
 @dataclass(frozen=True)
@@ -202,6 +207,8 @@ class Writer:
 
     def _write_line(self, content: Json) -> None:
         line = encode(content)
+        if len(line) > MAX_LINE_BYTES:
+            raise RecordTooLargeError(f"{len(line)} bytes; a line of the manifest is limited to {MAX_LINE_BYTES}")
         with self._writing():
             self._stream.write(line)
 
@@ -214,7 +221,10 @@ class Writer:
             self._partial.unlink(missing_ok=True)
 
     def write(self, record: Json) -> None:
-        """Write one record. Removes the file and raises ConfigurationError if writing fails."""
+        """Write one record. Removes the file and raises ConfigurationError if writing fails.
+
+        Raises RecordTooLargeError, and keeps the file, if the record is too large.
+        """
         self._write_line(record)
         self.records += 1
 

@@ -7,7 +7,7 @@ line per accepted batch and per rejected record. This module reads it; push/jour
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -93,21 +93,45 @@ class JournalHeader:
 
 
 @dataclass(frozen=True)
+class Reduced:
+    """The record of a batch of one that was too large: its name, and what was truncated or left out."""
+
+    name: str
+    reasons: Sequence[str]
+
+    @classmethod
+    def from_json(cls, value: Json) -> Reduced:
+        """Raises one of PARSE_ERRORS."""
+        name, reasons = value["name"], value["reasons"]
+        if not (isinstance(reasons, list) and all(isinstance(each, str) for each in [name, *reasons])):
+            raise ValueError("name and reasons must be strings")
+        return cls(name, reasons)
+
+
+@dataclass(frozen=True)
 class Accepted:
-    """An accepted batch: ``count`` records from index ``first`` of the manifest, accepted at ``at`` (ISO 8601, UTC)."""
+    """An accepted batch: ``count`` records from index ``first`` of the manifest, accepted at ``at`` (ISO 8601, UTC).
+
+    ``reduced`` is set if the batch was a record that was too large and was sent in a smaller form.
+    """
 
     first: int
     count: int
     invocation_id: str | None
     at: str
+    reduced: Reduced | None = None
 
     def to_json(self) -> Json:
-        return asdict(self)
+        values = asdict(self)
+        if self.reduced is None:
+            del values["reduced"]
+        return values
 
     @classmethod
     def from_json(cls, line: Json) -> Accepted:
         """Raises one of PARSE_ERRORS."""
-        return cls(int(line["first"]), int(line["count"]), line["invocation_id"], str(line["at"]))
+        reduced = Reduced.from_json(line["reduced"]) if "reduced" in line else None
+        return cls(int(line["first"]), int(line["count"]), line["invocation_id"], str(line["at"]), reduced)
 
     @property
     def span(self) -> Span:

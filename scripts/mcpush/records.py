@@ -7,6 +7,7 @@ reject, or an unknown key. references/manifest.md documents the same fields in t
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import KeysView, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,9 +15,12 @@ from datetime import datetime, timezone
 from functools import cache
 from typing import Any, NamedTuple
 
+from mcpush.redaction import excerpt
+
 Json = dict[str, Any]  # a JSON object: a line of a manifest or journal, or a summary
 
 MAX_COUNT = 2**63 - 1
+MAX_NUMBER = 10**308  # a larger number overflows a double, as which most JSON parsers read it
 MAX_SHOWN_LENGTH = 60  # characters of an invalid value in messages
 FRACTION = re.compile(r"\.(\d+)")
 TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)")
@@ -281,11 +285,20 @@ class QueryLogRecord:
 
 
 Record = TableRecord | LineageRecord | QueryLogRecord
-RECORDS: dict[str, type[TableRecord] | type[LineageRecord] | type[QueryLogRecord]] = {
+RecordType = type[TableRecord] | type[LineageRecord] | type[QueryLogRecord]
+RECORDS: dict[str, RecordType] = {
     "metadata": TableRecord,
     "lineage": LineageRecord,
     "query_logs": QueryLogRecord,
 }
+
+
+def name_or_placeholder(kind: RecordType, value: Json) -> str:
+    """The name of a record that might be invalid, for messages. Lone surrogates are escaped."""
+    try:
+        return kind.name_of(value).encode(errors="backslashreplace").decode()
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
+        return "(no name)"
 
 
 @cache
@@ -323,6 +336,7 @@ class Fields:
         found = self._value.get(key)
         if not isinstance(found, str) or not found:
             raise _wrong(self._at(key), found, "a non-empty string")
+        _check_unicode(self._at(key), found)
         return found
 
     def one_of(self, key: str, allowed: tuple[str, ...]) -> str:
@@ -333,14 +347,22 @@ class Fields:
 
     def text(self, key: str) -> str | None:
         found: str | None = self._optional(key, str, "a string")
+        if found:
+            _check_unicode(self._at(key), found)
         return found
 
     def code(self, key: str) -> str | int | None:
         found: str | int | None = self._optional(key, (str, int), "a string or an integer")
+        if isinstance(found, str):
+            _check_unicode(self._at(key), found)
+        elif found is not None and not -MAX_COUNT <= found <= MAX_COUNT:
+            raise _wrong(self._at(key), found, "an integer from -2^63 to 2^63 - 1, or a string")
         return found
 
     def mapping(self, key: str) -> dict[str, Any] | None:
+        """An object with any content that JSON can represent. Raises RecursionError if it is nested too deeply."""
         found: dict[str, Any] | None = self._optional(key, dict, "an object")
+        _check_content(self._at(key), found)
         return found
 
     def count(self, key: str) -> int | None:
@@ -396,9 +418,35 @@ class Fields:
         return f"{self._path}.{key}" if self._path else key
 
 
+def _check_unicode(where: str, text: str) -> None:
+    """Raises ValueError if the text has a lone surrogate, which UTF-8 cannot encode."""
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise ValueError(f"{where} contains a lone surrogate, which is not a character") from None
+
+
+def _check_content(where: str, value: Any) -> None:
+    """Raises ValueError if the value contains a number or text that a JSON parser refuses."""
+    if isinstance(value, str):
+        _check_unicode(where, value)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise _wrong(where, value, "a finite number")
+    elif isinstance(value, int) and abs(value) > MAX_NUMBER:
+        raise _wrong(where, value, "a number below 10^308")
+    elif isinstance(value, list):
+        for each in value:
+            _check_content(where, each)
+    elif isinstance(value, dict):
+        for key, each in value.items():
+            _check_unicode(where, key)
+            _check_content(where, each)
+
+
 def _wrong(where: str, value: Any, wanted: str) -> ValueError:
     if value is None:
         return ValueError(f"{where} is missing; it must be {wanted}")
-    shown = repr(value)
-    shown = shown if len(shown) <= MAX_SHOWN_LENGTH else shown[:MAX_SHOWN_LENGTH] + "…"
+    whole = repr(value)
+    shown = excerpt(whole, MAX_SHOWN_LENGTH) + ("…" if len(whole) > MAX_SHOWN_LENGTH else "")
     return ValueError(f"{where} is {shown}; it must be {wanted}")

@@ -26,7 +26,11 @@ class CollectSummary:
 
 @dataclass
 class PushSummary:
-    """The result of pushing a manifest. ``invocation_ids`` has one per accepted batch, in order of acceptance."""
+    """The result of pushing a manifest. ``invocation_ids`` has one per accepted batch, in order of acceptance.
+
+    ``reduced`` and ``reduced_examples`` say what was truncated or left out of records that were too large: reason to
+    count, and reason to the name of one record.
+    """
 
     manifest: str
     destination: str
@@ -36,6 +40,9 @@ class PushSummary:
     records_accepted_before: int
     records_rejected: int
     rejected: list[Json]
+    records_reduced: int
+    reduced: dict[str, int]
+    reduced_examples: dict[str, str]
     batches: int
     largest_body_bytes: int
     invocation_ids: list[str | None]

@@ -1,4 +1,4 @@
-"""Compares manifest records: complete records, names, and subsets. A record is a dict as ``json.loads`` returns it."""
+"""Compares manifest records, and converts them to events. A record is a dict as ``json.loads`` returns it."""
 
 from __future__ import annotations
 
@@ -31,6 +31,47 @@ def differences(found: Iterable[Record], wanted: Iterable[Record]) -> list[str]:
     there, here = Counter(map(exact, found)), Counter(map(exact, wanted))
     extra, missing = sorted((there - here).elements()), sorted((here - there).elements())
     return [f"+ {line}" for line in extra[:SHOWN]] + [f"- {line}" for line in missing[:SHOWN]]
+
+
+def as_event(record: Record) -> Record:
+    """A manifest record in the format of the ingestion API."""
+    if "query_text" in record:
+        return record
+    return _edge(record) if "destination" in record else _asset(record)
+
+
+def _asset(record: Record) -> Record:
+    metadata = ("name", "database", "schema", "description", "view_query", "created_on")
+    parts = {
+        "metadata": _some(record, metadata),
+        "volume": _some(record, ("row_count", "byte_count")),
+        "freshness": _some(record, ("last_update_time",)),
+        "fields": record.get("fields"),
+        "tags": record.get("tags"),
+    }
+    asset = {"type": record["type"], **{name: part for name, part in parts.items() if part}}
+    return {"relational_asset": asset}
+
+
+def _edge(record: Record) -> Record:
+    """A lineage record in the format of the ingestion API. If columns refer to sources, the sources have IDs."""
+    if not record["columns"]:
+        return {"destination": record["destination"], "sources": record["sources"]}
+    fields = [
+        {
+            "name": column["name"],
+            "source_fields": [
+                {"asset_id": f"source-{source['source']}", "field_name": source["name"]} for source in column["sources"]
+            ],
+        }
+        for column in record["columns"]
+    ]
+    sources = [source | {"asset_id": f"source-{place}"} for place, source in enumerate(record["sources"])]
+    return {"destination": record["destination"], "sources": sources, "fields": fields}
+
+
+def _some(record: Record, keys: tuple[str, ...]) -> Record:
+    return {key: record[key] for key in keys if key in record}
 
 
 def not_within(records: Iterable[Record], full: Iterable[Record]) -> list[str]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import random
+
 import pytest
 
 from tests.collected import Record
-from tests.contract.records import differences
+from tests.contract.records import as_event, differences
 from tests.contract.subject import INGESTION_PATHS, Case, Observation
 from tests.sandbox_process import SandboxProcess
 from tests.script_process import Run
@@ -13,8 +17,40 @@ from tests.script_process import Run
 
 def test_collected_records_arrive_unchanged(case: Case, full: Observation, monte_carlo: SandboxProcess) -> None:
     run = case.run("collect_and_push", env=case.server.environment() | monte_carlo.env).check()
-    assert differences(_arrived(case, run, monte_carlo), map(_as_event, full.records)) == []
+    assert differences(_arrived(case, run, monte_carlo), map(as_event, full.records)) == []
     assert run.summary["records_accepted"] == len(full.records)
+
+
+def test_a_record_too_large_to_send_arrives_without_its_largest_part(
+    case: Case, full: Observation, monte_carlo: SandboxProcess
+) -> None:
+    record = max(full.records, key=len)
+    assert full.collected is not None
+    text = base64.b64encode(random.Random(1).randbytes(1_200_000)).decode()
+    too_large, arriving = record | _large_part(case, text), record | _remaining_part(case, text)
+    lines = [full.collected.header, too_large, full.collected.trailer | {"records": 1}]
+    case.manifest.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    run = case.run("push", env=monte_carlo.env).check()
+    assert differences(_arrived(case, run, monte_carlo), [as_event(arriving)]) == []
+    assert run.summary["records_reduced"] == 1
+
+
+def _large_part(case: Case, text: str) -> Record:
+    parts: dict[str, Record] = {
+        "metadata": {"description": text},
+        "lineage": {"columns": [{"name": text, "sources": [{"source": 0, "name": "ID"}]}]},
+        "query_logs": {"query_text": text},
+    }
+    return parts[case.flow]
+
+
+def _remaining_part(case: Case, text: str) -> Record:
+    parts: dict[str, Record] = {
+        "metadata": {"description": f"{text[:1000]} ... (truncated at 1000 characters)"},
+        "lineage": {"columns": []},
+        "query_logs": {"query_text": f"{text[:100_000]}\n/* truncated at 100000 characters */"},
+    }
+    return parts[case.flow]
 
 
 def _arrived(case: Case, run: Run, monte_carlo: SandboxProcess) -> list[Record]:
@@ -22,47 +58,6 @@ def _arrived(case: Case, run: Run, monte_carlo: SandboxProcess) -> list[Record]:
     ids = run.summary["invocation_ids"]
     assert len(ids) == len(set(ids)) > 0
     return [event for invocation in ids for event in monte_carlo.received(flow, invocation)]
-
-
-def _as_event(record: Record) -> Record:
-    """A manifest record in the format of the ingestion API."""
-    if "query_text" in record:
-        return record
-    return _edge(record) if "destination" in record else _asset(record)
-
-
-def _asset(record: Record) -> Record:
-    metadata = ("name", "database", "schema", "description", "view_query", "created_on")
-    parts = {
-        "metadata": _some(record, metadata),
-        "volume": _some(record, ("row_count", "byte_count")),
-        "freshness": _some(record, ("last_update_time",)),
-        "fields": record.get("fields"),
-        "tags": record.get("tags"),
-    }
-    asset = {"type": record["type"], **{name: part for name, part in parts.items() if part}}
-    return {"relational_asset": asset}
-
-
-def _edge(record: Record) -> Record:
-    """A lineage record in the format of the ingestion API. If columns refer to sources, the sources have IDs."""
-    if not record["columns"]:
-        return {"destination": record["destination"], "sources": record["sources"]}
-    fields = [
-        {
-            "name": column["name"],
-            "source_fields": [
-                {"asset_id": f"source-{source['source']}", "field_name": source["name"]} for source in column["sources"]
-            ],
-        }
-        for column in record["columns"]
-    ]
-    sources = [source | {"asset_id": f"source-{place}"} for place, source in enumerate(record["sources"])]
-    return {"destination": record["destination"], "sources": sources, "fields": fields}
-
-
-def _some(record: Record, keys: tuple[str, ...]) -> Record:
-    return {key: record[key] for key in keys if key in record}
 
 
 @pytest.mark.one_flow
@@ -75,4 +70,4 @@ def test_collect_and_push_returns_the_worst_exit_code(
     assert (run.summary["status"], run.summary["records"]) == ("failed", len(full.records))
     assert run.summary["records_accepted"] == 0
     run = case.run("push", env=monte_carlo.env).check()
-    assert differences(_arrived(case, run, monte_carlo), map(_as_event, full.records)) == []
+    assert differences(_arrived(case, run, monte_carlo), map(as_event, full.records)) == []

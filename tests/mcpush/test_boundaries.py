@@ -63,8 +63,11 @@ def test_a_body_is_sent_up_to_its_limit_and_one_byte_more_is_rejected(scripts: I
     noise = "".join(random.Random(7).choices(string.printable[:94], k=1_200_000))
 
     def size(length: int) -> int:
-        """The compressed size of a body with one record of this much noise, in bytes, as a dry run reports it."""
-        write(manifest_path, "metadata", [table("LARGE", view_query=noise[:length])])
+        """The compressed size of a body with one record of this much noise, in bytes, as a dry run reports it.
+
+        The noise is a name: a record is not sent without its name.
+        """
+        write(manifest_path, "metadata", [table("LARGE") | {"schema": noise[:length]}])
         summary = scripts.push("metadata", manifest_path, "--dry-run")[1]
         [size] = [int(each["reason"].split()[0]) for each in summary["rejected"]] or [summary["largest_body_bytes"]]
         return int(size)
@@ -80,12 +83,12 @@ def test_a_body_is_sent_up_to_its_limit_and_one_byte_more_is_rejected(scripts: I
 
     fits = length_of(MAX_BODY_BYTES, 1_060_000)
     too_long = length_of(MAX_BODY_BYTES + 1, fits + 1)
-    write(manifest_path, "metadata", [table("LARGE", view_query=noise[:fits])])
+    write(manifest_path, "metadata", [table("LARGE") | {"schema": noise[:fits]}])
     code, summary = scripts.push("metadata", manifest_path)
     assert (code, arrived_names(scripts.sandbox, summary["invocation_ids"])) == (0, ["LARGE"])
-    write(manifest_path, "metadata", [table("LARGE", view_query=noise[:too_long])])
+    write(manifest_path, "metadata", [table("LARGE") | {"schema": noise[:too_long]}])
     code, summary = scripts.push("metadata", manifest_path)
-    assert (code, [each["name"] for each in summary["rejected"]]) == (1, ["SHOP.PUBLIC.LARGE"])
+    assert (code, [each["name"] for each in summary["rejected"]]) == (1, [f"SHOP.{noise}"[:300]])
     reason = f"{MAX_BODY_BYTES + 1} bytes compressed; the request limit is {MAX_BODY_BYTES}"
     assert summary["rejected"][0]["reason"] == reason
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,29 @@ def test_secrets_that_monte_carlo_repeats_are_not_written(quiet_sandbox: Sandbox
     assert "you sent ***" in result_of(manifest_path)["error"]
     assert "you sent ***" in result_of(manifest_path)["rejected"][0]["reason"]
     assert "you sent ***" in journal_lines(manifest_path)[-1]["reason"]
+
+
+@pytest.mark.parametrize("before", [0, 30, 50, 55], ids=lambda before: f"after {before} characters")
+def test_a_secret_in_an_invalid_value_is_not_written(
+    quiet_sandbox: SandboxProcess, manifest_path: Path, before: int
+) -> None:
+    """Reasons show the first 60 characters of a value: a secret is not recognized if the cut splits it."""
+    secret = "c4nary-of-an-invalid-value"
+    write(manifest_path, "metadata", [table("zero"), table("one", type="x" * before + secret)])
+    run = push("metadata", manifest_path, quiet_sandbox.env | {"ANY_TOKEN": secret}).check(1)
+    texts = [run.stdout, run.stderr, json.dumps(journal_lines(manifest_path)), json.dumps(result_of(manifest_path))]
+    for text in texts:
+        assert "type is 'x" in text if before else "type is '***'" in text
+        assert secret[:4] not in text
+
+
+def test_a_secret_as_a_key_is_not_written(quiet_sandbox: SandboxProcess, manifest_path: Path) -> None:
+    secret = "c4nary-of-an-unknown-key"
+    write(manifest_path, "metadata", [table("zero"), table("one", **{secret: 1})])
+    run = push("metadata", manifest_path, quiet_sandbox.env | {"ANY_TOKEN": secret}).check(1)
+    for text in (run.stdout, run.stderr, *map(json.dumps, (journal_lines(manifest_path), result_of(manifest_path)))):
+        assert "unknown keys: '***'" in text
+        assert secret not in text
 
 
 @pytest.mark.parametrize("script", ["collect", "collect_and_push"])

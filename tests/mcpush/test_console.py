@@ -174,8 +174,12 @@ def test_the_summary_has_keys_only_for_the_steps_that_ran() -> None:
     collected = {"manifest": "m.jsonl", "window": None, "skipped": {"no grant": 1}, "skipped_examples": {}}
     error = {"error": {"message": "gone", "remedy": "Try again."}}
     assert list(summary.to_json().items()) == list({**begins, **collected, **error, **ends}.items())
-    summary.resumed = PushSummary("m.jsonl", "there", False, 3, 3, 0, 0, [], 1, 99, ["id-1"], "m.result.json")
+    summary.resumed = PushSummary(
+        "m.jsonl", "there", False, 3, 3, 0, 0, [], 0, {}, {}, 1, 99, ["id-1"], "m.result.json"
+    )
     assert summary.to_json()["invocation_ids"] == ["id-1"]
-    summary.pushed = PushSummary("m.jsonl", "there", False, 5, 5, 0, 0, [], 1, 99, ["id-1", "id-2"], "m.result.json")
+    summary.pushed = PushSummary(
+        "m.jsonl", "there", False, 5, 5, 0, 0, [], 0, {}, {}, 1, 99, ["id-1", "id-2"], "m.result.json"
+    )
     found = summary.to_json()
     assert (found["records"], found["invocation_ids"], found["resumed"]["records"]) == (5, ["id-1", "id-2"], 3)

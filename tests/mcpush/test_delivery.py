@@ -189,13 +189,13 @@ def test_bodies_stay_under_the_limit_and_an_oversized_event_is_rejected_by_name(
     quiet_sandbox: SandboxProcess, manifest_path: Path
 ) -> None:
     wide = [table(f"T{number}", view_query=noise(90_000, number)) for number in range(30)]
-    wide[7] = table("MONSTER", view_query=noise(1_500_000, 99))
+    wide[7] = table("MONSTER" + noise(1_500_000, 99))
     run = push("metadata", write(manifest_path, "metadata", wide), quiet_sandbox.env).check(1)
     assert set(quiet_sandbox.requests(METADATA).answers) == {202}, "the gateway had to refuse a body"
     arrived = arrived_names(quiet_sandbox, run.summary["invocation_ids"])
     assert sorted(arrived) == sorted(f"T{number}" for number in range(30) if number != 7)
     [rejected] = run.summary["rejected"]
-    assert rejected["name"] == "SHOP.PUBLIC.MONSTER"
+    assert rejected["name"].startswith("SHOP.PUBLIC.MONSTER")
     assert "compressed" in rejected["reason"]
     assert run.summary["status"] == "partial"
 

@@ -19,11 +19,12 @@ from mcpush.console import Progress, log
 from mcpush.errors import DONE, ConfigurationError, PushIngestionError
 from mcpush.interrupts import stop_if_asked
 from mcpush.lock import manifest_lock
-from mcpush.manifest import Header, Writer
+from mcpush.manifest import Header, RecordTooLargeError, Writer
 from mcpush.pending import PushStatus, pending_manifest
 from mcpush.program import add_manifest, make_parser, parse_arguments, run
-from mcpush.records import Record, TimeRange, iso_utc
+from mcpush.records import Record, TimeRange, iso_utc, name_or_placeholder
 from mcpush.redaction import excerpt
+from mcpush.reduction import reductions
 from mcpush.summary import CollectSummary, Summary
 
 NOTHING_INCLUDED = "--include matched nothing"
@@ -244,7 +245,7 @@ def collect_into(manifest: Path, collector: Collector, options: Options, summary
     ):
         for record in collector.collect(connection, options):
             stop_if_asked()
-            writer.write(record.to_json())
+            _write(writer, record, options)
             progress.advance()
         stop_if_asked()  # the collector might have stopped early because of a signal
         _report_unmatched_include(options, writer.records)
@@ -252,6 +253,29 @@ def collect_into(manifest: Path, collector: Collector, options: Options, summary
     collected.records = writer.records
     log.info("collected %s records into %s%s", writer.records, manifest, _skipped_text(options.skipped))
     return header
+
+
+def _write(writer: Writer, record: Record, options: Options) -> None:
+    """Write a record, or the largest form of it that fits into a line. Counts what it lost."""
+    try:
+        writer.write(record.to_json())
+    except RecordTooLargeError:
+        name = name_or_placeholder(type(record), record.to_json())
+        for reason in _write_reduced(writer, record):
+            options.skip(f"record too large: {reason}", name)
+
+
+def _write_reduced(writer: Writer, record: Record) -> list[str]:
+    """Write the largest form of a record that fits into a line. Returns what it lost."""
+    reasons = []
+    for reason, smaller in reductions(record):
+        reasons.append(reason)
+        try:
+            writer.write(smaller.to_json())
+        except RecordTooLargeError:
+            continue
+        return reasons
+    return ["left out"]
 
 
 def _report_unmatched_include(options: Options, found: int) -> None:

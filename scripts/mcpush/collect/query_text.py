@@ -6,6 +6,7 @@ import argparse
 
 from mcpush.collect.collector import Options
 from mcpush.program import positive
+from mcpush.reduction import truncated_sql
 
 NO_TEXT = "query without text"  # a skip reason
 NO_DATABASE = "(no database)"  # in --list
@@ -33,4 +34,4 @@ def limited_text(text: str, query_id: str, options: Options, kept: int | None = 
     if len(text) <= limit and (kept is None or len(text) < kept):
         return text
     options.skip(f"query text truncated at {limit} characters", query_id)
-    return f"{text[:limit]}\n/* truncated at {limit} characters */"
+    return truncated_sql(text, limit)

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from datetime import datetime, timezone
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random_exponential
@@ -20,17 +21,20 @@ from tenacity.stop import stop_any, stop_before_delay, stop_when_event_set
 from mcpush.console import log
 from mcpush.errors import ConfigurationError, UnavailableError
 from mcpush.interrupts import stop_if_asked
-from mcpush.pending import Accepted, journal_path, read_journal
+from mcpush.pending import Accepted, Reduced, journal_path, read_journal
 from mcpush.push.batches import Backlog, Batch, split_into_batches
 from mcpush.push.gateway import Gateway, open_gateway
 from mcpush.push.journal import Journal
-from mcpush.push.pusher import Pusher, Receipt, RejectedError, RetriableError
+from mcpush.push.pusher import Pusher, Receipt, RejectedError, RetriableError, TooLargeError
 from mcpush.push.result import Delivery, Rejected, write_result
-from mcpush.records import RECORDS, iso_utc
-from mcpush.redaction import redact
+from mcpush.records import RECORDS, Json, Record, iso_utc, name_or_placeholder
+from mcpush.redaction import excerpt
+from mcpush.reduction import reductions
 
 MIN_WAIT_SECONDS, MAX_WAIT_SECONDS = 1.0, 60.0
 MAX_INITIAL_REJECTIONS = 5  # with this many single records rejected and none accepted, the cause is not the records
+MAX_NAME_LENGTH, MAX_REASON_LENGTH = 300, 2_000  # characters of a record's name and reason in messages
+NESTED_TOO_DEEPLY = "it is nested too deeply"
 POLL_SECONDS = 0.1  # how often the main thread checks for a signal
 
 
@@ -153,14 +157,42 @@ class DeliveryRun:
 
     def _send(self, batch: Batch) -> str | None:
         """Send a batch. Returns the reason for its rejection, or None if it was accepted."""
+        reasons: list[str] = []
         try:
-            receipt = self._send_with_retries(batch)
+            records = [self._parse(record) for record in batch.records]
+            try:
+                receipt = self._send_with_retries(batch, records)
+            except TooLargeError as error:
+                if not batch.is_single:
+                    raise
+                receipt = self._send_reduced(batch, records[0], reasons, error)
         except RejectedError as error:
             return str(error)
-        self._accept(batch, receipt)
+        self._accept(batch, receipt, reasons)
         return None
 
-    def _send_with_retries(self, batch: Batch) -> Receipt:
+    def _parse(self, record: Json) -> Record:
+        with _rejecting(self._pusher.flow):
+            return self._kind.from_json(record)
+
+    def _send_reduced(self, batch: Batch, record: Record, reasons: list[str], error: TooLargeError) -> Receipt:
+        """Send the largest form of a record that fits. Appends to ``reasons`` what it lost.
+
+        Only forms within MAX_BODY_BYTES are requests. Raises RejectedError if even the smallest form is too large.
+        """
+        for reason, smaller in reductions(record):
+            if self._stop.is_set():
+                break
+            reasons.append(reason)
+            try:
+                return self._send_with_retries(batch, [smaller])
+            except TooLargeError as still_too_large:
+                error = still_too_large
+        if not reasons:
+            raise error
+        raise RejectedError(f"{error}; tried with {', '.join(reasons)}") from error
+
+    def _send_with_retries(self, batch: Batch, records: Sequence[Record]) -> Receipt:
         retrying = Retrying(
             retry=retry_if_exception_type(RetriableError),
             wait=_wait,
@@ -170,36 +202,41 @@ class DeliveryRun:
             reraise=True,
         )
         try:
-            return retrying(self._send_once, batch)
+            return retrying(self._send_once, records)
         except RetriableError as error:
             raise UnavailableError(
                 f"Sending records {batch.first} to {batch.last} failed: {error}",
                 "Accepted records stay accepted. Run the same command again later to send the rest.",
             ) from error
 
-    def _send_once(self, batch: Batch) -> Receipt:
+    def _send_once(self, records: Sequence[Record]) -> Receipt:
+        with _rejecting(self._pusher.flow):
+            events = [self._pusher.build(record) for record in records]
         try:
-            events = [self._pusher.build(self._kind.from_json(record)) for record in batch.records]
-        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-            reason = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
-            raise RejectedError(f"not a {self._pusher.flow} record: {reason}") from error
-        return self._gateway.send(self._delivery.manifest.header.resource, events)
+            return self._gateway.send(self._delivery.manifest.header.resource, events)
+        except RecursionError as error:  # pycarlo needs more levels of recursion than the JSON parser
+            raise RejectedError(NESTED_TOO_DEEPLY) from error
 
-    def _accept(self, batch: Batch, receipt: Receipt) -> None:
+    def _accept(self, batch: Batch, receipt: Receipt, reasons: Sequence[str]) -> None:
+        reduced = Reduced(self._name_of(batch), reasons) if reasons else None
         with self._lock:
             self._delivery.measure(receipt.body_bytes)
             if self._journal is not None:
                 now = iso_utc(datetime.now(timezone.utc))
-                accepted = Accepted(batch.first, len(batch.records), receipt.invocation_id, now)
+                accepted = Accepted(batch.first, len(batch.records), receipt.invocation_id, now, reduced)
                 self._delivery.accept(accepted)
                 self._journal.accept(accepted)
+            elif reduced:
+                self._delivery.reduce(batch.first, reduced)
             self._on_records(len(batch.records))
 
     # --- in the main thread ---
 
     def _reject(self, batch: Batch, reason: str) -> None:
         """Handle a rejected record. Until something is accepted, it is only held; too many of them end the run."""
-        self._unrecorded_rejections.append(Rejected(batch.first, self._name_of(batch), redact(reason)))
+        self._unrecorded_rejections.append(
+            Rejected(batch.first, self._name_of(batch), excerpt(reason, MAX_REASON_LENGTH))
+        )
         if self._has_accepted:
             self._record_rejections()
         elif len(self._unrecorded_rejections) == MAX_INITIAL_REJECTIONS:
@@ -219,10 +256,19 @@ class DeliveryRun:
         self._unrecorded_rejections.clear()
 
     def _name_of(self, batch: Batch) -> str:
-        try:
-            return self._kind.name_of(batch.records[0])
-        except (KeyError, TypeError, ValueError, AttributeError):
-            return "(no name)"
+        return excerpt(name_or_placeholder(self._kind, batch.records[0]), MAX_NAME_LENGTH)
+
+
+@contextmanager
+def _rejecting(flow: str) -> Iterator[None]:
+    """Turn errors of parsing a record or building its event into a RejectedError."""
+    try:
+        yield
+    except RecursionError as error:
+        raise RejectedError(NESTED_TOO_DEEPLY) from error
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        reason = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+        raise RejectedError(f"not a {flow} record: {reason}") from error
 
 
 def _wait(state: RetryCallState) -> float:
