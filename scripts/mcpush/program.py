@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import argparse
 import io
+import re
 import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,10 @@ from mcpush.version import RELEASE
 
 MINIMUM_FREE_MEMORY = 256 * 2**20  # bytes: enough for a driver, pycarlo and the largest batch, with a margin
 AMPLE_FREE_MEMORY = 2 * 2**30  # bytes: enough for lineage from a long window with many statements
+# Python versions accept different forms of ISO 8601, and some read "2026-01-31+02:00" as two in the morning.
+TIME = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d(:\d\d){0,2}(\.\d+)?(Z|[+-]\d\d:?\d\d)?)?", re.ASCII | re.IGNORECASE)
+OFFSET_WITHOUT_COLON = re.compile(r"([+-]\d\d)(\d\d)$")
+EARLIEST = datetime(1900, 1, 1, tzinfo=timezone.utc)  # earlier times are mistakes, and out of range for some arithmetic
 UNEXPECTED_REMEDY = "Run the same command again. If it fails again, report the error with the traceback on stderr."
 
 
@@ -38,11 +43,21 @@ UNEXPECTED_REMEDY = "Run the same command again. If it fails again, report the e
 def timestamp(text: str) -> datetime:
     """Convert an argument to a time. It is UTC if it has no time zone. Raises ArgumentTypeError."""
     try:
-        return parse_utc(text)
+        moment = parse_utc(_iso_8601(text.strip()))
     except (ValueError, OverflowError):
         raise argparse.ArgumentTypeError(
             f"{text!r} is not a time; use 2026-01-31 or 2026-01-31T06:00:00Z (UTC)"
         ) from None
+    if moment < EARLIEST:
+        raise argparse.ArgumentTypeError(f"{text!r} is before {EARLIEST.year}")
+    return moment
+
+
+def _iso_8601(text: str) -> str:
+    """The text, with a colon in its offset. Raises ValueError for forms that not every Python version reads alike."""
+    if not TIME.fullmatch(text):
+        raise ValueError(text)
+    return OFFSET_WITHOUT_COLON.sub(r"\1:\2", text)
 
 
 def positive(kind: type[float] | type[int]) -> Callable[[str], Any]:

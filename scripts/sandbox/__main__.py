@@ -22,6 +22,7 @@ import uvicorn
 from accounts import SettingsError, open_account, write_variables
 from application import build
 from faults import FaultableConnection
+from same_origin import RESPONSE_HEADERS
 from store import Store, StoreError
 
 VERSION = "0.1.0"
@@ -34,7 +35,8 @@ example: python scripts/sandbox --port 8380 --data .sandbox
 while it runs:
   curl 127.0.0.1:8380/sandbox/pushes                accepted pushes
   curl 127.0.0.1:8380/sandbox/received/metadata     events as received (also lineage, querylogs)
-  curl -X POST 127.0.0.1:8380/sandbox/faults -d '{"path": "/ingest/v1/metadata", "calls": [3], "status": 503}'
+  curl -X POST 127.0.0.1:8380/sandbox/faults -H 'content-type: application/json' \\
+       -d '{"path": "/ingest/v1/metadata", "calls": [3], "status": 503}'
 
 Exits with 0 on Ctrl-C or SIGTERM, and with 2 when it cannot start. To start over, stop it and delete
 DIR/sandbox.db* (keeps the keys) or DIR. More: scripts/sandbox/README.md
@@ -106,6 +108,8 @@ def main() -> int:
         uvicorn.Config(
             build(account, store),
             http=FaultableConnection,
+            ws="none",
+            headers=RESPONSE_HEADERS,
             log_level="warning",
             access_log=False,
             lifespan="off",

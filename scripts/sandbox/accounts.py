@@ -17,6 +17,7 @@ from __future__ import annotations
 import hmac
 import json
 import os
+import re
 import secrets
 import shlex
 import sys
@@ -33,6 +34,7 @@ GRAPHQL_SCOPE = "GraphQL"
 
 # Every new sandbox has these types, regardless of the template folders. Monte Carlo uses `data-lake` for Hive and
 # similar warehouses. MCD_RESOURCE_UUID is the warehouse of the first type.
+TYPE = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 RESOURCE_TYPES = ("snowflake", "bigquery", "databricks", "redshift", "data-lake")
 SCRIPTS = Path(__file__).resolve().parents[1]
 
@@ -118,7 +120,7 @@ def open_account(directory: Path) -> Account:
         return account
     try:
         return _read_account(json.loads(path.read_text(encoding="utf-8")))
-    except (KeyError, TypeError, ValueError) as problem:
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as problem:
         raise SettingsError(
             f"{path} cannot be used: {type(problem).__name__}: {problem}. "
             f"Repair it, or remove it: the sandbox creates a new one."
@@ -174,19 +176,34 @@ def _read_account(settings: dict[str, Any]) -> Account:
         allowed = entry.get("warehouses")
         keys.append(
             Key(
-                id=str(entry["id"]),
-                token=str(entry["token"]),
+                id=_header(entry, "id"),
+                token=_header(entry, "token"),
                 scope=entry["scope"],
                 warehouses=None if allowed is None else tuple(str(uuid.UUID(each)) for each in allowed),
             )
         )
     warehouses = [
-        Warehouse(str(uuid.UUID(entry["uuid"])), str(entry["name"]), str(entry["type"]))
-        for entry in settings["warehouses"]
+        Warehouse(str(uuid.UUID(entry["uuid"])), str(entry["name"]), _type(entry)) for entry in settings["warehouses"]
     ]
     # The account only appears in MCONs and getUser. A file without one always gets the same default.
     account = settings.get("account") or str(uuid.UUID(int=0))
     return Account(str(uuid.UUID(account)), tuple(keys), tuple(warehouses))
+
+
+def _header(entry: dict[str, Any], name: str) -> str:
+    """Return a key's id or token, which is a header of requests. Raises ValueError without showing it."""
+    value = str(entry[name])
+    if not (value.isascii() and value.isprintable()):
+        raise ValueError(f"the {name} of a key must be printable ASCII")
+    return value
+
+
+def _type(entry: dict[str, Any]) -> str:
+    """Return a warehouse's type, which is part of a shell variable's name. Raises ValueError."""
+    kind = str(entry["type"])
+    if not TYPE.fullmatch(kind):
+        raise ValueError(f"a type has letters, digits, - and _, not {kind!r}")
+    return kind
 
 
 def _write_privately(path: Path, text: str) -> None:

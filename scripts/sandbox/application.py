@@ -8,9 +8,8 @@ from faults import FaultLayer
 from graphql_api import GraphQLApi
 from ingestion import Ingestion
 from query_log import Indexing
+from same_origin import SameOrigin
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp
@@ -19,16 +18,13 @@ from store import Store
 
 def build(account: Account, store: Store) -> ASGIApp:
     """Return the application for one account and one store."""
-    # Prevents DNS rebinding: a web page whose host name resolves to 127.0.0.1 sends that name in the Host header.
-    only_local = Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])
     application = Starlette(
         routes=[*Ingestion(account, store, Indexing(store)).routes(), GraphQLApi(account, store).route()],
-        middleware=[only_local],
         exception_handlers={404: _no_such_path, 405: _wrong_method},
     )
     layer = FaultLayer(application)
     application.router.routes.extend(Control(store, layer).routes())
-    return layer
+    return SameOrigin(layer)
 
 
 async def _no_such_path(request: Request, problem: Exception) -> Response:

@@ -9,7 +9,8 @@
     GET    /sandbox/pushes?flow=        list accepted pushes, oldest first, without their events
     GET    /sandbox/received/FLOW?invocation=   list accepted events of a flow as received, one per line
 
-These endpoints need no key, because the sandbox listens on the loopback interface only.
+These endpoints need no key, because the sandbox listens on the loopback interface only and refuses web pages of other
+origins (`same_origin.py`). A body is JSON, at most 64 KiB.
 """
 
 from __future__ import annotations
@@ -22,11 +23,15 @@ from typing import Any
 import orjson
 from bodies import FLOWS
 from faults import FaultLayer, read_fault
+from ingestion import RefusalError, read_body
 from shapes import iso
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 from store import Store
+
+MAX_BODY_BYTES = 64 * 1024
+MAX_FAULTS = 100
 
 
 @dataclass(frozen=True)
@@ -49,12 +54,16 @@ class Control:
             self.layer.faults.clear()
         elif request.method == "POST":
             try:
-                body = orjson.loads(await request.body())
+                body = orjson.loads(await read_body(request, MAX_BODY_BYTES))
+            except RefusalError as refusal:
+                return refusal.response()
             except orjson.JSONDecodeError as problem:
                 return _invalid({"body": str(problem)})
             fault, problems = read_fault(body)
             if fault is None:
                 return _invalid(problems)
+            if len(self.layer.faults) >= MAX_FAULTS:
+                return _invalid({"faults": f"at most {MAX_FAULTS}; remove them with DELETE"})
             self.layer.faults.append(fault)
         return JSONResponse({"faults": [asdict(fault) for fault in self.layer.faults]})
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
-from shapes import Record, name, optional
+from shapes import Record, any_value, name, optional
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -24,7 +24,9 @@ CONTROL_PREFIX = "/sandbox/"
 DROPPED = "dropped"
 GONE = "gone"
 _TRANSPORT = "sandbox.transport"
+OTHER_PATHS = "(other paths)"
 _MAX_ANSWERS = 1000
+_MAX_PATHS = 200  # counted one by one; the requests of further paths are counted together
 _POLL_SECONDS = 0.05
 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
@@ -104,17 +106,13 @@ def _headers(value: Any) -> str | None:
     return None if fits else "must be an object of header names and their values, in ASCII"
 
 
-def _anything(value: Any) -> str | None:
-    return None
-
-
 _FAULT = Record(
     path=name,
     calls=optional(_calls),
     every=optional(_call),
     status=optional(_status),
     headers=optional(_headers),
-    body=optional(_anything),
+    body=optional(any_value),
     delay=optional(_seconds),
     drop=optional(_drop),
 )
@@ -158,7 +156,8 @@ class FaultLayer:
             return
         path = scope["path"]
         with self._lock:
-            tally = self.tallies.setdefault(path, Tally())
+            counted = path if path in self.tallies or len(self.tallies) < _MAX_PATHS else OTHER_PATHS
+            tally = self.tallies.setdefault(counted, Tally())
             tally.count += 1
             chosen = [fault for fault in self.faults if fault.path == path and fault.hits()]
         if chosen:

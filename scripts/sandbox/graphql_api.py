@@ -31,7 +31,7 @@ from graphql import (
 )
 from ingestion import RefusalError, authenticate, read_body
 from reading import Reading
-from resolving import MAX_FIELDS, FieldCount, TooManyFieldsError, resolve
+from resolving import MAX_FIELDS, FieldCount, TooManyFieldsError, count_field, resolve
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -42,7 +42,7 @@ _LOG = logging.getLogger("sandbox.graphql")
 
 _CACHED_DOCUMENTS = 500
 # Far above what real documents need. Validation time grows faster than the size of a document.
-_MAX_TOKENS = 10_000
+_MAX_TOKENS = 4_000
 _MAX_BYTES = 10 * 1024 * 1024
 
 Checked = tuple[DocumentNode | None, tuple[GraphQLError, ...]]
@@ -101,6 +101,7 @@ class GraphQLApi:
                 variable_values=request.variables,
                 operation_name=request.operation_name,
                 field_resolver=resolve,
+                middleware=[count_field],
             )
         except TooManyFieldsError:
             return {

@@ -3,8 +3,8 @@
 Responds as Monte Carlo's documentation says (https://docs.getmontecarlo.com/docs/push-ingest-api): 202 with
 `{"invocation_id": uuid}`, otherwise `{"error": …, "details": {field path: problem}}` with one of these statuses:
 
-400 for an invalid body, 401 for an unknown key, 403 for a key of another scope or a warehouse that the key may not use
-or that does not exist, 413 for a body above 1 MB compressed, and 503 when the sandbox's disk is full.
+400 for an invalid body, whatever the key; 401 for an unknown key; 403 for a key of another scope, or a warehouse that
+the key may not use or that does not exist; 413 for a body above 1 MB compressed; 503 when the sandbox's disk is full.
 """
 
 from __future__ import annotations
@@ -91,14 +91,12 @@ class Ingestion:
         return endpoint
 
     async def _accept(self, request: Request, flow: str) -> Push:
-        key = authenticate(request, self.account, INGESTION_SCOPE)
-        if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-            raise RefusalError(400, "The body must be JSON", {"content-type": "must be application/json"})
         raw = await _read(request)
         body = _parse(raw)
         problems = problems_in(flow, body)
         if problems:
             raise RefusalError(400, f"Schema validation failed for {len(problems)} field(s)", problems)
+        key = authenticate(request, self.account, INGESTION_SCOPE)  # after the body, as Monte Carlo does
         self._check_warehouses(key, flow, body)
         resource = body.get("resource") or {}
         return Push(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
@@ -39,9 +40,14 @@ class FieldCount:
             raise TooManyFieldsError
 
 
+def count_field(resolver: Callable[..., Any], source: Any, info: GraphQLResolveInfo[Any], **arguments: Any) -> Any:
+    """Count a field, then resolve it. Introspection has its own resolvers, whose fields count too."""
+    info.context.count()
+    return resolver(source, info, **arguments)
+
+
 def resolve(source: Any, info: GraphQLResolveInfo[Any], **arguments: Any) -> Any:
     """Return the value of one field; the default resolver of every type of the schema. Raises GraphQLError."""
-    info.context.count()
     member = getattr(source, snake_case(info.field_name), _MISSING)
     if member is _MISSING:
         raise GraphQLError(f"{info.parent_type.name}.{info.field_name} is not supported by the sandbox")

@@ -140,6 +140,10 @@ def code(value: Any) -> str | None:
 def any_object(value: Any) -> str | None:
     if type(value) is not dict:
         return "must be an object"
+    return any_value(value)
+
+
+def any_value(value: Any) -> str | None:
     return f"must not be nested deeper than {MAX_DEPTH}" if _is_deeper(value, MAX_DEPTH) else None
 
 

@@ -325,7 +325,7 @@ def test_introspection_fragments_and_named_operations_work(sandbox: SandboxProce
 )
 def test_a_body_that_is_not_a_graphql_request_is_400(sandbox: SandboxProcess, body: bytes) -> None:
     key = {"x-mcd-id": sandbox.env["MCD_ID"], "x-mcd-token": sandbox.env["MCD_TOKEN"]}
-    answer = requests.post(sandbox.endpoint, data=body, headers=key, timeout=60)
+    answer = requests.post(sandbox.endpoint, data=body, headers=key | {"content-type": "application/json"}, timeout=60)
     assert answer.status_code == 400
     assert answer.json()["details"]
     assert requests.get(sandbox.endpoint, headers=key, timeout=60).status_code == 405

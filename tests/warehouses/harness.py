@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from datetime import timedelta
 from typing import Any, Literal, Protocol, cast
 
 from tests.warehouses.model import Model
@@ -69,8 +70,12 @@ class Server(Protocol):
         """Apply the fault to each statement that contains this text, after ``after`` of them have succeeded."""
         ...
 
+    def set_clock(self, ahead: timedelta) -> None:
+        """Set the warehouse's clock ahead of this machine's, or behind it if negative. The data stay."""
+        ...
+
     def restore(self) -> None:
-        """Undo ``deny``, ``deny_all``, ``cut_after`` and ``fail``. The data stay."""
+        """Undo ``deny``, ``deny_all``, ``cut_after``, ``fail`` and ``set_clock``. The data stay."""
         ...
 
     def statements(self) -> Sequence[str]:

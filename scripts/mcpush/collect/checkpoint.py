@@ -10,7 +10,7 @@ import argparse
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,11 +18,12 @@ from mcpush.console import log
 from mcpush.errors import ConfigurationError
 from mcpush.files import partial_path, replace_file
 from mcpush.interrupts import stop_if_asked
-from mcpush.program import positive, timestamp
+from mcpush.program import EARLIEST, positive, timestamp
 from mcpush.records import TimeRange, iso_utc, parse_utc
 
 DEFAULT_LOOKBACK_HOURS = 24.0
 T = TypeVar("T")
+NEW_CHECKPOINT = "Move the file away and run once with --since: the run writes a new one."
 CLOCK_TOLERANCE = timedelta(days=1)  # a checkpoint further in the future was written with a wrong clock
 
 
@@ -62,11 +63,10 @@ class Checkpoint:
             owner = content["warehouse"], content["flow"]
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
-            raise ConfigurationError(
-                f"Cannot read the checkpoint in {self.path}: {error}",
-                "Move the file away and run once with --since: the run writes a new one.",
-            ) from error
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+            raise ConfigurationError(f"Cannot read the checkpoint in {self.path}: {error}", NEW_CHECKPOINT) from error
+        if until < EARLIEST:
+            raise ConfigurationError(f"The checkpoint in {self.path} is before {EARLIEST.year}.", NEW_CHECKPOINT)
         if owner != (self.warehouse, self.flow):
             raise ConfigurationError(
                 f"{self.path} is the checkpoint of {owner[0]} {owner[1]}, not of {self.warehouse} {self.flow}.",
@@ -128,6 +128,18 @@ class Checkpoint:
             ) from error
 
 
+def check_window_arguments(arguments: argparse.Namespace) -> None:
+    """Raises ConfigurationError for arguments that are wrong whatever the warehouse's time is."""
+    if arguments.since and arguments.until and arguments.since > arguments.until:
+        raise ConfigurationError("--since is after --until.", "Swap them.")
+    if arguments.since and arguments.lookback_hours:
+        raise ConfigurationError(
+            "--since and --lookback-hours both set the start of the window.", "Use only one of them."
+        )
+    if not arguments.since:
+        _hours_before(arguments.until or datetime.now(timezone.utc), arguments.lookback_hours)
+
+
 def choose_window(
     arguments: argparse.Namespace,
     checkpoint: Checkpoint | None,
@@ -135,13 +147,9 @@ def choose_window(
     retention: timedelta | None,
     now: datetime,
 ) -> TimeRange:
-    """The requested window. Raises ConfigurationError if it starts after its end, or if options conflict."""
-    if arguments.since and arguments.until and arguments.since > arguments.until:
-        raise ConfigurationError("--since is after --until.", "Swap them.")
-    if arguments.since and arguments.lookback_hours:
-        raise ConfigurationError(
-            "--since and --lookback-hours both set the start of the window.", "Use only one of them."
-        )
+    """The requested window, if ``now`` is the time of the warehouse. Raises ConfigurationError if it ends before it
+    starts.
+    """
     latest = (now - latency).replace(microsecond=0)
     end = arguments.until or latest
     if end > latest:
@@ -166,10 +174,10 @@ def choose_window(
 
 def _from_checkpoint(saved: datetime, end: datetime, now: datetime) -> TimeRange:
     """The window from the checkpoint to ``end``. Empty if the checkpoint is after ``end``: it never moves back."""
-    if saved > now + CLOCK_TOLERANCE:
+    if saved - now > CLOCK_TOLERANCE:
         raise ConfigurationError(
-            f"The checkpoint {iso_utc(saved)} is in the future. Nothing would be collected until then.",
-            "Check the clock of this machine. Move the --state file away and run once with --since to write a new one.",
+            f"The checkpoint {iso_utc(saved)} is in the future (now {iso_utc(now)}). Nothing is collected until then.",
+            f"A wrong clock wrote it. {NEW_CHECKPOINT}",
         )
     if saved > now:
         log.warning("warning: the checkpoint %s is in the future. Nothing is collected until then.", iso_utc(saved))
@@ -177,12 +185,17 @@ def _from_checkpoint(saved: datetime, end: datetime, now: datetime) -> TimeRange
 
 
 def _hours_before(end: datetime, hours: float | None) -> datetime:
+    hours = hours or DEFAULT_LOOKBACK_HOURS
     try:
-        return end - timedelta(hours=hours or DEFAULT_LOOKBACK_HOURS)
+        start = end - timedelta(hours=hours)
     except OverflowError:
+        start = None
+    if start is None or start < EARLIEST:
         raise ConfigurationError(
-            f"--lookback-hours {hours:g} goes back before the earliest possible date.", "Use fewer hours."
-        ) from None
+            f"The window would start before {EARLIEST.year}, {hours:g} hours before {iso_utc(end)}.",
+            "Use fewer --lookback-hours, or a later --until.",
+        )
+    return start
 
 
 # --- slices ---------------------------------------------------------------------------------------------
@@ -229,7 +242,7 @@ def in_slices(
     start, length = window.start, slicing.first or window.end - window.start
     while start < window.end:
         stop_if_asked()
-        part = TimeRange(start, min(start + length, window.end))
+        part = TimeRange(start, start + min(length, window.end - start))
         rows = 0
         try:
             for row in read(part):

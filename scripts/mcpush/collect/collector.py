@@ -13,7 +13,8 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
-from mcpush.collect.checkpoint import Checkpoint, add_window_arguments, choose_window
+from mcpush.collect.checkpoint import Checkpoint, add_window_arguments, check_window_arguments, choose_window
+from mcpush.collect.clock import warehouse_time
 from mcpush.collect.filters import Filters
 from mcpush.console import Progress, log
 from mcpush.errors import DONE, ConfigurationError, PushIngestionError
@@ -38,7 +39,8 @@ MAX_EXAMPLE_LENGTH = 300  # characters of the example for a skip reason
 class Options:
     """The options of a run. ``arguments`` contains the script's own options.
 
-    ``window`` is set for lineage and query logs. It ends before the period for which system views might be incomplete.
+    ``window`` is set for lineage and query logs once the warehouse's time is known. It ends before the period for which
+    system views might be incomplete.
     """
 
     filters: Filters
@@ -77,7 +79,8 @@ class Collector:
     ``connect`` connects to the warehouse. ``collect`` yields records of the flow's type (records.py). ``targets``
     yields the lines that ``--list`` prints. ``explain`` turns a driver's error into one of errors.py, or returns None
     if it is not a driver error. ``latency`` is how far the system views lag: windows end that long before now.
-    ``retention`` is how long the views keep rows. Both are None for metadata.
+    ``retention`` is how long the views keep rows. ``clock`` returns the warehouse's time, which the views use, or
+    None if it is not readable; without it, windows end by this machine's clock. All three are None for metadata.
     """
 
     flow: str
@@ -90,6 +93,7 @@ class Collector:
     description: str
     latency: timedelta | None = None
     retention: timedelta | None = None
+    clock: Callable[[Any, Options], datetime | None] | None = None
     arguments: Callable[[argparse.ArgumentParser], None] | None = None
 
 
@@ -139,12 +143,12 @@ def run_collect(collector: Collector, argv: Sequence[str] | None = None) -> int:
         checkpoint = checkpoint_of(arguments, collector)
         options = make_options(arguments, collector, checkpoint)
         if arguments.list:
-            return list_targets(collector, options)
+            return list_targets(collector, options, checkpoint)
         with manifest_lock(arguments.manifest):
             if checkpoint:
                 checkpoint.require_writable()
                 _check_pending_manifest(arguments.manifest, collector.flow)
-            header = collect_into(arguments.manifest, collector, options, summary)
+            header = collect_into(arguments.manifest, collector, options, checkpoint, summary)
             if checkpoint:
                 checkpoint.advance(header.window)
         return DONE
@@ -173,25 +177,42 @@ def checkpoint_of(arguments: argparse.Namespace, collector: Collector) -> Checkp
 
 
 def make_options(arguments: argparse.Namespace, collector: Collector, checkpoint: Checkpoint | None) -> Options:
-    """The options from the arguments and the checkpoint. Raises ConfigurationError for an invalid window."""
-    window = None
+    """The options from the arguments, without a window.
+
+    Raises ConfigurationError before connecting for window arguments that conflict, or an unreadable checkpoint.
+    """
     if collector.latency is not None:
-        now = datetime.now(timezone.utc)
-        window = choose_window(arguments, checkpoint, collector.latency, collector.retention, now)
+        check_window_arguments(arguments)
+    if checkpoint:
+        checkpoint.read()
     return Options(
         filters=Filters(arguments.include, arguments.exclude),
         arguments=arguments,
-        window=window,
         only_freshness_and_volume=getattr(arguments, "only_freshness_and_volume", False),
     )
 
 
-def list_targets(collector: Collector, options: Options) -> int:
+def set_window(connection: Any, collector: Collector, options: Options, checkpoint: Checkpoint | None) -> datetime:
+    """Set the window of the run, if the flow has one. Returns the time of the run, by the warehouse's clock if known.
+
+    Raises ConfigurationError for an empty window.
+    """
+    now, clock = datetime.now(timezone.utc), collector.clock
+    if collector.latency is None:
+        return now
+    if clock:
+        now = warehouse_time(lambda: clock(connection, options))
+    options.window = choose_window(options.arguments, checkpoint, collector.latency, collector.retention, now)
+    return now
+
+
+def list_targets(collector: Collector, options: Options, checkpoint: Checkpoint | None) -> int:
     """Print the names that would be collected to stdout, one per line. Returns the exit code."""
-    if options.window:
-        log.info("window: %s to %s", iso_utc(options.since), iso_utc(options.until))
     count = 0
     with collector.connect() as connection:
+        set_window(connection, collector, options, checkpoint)
+        if options.window:
+            log.info("window: %s to %s", iso_utc(options.since), iso_utc(options.until))
         for target in collector.targets(connection, options):
             stop_if_asked()
             _print(target)
@@ -217,13 +238,40 @@ def _print(text: str, end: str = "\n") -> None:
         ) from error
 
 
-def collect_into(manifest: Path, collector: Collector, options: Options, summary: Summary) -> Header:
+def collect_into(
+    manifest: Path, collector: Collector, options: Options, checkpoint: Checkpoint | None, summary: Summary
+) -> Header:
     """Write the manifest and return its header. Fills in ``summary`` as the work proceeds."""
-    header = Header(
+    collected = CollectSummary(
+        manifest=str(manifest),
+        window=None,
+        skipped=options.skipped,
+        skipped_examples=options.skipped_examples,
+    )
+    summary.collected = collected
+    with collector.connect() as connection:
+        now = set_window(connection, collector, options, checkpoint)
+        header = _header(collector, options, now)
+        collected.window = header.window.to_json() if header.window else None
+        with Writer(manifest, header) as writer, Progress("collecting") as progress:
+            for record in collector.collect(connection, options):
+                stop_if_asked()
+                _write(writer, record, options)
+                progress.advance()
+            stop_if_asked()  # the collector might have stopped early because of a signal
+            _report_unmatched_include(options, writer.records)
+            writer.finish(options.skipped, options.skipped_examples)
+    collected.records = writer.records
+    log.info("collected %s records into %s%s", writer.records, manifest, _skipped_text(options.skipped))
+    return header
+
+
+def _header(collector: Collector, options: Options, now: datetime) -> Header:
+    return Header(
         flow=collector.flow,
         warehouse=collector.warehouse,
         resource=collector.resource,
-        collected_at=datetime.now(timezone.utc),
+        collected_at=now,
         window=options.window,
         options={
             "include": options.filters.include,
@@ -231,28 +279,6 @@ def collect_into(manifest: Path, collector: Collector, options: Options, summary
             "only_freshness_and_volume": options.only_freshness_and_volume,
         },
     )
-    collected = CollectSummary(
-        manifest=str(manifest),
-        window=header.window.to_json() if header.window else None,
-        skipped=options.skipped,
-        skipped_examples=options.skipped_examples,
-    )
-    summary.collected = collected
-    with (
-        collector.connect() as connection,
-        Writer(manifest, header) as writer,
-        Progress("collecting") as progress,
-    ):
-        for record in collector.collect(connection, options):
-            stop_if_asked()
-            _write(writer, record, options)
-            progress.advance()
-        stop_if_asked()  # the collector might have stopped early because of a signal
-        _report_unmatched_include(options, writer.records)
-        writer.finish(options.skipped, options.skipped_examples)
-    collected.records = writer.records
-    log.info("collected %s records into %s%s", writer.records, manifest, _skipped_text(options.skipped))
-    return header
 
 
 def _write(writer: Writer, record: Record, options: Options) -> None:

@@ -60,7 +60,7 @@ def run_collect_and_push(collector: Collector, pusher: Pusher, argv: Sequence[st
 
     def work(summary: Summary) -> int:
         if arguments.list:
-            return list_targets(collector, make_options(arguments, collector, checkpoint))
+            return list_targets(collector, make_options(arguments, collector, checkpoint), checkpoint)
         with manifest_lock(arguments.manifest):
             if arguments.dry_run:
                 return _dry_run(collector, pusher, arguments, summary)
@@ -69,7 +69,7 @@ def run_collect_and_push(collector: Collector, pusher: Pusher, argv: Sequence[st
                 checkpoint.require_writable()
             earlier = _finish_earlier_run(pusher, arguments, checkpoint, summary)
             options = make_options(arguments, collector, checkpoint)
-            header = collect_into(arguments.manifest, collector, options, summary)
+            header = collect_into(arguments.manifest, collector, options, checkpoint, summary)
             code = _push(verify(arguments.manifest, pusher.flow), pusher, arguments, summary)
             if checkpoint:
                 checkpoint.advance(header.window)
@@ -106,10 +106,9 @@ def _dry_run(collector: Collector, pusher: Pusher, arguments: argparse.Namespace
     """Collect into a temporary manifest and measure it, so that an unpushed manifest is not overwritten."""
     name = arguments.manifest.name
     manifest: Path = arguments.manifest.with_name(f"dry-run-{name}")
+    checkpoint = checkpoint_of(arguments, collector)
     try:
-        collect_into(
-            manifest, collector, make_options(arguments, collector, checkpoint_of(arguments, collector)), summary
-        )
+        collect_into(manifest, collector, make_options(arguments, collector, checkpoint), checkpoint, summary)
         return _push(verify(manifest, pusher.flow), pusher, arguments, summary)
     finally:
         manifest.unlink(missing_ok=True)

@@ -31,7 +31,7 @@ from itertools import chain
 from typing import NamedTuple
 
 from catalog import Database, Listing, databases, is_system_schema, view_of_backing_table, view_texts
-from connection import Warehouse, connect, explain, quote
+from connection import Warehouse, clock, connect, explain, quote
 from mcpush.collect.catalog import Key
 from mcpush.collect.collector import Collector, Options, run_collect
 from mcpush.collect.filters import Filters
@@ -305,6 +305,7 @@ COLLECTOR = Collector(
     description="Collect table and column lineage from Amazon Redshift into a manifest.",
     latency=LATENCY,
     retention=RETENTION,
+    clock=clock,
     arguments=add_schema_argument,
 )
 

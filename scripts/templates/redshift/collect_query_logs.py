@@ -25,7 +25,7 @@ import sys
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from connection import Warehouse, connect, explain
+from connection import Warehouse, clock, connect, explain
 from mcpush.collect.collector import Collector, Options, run_collect
 from mcpush.collect.filters import DATABASE, warn_about_narrow_filters
 from mcpush.collect.query_text import NO_DATABASE, NO_TEXT, add_text_limit, limited_text
@@ -115,6 +115,7 @@ COLLECTOR = Collector(
     description="Collect the queries that ended in a window, with user, error and cost, from Amazon Redshift.",
     latency=LATENCY,
     retention=RETENTION,
+    clock=clock,
     arguments=add_text_limit,
 )
 

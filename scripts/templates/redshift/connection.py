@@ -18,10 +18,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 
 import redshift_connector
 from error_table import invalid_arguments, read_error
+from mcpush.collect.catalog import read_or_skip
+from mcpush.collect.clock import NO_CLOCK
+from mcpush.collect.collector import Options
 from mcpush.collect.driver_errors import Scope, explained, has_scope
 from mcpush.collect.rows import R, Rows, fetch_in_batches, named_rows
 from mcpush.console import log
@@ -38,6 +42,16 @@ FETCH_ROWS = 1_000  # rows fetched at a time
 # ADAPT: increase for a cluster with a very long query history or a very large catalog.
 DEFAULT_STATEMENT_TIMEOUT = 900  # seconds
 NETWORK_GRACE = 60  # seconds that the socket timeout exceeds the statement timeout
+
+
+# https://docs.aws.amazon.com/redshift/latest/dg/r_GETDATE.html
+CLOCK_SQL = "SELECT GETDATE() AS warehouse_time"
+
+
+class ClockRow(NamedTuple):
+    """A row of CLOCK_SQL. The time is UTC, as ``timezone`` of the session, without a time zone."""
+
+    warehouse_time: datetime
 
 
 # --- sessions ------------------------------------------------------------------------------------------------
@@ -131,6 +145,9 @@ def _open(warehouse: Warehouse) -> Session:
     # By default Redshift folds even quoted names to lower case, and SHOW TABLES would not find "Sales".
     # https://docs.aws.amazon.com/redshift/latest/dg/r_enable_case_sensitive_identifier.html
     session.run("SET enable_case_sensitive_identifier TO true")
+    # GETDATE() returns the session's time. A user can have another time zone (ALTER USER … SET timezone).
+    # https://docs.aws.amazon.com/redshift/latest/dg/r_timezone_config.html
+    session.run("SET timezone TO 'UTC'")
     return session
 
 
@@ -145,6 +162,12 @@ def quote(identifier: str) -> str:
     It is case-sensitive because of a setting in ``_open``.
     """
     return '"' + identifier.replace('"', '""') + '"'
+
+
+def clock(warehouse: Warehouse, options: Options) -> datetime | None:
+    """Returns the time of Redshift, by which windows end; counts it and returns None if it is not readable."""
+    found = read_or_skip(options, NO_CLOCK, lambda: list(warehouse.main.rows(ClockRow, CLOCK_SQL)), is_statement_error)
+    return found[0].warehouse_time if found else None
 
 
 # --- errors --------------------------------------------------------------------------------------------------

@@ -32,7 +32,7 @@ from itertools import chain, groupby
 from typing import NamedTuple
 
 from access_history import ACCESS_SQL, RENAMES_SQL, TRUNCATION_MARKS, AccessRow, RenameRow, asset_of, asset_type
-from connection import connect, explain, is_unreadable, rows, timestamp
+from connection import clock, connect, explain, is_statement_error, is_unreadable, rows, timestamp
 from mcpush.collect.catalog import read_or_skip
 from mcpush.collect.collector import Collector, Options, run_collect
 from mcpush.console import log
@@ -50,7 +50,6 @@ from mcpush.lineage.graph import (
 from mcpush.lineage.schema_manifest import add_schema_argument, schema_of
 from mcpush.records import Asset, AssetKey, LineageRecord
 from snowflake.connector import SnowflakeConnection
-from snowflake.connector.errors import ProgrammingError
 from text_lineage import dynamic_tables, statements
 
 # --- SQL ------------------------------------------------------------------------------------------------
@@ -153,11 +152,6 @@ def existing(connection: SnowflakeConnection, options: Options) -> Existing:
         options, NO_CATALOG, lambda: set(rows(connection, ExistingRow, EXISTING_SQL)), is_statement_error
     )
     return Existing(set(keys or ()))
-
-
-def is_statement_error(error: BaseException) -> bool:
-    """Whether Snowflake rejected or ended the statement, for any reason."""
-    return isinstance(error, ProgrammingError)
 
 
 class Rename(NamedTuple):
@@ -360,6 +354,7 @@ COLLECTOR = Collector(
     description="Collect table and column lineage from Snowflake into a manifest.",
     latency=LATENCY,
     retention=RETENTION,
+    clock=clock,
     arguments=add_arguments,
 )
 

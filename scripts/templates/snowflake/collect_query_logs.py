@@ -27,7 +27,7 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from typing import NamedTuple
 
-from connection import connect, explain, rows, timestamp
+from connection import clock, connect, explain, rows, timestamp
 from mcpush.collect.collector import Collector, Options, run_collect
 from mcpush.collect.filters import DATABASE_AND_SCHEMA, warn_about_narrow_filters
 from mcpush.collect.query_text import NO_DATABASE, NO_TEXT, add_text_limit, limited_text
@@ -208,6 +208,7 @@ COLLECTOR = Collector(
     description="Collect the queries that ended in a window, with user, error and cost, from Snowflake.",
     latency=LATENCY,
     retention=RETENTION,
+    clock=clock,
     arguments=add_arguments,
 )
 

@@ -17,13 +17,16 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import mcpush.environment  # noqa: F401 - before the driver, which reads SNOWFLAKE_HOME when it is imported
 
 # isort: split
 import snowflake.connector
 from error_table import CORRECT_SIGN_IN, message, read_error
+from mcpush.collect.catalog import read_or_skip
+from mcpush.collect.clock import NO_CLOCK
+from mcpush.collect.collector import Options
 from mcpush.collect.driver_errors import Scope, explained, has_scope
 from mcpush.collect.rows import R, Rows, fetch_in_batches, named_rows
 from mcpush.console import log
@@ -34,6 +37,7 @@ from sign_in_methods import DRIVER_MAJOR
 from signing_in import arguments_from_environment
 from snowflake.connector import SnowflakeConnection
 from snowflake.connector.cursor import SnowflakeCursor
+from snowflake.connector.errors import ProgrammingError
 
 # Version 5 logs warnings about missing AWS credentials that it does not need. Real failures are also raised.
 logging.getLogger("snowflake.connector._core").setLevel(logging.CRITICAL)
@@ -58,6 +62,16 @@ SESSION_PARAMETERS: dict[str, Any] = {
     "CLIENT_RESULT_CHUNK_SIZE": 48,  # MB per chunk, uncompressed (default 160)
     "CLIENT_MEMORY_LIMIT": 64,  # MB of prefetched chunks (version 5 of the driver; default 1536)
 }
+
+
+# https://docs.snowflake.com/en/sql-reference/functions/current_timestamp
+CLOCK_SQL = "SELECT CURRENT_TIMESTAMP() AS warehouse_time"
+
+
+class ClockRow(NamedTuple):
+    """A row of CLOCK_SQL. The time is UTC, as TIMEZONE of the session."""
+
+    warehouse_time: datetime
 
 
 # --- connection ------------------------------------------------------------------------------------------
@@ -151,6 +165,12 @@ def _fetched(cursor: SnowflakeCursor) -> Iterator[Sequence[Any]]:
         cursor.close()
 
 
+def clock(connection: SnowflakeConnection, options: Options) -> datetime | None:
+    """Returns the time of Snowflake, by which windows end; counts it and returns None if it is not readable."""
+    found = read_or_skip(options, NO_CLOCK, lambda: list(rows(connection, ClockRow, CLOCK_SQL)), is_statement_error)
+    return found[0].warehouse_time if found else None
+
+
 # --- errors ----------------------------------------------------------------------------------------------
 
 
@@ -162,6 +182,11 @@ def explain(error: BaseException) -> PushIngestionError | None:
 def is_unreadable(error: BaseException) -> bool:
     """Whether the object is missing, not granted or no longer shared, so that it can be skipped."""
     return has_scope(read_error(error), Scope.OBJECT)
+
+
+def is_statement_error(error: BaseException) -> bool:
+    """Whether Snowflake rejected or ended the statement, for any reason."""
+    return isinstance(error, ProgrammingError)
 
 
 def is_too_much(error: BaseException) -> bool:

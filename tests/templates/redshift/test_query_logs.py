@@ -177,6 +177,20 @@ def test_a_window_ends_before_the_latency_of_the_views(templates: Templates) -> 
     assert before - latency - second <= end <= datetime.now(timezone.utc) - latency
 
 
+@pytest.mark.parametrize("zone", ["America/New_York", "Asia/Kolkata"])
+def test_the_time_zone_of_a_user_does_not_move_the_window(templates: Templates, zone: str) -> None:
+    """GETDATE() returns the time of the session, whose time zone ALTER USER can change."""
+    templates.server.run(f"ALTER ROLE admin SET timezone TO '{zone}'")
+    try:
+        before = datetime.now(timezone.utc) - timedelta(minutes=10, seconds=1)
+        run = templates.run("collect", "query_logs").check()
+    finally:
+        templates.server.run("ALTER ROLE admin RESET timezone")
+    end = datetime.fromisoformat(run.summary["window"]["end"].replace("Z", "+00:00"))
+    assert before <= end <= datetime.now(timezone.utc) - timedelta(minutes=10)
+    assert "the clock of this machine" not in run.stderr
+
+
 def test_list_counts_by_database(templates: Templates, shop: Shop) -> None:
     run = templates.run("collect", "query_logs", "--include", "analytics.*", "--list").check()
     count = sum(query.database == "analytics" for query in ended(shop).values())

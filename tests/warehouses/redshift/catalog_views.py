@@ -47,6 +47,8 @@ CREATE TABLE testbed.grants (
 CREATE TABLE testbed.late_binding_columns (
     view_schema name, view_name name, col_name name, col_type varchar, col_num integer
 );
+CREATE TABLE testbed.clock (ahead interval NOT NULL);
+INSERT INTO testbed.clock VALUES ('0');
 CREATE TABLE testbed.view_texts (schemaname name, viewname name, viewowner name, definition text);
 """
 
@@ -65,6 +67,12 @@ GRANT SELECT ON pg_catalog.pg_views TO PUBLIC;
 CREATE FUNCTION pg_catalog.pg_get_late_binding_view_cols() RETURNS SETOF record
 LANGUAGE sql STABLE SECURITY DEFINER AS
 $$ SELECT view_schema, view_name, col_name, col_type, col_num FROM testbed.late_binding_columns $$;
+"""
+
+# In the time zone of the session. https://docs.aws.amazon.com/redshift/latest/dg/r_GETDATE.html
+CLOCK_SQL = """
+CREATE FUNCTION pg_catalog.getdate() RETURNS timestamp LANGUAGE sql STABLE SECURITY DEFINER AS
+$$ SELECT CAST(date_trunc('second', statement_timestamp()) AS timestamp) + ahead FROM testbed.clock $$;
 """
 
 # SHOW TABLES FROM SCHEMA …: the shim rewrites the command as a call of this function.
@@ -118,7 +126,7 @@ def bootstrap_sql(catalog: dict[str, Any]) -> str:
     for name, view in catalog["views"].items():
         if view.get("source") != "postgresql":
             parts.extend(_view_sql(name, view))
-    parts += [VIEWS_SQL, SHOW_TABLES_SQL.format(columns=columns, row_cap=show["row_cap"])]
+    parts += [VIEWS_SQL, CLOCK_SQL, SHOW_TABLES_SQL.format(columns=columns, row_cap=show["row_cap"])]
     return "\n".join(parts)
 
 

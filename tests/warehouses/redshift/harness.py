@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 from tests.warehouses.harness import SECRET_MARK, TRAILING, Credentials, Fault, Flow, Record
@@ -76,6 +77,7 @@ class Server:
     def __init__(self, redshift: RedshiftServer) -> None:
         self._redshift = redshift
         self._documented = _documented()
+        self._clock_ahead = timedelta(0)
         self._cleared = 0  # number of statements that had run when the data last changed
 
     # --- connecting -------------------------------------------------------------------------------------
@@ -125,6 +127,12 @@ class Server:
 
     def restore(self) -> None:
         self._order()
+        self.set_clock(timedelta(0))
+
+    def set_clock(self, ahead: timedelta) -> None:
+        if ahead != self._clock_ahead:
+            self._redshift.set_clock(ahead)
+            self._clock_ahead = ahead
 
     def _order(self, *orders: Order, rows: int | None = None) -> None:
         """Send the orders, together with the one that always applies: the DENIED user cannot read anything."""

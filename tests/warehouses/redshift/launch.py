@@ -22,7 +22,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -207,6 +207,10 @@ class RedshiftServer:
             self.run(f"GRANT SELECT ON ALL TABLES IN SCHEMA pg_catalog TO {quoted(user.name)}")
         for view in user.may_select:
             self.run(f"GRANT SELECT ON pg_catalog.{view} TO {quoted(user.name)}")
+
+    def set_clock(self, ahead: timedelta, database: str = MAIN_DATABASE) -> None:
+        """Set the clock of this database ahead of this machine's, or behind it if negative."""
+        self.run(f"UPDATE testbed.clock SET ahead = make_interval(secs => {ahead.total_seconds()})", database)
 
     # --- connecting and observing ---------------------------------------------------------------------
 

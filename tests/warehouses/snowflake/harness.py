@@ -7,6 +7,7 @@ import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 
 from tests.warehouses.harness import SECRET_MARK, TRAILING, Credentials, Fault, Flow, Record
 from tests.warehouses.model import Model
@@ -136,6 +137,10 @@ class Server:
         self.deny()
         self.faults = []
         self.embedded.break_with()
+        self.set_clock(timedelta(0))
+
+    def set_clock(self, ahead: timedelta) -> None:
+        self.embedded.set_clock(ahead)
 
     def statements(self) -> Sequence[str]:
         return self.embedded.statements()

@@ -23,6 +23,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,10 @@ class EmbeddedSnowflake:
     def break_with(self, *faults: Fault) -> None:
         """Replace all faults with these. Without arguments, removes all faults."""
         self._post("faults", [asdict(fault) for fault in faults])
+
+    def set_clock(self, ahead: timedelta) -> None:
+        """Set the account's clock ahead of this machine's, or behind it if negative."""
+        self._post("clock", {"ahead": ahead.total_seconds()})
 
     def sessions(self) -> list[dict[str, Any]]:
         """Every login so far: user, role, authenticator, session parameters, number of statements."""

@@ -14,6 +14,7 @@ prints ``listening on <port>`` and serves until it is ended. Tests control it th
     POST /testbed/rows       {"table": "INFORMATION_SCHEMA.TABLES", "columns": {"TABLE_NAME": […], …}}
     POST /testbed/denials    [{"role": "ANALYST" or "*", "object": "SNOWFLAKE.ACCOUNT_USAGE.ACCESS_HISTORY"}, …]
     POST /testbed/faults     [{fields of ``faults.Fault``}, …]
+    POST /testbed/clock      {"ahead": seconds}: the clock of the account, compared with this machine's
     POST /testbed/reset      delete facts, denials, faults, sessions and statements (users stay)
     GET  /testbed/sessions   who logged in, how, with which session parameters
     GET  /testbed/statements the statements that clients sent, in order
@@ -38,6 +39,7 @@ import threading
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +154,7 @@ class Warehouse:
         self.sessions = {}
         self.statements: list[dict[str, Any]] = []
         self.denials: list[tuple[str, Name]] = []
+        self.clock_ahead = timedelta(0)
         self.faults.clear()
 
     def log_in(self, login: dict[str, Any], query: dict[str, str]) -> Session:
@@ -208,6 +211,7 @@ class Warehouse:
                 exp.CurrentRegion: "AWS_US_WEST_2",
                 exp.CurrentVersion: SERVER_VERSION,
             },
+            clock_ahead=self.clock_ahead,
         )
 
     def _database_exists(self, name: str) -> bool:
@@ -389,6 +393,7 @@ class Protocol:
             ("/testbed/rows", self.add_rows),
             ("/testbed/denials", self.set_denials),
             ("/testbed/faults", self.set_faults),
+            ("/testbed/clock", self.set_clock),
             ("/testbed/reset", self.reset),
         ]
         get: list[tuple[str, Callable[..., Any]]] = [
@@ -587,6 +592,10 @@ class Protocol:
 
     async def set_faults(self, request: Request) -> JSONResponse:
         self.warehouse.faults.replace([Fault(**entry) for entry in await _body(request)])
+        return await self.accept(request)
+
+    async def set_clock(self, request: Request) -> JSONResponse:
+        self.warehouse.clock_ahead = timedelta(seconds=(await _body(request))["ahead"])
         return await self.accept(request)
 
     async def reset(self, request: Request) -> JSONResponse:

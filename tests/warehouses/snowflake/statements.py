@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
 
 from sqlglot import Expr, exp
 from sqlglot.dialects.snowflake import Snowflake
@@ -39,6 +40,7 @@ class Context:
     denied: set[Name] = field(default_factory=set)
     database_exists: Callable[[str], bool] = lambda _name: True
     values: dict[type[Expr], str | None] = field(default_factory=dict)
+    clock_ahead: timedelta = timedelta(0)
 
 
 @dataclass(frozen=True)
@@ -302,7 +304,12 @@ def shuffled(query: Expr) -> Expr:
 
 
 def _session_value(node: Expr, context: Context) -> Expr:
-    """Replace ``CURRENT_ROLE()`` and similar functions, which the engine does not have, with their values."""
+    """Replace ``CURRENT_TIMESTAMP()``, and functions that the engine does not have, such as ``CURRENT_ROLE()``, with
+    their values.
+    """
+    if isinstance(node, exp.CurrentTimestamp):
+        now = datetime.now(timezone.utc) + context.clock_ahead
+        return exp.cast(exp.Literal.string(now.isoformat()), exp.DataType.Type.TIMESTAMPLTZ)
     for kind, value in context.values.items():
         if isinstance(node, kind):
             return exp.Null() if value is None else exp.Literal.string(value)

@@ -20,7 +20,7 @@ from datetime import timedelta
 from itertools import chain
 from typing import NamedTuple
 
-from connection import Warehouse, bound, connect, explain, is_denied
+from connection import Warehouse, bound, clock, connect, explain, is_denied
 from mcpush.collect.catalog import read_or_skip
 from mcpush.collect.collector import Collector, Options, run_collect
 from mcpush.lineage.graph import EXACT, LineageTarget, listed, merge_by_target
@@ -135,6 +135,7 @@ COLLECTOR = Collector(
     description="Collect table and column lineage from Tiny into a manifest.",
     latency=LATENCY,
     retention=RETENTION,
+    clock=clock,
 )
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import NamedTuple
 
-from connection import Warehouse, bound, connect, explain, is_too_much, moment
+from connection import Warehouse, bound, clock, connect, explain, is_too_much, moment
 from mcpush.collect.checkpoint import Slicing, in_slices
 from mcpush.collect.collector import Collector, Options, run_collect
 from mcpush.collect.filters import DATABASE_AND_SCHEMA, warn_about_narrow_filters
@@ -132,6 +132,7 @@ COLLECTOR = Collector(
     description="Collect the queries that ended in a window from Tiny.",
     latency=LATENCY,
     retention=RETENTION,
+    clock=clock,
     arguments=add_text_limit,
 )
 

@@ -19,9 +19,10 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client
-from typing import Any
+from typing import Any, NamedTuple
 
 from mcpush.collect.catalog import SortedRows, read_or_skip
+from mcpush.collect.clock import NO_CLOCK
 from mcpush.collect.collector import Options
 from mcpush.collect.driver_errors import DriverError, ErrorCase, ErrorTable, Scope, explained, has_scope
 from mcpush.collect.rows import R, Rows, named_rows
@@ -29,6 +30,14 @@ from mcpush.encryption import require_encryption
 from mcpush.environment import checked, host_name, whole_number
 from mcpush.errors import ConfigurationError, PushIngestionError, RefusedError, UnavailableError
 from mcpush.interrupts import interruptible
+
+# https://tiny.example/docs/server_time
+CLOCK_SQL = "SELECT SERVER_TIME() AS warehouse_time"
+
+
+class ClockRow(NamedTuple):
+    warehouse_time: str
+
 
 # --- sessions --------------------------------------------------------------------------------------------
 
@@ -105,6 +114,12 @@ def _variable(name: str) -> str:
     if value := os.environ.get(name):
         return value
     raise ConfigurationError(f"{name} is not set", "Set the variables that README.md lists.")
+
+
+def clock(warehouse: Warehouse, options: Options) -> datetime | None:
+    """The time of Tiny, by which windows end. Counts it and returns None if it is denied."""
+    found = read_or_skip(options, NO_CLOCK, lambda: list(warehouse.rows(ClockRow, CLOCK_SQL)), is_denied)
+    return moment(found[0].warehouse_time) if found else None
 
 
 def bound(time: datetime) -> str:

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from multiprocessing.connection import Client
 from pathlib import Path
 from typing import Any
@@ -91,6 +91,9 @@ class TinyServer:
 
     def fail(self, statement: str, fault: Fault, after: int = 0) -> None:
         self._order("fail", {"text": statement, "kind": fault, "after": after})
+
+    def set_clock(self, ahead: timedelta) -> None:
+        self._order("clock", ahead.total_seconds())
 
     def restore(self) -> None:
         self._order("restore")

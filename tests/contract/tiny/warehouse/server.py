@@ -21,6 +21,7 @@ import sys
 import time
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Listener
 from pathlib import Path
@@ -58,12 +59,13 @@ class Orders:
 
     denied: frozenset[str] = frozenset()
     rows_left: int | None = None
+    clock_ahead: float = 0  # seconds
     faults: list[Fault] = field(default_factory=list)
     statements: list[str] = field(default_factory=list)
     lock: Lock = field(default_factory=Lock)
 
     def restore(self) -> None:
-        self.denied, self.rows_left, self.faults = frozenset(), None, []
+        self.denied, self.rows_left, self.clock_ahead, self.faults = frozenset(), None, 0, []
 
     def fault_of(self, statement: str) -> str | None:
         """Record a statement and return the fault that applies to it."""
@@ -129,6 +131,7 @@ class Tiny:
         if not LAST_ORDER.search(statement):
             statement = f"SELECT * FROM ({statement}) ORDER BY RANDOM()"
         with closing(self.open()) as connection:
+            connection.create_function("server_time", 0, self.time)
             cursor = connection.execute(statement, values)
             send(session, rows=[column[0] for column in cursor.description])
             while rows := cursor.fetchmany(ROWS_IN_A_PACKET):
@@ -137,6 +140,11 @@ class Tiny:
                 if len(handed_out) < len(rows):
                     raise Cut
         send(session, end=True)
+
+    def time(self) -> str:
+        """The time by the warehouse's clock."""
+        now = datetime.now(timezone.utc) + timedelta(seconds=self.orders.clock_ahead)
+        return now.strftime("%Y-%m-%d %H:%M:%S")
 
     @staticmethod
     def refuse(session: Any, code: str, text: str) -> None:
@@ -154,6 +162,8 @@ class Tiny:
             self.orders.denied = frozenset(self.views)
         elif order == "cut after":
             self.orders.rows_left = value
+        elif order == "clock":
+            self.orders.clock_ahead = value
         elif order == "fail":
             self.orders.faults.append(Fault(**value))
         elif order == "restore":
