@@ -14,6 +14,8 @@ from datetime import datetime, timezone
 from functools import cache
 from typing import Any, NamedTuple
 
+from mcpush.redaction import excerpt
+
 Json = dict[str, Any]  # a JSON object: a line of a manifest or journal, or a summary
 
 MAX_COUNT = 2**63 - 1
@@ -399,6 +401,6 @@ class Fields:
 def _wrong(where: str, value: Any, wanted: str) -> ValueError:
     if value is None:
         return ValueError(f"{where} is missing; it must be {wanted}")
-    shown = repr(value)
-    shown = shown if len(shown) <= MAX_SHOWN_LENGTH else shown[:MAX_SHOWN_LENGTH] + "…"
-    return ValueError(f"{where} is {shown}; it must be {wanted}")
+    whole = repr(value)
+    shown = excerpt(whole, MAX_SHOWN_LENGTH)
+    return ValueError(f"{where} is {shown}{'…' if len(whole) > MAX_SHOWN_LENGTH else ''}; it must be {wanted}")

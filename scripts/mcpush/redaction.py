@@ -26,6 +26,7 @@ SECRET_NAME_ENDINGS = (
 SECRET_PARAMETER_ENDINGS = ("PASSWORD", "PASSWD", "PWD", "PASSPHRASE", "TOKEN", "SECRET", "ACCESSKEY", "ACCOUNTKEY", "SIG")
 MIN_LENGTH_BY_NAME = 8  # a variable with such a name can contain "dev" or "2026": masking hides ordinary words
 MIN_LENGTH = 4  # of all other secrets
+LONGEST_SECRET = 100_000  # characters that an excerpt reads beyond its end, so that it does not scan 64 MB
 MASK = "***"
 PATH = re.compile(r"[/~.]|[A-Za-z]:[\\/]")  # the start of a path
 PRIVATE_KEY = re.compile("-----BEGIN [A-Z ]*PRIVATE KEY")
@@ -54,7 +55,7 @@ def redactor() -> Callable[[str], str]:
 
 def excerpt(text: str, length: int) -> str:
     """At most ``length`` characters of the redacted text. Masks first: half a secret would not be recognized."""
-    return redact(text)[:length]
+    return redact(text[: length + LONGEST_SECRET])[:length]
 
 
 def redact_values(value: Any) -> Any:

@@ -281,6 +281,13 @@ def test_no_part_of_a_secret_is_left_at_any_cut(monkeypatch: pytest.MonkeyPatch)
         assert excerpt(text, length) == "refused: ***, again: ***"[:length]
 
 
+def test_an_excerpt_does_not_read_a_whole_long_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("A_PASSWORD", "s3cret-of-the-test")
+    long, longer = (" s3cret-of-the-test " * (length // 20) for length in (200_000, 4_000_000))
+    assert excerpt(longer, 300) == (" *** " * 60)
+    assert shortest_time(lambda text: excerpt(text, 300), longer) < 4 * shortest_time(redact, long)
+
+
 # --- hostile texts -----------------------------------------------------------------------------------------
 
 # Each is repeated. A quadratic pattern takes 64 times as long for a text that is 8 times as long.
