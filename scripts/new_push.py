@@ -48,9 +48,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def make_parser() -> argparse.ArgumentParser:
-    parser = Parser(
-        prog="new_push.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(prog="new_push.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     names = ", ".join(path.name for path in bundle.warehouses())
     parser.add_argument("warehouse", nargs="?", metavar="WAREHOUSE", help=f"one of: {names}")
     parser.add_argument("folder", nargs="?", type=Path, metavar="DIR", help="the folder to create: new or empty")

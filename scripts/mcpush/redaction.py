@@ -23,7 +23,7 @@ SECRET_NAME_ENDINGS = (
     *("TOKEN", "PASSWORD", "PASSWD", "PASSPHRASE", "PASSCODE", "SECRET", "COOKIE", "CREDENTIALS", "AUTHORIZATION"),
     *("_PWD", "_PASS", "_PAT", "_KEY", "_SAS", "_PEM"),
 )
-SECRET_PARAMETER_ENDINGS = ("PASSWORD", "PASSWD", "PWD", "PASSPHRASE", "TOKEN", "SECRET", "ACCESSKEY", "ACCOUNTKEY", "SIG")
+PARAMETER_ENDINGS = ("PASSWORD", "PASSWD", "PWD", "PASSPHRASE", "TOKEN", "SECRET", "ACCESSKEY", "ACCOUNTKEY", "SIG")
 MIN_LENGTH_BY_NAME = 8  # a variable with such a name can contain "dev" or "2026": masking hides ordinary words
 MIN_LENGTH = 4  # of all other secrets
 LONGEST_SECRET = 100_000  # characters that an excerpt reads beyond its end, so that it does not scan 64 MB
@@ -126,7 +126,7 @@ def _all_secrets() -> Iterator[str]:
 
 @lru_cache(maxsize=4096)
 def _secrets_in_variable(name: str, value: str) -> frozenset[str]:
-    """The secrets in an environment variable, inferred from its name, and from its value if that can be more than one."""
+    """The secrets in an environment variable, inferred from its name and its value."""
     found: set[str] = set()
     is_secret = _is_secret_name(name) and not (name.upper().endswith("CREDENTIALS") and PATH.match(value))
     if is_secret or PRIVATE_KEY.search(value):
@@ -162,7 +162,7 @@ def _secret_parameters(address: str) -> set[str]:
 
 
 def _is_secret_parameter(name: str) -> bool:
-    return name.upper().endswith(SECRET_PARAMETER_ENDINGS)
+    return name.upper().endswith(PARAMETER_ENDINGS)
 
 
 def _secrets_in_json(text: str) -> Iterator[str]:

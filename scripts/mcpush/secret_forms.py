@@ -51,11 +51,9 @@ def _spellings(character: str, nesting: int) -> str:
     """
     if _LITERAL.fullmatch(character):
         return re.escape(character)
-    if character == "\\":
-        plain = rf"\\{{{2**nesting}}}"
-    else:
-        plain = rf"\\{{0,{2**nesting - 1}}}{re.escape(character)}"
-    slash = rf"\\{{1,{max(1, 2**nesting - 1)}}}"
+    slashes = 2**nesting  # in place of one
+    plain = rf"\\{{{slashes}}}" if character == "\\" else rf"\\{{0,{slashes - 1}}}{re.escape(character)}"
+    slash = rf"\\{{1,{max(1, slashes - 1)}}}"
     encoded = character.encode("utf-8", "surrogatepass")
     point = ord(character)
     forms = [
@@ -161,7 +159,7 @@ _NAMES_OF_SECRETS = (
 )
 
 _FORMS = (
-    # A private key in PEM, to its end or to the end of a truncated text. A message about the format has no key after it.
+    # A private key in PEM, to its end or to the end of a truncated text. A message about the format has no key in it.
     Form(
         re.compile(
             r"-----BEGIN[A-Z0-9 +%]{1,40}PRIVATE[ +%20]{1,3}KEY[A-Z +%20]{0,12}-----"
@@ -181,7 +179,11 @@ _FORMS = (
         _is_authorization,
     ),
     Form(re.compile(rf"""(?i:x-mcd-token|x-api-key|x-auth-token){_IS}(?P<secret>[^\s"',;&<>\\]{{4,}})""")),
-    Form(re.compile(r"""(?i:\b(?:set-)?cookie)["'\\]{0,4}\s?[:,]\s?b?["'\\]{0,4}(?P<secret>[^\s=;"']{1,99}=[^\r\n"']+)""")),
+    Form(
+        re.compile(
+            r"""(?i:\b(?:set-)?cookie)["'\\]{0,4}\s?[:,]\s?b?["'\\]{0,4}(?P<secret>[^\s=;"']{1,99}=[^\r\n"']+)"""
+        )
+    ),
     # Presigned addresses of AWS, Google and Azure
     Form(
         re.compile(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-from types import TracebackType
 from typing import NoReturn
 
 TRACEBACK_MARK = "  | "
@@ -23,14 +22,12 @@ class Parser(argparse.ArgumentParser):
 class Formatter(logging.Formatter):
     """Formats a log record on one line, and its traceback below."""
 
-    def formatMessage(self, record: logging.LogRecord) -> str:
-        return printable(super().formatMessage(record))
-
-    def formatException(
-        self,
-        ei: tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None],
-    ) -> str:
-        return "\n".join(TRACEBACK_MARK + printable(line) for line in super().formatException(ei).splitlines())
+    def format(self, record: logging.LogRecord) -> str:
+        record.message = record.getMessage()
+        lines = [printable(self.formatMessage(record))]
+        if record.exc_info:
+            lines += [TRACEBACK_MARK + printable(line) for line in self.formatException(record.exc_info).splitlines()]
+        return "\n".join(lines)
 
 
 def start_logging() -> None:

@@ -50,6 +50,7 @@ def run(
 def test_a_summary_that_cannot_be_printed_is_an_error(
     quiet_sandbox: SandboxProcess, tmp_path: Path, script: str
 ) -> None:
+    command: list[str | Path]
     if script == "push":
         write(tmp_path / "m.jsonl", "metadata", [table("one")])
         command = [TEMPLATES / "snowflake/push_metadata.py", "--manifest", "m.jsonl"]
@@ -67,7 +68,13 @@ def test_a_summary_that_cannot_be_printed_is_an_error(
 
 
 def test_the_exit_code_of_a_failed_run_stays(tmp_path: Path) -> None:
-    command = [FIXTURES / "one_query_a_minute.py", "collect_and_push", "--manifest", "q.jsonl", *TIMES]
+    command: list[str | Path] = [
+        FIXTURES / "one_query_a_minute.py",
+        "collect_and_push",
+        "--manifest",
+        "q.jsonl",
+        *TIMES,
+    ]
     unreachable = {
         "MCD_INGEST_ID": "id",
         "MCD_INGEST_TOKEN": "t0ken",
@@ -82,7 +89,14 @@ def test_the_exit_code_of_a_failed_run_stays(tmp_path: Path) -> None:
 @pytest.mark.parametrize("minutes", [2, 900], ids=["few names", "more names than a buffer holds"])
 def test_a_list_that_cannot_be_printed_is_an_error(tmp_path: Path, minutes: int) -> None:
     times = ("--since", "2026-01-30", "--until", f"2026-01-30T{minutes // 60:02}:{minutes % 60:02}")
-    command = [FIXTURES / "one_query_a_minute.py", "collect", "--list", "--manifest", "q.jsonl", *times]
+    command: list[str | Path] = [
+        FIXTURES / "one_query_a_minute.py",
+        "collect",
+        "--list",
+        "--manifest",
+        "q.jsonl",
+        *times,
+    ]
     done = run(command, {}, tmp_path)
     assert done.returncode == 2, done.stderr
     assert "error: Cannot print the list: No space left on device" in messages(done.stderr)
@@ -90,7 +104,7 @@ def test_a_list_that_cannot_be_printed_is_an_error(tmp_path: Path, minutes: int)
 
 
 def test_new_push_reports_that_its_output_is_lost(tmp_path: Path) -> None:
-    command = [SCRIPTS / "new_push.py", "redshift", "my-push"]
+    command: list[str | Path] = [SCRIPTS / "new_push.py", "redshift", "my-push"]
     done = run(command, {}, tmp_path)
     assert done.returncode == 1
     assert done.stderr.startswith("error: Cannot print the outcome: No space left on device\n")
@@ -102,7 +116,7 @@ def test_new_push_reports_that_its_output_is_lost(tmp_path: Path) -> None:
 @pytest.mark.parametrize("json", [[], ["--json"]], ids=["text", "JSON"])
 def test_sql_lineage_reports_that_its_output_is_lost(tmp_path: Path, json: list[str]) -> None:
     (tmp_path / "a.sql").write_text("INSERT INTO a SELECT x FROM b;" * 3)
-    command = [SCRIPTS / "sql_lineage.py", "--dialect", "hive", *json, "a.sql"]
+    command: list[str | Path] = [SCRIPTS / "sql_lineage.py", "--dialect", "hive", *json, "a.sql"]
     done = run(command, {}, tmp_path)
     assert (done.returncode, done.stderr) == (2, "sql_lineage.py: [Errno 28] No space left on device\n")
     done = run(command, {}, tmp_path, is_pipe=True)
@@ -112,6 +126,4 @@ def test_sql_lineage_reports_that_its_output_is_lost(tmp_path: Path, json: list[
 def test_the_sandbox_does_not_start_if_it_cannot_print_its_address(tmp_path: Path) -> None:
     done = run([SCRIPTS / "sandbox", "--port", "0", "--data", tmp_path], {}, tmp_path)
     assert done.returncode == 2
-    assert done.stderr == (
-        "sandbox: cannot start: cannot print its address: [Errno 28] No space left on device\n"
-    )
+    assert done.stderr == ("sandbox: cannot start: cannot print its address: [Errno 28] No space left on device\n")

@@ -26,7 +26,7 @@ def _no_secret_is_registered(monkeypatch: pytest.MonkeyPatch) -> None:
 SECRETS = (
     "correct-horse-battery",
     'it\'s "quoted" & <long>/enough',
-    "back\\slash\\\\and\\\"more\\n",
+    'back\\slash\\\\and\\"more\\n',
     "pässwörd-ñ-€-長い-🔑",
     "a+b/c=d e%2Ff&amp;g",
     "tab\tand\x1bescape\x7f",
@@ -206,7 +206,7 @@ UNCHANGED = (
     f"The file must begin with {BEGIN} or -----BEGIN ENCRYPTED PRIVATE KEY-----, not -----BEGIN CERTIFICATE-----.",
     "-----BEGIN CERTIFICATE-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASC\n-----END CERTIFICATE-----",
     "AKIAIOSFODNN7EXAMPLE, s3://b/k?X-Amz-Date=20260131T000000Z&X-Amz-Expires=900, sig=1, design=modern-and-very-long",
-    "SHOP.PUBLIC.ORDERS_2024 (table), Übergröße's \"best\" of 100%.v2 \\ `x`; --",
+    'SHOP.PUBLIC.ORDERS_2024 (table), Übergröße\'s "best" of 100%.v2 \\ `x`; --',
     "2026-01-31T06:00:00Z collected 3 records into /srv/push/metadata.jsonl.gz; skipped: no grant (2)",
     "max_tokens=100, tokenizer: 'x', passwordless=true, keyJ=1",
 )
@@ -305,7 +305,7 @@ PARTS_OF_KNOWN = (
     *("s3cret", "s3cret-of\\", "s3cret-of-the-tes", "a", "\\", "\\\\", '\\"', "%", "%25", "&", "&amp;", "&#", "\\u00"),
     *("\\x", "'", "''", "'\"'\"'", "&#x27;", "c3VwZXI", "wcm9tZX", "c3VcI\\"),
 )
-KNOWN = ("s3cret-of-the-test", 'su"per\\sec\\\\ret\'', "a" * 12 + "b", "\\" * 12 + "x", "%25" * 5 + "x", "'" * 10 + "x")
+KNOWN = ("s3cret-of-the-test", "su\"per\\sec\\\\ret'", "a" * 12 + "b", "\\" * 12 + "x", "%25" * 5 + "x", "'" * 10 + "x")
 
 
 def shortest_time(work: Callable[[str], object], text: str) -> float:
@@ -339,7 +339,7 @@ def test_known_secrets_are_found_in_linear_time(monkeypatch: pytest.MonkeyPatch,
 def test_a_known_secret_is_masked_between_hostile_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """A thousand mixtures."""
     monkeypatch.setenv("A_PASSWORD", "s3cret-of-the-test")
-    chooser = random.Random(8)  # noqa: S311 - reproducible
+    chooser = random.Random(8)
     for _ in range(1_000):
         parts = chooser.choices(PARTS + PARTS_OF_KNOWN, k=30)
         parts.insert(chooser.randrange(30), "s3cret-of-the-test")
@@ -348,7 +348,7 @@ def test_a_known_secret_is_masked_between_hostile_parts(monkeypatch: pytest.Monk
 
 def test_many_and_long_secrets_are_masked(monkeypatch: pytest.MonkeyPatch) -> None:
     """A key of 4 KB and fifty tokens."""
-    chooser = random.Random(8)  # noqa: S311 - reproducible
+    chooser = random.Random(8)
     make: Callable[[int], str] = lambda length: "".join(chooser.choices(string.ascii_letters + "+/", k=length))  # noqa: E731
     lines = [make(64) for _ in range(64)]
     monkeypatch.setenv("MC_PRIVATE_KEY", "\n".join([BEGIN, *lines, END]))
