@@ -16,7 +16,7 @@ from typing import NamedTuple
 MIN_BASE64_LENGTH = 8  # characters that depend on the secret only; fewer could be part of a word
 MIN_LINE_LENGTH = 16  # a shorter line of a multi-line secret could be an ordinary word
 _LITERAL = re.compile("[A-Za-z0-9]")  # no encoding changes these
-_LETTER_ESCAPES = {"\0": "0", "\a": "a", "\b": "b", "\f": "f", "\n": "n", "\r": "r", "\t": "t", "\v": "v"}
+_LETTER_ESCAPES = {"\a": "a", "\b": "b", "\f": "f", "\n": "n", "\r": "r", "\t": "t", "\v": "v"}
 _BASE64_END = "[A-Za-z0-9+/_-]?={0,2}"  # the character that the last byte shares with the next text, and padding
 
 

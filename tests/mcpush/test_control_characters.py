@@ -1,4 +1,4 @@
-"""Names and texts of others are printed without control characters: no terminal commands, no forged or hidden text."""
+"""Names and texts of others are printed escaped: no terminal commands, no forged or hidden text."""
 
 from __future__ import annotations
 

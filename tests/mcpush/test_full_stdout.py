@@ -1,4 +1,4 @@
-"""Commands whose output is lost, because stdout is a full disk, do not exit with 0. A closed pipe is no error."""
+"""Commands whose output is lost, because stdout is a full disk, do not exit with 0. A closed pipe is not an error."""
 
 from __future__ import annotations
 
