@@ -34,17 +34,21 @@ import argparse
 import io
 import os
 from pathlib import Path
+from typing import NoReturn
 
 from folders import bundle
 from folders.create import create
-from folders.outcome import INTERRUPTED, REFUSED, FolderError, Outcome
+from folders.outcome import INTERRUPTED, PARTLY_DONE, REFUSED, FolderError, Outcome, printable
 from folders.upgrade import upgrade
 
 
+class Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        super().error(printable(message))  # it repeats arguments
+
+
 def make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="new_push.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(prog="new_push.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     names = ", ".join(path.name for path in bundle.warehouses())
     parser.add_argument("warehouse", nargs="?", metavar="WAREHOUSE", help=f"one of: {names}")
     parser.add_argument("folder", nargs="?", type=Path, metavar="DIR", help="the folder to create: new or empty")
@@ -83,20 +87,24 @@ def main(argv: list[str] | None = None) -> int:
         return fail(str(error), "Check the path, its permissions and the free space, then run the same command again.")
     except KeyboardInterrupt:
         return fail("interrupted", "Run the same command again.", INTERRUPTED)
-    show(outcome)
+    return show(outcome)
+
+
+def show(outcome: Outcome) -> int:
+    """Print the outcome and return the exit code. A closed pipe does not change it; a full disk is an error."""
+    lines = map(printable, [*outcome.lines, "", *outcome.summary])
+    try:
+        print("\n".join(lines), flush=True)
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            remedy = "Check the free disk space. Everything except for the output was done."
+            return fail(f"Cannot print the outcome: {error.strerror}", remedy, outcome.exit_code or PARTLY_DONE)
     return outcome.exit_code
 
 
-def show(outcome: Outcome) -> None:
-    """Print the outcome. A full disk or a closed pipe does not change the exit code."""
-    try:
-        print("\n".join([*outcome.lines, "", *outcome.summary]), flush=True)
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 def fail(message: str, remedy: str, exit_code: int = REFUSED) -> int:
-    print(f"error: {message}\n  what to do: {remedy}", file=sys.stderr)
+    print(f"error: {printable(message)}\n  what to do: {printable(remedy)}", file=sys.stderr)
     return exit_code
 
 

@@ -6,22 +6,37 @@
 
     python scripts/sql_lineage.py --dialect snowflake --database SHOP --schema PUBLIC load.sql
 
-Reads files or standard input. Prints one line per target, source and column, or JSON with --json. Needs sqlglot.
+Reads files or standard input. Prints one line per target, source and column, or JSON with --json. Masks secrets and
+escapes control characters. Needs sqlglot.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import NoReturn, TextIO
 
+from mcpush.control_characters import escape_line
 from mcpush.lineage.schema_manifest import add_schema_argument, schema_from_manifest
 from mcpush.manifest import ManifestError
+from mcpush.redaction import excerpt, redact, redact_values
 from mcpush.sql import Defaults, Extraction, extract
 from mcpush.version import RELEASE
+
+EXAMPLE_CHARACTERS = 200  # of a skipped statement
+
+
+def printable(text: str) -> str:
+    return escape_line(redact(text))
+
+
+class Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        super().error(printable(message))  # it repeats arguments
 
 
 def describe(found: Extraction) -> Iterator[str]:
@@ -40,12 +55,12 @@ def describe(found: Extraction) -> Iterator[str]:
         for edge in lineage.columns:
             yield f"  {edge.target_column:<{width}} <- {edge.source}.{edge.source_column}"
     for skip in found.skips:
-        yield f"skipped ({skip.reason}): {skip.example}"
+        yield f"skipped ({skip.reason}): {excerpt(skip.example, EXAMPLE_CHARACTERS)}"
 
 
 def as_json(found: Extraction) -> str:
-    """The result as one JSON object."""
-    return json.dumps(
+    """The result as one JSON object, in ASCII."""
+    result = redact_values(
         {
             "lineage": [
                 {
@@ -61,15 +76,16 @@ def as_json(found: Extraction) -> str:
                 }
                 for lineage in found.lineages
             ],
-            "skipped": [{"reason": skip.reason, "example": skip.example} for skip in found.skips],
-        },
-        indent=2,
-        ensure_ascii=False,
+            "skipped": [
+                {"reason": skip.reason, "example": excerpt(skip.example, EXAMPLE_CHARACTERS)} for skip in found.skips
+            ],
+        }
     )
+    return json.dumps(result, indent=2)
 
 
 def _arguments() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="sql_lineage.py",
         description="Print the table and column lineage of the SQL statements in a file.",
         epilog="example: python scripts/sql_lineage.py --dialect snowflake --database SHOP --schema PUBLIC load.sql",
@@ -90,6 +106,11 @@ def _texts(files: Sequence[str], stdin: TextIO) -> Iterator[str]:
         yield stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
 
 
+def _discard_output() -> None:
+    """Output that could not be written must not fail again at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command. Returns 0 if all statements were read, 1 if any was skipped, 2 for invalid usage or input."""
     options = _arguments().parse_args(arguments)
@@ -99,11 +120,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         schema = schema_from_manifest(options.schema_manifest) if options.schema_manifest else None
         for text in _texts(options.files, sys.stdin):
             found = extract(text, options.dialect, defaults, schema, truncated=options.truncated)
-            print(as_json(found) if options.json else "\n".join(describe(found)))
+            print(as_json(found) if options.json else "\n".join(map(printable, describe(found))), flush=True)
             status = max(status, 1 if found.skips else 0)
             defaults = found.defaults
+    except BrokenPipeError:  # the reader has seen enough
+        _discard_output()
+        return 2
     except (OSError, UnicodeDecodeError, ValueError, ManifestError) as error:
-        print(f"sql_lineage.py: {error}", file=sys.stderr)
+        print(printable(f"sql_lineage.py: {error}"), file=sys.stderr)
+        _discard_output()
         return 2
     return status
 

@@ -7,6 +7,11 @@ from dataclasses import dataclass
 DONE, PARTLY_DONE, REFUSED, INTERRUPTED = 0, 1, 2, 130
 
 
+def printable(text: str) -> str:
+    r"""The text on one line, with control and invisible characters in the form ``\x1b``, ``\n`` or ``\u202e``."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in text)
+
+
 @dataclass(frozen=True)
 class Outcome:
     """The changes that were made, or with --dry-run would be: one line for each file, then a summary."""

@@ -1,4 +1,7 @@
-"""Console output: redacted log lines and progress on stderr, and the JSON summary on stdout."""
+"""Console output: log lines and progress on stderr, names and the JSON summary on stdout.
+
+Masks secrets and escapes control characters in everything.
+"""
 
 from __future__ import annotations
 
@@ -7,36 +10,60 @@ import json
 import logging
 import os
 import sys
+import textwrap
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import TextIO
 
 from tqdm import tqdm
 
-from mcpush.redaction import redact, redact_values
+from mcpush.control_characters import escape_block, escape_line
+from mcpush.errors import ConfigurationError
+from mcpush.redaction import redact, redact_values, redactor
 from mcpush.summary import Summary
 
 SECONDS_BETWEEN_PROGRESS_LINES = 30.0
+TRACEBACK_MARK = "  | "  # before each line of a traceback: an error text with line ends cannot forge a log line
 
 log = logging.getLogger("mcpush")
 
 
 def printable(text: str) -> str:
-    """The text without secrets, safe to print."""
-    return redact(text)
+    """The text on one line, without secrets and control characters, safe to print."""
+    return escape_line(redact(text))
+
+
+def printer() -> Callable[[str], str]:
+    """``printable`` for many texts: reads the secrets once, now."""
+    mask = redactor()
+    return lambda text: escape_line(mask(text))
 
 
 # --- log lines on stderr ----------------------------------------------------------------------------------
 
 
 class _Formatter(logging.Formatter):
-    """Formats a record with its traceback and masks secrets in both. Times are UTC."""
+    """Formats a record on one line, and its traceback below. Masks secrets in both. Times are UTC."""
 
     converter = staticmethod(time.gmtime)
 
     def format(self, record: logging.LogRecord) -> str:
-        return printable(super().format(record))
+        record.message = record.getMessage()
+        if self.usesTime():
+            record.asctime = self.formatTime(record, self.datefmt)
+        lines = [printable(self.formatMessage(record))]
+        if record.exc_info:
+            lines.append(_indented(self.formatException(record.exc_info)))
+        if record.stack_info:
+            lines.append(_indented(record.stack_info))
+        return "\n".join(lines)
+
+
+def _indented(text: str) -> str:
+    return textwrap.indent(escape_block(redact(text)), TRACEBACK_MARK, lambda line: True)
 
 
 TERMINAL_FORMATTER = _Formatter("%(message)s")
@@ -68,7 +95,8 @@ _stderr = _Stderr()
 
 
 def start_logging() -> None:
-    """Log to stderr with secrets masked: the scripts' log lines, and drivers' lines that their loggers pass on.
+    """Log to stderr with secrets masked: the scripts' log lines, drivers' lines that their loggers pass on, warnings,
+    and uncaught errors.
 
     Removes other stream handlers: they would write the same lines unmasked.
     """
@@ -81,6 +109,27 @@ def start_logging() -> None:
     for logger in (logging.root, *named):
         for handler in [each for each in logger.handlers if type(each) is logging.StreamHandler]:
             logger.removeHandler(handler)
+    logging.captureWarnings(True)
+    _log_uncaught_errors()
+
+
+def _log_uncaught_errors() -> None:
+    """Log errors that nothing handles, also of threads and finalizers. An application's own hooks stay."""
+    if sys.excepthook is sys.__excepthook__:
+        sys.excepthook = lambda *error: log.critical("unexpected error", exc_info=error)
+    if threading.excepthook is threading.__excepthook__:
+        threading.excepthook = _log_error_in_thread
+    if sys.unraisablehook is sys.__unraisablehook__:
+        sys.unraisablehook = _log_ignored_error
+
+
+def _log_error_in_thread(found: threading.ExceptHookArgs) -> None:
+    if found.exc_value is not None and found.exc_type is not SystemExit:
+        log.error("unexpected error in a thread", exc_info=found.exc_value)
+
+
+def _log_ignored_error(found: sys.UnraisableHookArgs) -> None:
+    log.error("ignored an error in %r", found.object, exc_info=found.exc_value)
 
 
 def discard_output(stream: TextIO) -> None:
@@ -118,12 +167,29 @@ class Progress:
             self._bar.close()
 
 
-# --- the summary on stdout --------------------------------------------------------------------------------
+# --- stdout -----------------------------------------------------------------------------------------------
+
+
+def print_line(text: str, what: str, end: str = "\n", flush: bool = True) -> None:
+    """Print to stdout. ``what`` names it in errors.
+
+    Raises BrokenPipeError if the reader closed the pipe, ConfigurationError if writing fails, as on a full disk.
+    """
+    try:
+        print(text, end=end, flush=flush)
+    except OSError as error:
+        discard_output(sys.stdout)
+        if isinstance(error, BrokenPipeError):
+            raise
+        raise ConfigurationError(
+            f"Cannot print {what}: {error.strerror or error}", "Check the free disk space."
+        ) from error
 
 
 def print_summary(summary: Summary) -> None:
-    """Print the summary as one line of ASCII, which every encoding supports. Ignores a closed pipe."""
-    try:
-        print(json.dumps(redact_values(summary.to_json())), flush=True)
-    except OSError:
-        discard_output(sys.stdout)
+    """Print the summary as one line of ASCII, which every encoding supports. Ignores a closed pipe.
+
+    Raises ConfigurationError if writing fails.
+    """
+    with contextlib.suppress(BrokenPipeError):
+        print_line(json.dumps(redact_values(summary.to_json())), "the summary")

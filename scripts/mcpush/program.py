@@ -11,15 +11,14 @@ import io
 import re
 import sys
 import time
-import traceback
 from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import psutil
 
-from mcpush.console import discard_output, log, print_summary, start_logging
+from mcpush.console import discard_output, log, print_summary, printable, start_logging
 from mcpush.encryption import add_plaintext_argument, allow_plaintext
 from mcpush.environment import strip_line_ends
 from mcpush.errors import DONE, INTERRUPTED, PARTIAL, UNEXPECTED, ConfigurationError, PushIngestionError
@@ -75,9 +74,14 @@ def positive(kind: type[float] | type[int]) -> Callable[[str], Any]:
     return convert
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        super().error(printable(message))  # it repeats arguments
+
+
 def make_parser(description: str, script: str, example: str) -> argparse.ArgumentParser:
     """A parser with ``--version``, and help that shows an example and the exit codes."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog=script,
         description=description,
         epilog=f"example:\n  {example}\n\nexit codes: 0 done, 1 partly done (run again to resume), 2 wrong usage or\n"
@@ -91,6 +95,7 @@ def make_parser(description: str, script: str, example: str) -> argparse.Argumen
 
 def parse_arguments(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argparse.Namespace:
     """Parse the command line; ``argv`` replaces the process's own. Wrong usage exits with 2."""
+    start_logging()  # an error before run() is shown like any other
     arguments = parser.parse_args(argv)
     allow_plaintext(arguments.allow_plaintext)
     return arguments
@@ -176,7 +181,12 @@ def run(
     summary.status, summary.exit_code = _status(code, summary), code
     summary.seconds = round(time.monotonic() - started, 3)
     if prints_summary:
-        print_summary(summary)
+        try:
+            print_summary(summary)
+        except ConfigurationError as error:
+            log.error("error: %s", error)
+            log.error("  what to do: %s", error.remedy)
+            return code or error.exit_code  # a scheduler that expects a summary must not see success
     return code
 
 
@@ -206,7 +216,7 @@ def _status(code: int, summary: Summary) -> str:
 
 def _report_error(error: Exception, known: PushIngestionError | None, summary: Summary) -> int:
     if known is None:
-        log.error("%s", "".join(traceback.format_exception(error)))
+        log.error("unexpected error", exc_info=error)
         message, remedy, code = f"{type(error).__name__}: {error}", UNEXPECTED_REMEDY, UNEXPECTED
     else:
         log.error("error: %s", known)

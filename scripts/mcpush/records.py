@@ -448,5 +448,5 @@ def _wrong(where: str, value: Any, wanted: str) -> ValueError:
     if value is None:
         return ValueError(f"{where} is missing; it must be {wanted}")
     whole = repr(value)
-    shown = excerpt(whole, MAX_SHOWN_LENGTH) + ("…" if len(whole) > MAX_SHOWN_LENGTH else "")
-    return ValueError(f"{where} is {shown}; it must be {wanted}")
+    shown = excerpt(whole, MAX_SHOWN_LENGTH)
+    return ValueError(f"{where} is {shown}{'…' if len(whole) > MAX_SHOWN_LENGTH else ''}; it must be {wanted}")

@@ -22,6 +22,7 @@ import uvicorn
 from accounts import SettingsError, open_account, write_variables
 from application import build
 from faults import FaultableConnection
+from messages import Parser, printable, start_logging
 from same_origin import RESPONSE_HEADERS
 from store import Store, StoreError
 
@@ -44,18 +45,25 @@ DIR/sandbox.db* (keeps the keys) or DIR. More: scripts/sandbox/README.md
 
 
 class AnnouncingServer(uvicorn.Server):
-    """A server that prints `announcement` to stdout when it is ready."""
+    """A server that prints `announcement` to stdout when it is ready. It stops if it cannot print it: see `problem`."""
 
     announcement = ""
+    problem: OSError | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        if self.started:
+        if not self.started:
+            return
+        try:
             print(self.announcement, flush=True)
+        except OSError as problem:
+            self.problem = problem
+            self.should_exit = True
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # flushing at exit must not fail again
 
 
 def arguments(given: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python scripts/sandbox",
         description="A local Monte Carlo: accepts pushes, answers GraphQL queries, stores everything in one directory.",
         epilog=_HELP,
@@ -102,12 +110,14 @@ def main() -> int:
         url = f"http://{HOST}:{listening.getsockname()[1]}"
         variables = write_variables(options.data, account, url)
     except (OSError, PortError, SettingsError, StoreError) as problem:
-        print(f"sandbox: cannot start: {problem}", file=sys.stderr)
+        print(printable(f"sandbox: cannot start: {problem}"), file=sys.stderr)
         return 2
+    start_logging()
     server = AnnouncingServer(
         uvicorn.Config(
             build(account, store),
             http=FaultableConnection,
+            log_config=None,
             ws="none",
             headers=RESPONSE_HEADERS,
             log_level="warning",
@@ -117,7 +127,7 @@ def main() -> int:
             timeout_graceful_shutdown=1,
         )
     )
-    server.announcement = f"sandbox ready: {url}  keys and variables: {variables.resolve()}"
+    server.announcement = printable(f"sandbox ready: {url}  keys and variables: {variables.resolve()}")
     # uvicorn raises the signal again after it has shut down. A requested shutdown is not a failure.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
@@ -125,6 +135,9 @@ def main() -> int:
         server.run(sockets=[listening])
     finally:
         store.close()
+    if server.problem:
+        print(f"sandbox: cannot start: cannot print its address: {server.problem}", file=sys.stderr)
+        return 2
     return 0
 
 

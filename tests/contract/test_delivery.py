@@ -5,14 +5,18 @@ from __future__ import annotations
 import base64
 import json
 import random
+import re
 
 import pytest
 
-from tests.collected import Record
+from tests.collected import Collected, Record
 from tests.contract.records import as_event, differences
 from tests.contract.subject import INGESTION_PATHS, Case, Observation
+from tests.contract.world import HOSTILE_NAME, hostile_names
 from tests.sandbox_process import SandboxProcess
 from tests.script_process import Run
+
+CONTROL_CHARACTER = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e]")
 
 
 def test_collected_records_arrive_unchanged(case: Case, full: Observation, monte_carlo: SandboxProcess) -> None:
@@ -71,3 +75,26 @@ def test_collect_and_push_returns_the_worst_exit_code(
     assert run.summary["records_accepted"] == 0
     run = case.run("push", env=monte_carlo.env).check()
     assert differences(_arrived(case, run, monte_carlo), map(as_event, full.records)) == []
+
+
+@pytest.mark.one_flow
+def test_names_are_printed_escaped_and_sent_unchanged(case: Case, monte_carlo: SandboxProcess) -> None:
+    """Names in lists and messages are escaped. Records and what Monte Carlo receives have the true names."""
+    model = hostile_names(case.subject.harness)
+    case.subject.show(model)
+    assert any(HOSTILE_NAME in table.path for table in model.tables)
+    escaped = HOSTILE_NAME.encode("unicode_escape").decode("ascii")
+    listed = case.run("collect", "--list").check()
+    assert len(listed.stdout.splitlines()) == len(model.tables)
+    assert listed.stdout.count(escaped) == 1
+    refused = {"error": HOSTILE_NAME, "details": {"events[0].name": HOSTILE_NAME}}
+    monte_carlo.fault(INGESTION_PATHS[case.flow], status=400, body=refused)
+    run = case.run("collect_and_push", env=case.server.environment() | monte_carlo.env).check(1)
+    assert f".{escaped}: HTTP 400: " in run.said
+    for each in (listed, run):
+        assert CONTROL_CHARACTER.findall(each.stdout + each.stderr) == []
+        assert "\n2026-01-01" not in each.stdout + each.stderr
+    monte_carlo.clear_faults()
+    assert differences(Collected.read(case.manifest).records, case.subject.harness.expected(model, case.flow)) == []
+    pushed = case.run("push", env=monte_carlo.env).check()
+    assert differences(_arrived(case, pushed, monte_carlo), map(as_event, Collected.read(case.manifest).records)) == []

@@ -17,6 +17,8 @@ MIB = 1024 * 1024
 # No system view has a higher latency. Windows end this long before now, in every warehouse.
 LONGEST_LATENCY = timedelta(hours=4)
 ODD_NAME = 'Übergröße\'s "best" of 100%.v2 \\ `x`; --'
+# A terminal command, a mark that reverses the text after it, and a forged log line.
+HOSTILE_NAME = "a\x1b[2J\u202e\n2026-01-01T00:00:00Z error: all records accepted"
 COLUMN_TYPES: tuple[ColumnType, ...] = ("integer", "decimal", "text", "timestamp", "boolean")
 
 
@@ -45,6 +47,14 @@ def many_tables(harness: Harness, number: int) -> Model:
         for n in range(number)
     ]
     return replace(model, tables=tuple(tables))
+
+
+def hostile_names(harness: Harness) -> Model:
+    """A table with a hostile name and one with an ordinary name, and no queries."""
+    model = _without_queries(timedelta(hours=1))
+    names = (harness.legal_name(HOSTILE_NAME), harness.legal_name("zebra"))
+    paths = [(harness.databases[0], harness.legal_name("sales"), name) for name in names]
+    return replace(model, tables=tuple(_table(harness, path, model.now, n) for n, path in enumerate(paths, start=1)))
 
 
 def many_queries(harness: Harness, number: int) -> Model:

@@ -77,7 +77,8 @@ def test_log_lines_and_tracebacks_of_drivers_are_masked() -> None:
     """)
     lines = done.stderr.splitlines()
     assert TIMED_LINE.fullmatch(lines[0])[2] == "sign-in of {'password': '***'}"  # type: ignore[index]
-    assert lines[-1] == "OSError: refused: ***"
+    assert lines[1] == "  | Traceback (most recent call last):"
+    assert lines[-1] == "  | OSError: refused: ***"
     assert "s3cret" not in done.stderr
     assert "is not shown" not in done.stderr
 

@@ -6,6 +6,7 @@ import json
 from argparse import ArgumentParser
 from pathlib import Path
 
+import pytest
 from mcpush.collect.collector import Options
 from mcpush.collect.filters import Filters
 from mcpush.lineage.graph import LineageTarget, merge_by_target
@@ -13,6 +14,7 @@ from mcpush.lineage.query_log import FullName, LoggedStatement, statement_lineag
 from mcpush.lineage.schema_manifest import add_schema_argument, schema_of
 from mcpush.records import Asset, Json
 from mcpush.sql import Defaults, TableName
+from mcpush.sql.session import Skip
 
 UNKNOWN = "no schema"
 
@@ -75,6 +77,16 @@ def test_unparsable_statements_are_counted_with_an_example() -> None:
     (reason,) = to.skipped
     assert to.skipped[reason] == 2
     assert "INSERT INTO S.T" in to.skipped_examples[reason]
+
+
+def test_no_part_of_a_secret_is_in_the_example_of_a_skipped_statement(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lineage workers cut the text, and do not have the variables with the secrets."""
+    monkeypatch.setenv("A_PASSWORD", "s3cret-of-the-test")
+    for length in (*range(130, 210), *range(250, 310)):
+        text = "INSERT INTO S.T SELECT FROM WHERE ( '".ljust(length, "x")
+        to = options()
+        to.skip("cannot be parsed", Skip.of("cannot be parsed", f"{text}s3cret-of-the-test").example)
+        assert to.skipped_examples == {"cannot be parsed": f"{text}***"[:300]}
 
 
 def test_two_names_of_one_table_become_one_destination() -> None:

@@ -181,3 +181,13 @@ def test_collected_records_survive_the_round_trip(tmp_path: Path, flow: str) -> 
     [found] = read(manifest, flow)
     assert RECORDS[flow].from_json(found) == record
     assert RECORDS[flow].from_json(found).to_json() == record.to_json()
+
+
+def test_no_part_of_a_secret_is_in_the_message_about_an_invalid_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("A_PASSWORD", "s3cret-of-the-test")
+    for length in range(70):
+        wrong = ORDERS | {"type": "x" * length + "s3cret-of-the-test"}
+        with pytest.raises(ValueError, match="must be TABLE or VIEW") as refused:
+            TableRecord.from_json(wrong)
+        shown = f"'{'x' * length}***'"[:60]
+        assert str(refused.value) == f"type is {shown}{'…' if length > 40 else ''}; it must be TABLE or VIEW"

@@ -265,7 +265,7 @@ def test_a_statement_that_exceeds_the_time_limit_is_counted_and_the_log_continue
         for number in range(20):
             log.add(f"INSERT INTO c{number} SELECT x FROM d", session="1")
         found = edges(log.targets())
-        assert log.skipped["time limit exceeded"] == (1, endless[:200])
+        assert log.skipped["time limit exceeded"] == (1, endless)
     assert len(found) == 21
     assert "BAD" not in found
 

@@ -16,7 +16,7 @@ from typing import Any
 from mcpush.collect.checkpoint import Checkpoint, add_window_arguments, check_window_arguments, choose_window
 from mcpush.collect.clock import warehouse_time
 from mcpush.collect.filters import Filters
-from mcpush.console import Progress, log
+from mcpush.console import Progress, log, print_line, printer
 from mcpush.errors import DONE, ConfigurationError, PushIngestionError
 from mcpush.interrupts import stop_if_asked
 from mcpush.lock import manifest_lock
@@ -213,29 +213,15 @@ def list_targets(collector: Collector, options: Options, checkpoint: Checkpoint 
         set_window(connection, collector, options, checkpoint)
         if options.window:
             log.info("window: %s to %s", iso_utc(options.since), iso_utc(options.until))
+        show = printer()
         for target in collector.targets(connection, options):
             stop_if_asked()
-            _print(target)
+            print_line(show(target), "the list", flush=False)
             count += 1
-    _print("", end="")
+    print_line("", "the list", end="")  # flushes, while an error can still be reported
     _report_unmatched_include(options, count)
     log.info("%d lines listed%s", count, _skipped_text(options.skipped))
     return DONE
-
-
-def _print(text: str, end: str = "\n") -> None:
-    """Print to stdout. Raises ConfigurationError if writing fails, for example on a full disk.
-
-    An empty text flushes stdout, so that an error occurs while it can still be reported.
-    """
-    try:
-        print(text, end=end, flush=not text)
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise ConfigurationError(
-            f"Cannot print the list: {error.strerror or error}", "Check the free disk space."
-        ) from error
 
 
 def collect_into(

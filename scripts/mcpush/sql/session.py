@@ -55,7 +55,7 @@ MAX_PARSED_CHARACTERS = 2_000_000
 MAX_PARSED_TOKENS = 200_000
 # Number of characters searched for table names in a text that is not parsed.
 MAX_NAMED_CHARACTERS = 500_000
-EXAMPLE_CHARACTERS = 200
+EXAMPLE_CHARACTERS = 1_000  # more than is shown, because a secret in it is masked before it is cut
 # Words of a search path that are not schemas with user tables.
 # https://docs.aws.amazon.com/redshift/latest/dg/r_search_path.html
 IGNORED_IN_SEARCH_PATH = ("default", "pg_catalog", "pg_temp")
@@ -71,7 +71,7 @@ class Skip:
     @classmethod
     def of(cls, reason: str, text: str) -> Skip:
         """A skip with the start of the text, on one line, as the example."""
-        return cls(reason, " ".join(text[: EXAMPLE_CHARACTERS * 2].split())[:EXAMPLE_CHARACTERS])
+        return cls(reason, " ".join(text[:EXAMPLE_CHARACTERS].split()))
 
 
 @dataclass(frozen=True)
