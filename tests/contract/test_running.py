@@ -12,6 +12,7 @@ import pytest
 
 from tests.contract.statements import sort_out
 from tests.contract.subject import INGESTION_PATHS, Case, Observation
+from tests.others_modules import OthersModules
 from tests.sandbox_process import SandboxProcess
 from tests.script_process import KINDS, Kind, Run, started_script, wait_for
 
@@ -35,6 +36,17 @@ def _ends_in_order(case: Case, full: Observation, number: signal.Signals) -> Non
         run = wait_for(process).check(130)
     assert run.summary["status"] == "interrupted"
     assert case.leftovers() == []
+
+
+def test_nothing_is_imported_from_the_current_directory(case: Case, monte_carlo: SandboxProcess) -> None:
+    """The script imports all others, and its workers parse SQL. It starts in a new process: forked ones import less."""
+    others = OthersModules(case.work)
+    arguments, environment = case.command("collect_and_push"), case.server.environment() | monte_carlo.env
+    script = case.script("collect_and_push")
+    with started_script(case.subject.folder, script, *arguments, env=environment, cwd=others.folder) as process:
+        wait_for(process).check()
+    assert others.imported() == []
+    assert case.manifest.exists()
 
 
 @pytest.mark.one_flow

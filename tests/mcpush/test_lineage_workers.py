@@ -10,8 +10,13 @@ import time
 import zipfile
 from pathlib import Path
 
+import psutil
 import pytest
+from mcpush.lineage.worker import Job, Ready, Settings, packed, receive
+from mcpush.lineage.workers import start_worker
+from mcpush.sql import Defaults
 
+from tests.others_modules import OthersModules
 from tests.script_process import SCRIPTS, clean_environment
 
 READER = """
@@ -40,6 +45,75 @@ try:
 except Terminated:
     print("ended in order")
 """
+
+
+def test_workers_import_nothing_from_the_current_directory(tmp_path: Path) -> None:
+    others = OthersModules(tmp_path)
+    script = tmp_path / "reader.py"
+    script.write_text(f"import sys\nsys.path.insert(0, {str(SCRIPTS)!r})\n{READER}")
+    for environment in ({}, {"PYTHONPATH": ""}, {"PYTHONSAFEPATH": "1"}):
+        done = subprocess.run(
+            [sys.executable, str(script)],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=others.folder,
+            env=clean_environment(environment),
+        )
+        assert done.stdout.split()[:1] == ["20"], done.stderr
+        assert others.imported() == []
+
+
+def test_a_worker_has_no_secrets_and_does_not_look_in_the_current_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secrets = {"SOME_PASSWORD": "hidden 1", "MCD_INGEST_TOKEN": "hidden 2", "ANY_PROXY": "http://me:hidden-3@proxy"}
+    for name, value in {**secrets, "PLAIN": "kept", "PYTHONPATH": os.pathsep.join(["", ".", str(tmp_path)])}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "path", ["", ".", str(tmp_path), "relative", str(tmp_path / "absolute"), *sys.path])
+    monkeypatch.chdir(tmp_path)
+    with start_worker() as worker:
+        process = psutil.Process(worker.pid)
+        environment, arguments = process.environ(), process.cmdline()
+    assert environment["PLAIN"] == "kept"
+    assert environment.keys().isdisjoint(secrets)
+    assert "hidden" not in str(environment)
+    for places in (environment["PYTHONPATH"].split(os.pathsep), arguments[3:]):
+        assert places[:3] == [str(SCRIPTS), str(tmp_path / "relative"), str(tmp_path / "absolute")]
+        assert not {"", ".", str(tmp_path)} & set(places)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no process groups")
+def test_a_worker_survives_a_signal_to_the_process_group() -> None:
+    with start_worker() as worker:
+        assert worker.stdin is not None
+        assert worker.stdout is not None
+        worker.stdin.write(packed(Settings("snowflake", None, 300.0)))
+        worker.stdin.flush()
+        assert receive(worker.stdout) == Ready()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            worker.send_signal(number)
+        worker.stdin.write(packed(Job(1, "INSERT INTO a SELECT b FROM c", Defaults(), None, truncated=False)))
+        worker.stdin.flush()
+        reply = receive(worker.stdout)
+    assert isinstance(reply, tuple)
+    assert [str(lineage.target) for lineage in reply[1].lineages] == ["A"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no process groups")
+def test_a_signal_to_the_process_group_ends_the_run_and_not_only_its_workers() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", WAITING],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=clean_environment({"PYTHONPATH": str(SCRIPTS)}),
+        start_new_session=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "waiting\n"
+        os.killpg(process.pid, signal.SIGTERM)
+        assert process.stdout.read() == "ended in order\n"
 
 
 @pytest.mark.parametrize("folder", ["", "vendored"])

@@ -114,6 +114,37 @@ def test_the_recursion_limit_is_not_changed_and_a_high_limit_causes_no_crash() -
     assert (done.returncode, done.stdout) == (0, "200000\n"), done.stderr
 
 
+HOSTILE_NAMES = {
+    "brackets": "(" * 90_000,
+    "parsing that doubles": "struct(" * 40 + "1" + ")" * 40,
+    "unclosed bodies": "$$" * 40_000,
+    "unclosed templates": "{{" * 40_000,
+}
+
+
+@pytest.mark.parametrize("dialect", ["snowflake", "databricks"])
+@pytest.mark.parametrize("name", HOSTILE_NAMES)
+def test_a_hostile_use_statement_is_not_parsed(dialect: str, name: str) -> None:
+    """The main process reads USE statements, without a worker that can be replaced."""
+    code = (
+        "import sys\n"
+        "from mcpush.lineage.query_log import LineageLog\n"
+        "from mcpush.sql import Defaults\n"
+        "with LineageLog(sys.argv[1], workers=0) as log:\n"
+        "    print(log._changed('USE ' + sys.stdin.read(), Defaults('D', 'S')) == Defaults('D', 'S'))\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "scripts")}
+    done = subprocess.run(
+        [sys.executable, "-c", code, dialect],
+        input=HOSTILE_NAMES[name],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+    )
+    assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr
+
+
 def test_memory_does_not_grow_with_the_number_of_repeats() -> None:
     process = psutil.Process()
     with LineageLog("snowflake", workers=0) as log:

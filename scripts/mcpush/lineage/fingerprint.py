@@ -1,8 +1,9 @@
 """Computes one key for statements that differ only in literals and comments, so that repeats are parsed once.
 
 A key is 16 bytes. Texts with the same key must have the same lineage, so if a literal can name a table, a file or a
-column (IDENTIFIER('t'), COPY, PIVOT … IN ('a'), a procedure's body), the key is computed from the unchanged text. The
-regular expressions here recognize literals, never lineage.
+column (IDENTIFIER('t'), COPY, PIVOT … IN ('a'), a procedure's body), the key is computed from the unchanged text. So is
+the key of a text that is too long or ends within a literal. The regular expressions here recognize literals, never
+lineage. They run in the main process, which has no time limit, so each takes linear time and little memory.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import hashlib
 import re
 
 from sqlglot.dialects.dialect import Dialect
+
+from mcpush.sql.session import MAX_PARSED_CHARACTERS
 
 # Literals can matter in a text with one of these. Matched in upper case, anywhere; a false positive costs little.
 _LITERALS_MATTER = (
@@ -22,7 +25,9 @@ _LITERALS_MATTER = (
 # A table function with a literal as first argument, which can be a table name: FROM f('t'), TABLE('t').
 _FIRST_ARGUMENT = re.compile(r"\(\s*\?")
 _TABLE_FUNCTION = re.compile(r"(?i)\b(?:TABLE|(?:FROM|JOIN|USING|TABLE\s*\()\s*[\w.$!\"`]+)\s*$")
-_IN_LIST = re.compile(r"(?i)\bIN\s*\(\s*\?(?:\s*,\s*\?)+\s*\)")
+# `re` needs about 200 bytes for each repeat of a group, so repeats are limited: items here, escapes in a literal below.
+_IN_LIST = re.compile(r"(?i)\bIN\s*\(\s*\?(?:\s*,\s*\?){1,50000}\s*\)")
+_MAX_ESCAPES = 50_000
 
 
 class Fingerprint:
@@ -48,7 +53,7 @@ class Fingerprint:
 
     def _normal(self, text: str) -> str | None:
         """The text with `?` for every literal and without comments; None if the key needs the unchanged text."""
-        if self._names_by_string:
+        if self._names_by_string or len(text) > MAX_PARSED_CHARACTERS:
             return None
         upper = text.upper()
         for word in self._literals_matter:  # a plain loop for speed: every repeat runs it
@@ -66,6 +71,8 @@ class Fingerprint:
         return _IN_LIST.sub("IN (?)", normal) if "?," in normal else normal
 
     def _replace(self, found: re.Match[str]) -> str:
+        if found.lastindex is not None:
+            raise _OwnKeyError  # no end: the text is truncated or broken
         piece = found.group()
         first = piece[0]
         if first.isdigit():
@@ -99,14 +106,22 @@ def digest(text: str, kind: bytes = b"") -> bytes:
 
 
 def _literal_pattern(dialect: Dialect) -> str:
-    """A pattern for literals, quoted names and comments. It starts with a character class, so `re` can search fast."""
+    """A pattern for literals, quoted names and comments. It starts with a character class, so `re` can search fast.
+
+    It has a group only for a literal, name or comment without an end, which extends to the end of the text: otherwise
+    every quote in it would be searched for an end again.
+    """
     tokenizer = dialect.tokenizer_class
-    escapes = "\\" in tokenizer.STRING_ESCAPES
-    single = r"(?<=')(?:[^'\\]|\\.|'')*'" if escapes else r"(?<=')(?:[^']|'')*'"
-    double = r'(?<=")(?:[^"\\]|\\.|"")*"' if escapes else r'(?<=")(?:[^"]|"")*"'
+    single, double = (_quoted(quote, "\\" in tokenizer.STRING_ESCAPES) for quote in "'\"")
     number = r"(?<=\d)(?<![\w$.@#:\"`\]]\d)\d*(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\w.])"
-    parts = [single, double, r"(?<=`)[^`]*`", r"(?<=/)\*.*?\*/", r"(?<=-)-[^\n]*", number]
+    parts = [single, double, r"(?<=`)[^`]*(?:`|())", r"(?<=/)\*.*?(?:\*/|(\Z))", r"(?<=-)-[^\n]*", number]
     comments = {item for item in tokenizer.COMMENTS if isinstance(item, str)} - {"--"}
     parts += [rf"(?<={re.escape(item[0])}){re.escape(item[1:])}[^\n]*" for item in sorted(comments)]
     first = "".join(re.escape(item[0]) for item in sorted(comments))
     return rf"['\"`/\-\d{first}](?:{'|'.join(parts)})"
+
+
+def _quoted(quote: str, has_backslash: bool) -> str:
+    """The pattern for a literal after its first quote. A doubled quote is an escape, and maybe a backslash."""
+    plain, escapes = (rf"[^{quote}\\]*", rf"\\.|{quote}{quote}") if has_backslash else (rf"[^{quote}]*", quote * 2)
+    return rf"(?<={quote}){plain}(?:(?:{escapes}){plain}){{0,{_MAX_ESCAPES}}}(?:{quote}(?!{quote})|())"

@@ -29,7 +29,7 @@ from mcpush.records import Asset
 from mcpush.sql.dialects import dialect_of
 from mcpush.sql.names import Defaults, Namer, Schema, TableName
 from mcpush.sql.relations import Temporary
-from mcpush.sql.session import Extraction, applied, defaults_after, extract
+from mcpush.sql.session import Extraction, applied, defaults_after, extract, readable
 from mcpush.sql.statements import StatementLineage
 
 # Distinct statements whose lineage is cached for repeats (about 2 KB each).
@@ -185,14 +185,14 @@ class LineageLog:
     def _queue(self, text: str, session: str | None, defaults: Defaults, truncated: bool, *, unordered: bool) -> None:
         """Queue a statement. Uses the cached result of an earlier repeat, or requests parsing."""
         state = self._sessions.get(session)
-        key: Key = (self._key(text), defaults, truncated, b"")
+        key: Key = (digest(text, b"text") if truncated else self._key(text), defaults, truncated, b"")
         result = self._results.get(key)
         idle = state is None or not (state.waiting or state.temporaries)
         if idle and result is not None and result.merged and not (result.found.effects or result.found.skips):
             return  # a repeat without effects, in a session without state
         if state is None:
             state = self._sessions[session] = _Session()
-        item = _Item(text, key, unordered, result)
+        item = _Item(readable(text), key, unordered, result)
         state.waiting.append(item)
         if result is None:
             self._request(session, item)

@@ -22,6 +22,7 @@ from typing import cast
 import mcpush
 from mcpush.interrupts import stop_if_asked
 from mcpush.lineage.worker import Job, Ready, Settings, packed, receive
+from mcpush.redaction import secret_variables
 from mcpush.sql.names import Schema
 from mcpush.sql.session import Extraction, Skip
 
@@ -34,22 +35,42 @@ START_LIMIT = 60.0
 # Maximum wait for a reply, in seconds, before checking for a signal.
 MAX_WAIT = 1.0
 
-# Replaces sys.path[0], so that nothing is imported from the current directory.
-_BOOT = "import sys; sys.path[0] = sys.argv[1]; from mcpush.lineage.worker import serve; serve()"
+# Python appends the current directory for -c; nothing may be imported from there.
+_BOOT = "import sys; sys.path[:] = sys.argv[1:]; from mcpush.lineage.worker import serve; serve()"
 
 Reply = tuple[int, Extraction] | Ready | None  # None: the worker has ended
 
 
 def start_worker() -> subprocess.Popen[bytes]:
-    """Start a worker process that imports the library from the same folder or ZIP as this process."""
-    home = Path(mcpush.__path__[0]).resolve().parent
+    """Start a worker process. It imports from where this process does, but not from the current directory.
+
+    It gets no variable that contains a secret: it parses texts that others wrote.
+    """
+    places = _import_places()
+    secrets = secret_variables()
+    environment = {name: value for name, value in os.environ.items() if name not in secrets}
     return subprocess.Popen(
-        [sys.executable, "-c", _BOOT, str(home)],
-        env=os.environ.copy(),
+        [sys.executable, "-c", _BOOT, *places],
+        # Python itself imports some modules before it runs _BOOT, such as sitecustomize.
+        env=environment | {"PYTHONPATH": os.pathsep.join(places)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     )
+
+
+def _import_places() -> list[str]:
+    """The folders and ZIP files to import from: the library's, then this process's without the current directory."""
+    home = Path(mcpush.__path__[0]).resolve().parent
+    others = (Path(place).absolute() for place in sys.path if place and not _is_current_directory(place))
+    return list(dict.fromkeys(str(place) for place in (home, *others)))
+
+
+def _is_current_directory(place: str) -> bool:
+    try:
+        return Path(place).samefile(os.curdir)
+    except OSError:
+        return False  # it does not exist
 
 
 class _Worker:
@@ -164,6 +185,7 @@ class Pool:
         if worker not in self._workers:
             return  # a late reply of a worker that was replaced
         if reply is None:
+            stop_if_asked()  # a signal to the whole process group can end a worker that is starting
             self._replace(worker, "the parser process ended unexpectedly")
         elif isinstance(reply, Ready):
             worker.ready = True

@@ -56,12 +56,12 @@ def _named(statement: Statement, position: int) -> tuple[Parts | None, int] | No
     word = statement.word(position)
     if statement.word(position + 1) != "(":
         return None
-    end = statement.after(position + 1)
     inside = position + 2
     if word in ("APPENDS", "CHANGES"):
         if statement.word(inside) != "TABLE":
             return None  # Snowflake: t CHANGES (INFORMATION => DEFAULT)
         inside += 1
+    end = statement.after(position + 1)
     is_alone = inside == end - 2
     if inside < end and statement.is_string(inside) and (is_alone or word == "TABLE_CHANGES"):
         return parts_of(statement.tokens[inside].text), end
@@ -83,10 +83,7 @@ def _concatenated(tokens: Sequence[Token]) -> Parts | None:
 
 def _placeholder(text: str) -> str:
     """An identifier that does not occur in the text."""
-    placeholder = "?"
-    while placeholder in text:
-        placeholder += "?"
-    return placeholder
+    return "?" * (text.count("?") + 1)
 
 
 def parts_of(text: str) -> Parts:

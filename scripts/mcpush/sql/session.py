@@ -56,6 +56,8 @@ MAX_PARSED_TOKENS = 200_000
 # Number of characters searched for table names in a text that is not parsed.
 MAX_NAMED_CHARACTERS = 500_000
 EXAMPLE_CHARACTERS = 1_000  # more than is shown, because a secret in it is masked before it is cut
+# Longer USE statements are not parsed. LineageLog applies them without a worker, so neither time nor stack is limited.
+MAX_USE_TOKENS = 20
 # Words of a search path that are not schemas with user tables.
 # https://docs.aws.amazon.com/redshift/latest/dg/r_search_path.html
 IGNORED_IN_SEARCH_PATH = ("default", "pg_catalog", "pg_temp")
@@ -105,6 +107,11 @@ def extract(
     work = _Script(dialect_of(dialect), defaults, schema, temporaries or {}, time_limit)
     work.read(sql, truncated)
     return Extraction(tuple(work.lineages), tuple(work.skips), tuple(work.effects), work.defaults)
+
+
+def readable(sql: str) -> str:
+    """The part of a text that `extract` reads. What is left of a text that is too long is still too long."""
+    return sql[: MAX_PARSED_CHARACTERS + 2]  # one character more than the maximum after a byte order mark
 
 
 def defaults_after(sql: str, dialect: str, defaults: Defaults) -> Defaults:
@@ -277,6 +284,8 @@ class _Script:
             self._enter(_dataset_set(statement, self.defaults))
             return
         statement = with_names(statement)
+        if len(statement) > MAX_USE_TOKENS:
+            return
         written = TokenWriter(statement.tokens[0])
         written.write("USE")
         written.keep(statement.tokens[1:])
