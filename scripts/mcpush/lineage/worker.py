@@ -63,7 +63,9 @@ def receive(pipe: IO[bytes]) -> object | None:
 
 def serve() -> None:
     """Run the worker: read the settings, then jobs until the parent closes the pipe."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent stops this process
+    for name in ("SIGINT", "SIGHUP"):  # a terminal sends them to all processes; the parent stops this one
+        if hasattr(signal, name):  # Windows has no SIGHUP
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
     source, sink = sys.stdin.buffer, sys.stdout.buffer
     sys.stdout = sys.stderr  # stdout is only for replies
 
