@@ -24,20 +24,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from errno import EISDIR
-from glob import escape
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, cast
 
 from mcpush.errors import ConfigurationError
-from mcpush.files import open_new, partial_path, sync_to_disk
+from mcpush.files import open_file, open_new, partial_path, require_replaceable, sync_to_disk
 from mcpush.interrupts import stop_if_asked
-from mcpush.records import RECORDS, Json, TimeRange, iso_utc, parse_utc
+from mcpush.records import MAX_SHOWN_LENGTH, RECORDS, Json, TimeRange, iso_utc, parse_utc
 
 FORMAT_VERSION = 1
 FLOWS = tuple(RECORDS)
-MAX_LINE_BYTES = 64 * 2**20  # of a line with its newline, uncompressed
+MAX_HEADER_BYTES = 2**20  # the command line, of which the options are a part, is shorter on most systems
+MAX_LINE_BYTES = 64 * 2**20  # with its line end; reading takes twice as much memory
 COMPRESSION = 6  # gzip level: level 9 takes three times as long and saves 1%
 
 
@@ -46,7 +45,7 @@ class ManifestError(ConfigurationError):
 
 
 class RecordTooLargeError(Exception):
-    """The record's line would exceed MAX_LINE_BYTES. It was not written."""
+    """A record takes more than MAX_LINE_BYTES. It was not written; the writer can go on with other records."""
 
 
 @dataclass(frozen=True)
@@ -84,23 +83,54 @@ class Header:
         flow = line["manifest"]
         return cls(
             flow=flow,
-            warehouse=_field(line, "warehouse"),
-            resource=_field(line, "log_type" if flow == "query_logs" else "resource_type"),
+            warehouse=_field(line, "warehouse", _name),
+            resource=_field(line, "log_type" if flow == "query_logs" else "resource_type", _name),
             collected_at=_field(line, "collected_at", parse_utc),
-            window=_field(line, "window", _window) if line.get("window") else None,
-            options=line.get("options") or {},
+            window=_field(line, "window", _window) if line.get("window") is not None else None,
+            options=_field(line, "options", _object) if line.get("options") is not None else {},
         )
 
 
-def _field(line: Json, name: str, read: Callable[[Any], Any] = lambda value: value) -> Any:
+def _field(line: Json, name: str, read: Callable[[Any], Any]) -> Any:
     try:
         return read(line[name])
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise ValueError(f"field {name!r} is missing or malformed") from error
 
 
+def _name(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise TypeError("a text is expected")
+    return value
+
+
+def _object(value: Any) -> Json:
+    if not isinstance(value, dict):
+        raise TypeError("an object is expected")
+    return value
+
+
 def _window(value: Json) -> TimeRange:
-    return TimeRange(parse_utc(value["start"]), parse_utc(value["end"]))
+    window = TimeRange(parse_utc(value["start"]), parse_utc(value["end"]))
+    if window.start > window.end:
+        raise ValueError("the window ends before it starts")
+    return window
+
+
+def _counts(value: Any) -> dict[str, int]:
+    if not all(_is_count(count) for count in _object(value).values()):
+        raise TypeError("counts are expected")
+    return value  # type: ignore[no-any-return]
+
+
+def _texts(value: Any) -> dict[str, str]:
+    if not all(isinstance(text, str) for text in _object(value).values()):
+        raise TypeError("texts are expected")
+    return value  # type: ignore[no-any-return]
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and value >= 0
 
 
 @dataclass(frozen=True)
@@ -149,6 +179,23 @@ def encode(record: Json) -> bytes:
 ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=_as_json, allow_nan=False)
 
 
+@contextlib.contextmanager
+def _creating(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ConfigurationError(
+            f"Cannot write the manifest {path}: {error.strerror or error}",
+            "Pass --manifest a file in a writable folder.",
+        ) from error
+
+
+def require_writable(path: Path) -> Path:
+    """The manifest behind symbolic links. Raises ConfigurationError if a manifest cannot be written there."""
+    with _creating(path):
+        return require_replaceable(path)
+
+
 class Writer:
     """Writes a manifest: ``with Writer(path, header) as out: out.write(record) …; out.finish(skipped, examples)``.
 
@@ -156,23 +203,17 @@ class Writer:
     """
 
     def __init__(self, path: Path, header: Header) -> None:
-        self.path = path
+        self.path = require_writable(path)
         self.records = 0
         self._header = header
-        self._partial = partial_path(path)
-        with self._creating():
-            if path.is_dir():
-                raise IsADirectoryError(EISDIR, "is a folder")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            for leftover in path.parent.glob(f".{escape(path.name)}.*.partial"):
-                leftover.unlink()  # of a killed run: only one run at a time uses a manifest
+        self._partial = partial_path(self.path)
 
     def __enter__(self) -> Writer:
         try:
-            with self._creating():
+            with _creating(self.path):
                 self._file = open_new(self._partial)
                 self._stream = self._open_stream()
-            self._write_line(self._header.to_json())
+            self._write_header()
         except BaseException:  # __exit__ does not run when __enter__ raises
             self._partial.unlink(missing_ok=True)
             raise
@@ -185,16 +226,6 @@ class Writer:
         return cast("BinaryIO", gzip.open(self._file, "wb", compresslevel=COMPRESSION))
 
     @contextlib.contextmanager
-    def _creating(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise ConfigurationError(
-                f"Cannot write the manifest {self.path}: {error.strerror or error}",
-                "Pass --manifest a file in a writable folder.",
-            ) from error
-
-    @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
         try:
             yield
@@ -205,10 +236,16 @@ class Writer:
                 "No partial file remains. Free disk space, or write to another disk with --manifest.",
             ) from error
 
-    def _write_line(self, content: Json) -> None:
-        line = encode(content)
-        if len(line) > MAX_LINE_BYTES:
-            raise RecordTooLargeError(f"{len(line)} bytes; a line of the manifest is limited to {MAX_LINE_BYTES}")
+    def _write_header(self) -> None:
+        line = encode(self._header.to_json())
+        if len(line) > MAX_HEADER_BYTES:
+            raise ConfigurationError(
+                f"The options of this run take {len(line)} bytes in the manifest; it has {MAX_HEADER_BYTES} for them.",
+                "Use fewer or shorter patterns for --include and --exclude.",
+            )
+        self._write_line(line)
+
+    def _write_line(self, line: bytes) -> None:
         with self._writing():
             self._stream.write(line)
 
@@ -223,14 +260,18 @@ class Writer:
     def write(self, record: Json) -> None:
         """Write one record. Removes the file and raises ConfigurationError if writing fails.
 
-        Raises RecordTooLargeError, and keeps the file, if the record is too large.
+        Raises RecordTooLargeError, and writes nothing, if no push could read the record.
         """
-        self._write_line(record)
+        line = encode(record)
+        if len(line) > MAX_LINE_BYTES:
+            raise RecordTooLargeError(f"{len(line)} bytes; a line of the manifest is limited to {MAX_LINE_BYTES}")
+        self._write_line(line)
         self.records += 1
 
     def finish(self, skipped: dict[str, int], examples: dict[str, str]) -> None:
         """Write the trailer, sync the file to disk and rename it to its final name."""
-        self._write_line({"end": True, "records": self.records, "skipped": skipped, "skipped_examples": examples})
+        trailer = {"end": True, "records": self.records, "skipped": skipped, "skipped_examples": examples}
+        self._write_line(encode(trailer))
         with self._writing():
             if self._stream is not self._file:
                 self._stream.close()
@@ -244,16 +285,10 @@ class Writer:
         self._discard()  # a no-op after finish
 
 
-def _open_for_reading(path: Path) -> BinaryIO:
-    return cast("BinaryIO", gzip.open(path)) if path.name.endswith(".gz") else path.open("rb")
-
-
 def _lines(path: Path) -> Iterator[bytes]:
     try:
-        with _open_for_reading(path) as file:
-            for line in file:
-                stop_if_asked()
-                yield line
+        with open_file(path) as raw, gzip.open(raw) if path.name.endswith(".gz") else raw as file:
+            yield from _limited_lines(path, cast("BinaryIO", file))
     except FileNotFoundError:
         raise ManifestError(
             f"No manifest at {path}.",
@@ -269,6 +304,19 @@ def _lines(path: Path) -> Iterator[bytes]:
             f"Cannot read the manifest {path}: {error.strerror or error}",
             "Check the path and its permissions, then run the same command again.",
         ) from error
+
+
+def _limited_lines(path: Path, file: BinaryIO) -> Iterator[bytes]:
+    number, limit = 1, MAX_HEADER_BYTES
+    while line := file.readline(limit + 1):
+        stop_if_asked()
+        if len(line) > limit:
+            raise ManifestError(
+                f"Line {number} of {path} is longer than {limit} bytes.",
+                "It is not a line that a collect script writes. Collect again.",
+            )
+        yield line
+        number, limit = number + 1, MAX_LINE_BYTES
 
 
 def parse_record(path: Path, number: int, line: bytes) -> Json:
@@ -292,9 +340,10 @@ def _header(path: Path, line: bytes, flow: str | None) -> Header:
             f"{path} is not a manifest: its first line does not name a flow.",
             "Pass a file that a collect script has written.",
         )
-    if raw.get("version") != FORMAT_VERSION:
+    version = raw.get("version")
+    if type(version) is not int or version != FORMAT_VERSION:
         raise ManifestError(
-            f"{path} has format version {raw.get('version')!r}; these scripts support version {FORMAT_VERSION}.",
+            f"{path} has format version {_shown(version)}; these scripts support version {FORMAT_VERSION}.",
             "Use collect and push scripts of the same release.",
         )
     if flow and raw["manifest"] != flow:
@@ -307,6 +356,11 @@ def _header(path: Path, line: bytes, flow: str | None) -> Header:
         raise ManifestError(f"{path} has an invalid header: {error}.", "Collect again.") from error
 
 
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= MAX_SHOWN_LENGTH else text[:MAX_SHOWN_LENGTH] + "…"
+
+
 def _trailer(path: Path, number: int, line: bytes, records: int) -> Json:
     trailer = parse_record(path, number, line) if line.startswith(b'{"end"') else {}
     if trailer.get("end") is not True:
@@ -314,12 +368,22 @@ def _trailer(path: Path, number: int, line: bytes, records: int) -> Json:
             f"{path} has no trailer after {records} records: it is truncated.",
             "The file was truncated while it was copied, or the disk was full. Copy it again, or collect again.",
         )
-    if trailer.get("records") != records:
+    count = trailer.get("records")
+    if not _is_count(count) or count != records:
         raise ManifestError(
-            f"{path} contains {records} records, but its trailer says {trailer.get('records')}.",
+            f"{path} contains {records} records, but its trailer says {_shown(count)}.",
             "Lines were added or removed after it was written. Collect again.",
         )
     return trailer
+
+
+def _skipped(path: Path, trailer: Json) -> tuple[dict[str, int], dict[str, str]]:
+    """The counts and the examples of a trailer, in which both are optional."""
+    optional = {"skipped": {}, "skipped_examples": {}} | trailer
+    try:
+        return _field(optional, "skipped", _counts), _field(optional, "skipped_examples", _texts)
+    except ValueError as error:
+        raise ManifestError(f"{path} has an invalid trailer: {error}.", "Collect again.") from error
 
 
 def verify(path: Path, flow: str | None = None) -> Manifest:
@@ -340,13 +404,13 @@ def verify(path: Path, flow: str | None = None) -> Manifest:
     if header is None:
         raise ManifestError(f"{path} is empty.", "Collect again.")
     records = max(lines - 2, 0)
-    trailer = _trailer(path, lines, last, records)
+    skipped, examples = _skipped(path, _trailer(path, lines, last, records))
     return Manifest(
         path=path,
         header=header,
         records=records,
-        skipped=trailer.get("skipped") or {},
-        skipped_examples=trailer.get("skipped_examples") or {},
+        skipped=skipped,
+        skipped_examples=examples,
         digest=digest.hexdigest(),
     )
 

@@ -2,23 +2,32 @@
 
 The journal is ``<manifest>.journal``: a header that identifies the manifest's content and the destination, then one
 line per accepted batch and per rejected record. This module reads it; push/journal.py writes it.
+
+A journal can be damaged or forged. A line counts only if it is exactly what a push writes for this manifest: all other
+records are sent, at worst again.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import Enum
 from pathlib import Path
+from typing import BinaryIO
 
 from mcpush.console import log
 from mcpush.errors import ConfigurationError
+from mcpush.files import open_own_file
 from mcpush.manifest import Manifest, ManifestError, verify
-from mcpush.records import Json
+from mcpush.records import TIMESTAMP, Json
 
 JOURNAL_VERSION = 1
-PARSE_ERRORS = (ValueError, TypeError, KeyError, OverflowError)  # raised by parsing a damaged line
+MAX_LINE_BYTES = 2**20  # of the journal; a push writes much shorter ones
+MAX_WARNINGS = 5  # about damaged lines
+INVOCATION_ID = re.compile(r"[\w-]{1,64}", re.ASCII)
+PARSE_ERRORS = (ValueError, TypeError, KeyError, RecursionError)  # raised by parsing a damaged line
 
 Span = tuple[int, int]  # indexes of the first record (inclusive) and of the end (exclusive), from 0
 
@@ -27,7 +36,7 @@ Span = tuple[int, int]  # indexes of the first record (inclusive) and of the end
 
 
 class PushStatus(Enum):
-    """How much of a manifest was pushed, to any destination."""
+    """How much of a manifest was pushed, to one destination or to any."""
 
     NOT_STARTED = "the push has not started"
     UNFINISHED = "the push has started, and some records were not sent"
@@ -42,8 +51,10 @@ class Pending:
     status: PushStatus
 
 
-def pending_manifest(path: Path, flow: str) -> Pending | None:
+def pending_manifest(path: Path, flow: str, destination: str | None = None) -> Pending | None:
     """The manifest of an earlier run at this path, or None if there is none or it has no records.
+
+    Its status is that of the push to this destination; without one, to any.
 
     Raises ManifestError if the file cannot be pushed: it is truncated, or of another flow or version.
     """
@@ -56,12 +67,14 @@ def pending_manifest(path: Path, flow: str) -> Pending | None:
             f"This run would overwrite a manifest that cannot be pushed: {error}",
             "With --state, its window might not be collected again. Fix the cause and push it, or move it away.",
         ) from error
-    return Pending(manifest, _status(manifest)) if manifest.records else None
+    return Pending(manifest, _status(manifest, destination)) if manifest.records else None
 
 
-def _status(manifest: Manifest) -> PushStatus:
+def _status(manifest: Manifest, destination: str | None) -> PushStatus:
     content = read_journal(journal_path(manifest.path))
-    if content is None or content.header.digest != manifest.digest:
+    if content is None or not content.header.describes(manifest):
+        return PushStatus.NOT_STARTED
+    if destination is not None and content.header.destination != destination:
         return PushStatus.NOT_STARTED
     return PushStatus.SETTLED if content.is_settled else PushStatus.UNFINISHED
 
@@ -89,7 +102,12 @@ class JournalHeader:
     @classmethod
     def from_json(cls, line: Json) -> JournalHeader:
         """Raises one of PARSE_ERRORS."""
-        return cls(str(line["digest"]), str(line["destination"]), int(line["records"]), int(line["journal"]))
+        version = _number(line["journal"], JOURNAL_VERSION)
+        return cls(_text(line["digest"]), _text(line["destination"]), _number(line["records"], 0), version)
+
+    def describes(self, manifest: Manifest) -> bool:
+        """Whether the journal belongs to the manifest's content."""
+        return self == JournalHeader(manifest.digest, self.destination, manifest.records)
 
 
 @dataclass(frozen=True)
@@ -128,10 +146,17 @@ class Accepted:
         return values
 
     @classmethod
-    def from_json(cls, line: Json) -> Accepted:
-        """Raises one of PARSE_ERRORS."""
+    def from_json(cls, line: Json, records: int) -> Accepted:
+        """A batch of a manifest with this number of records. Raises one of PARSE_ERRORS."""
+        first = _number(line["first"], 0)
+        count = _number(line["count"], 1, records - first)
+        invocation_id = line["invocation_id"]
+        if invocation_id is not None and not INVOCATION_ID.fullmatch(invocation_id):
+            raise ValueError("not an invocation id")
+        if not TIMESTAMP.fullmatch(line["at"]):
+            raise ValueError("not a time")
         reduced = Reduced.from_json(line["reduced"]) if "reduced" in line else None
-        return cls(int(line["first"]), int(line["count"]), line["invocation_id"], str(line["at"]), reduced)
+        return cls(first, count, invocation_id, line["at"], reduced)
 
     @property
     def span(self) -> Span:
@@ -155,9 +180,22 @@ class JournalContent:
     def add(self, line: Json) -> None:
         """Raises one of PARSE_ERRORS."""
         if "rejected" in line:
-            self.rejected.append(int(line["rejected"]))
+            self.rejected.append(_number(line["rejected"], 0, self.header.records - 1))
         else:
-            self.accepted.append(Accepted.from_json(line))
+            self.accepted.append(Accepted.from_json(line, self.header.records))
+
+
+def _number(value: object, lowest: int, highest: int | None = None) -> int:
+    """The value if it is an integer in this range. True is not a number."""
+    if type(value) is not int or value < lowest or (highest is not None and value > highest):
+        raise ValueError("not a number in the range")
+    return value
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError("not a text")
+    return value
 
 
 def journal_path(manifest: Path) -> Path:
@@ -169,29 +207,44 @@ def read_journal(path: Path) -> JournalContent | None:
 
     Raises ConfigurationError if the journal exists but cannot be read.
     """
+    content: JournalContent | None = None
+    damaged = 0
     try:
-        lines = path.read_bytes().split(b"\n")[:-1]  # without the part after the last newline: empty, or a torn line
+        with open_own_file(path) as file:
+            for number, line in enumerate(_lines(file), start=1):
+                try:
+                    parsed = json.loads(line.decode("utf-8"))
+                    if content is None:
+                        content = JournalContent(JournalHeader.from_json(parsed))
+                    else:
+                        content.add(parsed)
+                except PARSE_ERRORS:
+                    damaged += 1
+                    if damaged <= MAX_WARNINGS:
+                        log.warning("skipping line %d of %s: it is damaged", number, path)
+                    if content is None:
+                        break
     except FileNotFoundError:
         return None
     except OSError as error:
         raise unusable_journal(path, "read", error) from error
-    if not lines:
-        return None
-    try:
-        content = JournalContent(JournalHeader.from_json(json.loads(lines[0])))
-    except PARSE_ERRORS:
-        _warn_of_damage(path, 1)
-        return None
-    for number, line in enumerate(lines[1:], start=2):
-        try:
-            content.add(json.loads(line))
-        except PARSE_ERRORS:
-            _warn_of_damage(path, number)
+    if damaged > MAX_WARNINGS:
+        log.warning("skipping %d lines of %s in all: they are damaged", damaged, path)
     return content
 
 
-def _warn_of_damage(path: Path, number: int) -> None:
-    log.warning("skipping line %d of %s: it is damaged", number, path)
+def _lines(file: BinaryIO) -> Iterator[bytes]:
+    """The complete lines. A line of more than MAX_LINE_BYTES is not read into memory; it is empty instead.
+
+    An incomplete last line is left out: the run was killed while writing it.
+    """
+    while line := file.readline(MAX_LINE_BYTES):
+        is_complete = line.endswith(b"\n")
+        part = line
+        while part and not part.endswith(b"\n"):
+            part = file.readline(MAX_LINE_BYTES)
+        if part:
+            yield line if is_complete else b""
 
 
 def uncovered(spans: Iterable[Span], records: int) -> Iterator[Span]:
@@ -208,5 +261,6 @@ def uncovered(spans: Iterable[Span], records: int) -> Iterator[Span]:
 def unusable_journal(path: Path, verb: str, error: OSError) -> ConfigurationError:
     return ConfigurationError(
         f"Cannot {verb} the journal {path}: {error.strerror or error}",
-        "The journal is written next to the manifest. Put the manifest in a writable folder with free space.",
+        "The journal is written next to the manifest. Put the manifest in a folder with free space that only this user "
+        "writes to.",
     )

@@ -9,6 +9,7 @@ StoreError and not changed. Needs only the standard library.
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -163,6 +164,14 @@ class StoreError(Exception):
     """The database cannot be used; the message says why and what to do."""
 
 
+def make_private(path: Path) -> None:
+    """Create a file that only its owner can read, or make it so. SQLite gives its -wal and -shm files the same mode."""
+    for each in (path, *path.parent.glob(f"{path.name}-*")):
+        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+        os.close(os.open(each, flags, 0o600))
+        each.chmod(0o600)
+
+
 class Store:
     """The database of a data directory. Raises StoreError if it cannot be opened or written."""
 
@@ -171,9 +180,10 @@ class Store:
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store-writer")
         self._thread = threading.local()
         try:
+            make_private(self._path)
             self._writing = self._connect(check_same_thread=False)
             self._prepare()
-        except sqlite3.Error as problem:
+        except (sqlite3.Error, OSError) as problem:
             raise StoreError(f"{self._path}: {problem}") from problem
 
     def _prepare(self) -> None:

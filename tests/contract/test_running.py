@@ -30,6 +30,13 @@ def test_sigterm_ends_a_run_cleanly(case: Case, full: Observation) -> None:
     _ends_in_order(case, full, signal.SIGTERM)
 
 
+@pytest.mark.one_flow
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this system has no SIGHUP")
+def test_sighup_ends_a_run_cleanly(case: Case, full: Observation) -> None:
+    """A closed terminal sends it."""
+    _ends_in_order(case, full, signal.SIGHUP)
+
+
 def _ends_in_order(case: Case, full: Observation, number: signal.Signals) -> None:
     with _waiting_for_the_warehouse(case, "collect", full) as process:
         process.send_signal(number)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import stat
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,6 +32,16 @@ def test_no_secret_is_printed_or_written(case: Case, full: Observation, monte_ca
     assert list(_found(runs, case.work)) == []
     assert all(run.stderr for run in runs.values())
     assert case.manifest.exists()
+
+
+@pytest.mark.one_flow
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such modes")
+def test_files_of_a_run_are_private(case: Case, full: Observation, monte_carlo: SandboxProcess) -> None:
+    """Manifest, journal and result: names, view definitions and query texts are not for every user of the machine."""
+    case.run("collect_and_push", env=case.server.environment() | monte_carlo.env).check()
+    modes = {name: stat.S_IMODE((case.work / name).stat().st_mode) for name in case.leftovers()}
+    assert len(modes) == 3, modes
+    assert [name for name, mode in modes.items() if mode & 0o077] == []
 
 
 def _has_secret(environment: dict[str, str]) -> None:

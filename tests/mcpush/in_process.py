@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -19,6 +20,9 @@ from mcpush.push.run import run_push
 
 from tests.sandbox_process import SandboxProcess
 from tests.script_process import TEMPLATES
+
+HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # scripts that run in the test process replace the handlers
+LONGEST_CALL_SECONDS = 60  # a call that reads a few bytes; if it waits for another process, it would wait forever
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,33 @@ Push = Callable[..., Outcome]
 
 
 @contextmanager
+def restored_handlers() -> Iterator[None]:
+    """Restore the signal handlers on exit."""
+    before = [(number, signal.getsignal(number)) for number in HANDLED]
+    try:
+        yield
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)
+
+
+@contextmanager
+def ends_by_itself() -> Iterator[None]:
+    """Fail with AssertionError if the block waits forever, for example for the other end of a FIFO."""
+
+    def give_up(number: int, frame: FrameType | None) -> None:
+        raise AssertionError("the call waits forever")
+
+    signal.signal(signal.SIGALRM, give_up)
+    signal.setitimer(signal.ITIMER_REAL, LONGEST_CALL_SECONDS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+
+
+@contextmanager
 def pushing_to(
     sandbox: SandboxProcess, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[InProcess]:
@@ -65,9 +96,5 @@ def pushing_to(
     monkeypatch.setattr(
         "pycarlo.core.session.MCD_API_ENDPOINT", sandbox.endpoint
     )  # pycarlo reads the variable at import
-    before = [(number, signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGTERM)]
-    try:
+    with restored_handlers():
         yield InProcess(sandbox, capsys)
-    finally:
-        for number, handler in before:
-            signal.signal(number, handler)

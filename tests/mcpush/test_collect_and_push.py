@@ -6,6 +6,7 @@ The rows come from fixtures/one_query_a_minute.py. The real push code sends them
 from __future__ import annotations
 
 import json
+import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -31,8 +32,11 @@ class Job:
     env: dict[str, str]
 
     def run(self, script: str, *argv: str, after_hours: int = 0) -> Run:
+        return self.run_without_state(script, "--state", str(self.state), *argv, after_hours=after_hours)
+
+    def run_without_state(self, script: str, *argv: str, after_hours: int = 0) -> Run:
         until = iso_utc(self.start + after_hours * HOUR)
-        arguments = ["--manifest", str(self.manifest), "--state", str(self.state), "--until", until, *argv]
+        arguments = ["--manifest", str(self.manifest), "--until", until, *argv]
         return run_script(FIXTURES, "one_query_a_minute.py", script, *arguments, env=self.env, cwd=self.folder)
 
     @property
@@ -60,7 +64,10 @@ def job(quiet_sandbox: SandboxProcess, tmp_path: Path) -> Job:
 
 
 def arrived(sandbox: SandboxProcess, run: Run) -> list[str]:
-    ids = run.summary["invocation_ids"]
+    return arrived_in(sandbox, run.summary["invocation_ids"])
+
+
+def arrived_in(sandbox: SandboxProcess, ids: list[str]) -> list[str]:
     return sorted((event["query_id"] for each in ids for event in sandbox.received("querylogs", each)), key=parse_utc)
 
 
@@ -145,3 +152,87 @@ def test_a_dry_run_changes_neither_manifest_nor_checkpoint(quiet_sandbox: Sandbo
     assert sorted(path.name for path in job.folder.iterdir()) == ["connections", "q.jsonl"]
     assert job.manifest.read_text() == "what an earlier run left\n"
     assert quiet_sandbox.requests(QUERY_LOGS).count == 0
+
+
+# --- whose window an earlier run collected ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later"),
+    [
+        (["--include", "SHOP.*"], []),
+        (["--level", "1"], ["--level", "2"]),
+        ([], ["--include", "SHOP.*"]),
+    ],
+)
+def test_a_window_that_was_collected_with_other_options_is_collected_again(
+    quiet_sandbox: SandboxProcess, job: Job, earlier: list[str], later: list[str]
+) -> None:
+    job.run("collect_and_push", *later).check()
+    checkpoint = job.state.read_bytes()
+    job.run("collect_and_push", *earlier, after_hours=1).check()
+    job.state.write_bytes(checkpoint)  # as if that run had been killed before it wrote the checkpoint
+    run = job.run("collect_and_push", *later, after_hours=2).check()
+    assert arrived(quiet_sandbox, run) == job.minutes(2)[24 * 60 :]
+
+
+def test_a_window_of_the_same_job_is_not_collected_again(quiet_sandbox: SandboxProcess, job: Job) -> None:
+    """The job was killed before it wrote the checkpoint. How it sends does not matter, nor how its files are named."""
+    options = ["--include", "SHOP.*", "--exclude", "SHOP.X", "--level", "7", "--file", "a"]
+    job.run("collect_and_push", *options).check()
+    checkpoint = job.state.read_bytes()
+    job.run("collect_and_push", *options, "--workers", "1", after_hours=1).check()
+    job.state.write_bytes(checkpoint)
+    (job.folder / "link").symlink_to("state.json")
+    run = job.run("collect_and_push", *options, "--workers", "2", "--state", "link", after_hours=2).check()
+    assert arrived(quiet_sandbox, run) == job.minutes(2)[25 * 60 :]
+
+
+def test_a_window_that_was_pushed_without_a_checkpoint_is_collected_again(
+    quiet_sandbox: SandboxProcess, job: Job
+) -> None:
+    """A trial of one hour does not shorten the first window of the job."""
+    job.run_without_state("collect_and_push", "--lookback-hours", "1").check()
+    run = job.run("collect_and_push").check()
+    assert arrived(quiet_sandbox, run) == job.minutes(0)
+
+
+def test_an_unfinished_push_of_another_job_is_finished_and_does_not_move_the_checkpoint(
+    quiet_sandbox: SandboxProcess, job: Job
+) -> None:
+    job.run("collect_and_push").check()
+    quiet_sandbox.fault(QUERY_LOGS, calls=list(range(3, 1_000)), status=503)
+    trial = ["--since", iso_utc(job.start - 24 * HOUR), "--workers", "1", "--max-retry-seconds", "1"]
+    job.run_without_state("collect_and_push", *trial, after_hours=1).check(4)
+    quiet_sandbox.clear_faults()
+    run = job.run("collect_and_push", after_hours=2).check()
+    assert run.summary["resumed"]["records_accepted"] == 25 * 60
+    ids = run.summary["invocation_ids"][len(run.summary["resumed"]["invocation_ids"]) :]
+    assert arrived_in(quiet_sandbox, ids) == job.minutes(2)[24 * 60 :]
+
+
+def test_a_window_that_was_pushed_elsewhere_is_pushed_to_this_destination(job: Job, tmp_path: Path) -> None:
+    """A trial pushed the window that the job had collected, to another resource."""
+    warehouses = [{"uuid": str(uuid.UUID(int=number)), "name": f"W{number}", "type": "snowflake"} for number in (1, 2)]
+    keys = [{"id": scope, "token": f"t0ken-{scope}", "scope": scope} for scope in ("Ingestion", "GraphQL")]
+    with SandboxProcess(tmp_path / "two", settings={"keys": keys, "warehouses": warehouses}) as sandbox:
+        here, elsewhere = ({"MCD_RESOURCE_UUID": warehouse["uuid"]} for warehouse in warehouses)
+        job.folder = tmp_path / "job"
+        job.folder.mkdir()
+        job.env |= sandbox.env | here
+        job.run("collect_and_push").check()
+        job.run("collect", after_hours=1).check()
+        run_script(
+            TEMPLATES / "snowflake", "push_query_logs.py", "--manifest", str(job.manifest), env=job.env | elsewhere
+        )
+        run = job.run("collect_and_push", after_hours=2).check()
+        assert run.summary["resumed"]["records_accepted_before"] == 0
+        assert arrived(sandbox, run) == job.minutes(2)[24 * 60 :]
+        # And the other way around: a trial of the whole script does not count for the job.
+        checkpoint = job.state.read_bytes()
+        job.env |= elsewhere
+        job.run("collect_and_push", after_hours=3).check()
+        job.state.write_bytes(checkpoint)
+        job.env |= here
+        run = job.run("collect_and_push", after_hours=4).check()
+        assert arrived(sandbox, run) == job.minutes(4)[26 * 60 :]

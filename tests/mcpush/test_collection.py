@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -24,6 +23,7 @@ from mcpush.manifest import read, verify
 from mcpush.program import _free_memory
 from mcpush.records import QueryLogRecord, Record, TableRecord, parse_utc
 
+from tests.mcpush.in_process import restored_handlers
 from tests.script_process import LONGEST_RUN_SECONDS, TEMPLATES, clean_environment
 
 LATENCY = timedelta(minutes=45)
@@ -33,10 +33,8 @@ HOUR = timedelta(hours=1)
 @pytest.fixture(autouse=True)
 def _restore_signal_handlers() -> Iterator[None]:
     """Scripts that run in the test process replace its signal handlers."""
-    before = [(number, signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGTERM)]
-    yield
-    for number, handler in before:
-        signal.signal(number, handler)
+    with restored_handlers():
+        yield
 
 
 @pytest.mark.parametrize(

@@ -328,7 +328,7 @@ def has_journaled(manifest: Path, batches: int) -> Callable[[], bool]:
     return lambda: journal.exists() and journal.read_bytes().count(b"\n") > batches
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_rerun_after_a_kill_between_batches_sends_only_the_rest(
     quiet_sandbox: SandboxProcess, manifest_path: Path, how: signal.Signals
 ) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -17,7 +18,18 @@ from mcpush.manifest import Header, Writer, verify
 from mcpush.pending import Accepted, journal_path, read_journal
 from mcpush.push.journal import Journal
 
-from tests.script_process import LONGEST_RUN_SECONDS, TEMPLATES, clean_environment
+from tests.mcpush.test_delivery import (
+    METADATA,
+    SNOWFLAKE,
+    arrived_names,
+    has_journaled,
+    journal_lines,
+    push,
+    table,
+    write,
+)
+from tests.sandbox_process import SandboxProcess
+from tests.script_process import LONGEST_RUN_SECONDS, TEMPLATES, clean_environment, wait_until
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
 
@@ -30,7 +42,7 @@ from mcpush.push.pusher import Pusher, RetriableError
 from mcpush.push.run import run_push
 
 def send_signal():
-    os.kill(os.getpid(), signal.SIGTERM)
+    os.kill(os.getpid(), signal.{name})
 
 def send(service, resource_uuid, resource_type, events):
     time.sleep(0.3)
@@ -88,6 +100,7 @@ def manifest(folder: Path) -> Path:
     return path
 
 
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
 @pytest.mark.parametrize(
     ("moment", "accepted"),
     [
@@ -97,10 +110,12 @@ def manifest(folder: Path) -> Path:
     ],
     ids=["a thread starts", "batches wait for their retry", "the result is written"],
 )
-def test_accepted_batches_are_in_journal_result_and_summary(tmp_path: Path, moment: str, accepted: int) -> None:
+def test_accepted_batches_are_in_journal_result_and_summary(
+    tmp_path: Path, moment: str, accepted: int, name: str
+) -> None:
     path = manifest(tmp_path)
     started = time.monotonic()
-    done = run_code(PUSH.format(moment=moment), tmp_path)
+    done = run_code(PUSH.format(moment=moment, name=name), tmp_path)
     assert done.returncode == 130, done.stderr
     assert time.monotonic() - started < 45, "a wait did not end"
     sent = sorted((tmp_path / "accepted").read_text().split())
@@ -265,3 +280,98 @@ def test_a_journal_with_an_incomplete_first_line_is_replaced(tmp_path: Path, exi
         journal.accept(Accepted(0, 3, "id", "2026-03-01T12:00:00Z"))
     assert sorted(each.name for each in tmp_path.iterdir()) == ["m.jsonl", "m.jsonl.journal"]
     assert len(journal_path(path).read_text().splitlines()) == 2
+
+
+# --- closed terminals -------------------------------------------------------------------------------------
+
+# Starts a command in a new session with this terminal, as a terminal emulator does.
+IN_TERMINAL = """
+import fcntl, os, sys, termios
+os.setsid()
+terminal = os.open(sys.argv[1], os.O_RDWR)
+fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
+for number in range(3):
+    os.dup2(terminal, number)
+os.execv(sys.executable, [sys.executable, *sys.argv[2:]])
+"""
+
+
+def test_a_push_in_a_closed_terminal_keeps_its_journal_and_the_next_one_sends_the_rest(
+    quiet_sandbox: SandboxProcess, manifest_path: Path
+) -> None:
+    """The terminal also takes stdout and stderr with it."""
+    names = [f"T{number}" for number in range(500)]
+    write(manifest_path, "metadata", [table(name) for name in names])
+    quiet_sandbox.fault(METADATA, calls=list(range(4, 11)), delay=0.7)
+    emulator, terminal = os.openpty()
+    script = [str(SNOWFLAKE / "push_metadata.py"), "--manifest", str(manifest_path), "--workers", "1"]
+    command = [sys.executable, "-c", IN_TERMINAL, os.ttyname(terminal), *script]
+    with subprocess.Popen(command, env=clean_environment(quiet_sandbox.env)) as process:
+        wait_until(has_journaled(manifest_path, 3))
+        os.close(terminal)
+        os.close(emulator)
+        assert process.wait(LONGEST_RUN_SECONDS) == 130
+    before = journal_lines(manifest_path)[1:]
+    assert 3 <= len(before) < 10, "the run was not interrupted midway"
+    assert quiet_sandbox.requests(METADATA).answers.count(202) == len(before)
+    quiet_sandbox.clear_faults()
+    run = push("metadata", manifest_path, quiet_sandbox.env).check()
+    assert sorted(arrived_names(quiet_sandbox, run.summary["invocation_ids"])) == sorted(names)
+    assert quiet_sandbox.requests(METADATA).answers.count(202) == 10
+
+
+def test_with_nohup_a_push_goes_on(quiet_sandbox: SandboxProcess, manifest_path: Path) -> None:
+    write(manifest_path, "metadata", [table(f"T{number}") for number in range(500)])
+    quiet_sandbox.fault(METADATA, calls=[4], delay=1.0)
+    script = [str(SNOWFLAKE / "push_metadata.py"), "--manifest", str(manifest_path), "--workers", "1"]
+    command = ["nohup", sys.executable, *script]
+    with subprocess.Popen(
+        command, env=clean_environment(quiet_sandbox.env), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
+    ) as process:
+        wait_until(has_journaled(manifest_path, 3))
+        process.send_signal(signal.SIGHUP)
+        stdout, _ = process.communicate(timeout=LONGEST_RUN_SECONDS)
+    assert (process.returncode, json.loads(stdout)["records_accepted"]) == (0, 500)
+    assert len(journal_lines(manifest_path)) == 1 + 10
+
+
+# --- native code ------------------------------------------------------------------------------------------
+
+
+def test_a_call_of_native_code_is_terminated(tmp_path: Path) -> None:
+    """Python runs its signal handler only after the call. Some drivers wait for a statement in such a call."""
+    call = "__import__('hashlib').pbkdf2_hmac('sha256', b'', b'', 2**25)"
+    work = f"""
+    threading.Timer(0.2, os.kill, [os.getpid(), signal.SIGTERM]).start()
+    with interruptible():
+        {call}
+    """
+    done = run_code(DRIVER.format(ending=0.5, caught="raise", work=work.strip()), tmp_path)
+    assert done.returncode == 130, done.stderr
+    assert "stopping: waiting" in done.stderr
+    assert "still running after 0.5 s: exiting now" in done.stderr
+
+
+def test_other_signals_stop_nothing(tmp_path: Path) -> None:
+    """A library can handle its own signals."""
+    work = """
+    signal.signal(signal.SIGUSR1, lambda *_: print("handled", file=sys.stderr))
+    os.kill(os.getpid(), signal.SIGUSR1)
+    print("asked to stop:", stopping.wait(0.5), file=sys.stderr)
+    """
+    done = run_code(DRIVER.format(ending=75, caught="raise", work=work.strip()), tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "handled" in done.stderr
+    assert "asked to stop: False" in done.stderr
+
+
+def test_a_stop_is_noticed_although_a_library_takes_the_wakeup_descriptor(tmp_path: Path) -> None:
+    """An event loop of asyncio does."""
+    work = """
+    signal.set_wakeup_fd(-1)
+    os.kill(os.getpid(), signal.SIGTERM)
+    print("asked to stop:", stopping.wait(30), file=sys.stderr)
+    """
+    done = run_code(DRIVER.format(ending=75, caught="raise", work=work.strip()), tmp_path)
+    assert done.returncode == 130, done.stderr
+    assert "asked to stop: True" in done.stderr

@@ -11,19 +11,20 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from mcpush.records import iso_utc
+from mcpush.records import iso_utc, parse_utc
 
 from tests.collected import Collected
 from tests.mcpush.test_collect_and_push import FIXTURES, QUERY_LOGS
 from tests.mcpush.test_delivery import journal_lines, query, write
 from tests.sandbox_process import SandboxProcess
-from tests.script_process import TEMPLATES, Run, started_script, wait_for, wait_until
+from tests.script_process import TEMPLATES, Run, clean_environment, started_script, wait_for, wait_until
 
 SCRIPTS = {
     "collect": (FIXTURES, "one_query_a_minute.py", ["collect"]),
@@ -34,6 +35,23 @@ UNTIL = datetime.now(timezone.utc).replace(second=0, microsecond=0) - timedelta(
 SINCE = UNTIL - timedelta(minutes=3)
 THREE = [iso_utc(SINCE + timedelta(minutes=number)) for number in range(3)]
 WINDOW = ["--since", iso_utc(SINCE), "--until", iso_utc(UNTIL)]
+# Collects with a checkpoint that another run advances at the moment when this run locks it.
+LATE_LOCK = """
+import json, sys
+from pathlib import Path
+from filelock import FileLock
+from mcpush.collect.collector import run_collect
+from one_query_a_minute import COLLECTOR
+
+acquire, state = FileLock.acquire, Path({state!r})
+
+def acquire_late(lock, *arguments, **options):
+    state.write_text(json.dumps(json.loads(state.read_text()) | dict(until={until!r})))
+    return acquire(lock, *arguments, **options)
+
+FileLock.acquire = acquire_late
+sys.exit(run_collect(COLLECTOR, {arguments}[1:]))
+"""
 LONGEST_REFUSAL_SECONDS = 60  # a refused run does not wait; if it did, it would wait forever
 
 
@@ -156,3 +174,59 @@ def test_no_script_uses_a_manifest_that_another_run_is_using(
     # A killed run releases the manifest.
     pushed = run("push", "--manifest", str(manifest), env=env, cwd=elsewhere).check()
     assert arrived(quiet_sandbox, pushed.summary["invocation_ids"]) == ["q1"]
+
+
+@pytest.mark.parametrize("first", ["collect", "collect_and_push"])
+def test_no_script_uses_a_checkpoint_that_another_run_is_using(
+    quiet_sandbox: SandboxProcess, env: dict[str, str], tmp_path: Path, first: str
+) -> None:
+    """Two jobs with one --state and different manifests would collect the same window. One names it by a link."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    state, link = tmp_path / "state.json", elsewhere / "link.json"
+    link.symlink_to(state)
+    arguments = ["--manifest", str(tmp_path / "q.jsonl"), "--state", str(state), *WINDOW]
+    with paused_at_the_gate(first, *arguments, env=env, cwd=tmp_path):
+        for kind, given in (("collect", state), ("collect_and_push", link)):
+            other = ["--manifest", str(elsewhere / "q.jsonl"), "--state", str(given), "--until", iso_utc(UNTIL)]
+            with started(kind, *other, env=env, cwd=elsewhere) as process:
+                stdout, stderr = process.communicate(timeout=LONGEST_REFUSAL_SECONDS)
+            refused = Run(process.returncode, stdout, stderr).check(4)
+            assert str(given) in refused.summary["error"]["message"]
+            assert "--state" in refused.summary["error"]["remedy"]
+        for kind, option in (("collect", "--list"), ("collect_and_push", "--dry-run")):  # do not move the checkpoint
+            if kind == first:
+                run(kind, *other, option, env=env, cwd=elsewhere).check()
+        assert [each.name for each in elsewhere.iterdir() if each.name != "connections"] == ["link.json"]
+    assert quiet_sandbox.requests(QUERY_LOGS).count == 0
+    # A killed run releases the checkpoint.
+    run("collect_and_push", *arguments, env=env, cwd=elsewhere).check()
+    assert parse_utc(json.loads(state.read_text())["until"]) == UNTIL
+
+
+def test_the_window_is_read_from_the_checkpoint_after_locking_it(env: dict[str, str], tmp_path: Path) -> None:
+    """Another run finished between the start of this run and its lock: its window must not be collected again."""
+    state = tmp_path / "state.json"
+    checkpoint = {"warehouse": "snowflake", "flow": "query_logs", "until": iso_utc(SINCE)}
+    state.write_text(json.dumps(checkpoint))
+    arguments = ["--manifest", str(tmp_path / "q.jsonl"), "--state", str(state), "--until", iso_utc(UNTIL)]
+    code = LATE_LOCK.format(arguments=["collect", *arguments], state=str(state), until=iso_utc(UNTIL))
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=clean_environment(env | {"PYTHONPATH": f"{TEMPLATES / 'snowflake'}{os.pathsep}{FIXTURES}"}),
+        capture_output=True,
+        text=True,
+        timeout=LONGEST_REFUSAL_SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["records"] == 0
+
+
+def test_state_and_manifest_are_different_files(env: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("q.jsonl")
+    for kind in ("collect", "collect_and_push"):
+        refused = run(kind, "--manifest", "q.jsonl", "--state", "link", *WINDOW, env=env, cwd=tmp_path).check(2)
+        assert "--state" in refused.summary["error"]["message"]
+    assert [each.name for each in tmp_path.iterdir()] == ["link"]

@@ -16,14 +16,16 @@ from typing import TypeVar
 
 from mcpush.console import log
 from mcpush.errors import ConfigurationError
-from mcpush.files import partial_path, replace_file
+from mcpush.files import open_file, replace_file, require_replaceable
 from mcpush.interrupts import stop_if_asked
 from mcpush.program import EARLIEST, positive, timestamp
-from mcpush.records import TimeRange, iso_utc, parse_utc
+from mcpush.records import MAX_SHOWN_LENGTH, TimeRange, iso_utc, parse_utc
+from mcpush.redaction import excerpt
 
 DEFAULT_LOOKBACK_HOURS = 24.0
 T = TypeVar("T")
-NEW_CHECKPOINT = "Move the file away and run once with --since: the run writes a new one."
+NEW_CHECKPOINT = "Move the file away and run once with --state and --since: the run writes a new one."
+MAX_FILE_BYTES = 4096  # of the checkpoint file; a run writes about 90
 CLOCK_TOLERANCE = timedelta(days=1)  # a checkpoint further in the future was written with a wrong clock
 
 
@@ -58,29 +60,36 @@ class Checkpoint:
         Raises ConfigurationError if the file is unreadable, or belongs to another warehouse or flow.
         """
         try:
-            content = json.loads(self.path.read_text(encoding="utf-8"))
-            until = parse_utc(content["until"])
-            owner = content["warehouse"], content["flow"]
+            until, owner = self._content()
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
-            raise ConfigurationError(f"Cannot read the checkpoint in {self.path}: {error}", NEW_CHECKPOINT) from error
-        if until < EARLIEST:
-            raise ConfigurationError(f"The checkpoint in {self.path} is before {EARLIEST.year}.", NEW_CHECKPOINT)
+            reason = error.strerror if isinstance(error, OSError) else excerpt(str(error), MAX_SHOWN_LENGTH)
+            raise ConfigurationError(f"Cannot read the checkpoint in {self.path}: {reason}", NEW_CHECKPOINT) from error
         if owner != (self.warehouse, self.flow):
             raise ConfigurationError(
-                f"{self.path} is the checkpoint of {owner[0]} {owner[1]}, not of {self.warehouse} {self.flow}.",
+                f"{self.path} is the checkpoint of {excerpt(' '.join(owner), MAX_SHOWN_LENGTH)}, not of "
+                f"{self.warehouse} {self.flow}.",
                 "Use a separate --state file for each flow.",
             )
         return until
 
+    def _content(self) -> tuple[datetime, tuple[str, str]]:
+        """The time, and the warehouse and flow that it belongs to."""
+        with open_file(self.path) as file:
+            text = file.read(MAX_FILE_BYTES + 1)
+        if len(text) > MAX_FILE_BYTES:
+            raise ValueError("it is too large")
+        content = json.loads(text.decode("utf-8"))
+        until = parse_utc(content["until"])
+        if until < EARLIEST:
+            raise ValueError(f"{iso_utc(until)} is too early")
+        return until, (str(content["warehouse"]), str(content["flow"]))
+
     def require_writable(self) -> None:
-        """Raises ConfigurationError if the file is not writable, before any work is done."""
-        partial = partial_path(self.path)
+        """Raises ConfigurationError if the file cannot be replaced, before any work is done."""
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            partial.touch()
-            partial.unlink()
+            require_replaceable(self.path)
         except OSError as error:
             raise ConfigurationError(
                 f"Cannot write the checkpoint to {self.path}: {error.strerror or error}",

@@ -6,8 +6,10 @@ A collect script declares a ``Collector`` and calls ``run_collect``. This module
 from __future__ import annotations
 
 import argparse
+import json
+import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -19,16 +21,31 @@ from mcpush.collect.filters import Filters
 from mcpush.console import Progress, log, print_line, printer
 from mcpush.errors import DONE, ConfigurationError, PushIngestionError
 from mcpush.interrupts import stop_if_asked
-from mcpush.lock import manifest_lock
-from mcpush.manifest import Header, RecordTooLargeError, Writer
+from mcpush.lock import locked
+from mcpush.manifest import Header, RecordTooLargeError, Writer, require_writable
 from mcpush.pending import PushStatus, pending_manifest
 from mcpush.program import add_manifest, make_parser, parse_arguments, run
-from mcpush.records import Record, TimeRange, iso_utc, name_or_placeholder
+from mcpush.records import Json, Record, TimeRange, iso_utc, name_or_placeholder
 from mcpush.redaction import excerpt
 from mcpush.reduction import reductions
 from mcpush.summary import CollectSummary, Summary
 
 NOTHING_INCLUDED = "--include matched nothing"
+# Arguments that do not change which records a window contains. All others are in the manifest's header.
+NOT_IN_HEADER = frozenset(
+    [
+        "manifest",
+        "list",
+        "since",
+        "until",
+        "lookback_hours",
+        "state",
+        "allow_plaintext",
+        "dry_run",
+        "workers",
+        "max_retry_seconds",
+    ]
+)
 MAX_EXAMPLE_LENGTH = 300  # characters of the example for a skip reason
 
 
@@ -144,16 +161,31 @@ def run_collect(collector: Collector, argv: Sequence[str] | None = None) -> int:
         options = make_options(arguments, collector, checkpoint)
         if arguments.list:
             return list_targets(collector, options, checkpoint)
-        with manifest_lock(arguments.manifest):
+        with locked_files(arguments.manifest, checkpoint) as manifest:
             if checkpoint:
-                checkpoint.require_writable()
-                _check_pending_manifest(arguments.manifest, collector.flow)
-            header = collect_into(arguments.manifest, collector, options, checkpoint, summary)
+                _check_pending_manifest(manifest, collector.flow)
+            header = collect_into(manifest, collector, options, checkpoint, summary)
             if checkpoint:
                 checkpoint.advance(header.window)
         return DONE
 
     return run(script, work, collector.explain, prints_summary=not arguments.list)
+
+
+@contextmanager
+def locked_files(manifest: Path, checkpoint: Checkpoint | None) -> Iterator[Path]:
+    """Lock the manifest, then the checkpoint, and check that both can be written. Yields the manifest behind links.
+
+    The window is read from the checkpoint only after this: another run can move it until then.
+    """
+    with locked(manifest, "--manifest") as target:
+        if checkpoint and os.path.realpath(checkpoint.path) == os.path.realpath(target):
+            raise ConfigurationError(f"--state and --manifest are the same file: {target}.", "Use two files.")
+        with locked(checkpoint.path, "--state") if checkpoint else nullcontext():
+            require_writable(manifest)
+            if checkpoint:
+                checkpoint.require_writable()
+            yield target
 
 
 def _check_pending_manifest(manifest: Path, flow: str) -> None:
@@ -204,6 +236,15 @@ def set_window(connection: Any, collector: Collector, options: Options, checkpoi
         now = warehouse_time(lambda: clock(connection, options))
     options.window = choose_window(options.arguments, checkpoint, collector.latency, collector.retention, now)
     return now
+
+
+def options_in_header(arguments: argparse.Namespace) -> Json:
+    """The options that a manifest records, to find out later whether another run would have collected the same."""
+    options = {name: value for name, value in vars(arguments).items() if name not in NOT_IN_HEADER}
+    if state := getattr(arguments, "state", None):
+        options["state"] = os.path.realpath(state)
+    recorded: Json = json.loads(json.dumps(options, default=str))
+    return recorded
 
 
 def list_targets(collector: Collector, options: Options, checkpoint: Checkpoint | None) -> int:
@@ -259,11 +300,7 @@ def _header(collector: Collector, options: Options, now: datetime) -> Header:
         resource=collector.resource,
         collected_at=now,
         window=options.window,
-        options={
-            "include": options.filters.include,
-            "exclude": options.filters.exclude,
-            "only_freshness_and_volume": options.only_freshness_and_volume,
-        },
+        options=options_in_header(options.arguments),
     )
 
 

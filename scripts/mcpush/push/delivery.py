@@ -71,7 +71,7 @@ def _measure(delivery: Delivery, pusher: Pusher, on_records: Callable[[int], Non
 def _push(delivery: Delivery, pusher: Pusher, on_records: Callable[[int], None]) -> None:
     manifest = delivery.manifest
     found = read_journal(journal_path(manifest.path))
-    if found is not None and found.header.digest == manifest.digest:
+    if found is not None and found.header.describes(manifest):
         delivery.restore(found.accepted)  # reported even if the gateway cannot be opened
     gateway = open_gateway(pusher.send, dry_run=False)
     delivery.destination = gateway.name

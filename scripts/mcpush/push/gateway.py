@@ -28,6 +28,7 @@ from pycarlo.features.ingestion import IngestionService
 from mcpush.encryption import require_encryption
 from mcpush.environment import name_and_length
 from mcpush.errors import ConfigurationError, PushIngestionError, RefusedError, UnavailableError
+from mcpush.pending import INVOCATION_ID
 from mcpush.push import request
 from mcpush.push.batches import MAX_BODY_BYTES
 from mcpush.push.pusher import Receipt, RejectedError, RetriableError, Send, TooLargeError
@@ -43,7 +44,6 @@ ENDPOINT = re.compile(
     r"https?://(?P<host>[\w.-]+|\[[0-9a-f:.]+\])(:(?P<port>\d{1,5}))?(/[\w./~-]*)?", re.ASCII | re.IGNORECASE
 )
 MAX_PORT = 65_535
-INVOCATION_ID = re.compile(r"[\w-]{1,64}", re.ASCII)
 HOST = re.compile(r"[\w.:*-]{1,253}", re.ASCII)  # in messages; an asterisk is part of a mask
 SECONDS = re.compile(r"\d+(\.\d+)?", re.ASCII)
 RETRIABLE_STATUS = (408, 425, 429)

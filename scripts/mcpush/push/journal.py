@@ -7,6 +7,7 @@ same command sends only the missing records.
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 from collections.abc import Iterator
@@ -15,10 +16,22 @@ from types import TracebackType
 from typing import BinaryIO
 
 from mcpush.console import log
+from mcpush.files import open_new, open_own_file
 from mcpush.manifest import Manifest
-from mcpush.pending import Accepted, JournalContent, JournalHeader, Span, journal_path, uncovered, unusable_journal
+from mcpush.pending import (
+    MAX_LINE_BYTES,
+    Accepted,
+    JournalContent,
+    JournalHeader,
+    Span,
+    journal_path,
+    uncovered,
+    unusable_journal,
+)
 from mcpush.push.result import Rejected
 from mcpush.records import Json
+
+MAX_TEXT_LENGTH = 10_000  # characters of a rejected record's name and reason; both fit into MAX_LINE_BYTES
 
 
 class Journal:
@@ -34,11 +47,12 @@ class Journal:
         is_ours = found is not None and found.header == header
         self.accepted_before = found.accepted if found is not None and is_ours else []
         try:
-            if not is_ours:
+            if is_ours:
+                self._file: BinaryIO = open_own_file(self.path, to_append=True)
+                _drop_torn_line(self._file)
+            else:
                 self._clear_path(found)
-            _drop_torn_line(self.path)
-            self._file: BinaryIO = self.path.open("ab")
-            if not is_ours:
+                self._file = open_new(self.path)
                 self._append(header.to_json())
         except OSError as error:
             raise unusable_journal(self.path, "write", error) from error
@@ -46,7 +60,9 @@ class Journal:
     def _clear_path(self, found: JournalContent | None) -> None:
         if not self.path.exists():
             return
-        is_empty = b"\n" not in self.path.read_bytes()  # interrupted while writing its first line
+        with open_own_file(self.path) as file:
+            start = file.read(MAX_LINE_BYTES)
+        is_empty = len(start) < MAX_LINE_BYTES and b"\n" not in start  # interrupted while writing its first line
         if is_empty or (found is not None and found.is_settled):
             self.path.unlink()
             return
@@ -71,7 +87,8 @@ class Journal:
 
     def reject(self, record: Rejected) -> None:
         try:
-            self._append({"rejected": record.index, "name": record.name, "reason": record.reason})
+            name, reason = record.name[:MAX_TEXT_LENGTH], record.reason[:MAX_TEXT_LENGTH]
+            self._append({"rejected": record.index, "name": name, "reason": reason})
         except OSError as error:
             raise unusable_journal(self.path, "write", error) from error
 
@@ -94,15 +111,18 @@ class Journal:
             self._file.close()
 
 
-def _drop_torn_line(path: Path) -> None:
+def _drop_torn_line(file: BinaryIO) -> None:
     """Remove an incomplete last line, left by a killed run, so that new lines follow the last complete one."""
-    if not path.exists():
-        return
-    content = path.read_bytes()
-    whole = content.rfind(b"\n") + 1
-    if whole < len(content):
-        with path.open("r+b") as file:
-            file.truncate(whole)
+    end = file.seek(0, io.SEEK_END)
+    while end > 0:
+        start = max(0, end - MAX_LINE_BYTES)
+        file.seek(start)
+        if (newline := file.read(end - start).rfind(b"\n")) >= 0:
+            end = start + newline + 1
+            break
+        end = start
+    file.truncate(end)
+    file.seek(end)
 
 
 def _unused_path(path: Path) -> Path:

@@ -7,19 +7,20 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
-from mcpush.collect.checkpoint import Checkpoint
 from mcpush.collect.collector import (
     Collector,
     add_collect_arguments,
     checkpoint_of,
     collect_into,
     list_targets,
+    locked_files,
     make_options,
+    options_in_header,
 )
 from mcpush.console import Progress, log
 from mcpush.errors import DONE
-from mcpush.lock import manifest_lock
-from mcpush.manifest import Manifest, ManifestError, verify
+from mcpush.lock import locked
+from mcpush.manifest import Header, Manifest, ManifestError, verify
 from mcpush.pending import PushStatus, pending_manifest
 from mcpush.program import add_manifest, make_parser, parse_arguments, positive, run
 from mcpush.push.delivery import deliver
@@ -39,8 +40,9 @@ def run_push(pusher: Pusher, argv: Sequence[str] | None = None) -> int:
 
     def work(summary: Summary) -> int:
         # A dry run needs no lock: it writes no journal or result.
-        with nullcontext() if arguments.dry_run else manifest_lock(arguments.manifest):
-            return _push(verify(arguments.manifest, pusher.flow), pusher, arguments, summary)
+        lock = nullcontext(arguments.manifest) if arguments.dry_run else locked(arguments.manifest, "--manifest")
+        with lock as manifest:
+            return _push(verify(manifest, pusher.flow), pusher, arguments, summary)
 
     return run(script, work)
 
@@ -59,18 +61,17 @@ def run_collect_and_push(collector: Collector, pusher: Pusher, argv: Sequence[st
     checkpoint = checkpoint_of(arguments, collector)
 
     def work(summary: Summary) -> int:
+        options = make_options(arguments, collector, checkpoint)
         if arguments.list:
-            return list_targets(collector, make_options(arguments, collector, checkpoint), checkpoint)
-        with manifest_lock(arguments.manifest):
-            if arguments.dry_run:
-                return _dry_run(collector, pusher, arguments, summary)
-            open_gateway(pusher.send, dry_run=False)  # reports a missing variable before connecting to the warehouse
-            if checkpoint:
-                checkpoint.require_writable()
-            earlier = _finish_earlier_run(pusher, arguments, checkpoint, summary)
-            options = make_options(arguments, collector, checkpoint)
-            header = collect_into(arguments.manifest, collector, options, checkpoint, summary)
-            code = _push(verify(arguments.manifest, pusher.flow), pusher, arguments, summary)
+            return list_targets(collector, options, checkpoint)
+        destination = open_gateway(pusher.send, arguments.dry_run).name  # before connecting: a variable can be missing
+        if arguments.dry_run:
+            with locked(arguments.manifest, "--manifest") as manifest:
+                return _dry_run(manifest, collector, pusher, arguments, summary)
+        with locked_files(arguments.manifest, checkpoint) as manifest:
+            earlier = _finish_earlier_run(manifest, destination, collector, pusher, arguments, summary)
+            header = collect_into(manifest, collector, options, checkpoint, summary)
+            code = _push(verify(manifest, pusher.flow), pusher, arguments, summary)
             if checkpoint:
                 checkpoint.advance(header.window)
             return max(code, earlier)
@@ -79,33 +80,46 @@ def run_collect_and_push(collector: Collector, pusher: Pusher, argv: Sequence[st
 
 
 def _finish_earlier_run(
-    pusher: Pusher, arguments: argparse.Namespace, checkpoint: Checkpoint | None, summary: Summary
+    manifest: Path,
+    destination: str,
+    collector: Collector,
+    pusher: Pusher,
+    arguments: argparse.Namespace,
+    summary: Summary,
 ) -> int:
-    """Push the rest of an earlier run, and advance the checkpoint if that run stopped before doing so."""
+    """Push the rest of an earlier run, and advance the checkpoint if that run stopped before doing so.
+
+    Only a run of the same job counts for the checkpoint: with the same options, to the same destination.
+    """
+    checkpoint = checkpoint_of(arguments, collector)
     try:
-        pending = pending_manifest(arguments.manifest, pusher.flow)
+        pending = pending_manifest(manifest, pusher.flow, destination)
     except ManifestError:
         if checkpoint:  # it might cover this window already; overwriting the manifest would then lose data
             raise
         return DONE
     if pending is None:
         return DONE
-    window = pending.manifest.header.window
-    if pending.status is PushStatus.NOT_STARTED and not (checkpoint and checkpoint.covers(window)):
+    header = pending.manifest.header
+    if pending.status is PushStatus.NOT_STARTED and not (checkpoint and checkpoint.covers(header.window)):
         return DONE  # this run collects its window again
     code = DONE
     if pending.status is not PushStatus.SETTLED:
-        log.info("an earlier run did not push all of %s: pushing the rest first", arguments.manifest)
+        log.info("an earlier run did not push all of %s: pushing the rest first", manifest)
         code = _push(pending.manifest, pusher, arguments, summary, is_resumed=True)
-    if checkpoint:
-        checkpoint.advance_without_warning(window)
+    if checkpoint and _is_same_job(header, collector, arguments):
+        checkpoint.advance_without_warning(header.window)
     return code
 
 
-def _dry_run(collector: Collector, pusher: Pusher, arguments: argparse.Namespace, summary: Summary) -> int:
+def _is_same_job(header: Header, collector: Collector, arguments: argparse.Namespace) -> bool:
+    ours = (collector.warehouse, collector.resource, options_in_header(arguments))
+    return (header.warehouse, header.resource, header.options) == ours
+
+
+def _dry_run(path: Path, collector: Collector, pusher: Pusher, arguments: argparse.Namespace, summary: Summary) -> int:
     """Collect into a temporary manifest and measure it, so that an unpushed manifest is not overwritten."""
-    name = arguments.manifest.name
-    manifest: Path = arguments.manifest.with_name(f"dry-run-{name}")
+    manifest = path.with_name(f"dry-run-{path.name}")
     checkpoint = checkpoint_of(arguments, collector)
     try:
         collect_into(manifest, collector, make_options(arguments, collector, checkpoint), checkpoint, summary)
