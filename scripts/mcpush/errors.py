@@ -32,7 +32,7 @@ class RefusedError(PushIngestionError):
 
 
 class UnavailableError(PushIngestionError):
-    """Exit code 4: service unavailable after retries, or manifest in use. Run the same command again later."""
+    """Exit code 4: service unavailable after retries, or a file in use. Run the same command again later."""
 
     exit_code = 4
 

@@ -379,7 +379,7 @@ def _trailer(path: Path, number: int, line: bytes, records: int) -> Json:
 
 def _skipped(path: Path, trailer: Json) -> tuple[dict[str, int], dict[str, str]]:
     """The counts and the examples of a trailer, in which both are optional."""
-    optional = {"skipped": {}, "skipped_examples": {}} | trailer
+    optional: Json = {"skipped": {}, "skipped_examples": {}} | trailer
     try:
         return _field(optional, "skipped", _counts), _field(optional, "skipped_examples", _texts)
     except ValueError as error:

@@ -82,8 +82,9 @@ def test_every_file_is_private_whatever_the_umask(env: dict[str, str], tmp_path:
 def test_a_new_file_replaces_nothing(tmp_path: Path) -> None:
     """Not even a link that leads nowhere."""
     path = tmp_path / "m"
-    for make in (lambda: path.touch(), lambda: path.symlink_to(tmp_path / "elsewhere"), lambda: os.mkfifo(path)):
-        make()
+    makers: list[Callable[[Path], None]] = [Path.touch, os.mkfifo, lambda path: path.symlink_to(tmp_path / "elsewhere")]
+    for make in makers:
+        make(path)
         with pytest.raises(FileExistsError), ends_by_itself():
             open_new(path)
         path.unlink()
@@ -158,8 +159,13 @@ def test_two_names_of_a_manifest_share_lock_and_journal(
 
 
 def _socket(path: Path) -> None:
-    with socket.socket(socket.AF_UNIX) as made, contextlib.chdir(path.parent):
-        made.bind(path.name)
+    before = Path.cwd()
+    os.chdir(path.parent)  # the path of a socket must be short
+    try:
+        with socket.socket(socket.AF_UNIX) as made:
+            made.bind(path.name)
+    finally:
+        os.chdir(before)
 
 
 def _device(path: Path) -> None:
@@ -175,20 +181,35 @@ def _below_a_file(path: Path) -> None:
     path.parent.touch()
 
 
+def _link_to_a_fifo(path: Path) -> None:
+    os.mkfifo(path.parent / "fifo")
+    path.symlink_to("fifo")
+
+
+def _loop(path: Path) -> None:
+    path.symlink_to("other")
+    path.with_name("other").symlink_to(path.name)
+
+
+def _link_below_a_file(path: Path) -> None:
+    path.with_name("file").touch()
+    path.symlink_to("file/x")
+
+
 TARGETS: dict[str, Callable[[Path], None]] = {
-    "a folder": lambda path: path.mkdir(),
-    "a FIFO": lambda path: os.mkfifo(path),
+    "a folder": Path.mkdir,
+    "a FIFO": os.mkfifo,
     "a socket": _socket,
     "a device": _device,
     "a link to a folder": lambda path: path.symlink_to(path.parent),
-    "a link to a FIFO": lambda path: (os.mkfifo(path.parent / "fifo"), path.symlink_to("fifo"))[-1],
+    "a link to a FIFO": _link_to_a_fifo,
     "a link to itself": lambda path: path.symlink_to(path.name),
-    "a loop of links": lambda path: (path.symlink_to("b"), (path.parent / "b").symlink_to(path.name))[-1],
+    "a loop of links": _loop,
     "stdout": lambda path: path.symlink_to("/proc/self/fd/1"),
     "a file descriptor that is closed": lambda path: path.symlink_to("/proc/self/fd/999"),
     "a file in /proc": lambda path: path.symlink_to("/proc/self/comm"),
     "below a file": _below_a_file,
-    "a link below a file": lambda path: ((path.parent / "f").touch(), path.symlink_to("f/x"))[-1],
+    "a link below a file": _link_below_a_file,
 }
 
 
@@ -309,9 +330,9 @@ OBSTACLES: dict[str, Callable[[Path], None]] = {
     "a link to nothing": lambda path: path.symlink_to("nothing"),
     "a link to itself": lambda path: path.symlink_to(path.name),
     "a hard link": _hard_link,
-    "a FIFO": lambda path: os.mkfifo(path),
+    "a FIFO": os.mkfifo,
     "a socket": _socket,
-    "a folder": lambda path: path.mkdir(),
+    "a folder": Path.mkdir,
 }
 
 

@@ -29,6 +29,27 @@ def test_help_and_version() -> None:
         assert word in finished.stdout
 
 
+def test_data_is_private_and_never_written_through_a_link(tmp_path: Path) -> None:
+    """Whatever the umask, and also in data of an earlier release."""
+    data = tmp_path / "data"
+    names = {"sandbox.json", "sandbox.env", "sandbox.db", "sandbox.db-wal", "sandbox.db-shm"}
+    before = os.umask(0)
+    try:
+        for _ in range(2):
+            with SandboxProcess(data):
+                modes = {name: stat.S_IMODE((data / name).stat().st_mode) for name in names}
+            assert modes == dict.fromkeys(names, 0o600)
+            (data / "sandbox.db").chmod(0o644)
+    finally:
+        os.umask(before)
+    (data / "sandbox.db").rename(tmp_path / "precious")
+    (data / "sandbox.db").symlink_to(tmp_path / "precious")
+    finished = run("--data", str(data), "--port", "0")
+    assert finished.returncode == 2
+    assert "sandbox.db" in finished.stderr
+    assert stat.S_IMODE((tmp_path / "precious").stat().st_mode) == 0o644
+
+
 def test_keys_are_created_once_private_and_never_logged(tmp_path: Path) -> None:
     with SandboxProcess(tmp_path) as sandbox:
         first, env = sandbox.settings, sandbox.env
