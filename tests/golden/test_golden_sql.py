@@ -10,6 +10,8 @@ from mcpush.sql import Extraction, TableName, extract
 from tests.golden.comparing import Golden
 from tests.mcpush.test_sql_lineage import CASES
 
+EXAMPLE_CHARACTERS = 200  # of the start of a skipped statement
+
 
 def of_table(table: TableName | None) -> list[str | None] | None:
     return [table.database, table.schema, table.name, table.kind] if table else None
@@ -32,7 +34,7 @@ def as_recorded(found: Extraction) -> dict[str, Any]:
             }
             for lineage in found.lineages
         ],
-        "skips": [[skip.reason, skip.example] for skip in found.skips],
+        "skips": [[skip.reason, skip.example[:EXAMPLE_CHARACTERS]] for skip in found.skips],
         "effects": [[effect.action, of_table(effect.table), of_table(effect.to)] for effect in found.effects],
         "defaults": [found.defaults.database, found.defaults.schema],
     }
