@@ -149,6 +149,15 @@ def test_a_hostile_record_is_rejected_and_its_neighbors_arrive(
     assert len(shown.encode()) < 5_000  # raises UnicodeEncodeError for a lone surrogate
 
 
+def test_five_hostile_records_end_the_run_with_a_short_message(scripts: InProcess, manifest_path: Path) -> None:
+    flow, line = REJECTED["a long unknown key"]
+    write(manifest_path, flow, [line] * 5)
+    code, summary = scripts.push(flow, manifest_path)
+    assert (code, summary["records_rejected"]) == (2, 0)
+    assert "Nothing was accepted" in summary["error"]["message"]
+    assert len(json.dumps(summary)) < 5_000
+
+
 @pytest.mark.parametrize("name", NOT_A_RECORD)
 def test_a_line_that_is_not_an_object_ends_the_run_with_its_number(
     scripts: InProcess, manifest_path: Path, name: str

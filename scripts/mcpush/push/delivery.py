@@ -234,15 +234,14 @@ class DeliveryRun:
 
     def _reject(self, batch: Batch, reason: str) -> None:
         """Handle a rejected record. Until something is accepted, it is only held; too many of them end the run."""
-        self._unrecorded_rejections.append(
-            Rejected(batch.first, self._name_of(batch), excerpt(reason, MAX_REASON_LENGTH))
-        )
+        rejected = Rejected(batch.first, self._name_of(batch), excerpt(reason, MAX_REASON_LENGTH))
+        self._unrecorded_rejections.append(rejected)
         if self._has_accepted:
             self._record_rejections()
         elif len(self._unrecorded_rejections) == MAX_INITIAL_REJECTIONS:
             raise ConfigurationError(
                 f"Nothing was accepted: {self._batches_rejected} batches and {MAX_INITIAL_REJECTIONS} single "
-                f"records were rejected: {reason}",
+                f"records were rejected: {rejected.reason}",
                 "Check that the manifest's resource type matches the resource in MCD_RESOURCE_UUID. If the records are "
                 "wrong, fix the collect script. To continue without this manifest, move it away.",
             )
