@@ -14,7 +14,7 @@ NO_TAGS = "tags not readable (SNOWFLAKE.ACCOUNT_USAGE.TAG_REFERENCES)"
 NO_EXISTING = "dropped tables unknown (SNOWFLAKE.ACCOUNT_USAGE.TABLES not readable)"
 NO_VIEWS = "view lineage not readable (SNOWFLAKE.ACCOUNT_USAGE.OBJECT_DEPENDENCIES)"
 # Role → flow → the skip reasons that are counted without it; None: refused.
-LOST = {
+LOST: dict[str, dict[str, set[str] | None]] = {
     "OBJECT_VIEWER": {"metadata": set(), "lineage": {NO_EXISTING, NO_VIEWS}, "query_logs": set()},
     "GOVERNANCE_VIEWER": {
         "metadata": {NO_TAGS},
