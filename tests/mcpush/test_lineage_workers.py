@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 from mcpush.lineage.worker import Job, Ready, Settings, packed, receive
-from mcpush.lineage.workers import start_worker
+from mcpush.lineage.workers import Pool, start_worker
 from mcpush.sql import Defaults
 
 from tests.others_modules import OthersModules
@@ -114,6 +114,23 @@ def test_a_signal_to_the_process_group_ends_the_run_and_not_only_its_workers() -
         assert process.stdout.readline() == "waiting\n"
         os.killpg(process.pid, signal.SIGTERM)
         assert process.stdout.read() == "ended in order\n"
+
+
+def test_a_large_job_behind_one_that_never_ends_does_not_delay_its_time_limit() -> None:
+    """A pipe holds a few kilobytes, so the process that writes a job waits until the worker reads it."""
+    endless = Job(1, "SELECT " + "struct(" * 40 + "1" + ")" * 40, Defaults(), None, truncated=False)
+    large = Job(2, f"/* {'x' * 500_000} */ INSERT INTO a SELECT b FROM c", Defaults(), None, truncated=False)
+    pool = Pool("snowflake", None, size=1, time_limit=4.0)
+    try:
+        pool.submit(endless)
+        pool.submit(large)
+        found = dict(pool.results(wait=True))
+        while len(found) < 2:
+            found |= dict(pool.results(wait=True))
+    finally:
+        pool.close()
+    assert [skip.reason for skip in found[1].skips] == ["time limit exceeded"]
+    assert [str(lineage.target) for lineage in found[2].lineages] == ["A"]
 
 
 @pytest.mark.parametrize("folder", ["", "vendored"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -293,6 +294,20 @@ def test_a_worker_ends_after_its_parent_was_killed_during_parsing() -> None:
     for process in alive:
         process.kill()
     assert gone
+
+
+def test_reading_temporary_tables_does_not_send_all_of_them_to_a_worker_each_time() -> None:
+    def seconds(tables: int) -> float:
+        start = time.process_time()
+        with LineageLog("redshift", workers=1) as log:
+            for number in range(tables):
+                log.add(f"CREATE TEMP TABLE t{number} AS SELECT a FROM u{number}", session="1", defaults=DEFAULTS)
+            for number in range(0, tables, 4):
+                log.add(f"INSERT INTO p{number} SELECT a FROM t{number}", session="1", defaults=DEFAULTS)
+            assert len(list(log.targets())) == tables // 4
+        return time.process_time() - start
+
+    assert seconds(1200) < 10 * min(seconds(300) for _ in range(3))
 
 
 def test_statements_can_be_added_after_the_targets_were_read() -> None:

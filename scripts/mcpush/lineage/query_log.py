@@ -258,7 +258,9 @@ class LineageLog:
 
     # -- reading ---------------------------------------------------------------------------------------------
 
-    def _request(self, session: str | None, item: _Item) -> None:
+    def _request(
+        self, session: str | None, item: _Item, temporaries: Mapping[TableName, Temporary] | None = None
+    ) -> None:
         """Request that a statement is parsed, unless a request with the same key is pending."""
         waiting = self._pending.get(item.key)
         if waiting is not None:
@@ -266,11 +268,9 @@ class LineageLog:
             return
         self._pending[item.key] = [(session, item)]
         self.distinct += 1
-        state = self._sessions[session]
-        held = state.temporaries if item.key[3] else None
         number = next(self._numbers)
         self._keys_by_job[number] = item.key
-        job = Job(number, item.text, item.key[1], held, item.key[2])
+        job = Job(number, item.text, item.key[1], temporaries, item.key[2])
         if self._pool is not None:
             self._pool.submit(job)
         else:
@@ -279,7 +279,7 @@ class LineageLog:
                 self.dialect,
                 job.defaults,
                 self.schema,
-                temporaries=held,
+                temporaries=job.temporaries,
                 truncated=job.truncated,
                 time_limit=self.time_limit,
             )
@@ -318,21 +318,22 @@ class LineageLog:
             item = state.waiting[0]
             if item.result is None:
                 return
-            if not item.key[3] and self._needs_session(state, item):
+            named = {} if item.key[3] else self._named_temporaries(state, item.result)
+            if named:
                 item.key = (*item.key[:3], state.signature)
                 item.result = self._results.get(item.key)
                 if item.result is None:
-                    self._request(session, item)
+                    self._request(session, item, named)
                     return  # the result calls this method again
             state.waiting.popleft()
             self._apply(state, item, item.result)
         self._forget(session, state)
 
     @staticmethod
-    def _needs_session(state: _Session, item: _Item) -> bool:
-        """Whether the statement was parsed without the session's temporary tables and names one of them."""
+    def _named_temporaries(state: _Session, result: _Result) -> Mapping[TableName, Temporary]:
+        """The session's temporary tables that a statement names, according to its result without any of them."""
         held = state.temporaries
-        return bool(held) and item.result is not None and any(table in held for table in item.result.tables)
+        return {table: held[table] for table in result.tables if table in held}
 
     def _apply(self, state: _Session, item: _Item, result: _Result) -> None:
         found = result.found

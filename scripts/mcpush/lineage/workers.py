@@ -2,7 +2,7 @@
 
 Converts `Job`s (text, defaults, temporary tables) to `Extraction`s, in order of completion. A worker that exceeds the
 time limit or dies is replaced. Its current statement becomes a skip; its queued statements are sent to the new worker.
-Works the same on Linux, macOS and Windows: plain subprocesses, pipes and one reader thread per worker.
+Works the same on Linux, macOS and Windows: plain subprocesses, pipes, a reading and a writing thread per worker.
 """
 
 from __future__ import annotations
@@ -80,28 +80,32 @@ class _Worker:
         self.since = time.monotonic()  # when the first job in the queue was started
         self._process = start_worker()
         self._replies = replies
-        threading.Thread(target=self._listen, name="sql-lineage-replies", daemon=True).start()
-        self._send(settings)
+        self._messages: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()  # None: the worker was stopped
+        for work in (self._listen, self._write):
+            threading.Thread(target=work, name="sql-lineage-pipe", daemon=True).start()
+        self._messages.put(settings)
 
     def enqueue(self, job: Job) -> None:
         if not self.jobs:
             self.since = time.monotonic()
         self.jobs.append(job)
-        self._send(packed(job))
+        self._messages.put(packed(job))
 
     def stop(self) -> None:
         """Kill the process. It is not an error if it has already ended."""
         self._process.kill()
         self._process.wait()
+        self._messages.put(None)
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 with contextlib.suppress(OSError):  # flushing buffered data to a dead process fails
                     pipe.close()
 
-    def _send(self, message: bytes) -> None:
+    def _write(self) -> None:
+        """Send the messages. A full pipe blocks, so only this thread waits until a busy worker reads the next job."""
         pipe = self._process.stdin
         with contextlib.suppress(OSError, ValueError):  # the process died: the listener reports it
-            if pipe is not None:
+            while pipe is not None and (message := self._messages.get()) is not None:
                 pipe.write(message)
                 pipe.flush()
 

@@ -7,6 +7,7 @@ replaced by a placeholder, `Statement.computed`, so that the rest of the stateme
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 
 from sqlglot.tokenizer_core import Token, TokenType
 
@@ -83,7 +84,8 @@ def _concatenated(tokens: Sequence[Token]) -> Parts | None:
 
 def _placeholder(text: str) -> str:
     """An identifier that does not occur in the text."""
-    return "?" * (text.count("?") + 1)
+    longest = max((len(list(run)) for character, run in groupby(text) if character == "?"), default=0)
+    return "?" * (longest + 1)
 
 
 def parts_of(text: str) -> Parts:
