@@ -119,7 +119,7 @@ def expressions(folder: Path, files: Iterable[Path]) -> tuple[list[Expression], 
                 builders.add(f"{place}: {functions.get(id(call))}")
                 continue
             flags = ast.unparse(call.args[1]) if method == "compile" and len(call.args) > 1 else "0"
-            pattern = re.compile(str(call.args[0].value), eval(flags, {"re": re}))  # noqa: S307  our own code
+            pattern = re.compile(ast.literal_eval(call.args[0]), eval(flags, {"re": re}))  # noqa: S307  our own code
             owner = variables.get(id(call))
             methods = {name for variable, name in used if variable == owner} if method == "compile" else {method}
             found += [Expression(f"{place}:{call.lineno}", pattern, name) for name in sorted(methods or {"search"})]
