@@ -129,12 +129,22 @@ def open_file(path: Path) -> BinaryIO:
 
 def open_own_file(path: Path, *, to_append: bool = False) -> BinaryIO:
     """Open a file that a run has created. Raises OSError if it is a link, or a file of another user (see below)."""
-    flags, mode = (os.O_RDWR | os.O_APPEND, "r+b") if to_append else (os.O_RDONLY, "rb")
-    return _opened(path, flags | NO_LINK, mode)
+    if not to_append:
+        return _opened(path, os.O_RDONLY | NO_LINK, "rb")
+    file = _opened(path, os.O_RDWR | os.O_APPEND | NO_LINK, "r+b")
+    if sys.platform != "win32":
+        with suppress(PermissionError):  # it belongs to another user
+            os.fchmod(file.fileno(), OWNER_ONLY)  # a file of an earlier release
+    return file
 
 
 def _opened(path: Path, flags: int, mode: str) -> BinaryIO:
-    descriptor = os.open(path, flags | ALWAYS)
+    try:
+        descriptor = os.open(path, flags | ALWAYS)
+    except OSError as error:
+        if flags & NO_LINK and error.errno == errno.ELOOP:
+            raise OSError(errno.ELOOP, "it is a symbolic link") from error
+        raise
     try:
         found = os.fstat(descriptor)
         if flags & NO_LINK:

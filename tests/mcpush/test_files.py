@@ -76,7 +76,11 @@ def test_every_file_is_private_whatever_the_umask(env: dict[str, str], tmp_path:
     (tmp_path / "q.jsonl.result.json").chmod(0o644)
     with umask(0), started("collect_and_push", *arguments, env=env, cwd=tmp_path) as process:
         assert process.wait() == 0, process.communicate()
-    assert modes(tmp_path) == dict.fromkeys(["q.jsonl", "q.jsonl.journal", "q.jsonl.result.json", "q.state"], PRIVATE)
+    private = dict.fromkeys(["q.jsonl", "q.jsonl.journal", "q.jsonl.result.json", "q.state"], PRIVATE)
+    assert modes(tmp_path) == private
+    (tmp_path / "q.jsonl.journal").chmod(0o644)
+    run_kind("push", "--manifest", str(tmp_path / "q.jsonl"), env=env, cwd=tmp_path).check()
+    assert modes(tmp_path) == private
 
 
 def test_a_new_file_replaces_nothing(tmp_path: Path) -> None:
