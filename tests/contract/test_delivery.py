@@ -95,6 +95,7 @@ def test_names_are_printed_escaped_and_sent_unchanged(case: Case, monte_carlo: S
         assert CONTROL_CHARACTER.findall(each.stdout + each.stderr) == []
         assert "\n2026-01-01" not in each.stdout + each.stderr
     monte_carlo.clear_faults()
-    assert differences(Collected.read(case.manifest).records, case.subject.harness.expected(model, case.flow)) == []
+    records = Collected.read(case.manifest).records
+    assert sorted(record["name"] for record in records) == sorted(table.path[-1] for table in model.tables)
     pushed = case.run("push", env=monte_carlo.env).check()
-    assert differences(_arrived(case, pushed, monte_carlo), map(as_event, Collected.read(case.manifest).records)) == []
+    assert differences(_arrived(case, pushed, monte_carlo), map(as_event, records)) == []
