@@ -16,7 +16,7 @@ DATA ?= .sandbox
 # WAREHOUSES: the template folders. NEEDED: requirements of their scripts and tests. SERVERS: those of their local servers.
 WAREHOUSES := $(notdir $(patsubst %/,%,$(dir $(wildcard scripts/templates/*/collect_metadata.py))))
 NEEDED := $(wildcard $(WAREHOUSES:%=scripts/templates/%/requirements.txt) $(WAREHOUSES:%=tests/templates/%/requirements.txt))
-SERVERS := $(wildcard $(WAREHOUSES:%=tests/warehouses/%/requirements.txt))
+SERVERS := $(wildcard $(foreach each,txt lock,$(WAREHOUSES:%=tests/warehouses/%/requirements.$(each))))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check bench mutants sandbox lock clean

@@ -44,10 +44,12 @@ def hide_values(text: str, variables: Iterable[str]) -> str:
     for name in variables:
         value = os.environ.get(name, "")
         if len(value) >= SHORTEST_HIDDEN:
-            names |= {value.lower(): name, repr(value)[1:-1].lower(): name}
+            names |= {value: name, repr(value)[1:-1]: name}
     longest_first = sorted(names, key=len, reverse=True)
-    pattern = "|".join(map(re.escape, longest_first)) or r"(?!)"  # without values it matches nothing
-    return re.sub(pattern, lambda found: f"<{names[found[0].lower()]}>", text, flags=re.IGNORECASE)
+    pattern = "|".join(f"({re.escape(value)})" for value in longest_first) or r"(?!)"  # without values: no match
+    return re.sub(
+        pattern, lambda found: f"<{names[longest_first[(found.lastindex or 1) - 1]]}>", text, flags=re.IGNORECASE
+    )
 
 
 # --- checks -----------------------------------------------------------------------------------------------

@@ -38,4 +38,4 @@ class UnavailableError(PushIngestionError):
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM or SIGINT arrived: stop, with the journal and the result file written."""
+    """SIGTERM, SIGINT or SIGHUP arrived: stop, with the journal and the result file written."""

@@ -94,13 +94,14 @@ def replace_file(path: Path, text: str) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     remove_leftovers(target)
     partial = partial_path(target)
-    with open_new(partial) as file:
-        try:
+    file = open_new(partial)
+    try:
+        with file:
             file.write(text.encode("utf-8"))
             sync_to_disk(file)
-            os.replace(partial, target)
-        finally:
-            partial.unlink(missing_ok=True)
+        os.replace(partial, target)  # Windows can rename a file only when it is closed
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _is_stdout(found: os.stat_result) -> bool:

@@ -32,6 +32,7 @@ from mcpush.errors import ConfigurationError
 from mcpush.files import open_file, open_new, partial_path, require_replaceable, sync_to_disk
 from mcpush.interrupts import stop_if_asked
 from mcpush.records import MAX_SHOWN_LENGTH, RECORDS, Json, TimeRange, iso_utc, parse_utc
+from mcpush.redaction import excerpt
 
 FORMAT_VERSION = 1
 FLOWS = tuple(RECORDS)
@@ -358,7 +359,7 @@ def _header(path: Path, line: bytes, flow: str | None) -> Header:
 
 def _shown(value: object) -> str:
     text = repr(value)
-    return text if len(text) <= MAX_SHOWN_LENGTH else text[:MAX_SHOWN_LENGTH] + "…"
+    return excerpt(text, MAX_SHOWN_LENGTH) + ("…" if len(text) > MAX_SHOWN_LENGTH else "")
 
 
 def _trailer(path: Path, number: int, line: bytes, records: int) -> Json:

@@ -131,9 +131,15 @@ def _is_readable_base64(text: str) -> bool:
     complete = text.rstrip("=").replace("-", "+").replace("_", "/")
     complete = complete[: len(complete) // 4 * 4]  # a truncated text ends anywhere
     try:
-        decoded = base64.b64decode(complete).decode("utf-8")
+        data = base64.b64decode(complete)
     except ValueError:
         return False
+    try:
+        decoded = data.decode("utf-8")
+    except UnicodeDecodeError:  # a user and a password in Latin-1
+        decoded = data.decode("latin-1")
+        if ":" not in decoded:
+            return False
     is_readable = all(character.isprintable() or character in "\t\r\n" for character in decoded)
     return is_readable and (len(text) >= MIN_BASE64_LENGTH or ":" in decoded)
 
@@ -167,8 +173,8 @@ _FORMS = (
             re.DOTALL,
         )
     ),
-    Form(re.compile(r"\b(?i:Basic)[ +]{1,4}(?P<secret>[A-Za-z0-9+/_-]{4,}={0,2})"), _is_readable_base64),
-    Form(re.compile(r"\b(?i:Bearer)[ +]{1,4}(?P<secret>[A-Za-z0-9._~+/-]{8,}={0,2})"), _is_random),
+    Form(re.compile(r"\b(?i:Basic)(?:[ +]|%20){1,4}(?P<secret>[A-Za-z0-9+/_-]{4,}={0,2})"), _is_readable_base64),
+    Form(re.compile(r"\b(?i:Bearer)(?:[ +]|%20){1,4}(?P<secret>[A-Za-z0-9._~+/-]{8,}={0,2})"), _is_random),
     # A JSON Web Token, signed or not, complete or truncated: the base64 of {" and more
     Form(
         re.compile(r"(?<![\w-])(?P<secret>eyJ[\w-]{8,}(?:\.[\w-]+){0,4})"),
@@ -198,7 +204,7 @@ _FORMS = (
     Form(
         re.compile(
             rf"""(?i:{_NAMES_OF_SECRETS}|token)\\{{0,3}}["']\s?:\s?b?(?P<quote>\\{{0,3}}["'])"""
-            r"""(?P<secret>(?:(?!(?P=quote))(?:\\.|[^\\]))+)""",
+            r"""(?P<secret>(?:(?!(?P=quote))(?:\\.|[^\\])){1,100000})""",
             re.DOTALL,
         )
     ),

@@ -111,6 +111,10 @@ def test_values_that_drivers_repeat_are_replaced_by_names(monkeypatch: pytest.Mo
     text = r"dev: token-in-host.example.com, 'Token-in', '-----BEGIN\nMIIB', -----BEGIN" + "\nMIIB"
     assert hide_values(text, names) == "dev: <X_HOST>.example.com, '<X_USER>', '<X_KEY_FILE>', <X_KEY_FILE>"
     assert hide_values(text, []) == text
+    # Without regard to case, both of these also match other letters: the long s and the Kelvin sign.
+    monkeypatch.setenv("X_HOST", "kiosk_sales")
+    assert hide_values("\u212aio\u017fk_\u017fales", names) == "<X_HOST>"
+    monkeypatch.setenv("X_HOST", "Token-in-Host")
     assert name_and_length("X_HOST") == "X_HOST (13 characters)"
 
 

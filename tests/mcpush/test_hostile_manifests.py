@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mcpush.errors import ConfigurationError
 from mcpush.manifest import MAX_LINE_BYTES, ManifestError, RecordTooLargeError, Writer, read, verify
 from mcpush.records import Json
 
@@ -204,12 +203,11 @@ def test_a_record_that_no_push_can_read_is_not_written(tmp_path: Path) -> None:
     path = tmp_path / "m.jsonl.gz"
     longest = MAX_LINE_BYTES - len(json.dumps(table("T", description=""), separators=(",", ":"))) - 1
     with Writer(path, METADATA_HEADER) as writer:
-        with pytest.raises(RecordTooLargeError, match=r"SHOP\.PUBLIC\.T"):
+        with pytest.raises(RecordTooLargeError, match=f"^{MAX_LINE_BYTES + 1} bytes"):
             writer.write(table("T", description="x" * (longest + 1)))
         writer.write(table("T", description="x" * longest))
         writer.finish({}, {})
     assert verify(path).records == 1
-    assert issubclass(RecordTooLargeError, ConfigurationError)
 
 
 CHECKPOINT = {"warehouse": "fixture", "flow": "query_logs", "until": NOON}
@@ -243,7 +241,7 @@ CHECKPOINTS = {
     "the year is 0": packed(CHECKPOINT, until="0000-01-01T00:00:00Z"),
     "the year is 1": packed(CHECKPOINT, until="0001-01-01T00:00:00Z"),
     "the time is before the year 1": packed(CHECKPOINT, until="0001-01-01T00:00:00+01:00"),
-    "the time is before 1970": packed(CHECKPOINT, until="1969-12-31T23:59:59Z"),
+    "the time is before 1900": packed(CHECKPOINT, until="1899-12-31T23:59:59Z"),
     "the year is 9999": packed(CHECKPOINT, until="9999-12-31T23:59:59Z"),
     "the time is after the year 9999": packed(CHECKPOINT, until="9999-12-31T23:59:59-01:00"),
     "the year is 10000": packed(CHECKPOINT, until="10000-01-01T00:00:00Z"),

@@ -68,6 +68,8 @@ def _suitable_python(requirements: Path) -> str:
 def _fingerprint(requirements: Path, base: str) -> str:
     """Changes with the pins and with the interpreter's version and location; each value has its own environment."""
     digest = hashlib.sha256(requirements.read_bytes())
+    if (lock := _lock(requirements)).exists():
+        digest.update(lock.read_bytes())
     python = sys.base_prefix if base == sys.executable else base
     digest.update(f"{sys.version_info[:3]} {sys.platform} {python}".encode())
     return digest.hexdigest()[:12]
@@ -101,10 +103,13 @@ def _build(home: Path, requirements: Path, base: str) -> None:
 
 
 def _what_to_install(requirements: Path) -> list[str]:
-    lock = requirements.with_suffix(".lock")
-    if lock.exists():
+    if (lock := _lock(requirements)).exists():
         return ["--require-hashes", "--requirement", str(lock)]
     return ["--requirement", str(requirements)]
+
+
+def _lock(requirements: Path) -> Path:
+    return requirements.with_suffix(".lock")
 
 
 def _run(command: list[str]) -> None:

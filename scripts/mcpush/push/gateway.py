@@ -26,7 +26,7 @@ from pycarlo.core import Client, Session
 from pycarlo.features.ingestion import IngestionService
 
 from mcpush.encryption import require_encryption
-from mcpush.environment import name_and_length
+from mcpush.environment import hide_values, name_and_length
 from mcpush.errors import ConfigurationError, PushIngestionError, RefusedError, UnavailableError
 from mcpush.pending import INVOCATION_ID
 from mcpush.push import request
@@ -36,6 +36,8 @@ from mcpush.records import Json
 from mcpush.redaction import excerpt, redact
 
 VARIABLES = ("MCD_INGEST_ID", "MCD_INGEST_TOKEN", "MCD_RESOURCE_UUID")
+PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
+NETWORK_VARIABLES = (*PROXIES, *map(str.lower, PROXIES), "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")  # errors repeat them
 USER_ID = "MCD_USER_ID_HEADER"  # optional; pycarlo sends it as a header
 NO_RESOURCE = str(uuid.UUID(int=0))  # a dry run measures with it if no resource is set
 # Nothing but a host, a port and a path: with a user, a query or a backslash, URL parsers disagree about the host, and a
@@ -191,7 +193,7 @@ def _check_endpoint(endpoint: str, dry_run: bool) -> None:
         )
     host = found["host"]
     if urlsplit(endpoint).scheme == "http" and not dry_run:
-        require_encryption(f"MCD_API_ENDPOINT=http://{host[:253]}", host)
+        require_encryption("MCD_API_ENDPOINT, with http://,", host)
 
 
 def _valid_id(invocation_id: str | None) -> str | None:
@@ -200,8 +202,8 @@ def _valid_id(invocation_id: str | None) -> str | None:
 
 
 def _shown(error: BaseException) -> str:
-    """The error's text without secrets: it can quote proxies with their passwords and whole responses."""
-    return excerpt(str(error), MAX_DETAIL_LENGTH)
+    """The error's text without secrets: it can quote proxies with their passwords, and whole responses."""
+    return excerpt(hide_values(str(error), NETWORK_VARIABLES), MAX_DETAIL_LENGTH)
 
 
 def _detail(response: request.Response) -> str:

@@ -31,8 +31,6 @@ from mcpush.pending import (
 from mcpush.push.result import Rejected
 from mcpush.records import Json
 
-MAX_TEXT_LENGTH = 10_000  # characters of a rejected record's name and reason; both fit into MAX_LINE_BYTES
-
 
 class Journal:
     """Opens the manifest's journal, or creates one. ``found`` is the result of read_journal.
@@ -87,8 +85,7 @@ class Journal:
 
     def reject(self, record: Rejected) -> None:
         try:
-            name, reason = record.name[:MAX_TEXT_LENGTH], record.reason[:MAX_TEXT_LENGTH]
-            self._append({"rejected": record.index, "name": name, "reason": reason})
+            self._append({"rejected": record.index, "name": record.name, "reason": record.reason})
         except OSError as error:
             raise unusable_journal(self.path, "write", error) from error
 

@@ -55,10 +55,11 @@ def check_address(arguments: dict[str, Any], setting: Callable[[str], str]) -> d
     for name in URL_ARGUMENTS:
         if url := arguments.get(name):
             require_encrypted_url(setting(name), str(url))
-    has_tls = parsed.get("protocol") != "http" and str(arguments.get("ssl", True)).lower() in YES
-    if not has_tls:
-        name = "protocol" if "protocol" in parsed else "ssl"
-        require_encryption(f"{setting(name)}={arguments[name]}", parsed.get("host", ""))
+    host = parsed.get("host", "")
+    if parsed.get("protocol") == "http":
+        require_encryption(f"{setting('protocol')}=http", host)
+    if str(arguments.get("ssl", True)).lower() not in YES:
+        require_encryption(f"{setting('ssl')}, which turns off encryption,", host)
     return arguments | parsed
 
 

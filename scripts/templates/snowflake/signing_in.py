@@ -152,7 +152,7 @@ def _method() -> Method:
 
 
 def _named_method(named: str) -> Method:
-    if named.lower().startswith("https://"):  # an Okta URL, which receives the password
+    if named.lower().startswith(("https://", "http://")):  # an Okta URL, which receives the password
         require_encrypted_url(AUTHENTICATOR_VARIABLE, named)
         return METHODS[-1]
     for method in METHODS:
