@@ -20,18 +20,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn, TextIO
 
-from mcpush.control_characters import escape_line
 from mcpush.lineage.schema_manifest import add_schema_argument, schema_from_manifest
 from mcpush.manifest import ManifestError
-from mcpush.redaction import excerpt, redact, redact_values
+from mcpush.redaction import excerpt, printable, redact_values
 from mcpush.sql import Defaults, Extraction, extract
 from mcpush.version import RELEASE
 
 EXAMPLE_CHARACTERS = 200  # of a skipped statement
-
-
-def printable(text: str) -> str:
-    return escape_line(redact(text))
 
 
 class Parser(argparse.ArgumentParser):

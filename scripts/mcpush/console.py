@@ -22,18 +22,13 @@ from tqdm import tqdm
 
 from mcpush.control_characters import escape_block, escape_line
 from mcpush.errors import ConfigurationError
-from mcpush.redaction import redact, redact_values, redactor
+from mcpush.redaction import printable, redact, redact_values, redactor
 from mcpush.summary import Summary
 
 SECONDS_BETWEEN_PROGRESS_LINES = 30.0
 TRACEBACK_MARK = "  | "  # before each line of a traceback: an error text with line ends cannot forge a log line
 
 log = logging.getLogger("mcpush")
-
-
-def printable(text: str) -> str:
-    """The text on one line, without secrets and control characters, safe to print."""
-    return escape_line(redact(text))
 
 
 def printer() -> Callable[[str], str]:

@@ -18,12 +18,13 @@ from typing import Any, NoReturn
 
 import psutil
 
-from mcpush.console import discard_output, log, print_summary, printable, start_logging
+from mcpush.console import discard_output, log, print_summary, start_logging
 from mcpush.encryption import add_plaintext_argument, allow_plaintext
 from mcpush.environment import strip_line_ends
 from mcpush.errors import DONE, INTERRUPTED, PARTIAL, UNEXPECTED, ConfigurationError, PushIngestionError
 from mcpush.interrupts import handle_signals, ignore_signals, stop_if_asked
 from mcpush.records import parse_utc
+from mcpush.redaction import printable
 from mcpush.summary import ErrorSummary, Summary
 from mcpush.version import RELEASE
 

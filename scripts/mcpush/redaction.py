@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
 
+from mcpush.control_characters import escape_line
 from mcpush.secret_forms import known_forms, secrets_by_form
 
 ADDRESS_ENDINGS = ("_PROXY", "_ENDPOINT", "_URL", "_URI", "_DSN", "_CONNECTION_STRING")
@@ -56,6 +57,11 @@ def redactor() -> Callable[[str], str]:
 def excerpt(text: str, length: int) -> str:
     """At most ``length`` characters of the redacted text. Masks first: half a secret would not be recognized."""
     return redact(text[: length + LONGEST_SECRET])[:length]
+
+
+def printable(text: str) -> str:
+    """The text on one line, without secrets and control characters, safe to print."""
+    return escape_line(redact(text))
 
 
 def redact_values(value: Any) -> Any:

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from mcpush.console import printable
 from mcpush.control_characters import escape_block, escape_line
+from mcpush.redaction import printable
 
 from tests.mcpush.test_console import TIMED_LINE, run_work
 from tests.script_process import LONGEST_RUN_SECONDS, SCRIPTS, TEMPLATES, clean_environment
