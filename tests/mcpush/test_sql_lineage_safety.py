@@ -279,6 +279,14 @@ def test_literals_change_neither_the_fingerprint_nor_the_lineage(
     assert extract(one, dialect).lineages == extract(other, dialect).lineages
 
 
+@pytest.mark.parametrize("dialect", ["hive", "redshift"])
+@pytest.mark.parametrize("text", ["IMPORT TABLE t FROM ''", "INSERT INTO t SELECT a FROM ``"])
+def test_an_empty_name_is_not_a_table(dialect: str, text: str) -> None:
+    for defaults in (Defaults(), Defaults("D", "S")):
+        found = extract(text, dialect, defaults)
+        assert all(source.name for lineage in found.lineages for source in lineage.sources)
+
+
 @settings(max_examples=150, deadline=None)
 @given(st.text(max_size=60), DIALECTS, st.booleans())
 def test_no_text_raises_an_exception(text: str, dialect: str, truncated: bool) -> None:

@@ -251,6 +251,6 @@ class Namer:
             return entry[0]
         if len(names) > 3:
             names = (".".join(names[:-2]), *names[-2:])
-        database, schema, name = ("", "", *names)[-3:]
+        database, schema, name = ("", "", "", *names)[-3:]
         kind = WILDCARD if self.traits.wildcard_tables and name.endswith("*") else TABLE
         return TableName(database or None, schema or None, name, kind)

@@ -356,9 +356,9 @@ class _Script:
         self._keep([StatementLineage(target, tuple(sources), (), form.kind)], statement, statement.computed)
 
     def _form_name(self, parts: Parts, is_path: bool) -> TableName | None:
-        if not parts:
+        text = parts[-1][0] if parts else ""
+        if not text:
             return None
-        text = parts[-1][0]
         if is_path or (len(parts) == 1 and ("/" in text or text.startswith("@"))):
             return self._namer.external(text)
         return self._namer.table(parts)
