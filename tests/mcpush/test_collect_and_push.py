@@ -162,7 +162,6 @@ def test_a_dry_run_changes_neither_manifest_nor_checkpoint(quiet_sandbox: Sandbo
     [
         (["--include", "SHOP.*"], []),
         (["--level", "1"], ["--level", "2"]),
-        ([], ["--include", "SHOP.*"]),
     ],
 )
 def test_a_window_that_was_collected_with_other_options_is_collected_again(
