@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from typing import Any
 import pytest
 from mcpush.collect.collector import run_collect
 
+from tests.mcpush.in_process import restored_handlers
 from tests.script_process import Run
 
 
@@ -39,12 +39,8 @@ def imported(folder: Path, *names: str) -> Iterator[list[ModuleType]]:
 
 def collect(module: ModuleType, capsys: pytest.CaptureFixture[str], *arguments: str) -> Run:
     """Run a collect script's collector with these arguments, and restore the signal handlers."""
-    before = [(number, signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGTERM)]
-    try:
+    with restored_handlers():
         code = run_collect(module.COLLECTOR, arguments)
-    finally:
-        for number, handler in before:
-            signal.signal(number, handler)
     output = capsys.readouterr()
     return Run(code, output.out, output.err)
 

@@ -23,7 +23,7 @@ from mcpush.records import Asset, Column, ColumnLineage, Json, LineageRecord, Qu
 
 from tests.collected import Collected
 from tests.contract.records import as_event, differences
-from tests.mcpush.in_process import InProcess
+from tests.mcpush.in_process import InProcess, restored_handlers
 from tests.mcpush.test_boundaries import GATEWAY_FLOWS
 from tests.mcpush.test_delivery import (
     METADATA,
@@ -422,7 +422,9 @@ def collected(tmp_path: Path, flow: str, records: list[Record]) -> tuple[int, Co
         description="Test.",
         latency=None if flow == "metadata" else timedelta(minutes=1),
     )
-    return run_collect(collector, ["--manifest", str(path)]), Collected.read(path)
+    with restored_handlers():
+        code = run_collect(collector, ["--manifest", str(path)])
+    return code, Collected.read(path)
 
 
 def test_a_record_too_large_for_a_line_is_written_in_a_smaller_form(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from mcpush.lineage.fingerprint import Fingerprint
 from mcpush.lineage.query_log import LineageLog
 from mcpush.sql import Defaults
 from mcpush.sql.dialects import dialect_of
-from mcpush.sql.session import MAX_PARSED_CHARACTERS
+from mcpush.sql.session import EXAMPLE_CHARACTERS, MAX_PARSED_CHARACTERS
 
 MEGABYTE = 1_000_000
 JSON = '{"id": 7, "text": "it\\\'s \\"one\\"", "at": null}, '
@@ -86,4 +86,6 @@ def test_a_log_keeps_no_more_of_a_long_text_than_is_parsed() -> None:
         (waiting,) = log._sessions["1"].waiting
         assert len(waiting.text) < 1.1 * MAX_PARSED_CHARACTERS
         log.flush()
-        assert log.skipped == {"statement too long": (1, "INSERT INTO a SELECT '" + "x" * 178)}
+        assert log.skipped == {
+            "statement too long": (1, ("INSERT INTO a SELECT '" + "x" * EXAMPLE_CHARACTERS)[:EXAMPLE_CHARACTERS])
+        }

@@ -16,6 +16,7 @@ from mcpush.lineage.fingerprint import Fingerprint
 from mcpush.lineage.query_log import LineageLog
 from mcpush.sql import Defaults, Extraction, extract
 from mcpush.sql.dialects import dialect_of
+from mcpush.sql.session import EXAMPLE_CHARACTERS
 
 DEEP = 30_000
 INSERT = "INSERT INTO x SELECT "
@@ -72,7 +73,7 @@ def test_hostile_statements_in_a_log_do_not_affect_the_others() -> None:
         assert found[f"AFTER_{number}"] == {"FINE"}
     assert found["X"] >= {"T"}
     assert counted >= 10
-    assert all(len(example) <= 200 for _, example in log.skipped.values())
+    assert all(len(example) <= EXAMPLE_CHARACTERS for _, example in log.skipped.values())
 
 
 @pytest.mark.parametrize("name", [name for name in HOSTILE if name != "parsing that doubles"])

@@ -16,6 +16,8 @@ from mcpush.collect.collector import Collector, Options, run_collect
 from mcpush.errors import UnavailableError
 from mcpush.records import QueryLogRecord, TimeRange, parse_utc
 
+from tests.mcpush.in_process import restored_handlers
+
 LATENCY = timedelta(minutes=10)
 SLICING = Slicing(first=timedelta(hours=1), few_rows=10, many_rows=100)
 MAX_SLICES = 40  # hours double in quiet times: 2**40 hours
@@ -55,10 +57,11 @@ class Warehouse:
             retention=timedelta(days=7),
             **self.more,
         )
-        try:
-            return run_collect(made, argv)
-        except SystemExit as left:
-            return int(str(left.code))
+        with restored_handlers():
+            try:
+                return run_collect(made, argv)
+            except SystemExit as left:
+                return int(str(left.code))
 
 
 USAGE = [  # refused before connecting; the message names the option

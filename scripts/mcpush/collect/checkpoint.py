@@ -83,7 +83,7 @@ class Checkpoint:
         content = json.loads(text.decode("utf-8"))
         until = parse_utc(content["until"])
         if until < EARLIEST:
-            raise ValueError(f"{iso_utc(until)} is too early")
+            raise ValueError(f"{iso_utc(until)} is before {EARLIEST.year}")
         return until, (str(content["warehouse"]), str(content["flow"]))
 
     def require_writable(self) -> None:

@@ -20,5 +20,5 @@ def test_query_history_is_read_in_shorter_windows_if_it_times_out(tmp_path: Path
         server.fill(model)
         server.fail("sys_query_history", "timeout")
         run_script(folder, "collect_query_logs.py", *window, env=server.environment(), cwd=tmp_path).check(4)
-        assert len(server.statements()) == len(LENGTHS)
+        assert sum("sys_query_history" in each for each in server.statements()) == len(LENGTHS)
     assert not (tmp_path / "query_logs.jsonl").exists()
