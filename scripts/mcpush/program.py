@@ -185,9 +185,8 @@ def run(
         try:
             print_summary(summary)
         except ConfigurationError as error:
-            log.error("error: %s", error)
-            log.error("  what to do: %s", error.remedy)
-            return code or error.exit_code  # a scheduler that expects a summary must not see success
+            lost = _report_error(error, error, summary)
+            return code or lost  # a scheduler that expects a summary must not see success
     return code
 
 

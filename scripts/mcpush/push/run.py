@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
+from mcpush.collect.checkpoint import Checkpoint
 from mcpush.collect.collector import (
     Collector,
+    Options,
     add_collect_arguments,
     checkpoint_of,
     collect_into,
@@ -67,7 +69,7 @@ def run_collect_and_push(collector: Collector, pusher: Pusher, argv: Sequence[st
         destination = open_gateway(pusher.send, arguments.dry_run).name  # before connecting: a variable can be missing
         if arguments.dry_run:
             with locked(arguments.manifest, "--manifest") as manifest:
-                return _dry_run(manifest, collector, pusher, arguments, summary)
+                return _dry_run(manifest, collector, pusher, options, checkpoint, summary)
         with locked_files(arguments.manifest, checkpoint) as manifest:
             earlier = _finish_earlier_run(manifest, destination, collector, pusher, arguments, summary)
             header = collect_into(manifest, collector, options, checkpoint, summary)
@@ -117,13 +119,19 @@ def _is_same_job(header: Header, collector: Collector, arguments: argparse.Names
     return (header.warehouse, header.resource, header.options) == ours
 
 
-def _dry_run(path: Path, collector: Collector, pusher: Pusher, arguments: argparse.Namespace, summary: Summary) -> int:
+def _dry_run(
+    path: Path,
+    collector: Collector,
+    pusher: Pusher,
+    options: Options,
+    checkpoint: Checkpoint | None,
+    summary: Summary,
+) -> int:
     """Collect into a temporary manifest and measure it, so that an unpushed manifest is not overwritten."""
     manifest = path.with_name(f"dry-run-{path.name}")
-    checkpoint = checkpoint_of(arguments, collector)
     try:
-        collect_into(manifest, collector, make_options(arguments, collector, checkpoint), checkpoint, summary)
-        return _push(verify(manifest, pusher.flow), pusher, arguments, summary)
+        collect_into(manifest, collector, options, checkpoint, summary)
+        return _push(verify(manifest, pusher.flow), pusher, options.arguments, summary)
     finally:
         manifest.unlink(missing_ok=True)
 
