@@ -12,13 +12,10 @@ from types import ModuleType
 
 import pytest
 
-from tests.folder_modules import collect, error_of, imported
-from tests.script_process import TEMPLATES, Run
+from tests.folder_modules import CANARIES, CANARY, MetadataScript, error_of, imported
+from tests.script_process import TEMPLATES
 from tests.templates.redshift.aws import Aws
 
-CANARY = "c4nary-of-somebody"
-# As text on one line that is also a word and a host name, as a key, and as a URL with a password.
-CANARIES = (CANARY, f"-----BEGIN PRIVATE KEY-----\n{CANARY}\n-----END", f"https://somebody:{CANARY}@192.0.2.1/")
 NOBODY_LISTENS = {"REDSHIFT_HOST": "127.0.0.1", "REDSHIFT_PORT": "1", "REDSHIFT_TIMEOUT": "5"}
 # Reached before the server: one attempt, and no credentials of this machine.
 AWS = {
@@ -55,23 +52,8 @@ HOSTS = ("REDSHIFT_HOST", "REDSHIFT_IDP_HOST")  # a canary that is a host name w
 
 
 @dataclass
-class Scripts:
-    """The folder's scripts in this process, with only the given variables of Redshift and AWS."""
-
-    metadata: ModuleType
+class Scripts(MetadataScript):
     variables: ModuleType
-    work: Path
-    monkeypatch: pytest.MonkeyPatch
-    capsys: pytest.CaptureFixture[str]
-
-    def run(self, env: dict[str, str], *arguments: str) -> Run:
-        with self.monkeypatch.context() as patch:
-            patch.setattr("mcpush.redaction._registered", set())  # the canary of another variable would be masked
-            for name in [name for name in os.environ if name.startswith(("REDSHIFT_", "AWS_"))]:
-                patch.delenv(name)
-            for name, value in env.items():
-                patch.setenv(name, value)
-            return collect(self.metadata, self.capsys, "--manifest", str(self.work / "metadata.jsonl"), *arguments)
 
     @property
     def names(self) -> list[str]:
@@ -89,7 +71,7 @@ def modules() -> Iterator[list[ModuleType]]:
 def scripts(
     modules: list[ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Scripts:
-    return Scripts(modules[0], modules[1], tmp_path, monkeypatch, capsys)
+    return Scripts(modules[0], ("REDSHIFT_", "AWS_"), tmp_path, monkeypatch, capsys, variables=modules[1])
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -4,7 +4,6 @@ not printed, malformed settings are refused by name, and nothing is sent unencry
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,35 +13,19 @@ from types import ModuleType
 
 import pytest
 
-from tests.folder_modules import collect, error_of, imported
+from tests.folder_modules import CANARIES, CANARY, MetadataScript, error_of, imported
 from tests.script_process import TEMPLATES, Run
 from tests.templates.snowflake.conftest import Templates
 
-CANARY = "c4nary-of-somebody"
-# As text on one line that is also a word and a host name, as a key, and as a URL with a password.
-CANARIES = (CANARY, f"-----BEGIN PRIVATE KEY-----\n{CANARY}\n-----END", f"https://somebody:{CANARY}@192.0.2.1/")
 ELSEWHERE = "192.0.2.1"
 
 
 @dataclass
-class Scripts:
-    """The folder's scripts in this process, with only the given variables, and a server that refuses each request."""
+class Scripts(MetadataScript):
+    """``port`` is that of a server that refuses each request."""
 
-    metadata: ModuleType
     methods: ModuleType
     port: int
-    work: Path
-    monkeypatch: pytest.MonkeyPatch
-    capsys: pytest.CaptureFixture[str]
-
-    def run(self, env: dict[str, str], *arguments: str) -> Run:
-        with self.monkeypatch.context() as patch:
-            patch.setattr("mcpush.redaction._registered", set())  # the canary of another variable would be masked
-            for name in [name for name in os.environ if name.startswith("SNOWFLAKE_")]:
-                patch.delenv(name)
-            for name, value in env.items():
-                patch.setenv(name, value)
-            return collect(self.metadata, self.capsys, "--manifest", str(self.work / "metadata.jsonl"), *arguments)
 
     @property
     def place(self) -> dict[str, str]:
@@ -112,7 +95,7 @@ def scripts(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> Scripts:
-    return Scripts(modules[0], modules[1], refusing_port, tmp_path, monkeypatch, capsys)
+    return Scripts(modules[0], ("SNOWFLAKE_",), tmp_path, monkeypatch, capsys, methods=modules[1], port=refusing_port)
 
 
 @pytest.mark.parametrize(
