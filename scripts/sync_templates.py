@@ -1,7 +1,8 @@
 """Copies the shared files in scripts/templates/_shared/ to all template folders.
 
 Each folder has its own copies of the push scripts, the collect_and_push scripts and the stub mcpush.py, so that it can
-be copied without changes. The copies are byte-identical, except for the inline dependency block of
+be copied without changes. A folder in _shared/ has files for the warehouses whose names start with its name: those in
+_shared/bigquery/ are copied to bigquery/ and bigquery-iceberg/. The copies are byte-identical, except for the inline dependency block of
 collect_and_push_*.py, which merges the blocks of the folder's collect and push scripts. requirements.txt merges all
 blocks of a folder.
 
@@ -42,10 +43,16 @@ class Copy:
             self.path.write_bytes(self.text.encode("utf-8"))
 
 
+def sources_of(templates: Path, folder: Path) -> list[Path]:
+    """The shared files of a folder: those for all warehouses, and those for the ones whose names start alike."""
+    families = [path for path in (templates / SOURCES).iterdir() if f"{folder.name}-".startswith(f"{path.name}-")]
+    return sorted(path for place in (templates / SOURCES, *families) for path in place.glob("*.py"))
+
+
 def copies(templates: Path, folder: Path) -> Iterator[Copy]:
     """Yields the shared files of a folder. A folder has the scripts of exactly the flows that it collects."""
     collected = bundle.flows(folder)
-    for source in sorted((templates / SOURCES).glob("*.py")):
+    for source in sources_of(templates, folder):
         text = source.read_text(encoding="utf-8")
         script = FLOW_SCRIPT.fullmatch(source.name)
         if script and script["flow"] not in collected:
@@ -76,8 +83,8 @@ def without_origin(templates: Path) -> list[Path]:
     """Returns sources whose first line does not name the source path, so that their copies would not either."""
     return [
         path
-        for path in sorted((templates / SOURCES).glob("*.py"))
-        if f"{SOURCES}/{path.name}" not in path.read_text(encoding="utf-8").partition("\n")[0]
+        for path in sorted((templates / SOURCES).rglob("*.py"))
+        if path.relative_to(templates).as_posix() not in path.read_text(encoding="utf-8").partition("\n")[0]
     ]
 
 

@@ -79,7 +79,7 @@ def variants(path: Path) -> Iterator[tuple[str, str]]:
 
 def filled(text: str) -> str:
     """The text with an identifier for each ``{placeholder}`` and a literal for each bound value."""
-    text = PLACEHOLDER.sub('"PLACEHOLDER"', text)
+    text = PLACEHOLDER.sub("PLACEHOLDER", text)
     return re.sub(r"%\(\w+\)s|%s", "'bound'", text).replace("%%", "%")
 
 
@@ -127,7 +127,8 @@ def undocumented(statement: Statement, catalog: Mapping[str, Any], dialect: str)
             problems.append(table.sql(dialect))
             continue
         alias = table.alias or table.name
-        table.replace(exp.alias_(exp.to_table(f'"{view}"', dialect=dialect), alias, table=True))
+        quoted = exp.Table(this=exp.to_identifier(view, quoted=True))
+        table.replace(exp.alias_(quoted, alias, table=True))
     if not problems:
         schema: dict[str, object] = {view: dict(found["columns"]) for view, found in views.items()}
         try:

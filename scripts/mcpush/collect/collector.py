@@ -36,6 +36,7 @@ NOT_IN_HEADER = frozenset(
     [
         "manifest",
         "list",
+        "estimate",
         "since",
         "until",
         "lookback_hours",
@@ -94,7 +95,7 @@ class Collector:
     """Declares a collect script.
 
     ``connect`` connects to the warehouse. ``collect`` yields records of the flow's type (records.py). ``targets``
-    yields the lines that ``--list`` prints. ``explain`` turns a driver's error into one of errors.py, or returns None
+    yields the lines that ``--list`` prints, ``estimate`` those of ``--estimate``. ``explain`` turns a driver's error into one of errors.py, or returns None
     if it is not a driver error. ``latency`` is how far the system views lag: windows end that long before now.
     ``retention`` is how long the views keep rows. ``clock`` returns the warehouse's time, which the views use, or
     None if it is not readable; without it, windows end by this machine's clock. All three are None for metadata.
@@ -112,6 +113,7 @@ class Collector:
     retention: timedelta | None = None
     clock: Callable[[Any, Options], datetime | None] | None = None
     arguments: Callable[[argparse.ArgumentParser], None] | None = None
+    estimate: Callable[[Any, Options], Iterator[str]] | None = None
 
 
 # --- arguments -----------------------------------------------------------------------------------------
@@ -133,6 +135,10 @@ def add_collect_arguments(parser: argparse.ArgumentParser, collector: Collector)
         help="skip names that match (repeatable, overrides --include)",
     )
     parser.add_argument("--list", action="store_true", help="print what would be collected, without collecting it")
+    if collector.estimate:
+        parser.add_argument(
+            "--estimate", action="store_true", help="print what the warehouse would bill for a run, without running it"
+        )
     if collector.flow == "metadata":
         parser.add_argument(
             "--only-freshness-and-volume",
@@ -159,7 +165,7 @@ def run_collect(collector: Collector, argv: Sequence[str] | None = None) -> int:
     def work(summary: Summary) -> int:
         checkpoint = checkpoint_of(arguments, collector)
         options = make_options(arguments, collector, checkpoint)
-        if arguments.list:
+        if is_listing(arguments):
             return list_targets(collector, options, checkpoint)
         with locked_files(arguments.manifest, checkpoint) as manifest:
             if checkpoint:
@@ -169,7 +175,7 @@ def run_collect(collector: Collector, argv: Sequence[str] | None = None) -> int:
                 checkpoint.advance(header.window)
         return DONE
 
-    return run(script, work, collector.explain, prints_summary=not arguments.list)
+    return run(script, work, collector.explain, prints_summary=not is_listing(arguments))
 
 
 @contextmanager
@@ -247,20 +253,28 @@ def options_in_header(arguments: argparse.Namespace) -> Json:
     return recorded
 
 
+def is_listing(arguments: argparse.Namespace) -> bool:
+    """Whether the run only prints lines: ``--list``, or ``--estimate`` of a warehouse that can estimate its bill."""
+    return arguments.list or getattr(arguments, "estimate", False)
+
+
 def list_targets(collector: Collector, options: Options, checkpoint: Checkpoint | None) -> int:
-    """Print the names that would be collected to stdout, one per line. Returns the exit code."""
+    """Print what would be collected, or what it would cost, to stdout, one per line. Returns the exit code."""
     count = 0
+    is_estimate = getattr(options.arguments, "estimate", False)
+    lines = collector.estimate if is_estimate and collector.estimate else collector.targets
     with collector.connect() as connection:
         set_window(connection, collector, options, checkpoint)
         if options.window:
             log.info("window: %s to %s", iso_utc(options.since), iso_utc(options.until))
         show = printer()
-        for target in collector.targets(connection, options):
+        for line in lines(connection, options):
             stop_if_asked()
-            print_line(show(target), "the list", flush=False)
+            print_line(show(line), "the list", flush=False)
             count += 1
     print_line("", "the list", end="")  # flushes, while an error can still be reported
-    _report_unmatched_include(options, count)
+    if not is_estimate:
+        _report_unmatched_include(options, count)
     log.info("%d lines listed%s", count, _skipped_text(options.skipped))
     return DONE
 

@@ -14,6 +14,7 @@ from mcpush.collect.collector import (
     add_collect_arguments,
     checkpoint_of,
     collect_into,
+    is_listing,
     list_targets,
     locked_files,
     make_options,
@@ -64,7 +65,7 @@ def run_collect_and_push(collector: Collector, pusher: Pusher, argv: Sequence[st
 
     def work(summary: Summary) -> int:
         options = make_options(arguments, collector, checkpoint)
-        if arguments.list:
+        if is_listing(arguments):
             return list_targets(collector, options, checkpoint)
         destination = open_gateway(pusher.send, arguments.dry_run).name  # before connecting: a variable can be missing
         if arguments.dry_run:
@@ -78,7 +79,7 @@ def run_collect_and_push(collector: Collector, pusher: Pusher, argv: Sequence[st
                 checkpoint.advance(header.window)
             return max(code, earlier)
 
-    return run(script, work, collector.explain, prints_summary=not arguments.list)
+    return run(script, work, collector.explain, prints_summary=not is_listing(arguments))
 
 
 def _finish_earlier_run(
