@@ -2,9 +2,9 @@
 
 Each folder has its own copies of the push scripts, the collect_and_push scripts and the stub mcpush.py, so that it can
 be copied without changes. A folder in _shared/ has files for the warehouses whose names start with its name: those in
-_shared/bigquery/ are copied to bigquery/ and bigquery-iceberg/. The copies are byte-identical, except for the inline dependency block of
-collect_and_push_*.py, which merges the blocks of the folder's collect and push scripts. requirements.txt merges all
-blocks of a folder.
+_shared/bigquery/ are copied to bigquery/ and bigquery-iceberg/. The copies are byte-identical, except for the inline
+dependency block of collect_and_push_*.py, which merges the blocks of the folder's collect and push scripts.
+requirements.txt merges all blocks of a folder.
 
     python scripts/sync_templates.py --check    exits 1 if a copy differs, is missing or is not needed, or if none exist
     python scripts/sync_templates.py --write    fixes what --check reports

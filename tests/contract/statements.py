@@ -127,10 +127,11 @@ def undocumented(statement: Statement, catalog: Mapping[str, Any], dialect: str)
             problems.append(table.sql(dialect))
             continue
         alias = table.alias or table.name
-        quoted = exp.Table(this=exp.to_identifier(view, quoted=True))
+        quoted = exp.Table(this=exp.to_identifier(view.lower(), quoted=True))
         table.replace(exp.alias_(quoted, alias, table=True))
     if not problems:
-        schema: dict[str, object] = {view: dict(found["columns"]) for view, found in views.items()}
+        # in lower case: sqlglot changes the case of a schema's names in some dialects
+        schema: dict[str, object] = {view.lower(): dict(found["columns"]) for view, found in views.items()}
         try:
             qualify(tree, schema=schema, dialect=dialect, validate_qualify_columns=True)
         except SqlglotError as error:

@@ -95,10 +95,11 @@ class Collector:
     """Declares a collect script.
 
     ``connect`` connects to the warehouse. ``collect`` yields records of the flow's type (records.py). ``targets``
-    yields the lines that ``--list`` prints, ``estimate`` those of ``--estimate``. ``explain`` turns a driver's error into one of errors.py, or returns None
-    if it is not a driver error. ``latency`` is how far the system views lag: windows end that long before now.
-    ``retention`` is how long the views keep rows. ``clock`` returns the warehouse's time, which the views use, or
-    None if it is not readable; without it, windows end by this machine's clock. All three are None for metadata.
+    yields the lines that ``--list`` prints, ``estimate`` those of ``--estimate``. ``explain`` turns a driver's
+    error into one of errors.py, or returns None if it is not a driver error. ``latency`` is how far the system
+    views lag: windows end that long before now. ``retention`` is how long the views keep rows. ``clock`` returns
+    the warehouse's time, which the views use, or None if it is not readable; without it, windows end by this
+    machine's clock. All three are None for metadata.
     """
 
     flow: str

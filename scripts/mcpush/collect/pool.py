@@ -8,7 +8,8 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, TimeoutError
+from concurrent import futures
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -61,7 +62,7 @@ class Pool:
         try:
             with interruptible():
                 return Answer(item, future.result(timeout=max(self._left, 0)), None, True)
-        except (TimeoutError, CancelledError):
+        except (futures.TimeoutError, futures.CancelledError):
             if future.done() and not future.cancelled():  # raised by ask itself
                 return Answer(item, None, _error(future), True)
             return Answer(item)

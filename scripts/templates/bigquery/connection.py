@@ -33,6 +33,8 @@ from mcpush.version import RELEASE
 from signing_in import credentials_from_environment
 from variables import check_client_variables, projects, regions, retry_seconds, statement_timeout
 
+Value = str | datetime | list[str]  # what can be bound to a statement
+
 PRODUCT = "push-ingestion"
 # Labels have lower-case letters, digits, - and _: https://docs.cloud.google.com/bigquery/docs/labels-intro
 LABELS = {PRODUCT: RELEASE.replace(".", "-")}
@@ -101,7 +103,7 @@ class Warehouse:
     estimates: list[Estimate] | None = None
     listings: dict[str, list[Dataset]] = field(default_factory=dict)
 
-    def rows(self, kind: type[R], sql: str, place: Place | None = None, /, **values: object) -> Rows[R]:
+    def rows(self, kind: type[R], sql: str, place: Place | None = None, /, **values: Value) -> Rows[R]:
         """Runs the statement now and returns its rows as ``kind``; values are bound to ``@name`` in the SQL.
 
         ``{project}`` and ``{scope}`` in the SQL are the place's. Without a place, BigQuery chooses the location.
@@ -113,14 +115,14 @@ class Warehouse:
         found = self._finished(job)
         return named_rows(kind, [column.name for column in found.schema], _fetched(found))
 
-    def estimate(self, sql: str, place: Place | None, values: dict[str, object]) -> None:
+    def estimate(self, sql: str, place: Place | None, values: dict[str, Value]) -> None:
         """Adds the statement's estimate, if there are estimates. Raises the errors that the statement would raise."""
         job = self._submit(sql, place, values, dry_run=True)
         if self.estimates is not None and place is not None:
             self.estimates.append(Estimate(place, sql, int(job.total_bytes_processed or 0)))
 
     def _submit(
-        self, sql: str, place: Place | None, values: dict[str, object], *, dry_run: bool = False
+        self, sql: str, place: Place | None, values: dict[str, Value], *, dry_run: bool = False
     ) -> bigquery.QueryJob:
         names = {"project": quote(place.project), "scope": quote(place.scope)} if place else {}
         config = bigquery.QueryJobConfig(
@@ -168,11 +170,11 @@ def _fetched(found: Any) -> Iterator[tuple[Any, ...]]:
             yield row[:]
 
 
-def _parameter(name: str, value: object) -> Any:
+def _parameter(name: str, value: Value) -> Any:
     if isinstance(value, list):
         return bigquery.ArrayQueryParameter(name, "STRING", value)
-    kinds = {str: "STRING", bool: "BOOL", int: "INT64", datetime: "TIMESTAMP"}
-    return bigquery.ScalarQueryParameter(name, kinds[type(value)], value)
+    kind = "TIMESTAMP" if isinstance(value, datetime) else "STRING"
+    return bigquery.ScalarQueryParameter(name, kind, value)
 
 
 def quote(identifier: str) -> str:
@@ -202,13 +204,17 @@ def connect() -> Iterator[Warehouse]:
             "The project is not known.", "Set GOOGLE_CLOUD_PROJECT, or BIGQUERY_PROJECTS for several (see README.md)."
         )
     log.info("connecting to BigQuery")
-    client = bigquery.Client(job_project, credentials, client_info=ClientInfo(user_agent=f"{PRODUCT}/{RELEASE}"))
+    client = bigquery.Client(job_project, credentials, client_info=_client_info())
     # The client's own retries leave out quotaExceeded. https://docs.cloud.google.com/bigquery/docs/error-messages
     retry = Retry(predicate=is_retried, initial=1, maximum=30, multiplier=2, timeout=seconds)
     try:
         yield Warehouse(client, chosen or [job_project], locations, timeout, retry)
     finally:
-        client.close()
+        client.close()  # type: ignore[no-untyped-call]
+
+
+def _client_info() -> ClientInfo:
+    return ClientInfo(user_agent=f"{PRODUCT}/{RELEASE}")  # type: ignore[no-untyped-call]
 
 
 # --- errors --------------------------------------------------------------------------------------------------

@@ -88,7 +88,7 @@ def job_places(warehouse: Warehouse, options: Options) -> list[Place]:
 
 
 def _if_listed(warehouse: Warehouse, options: Options, project: str) -> list[Dataset]:
-    """The datasets of a project. If they cannot be listed, counts it once and returns none: its jobs can be readable."""
+    """The datasets of a project; none, counted once, if they cannot be listed: its jobs can still be readable."""
 
     def describe(error: BaseException) -> str:
         return f"{project}: {message(error)}"

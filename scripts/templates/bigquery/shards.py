@@ -64,20 +64,22 @@ def collapsed(records: Iterator[TableRecord], options: Options) -> Iterator[Tabl
     if not options.arguments.collapse_date_shards:
         yield from records
         return
-    open_shards: dict[str, Shards] = {}  # by prefix: between two shards there can be tables such as events_20260101_copy
+    open_shards: dict[
+        str, Shards
+    ] = {}  # by prefix: between two shards there can be tables such as events_20260101_copy
     dataset: tuple[str, str] | None = None
     for record in records:
         here = record.database, record.schema
         for prefix in [each for each in open_shards if here != dataset or not record.name.startswith(each)]:
             yield open_shards.pop(prefix).record(prefix)
         dataset = here
-        prefix = shard_prefix(record.name) if record.type == "TABLE" else None
-        if prefix is None:
+        shard = shard_prefix(record.name) if record.type == "TABLE" else None
+        if shard is None:
             yield record
-        elif prefix in open_shards:
-            open_shards[prefix].add(record)
+        elif shard in open_shards:
+            open_shards[shard].add(record)
         else:
-            open_shards[prefix] = Shards(1, record)
+            open_shards[shard] = Shards(1, record)
     for prefix, shards in open_shards.items():
         yield shards.record(prefix)
 

@@ -46,7 +46,7 @@ def credentials_from_environment() -> tuple[Credentials, str | None]:
             f"The credentials are not usable ({type(error).__name__}).", f"{FILE_VARIABLE}: {CORRECT_FILE}"
         ) from None
     if principal:
-        credentials = impersonated_credentials.Credentials(
+        credentials = impersonated_credentials.Credentials(  # type: ignore[no-untyped-call]
             source_credentials=credentials,
             target_principal=principal,
             target_scopes=list(SCOPES),
@@ -62,7 +62,7 @@ def parse_service_account(text: str) -> str:
 
 
 def _check_file() -> None:
-    """Raises ConfigurationError if the file of GOOGLE_APPLICATION_CREDENTIALS is not JSON, or sends keys unencrypted."""
+    """Raises ConfigurationError if the file of credentials is not JSON, or sends keys unencrypted."""
     path = os.environ.get(FILE_VARIABLE)
     if not path:
         return
