@@ -222,5 +222,5 @@ def is_too_much(error: BaseException) -> bool:
 
 
 def is_statement_error(error: BaseException) -> bool:
-    """Whether only this statement failed; others can succeed."""
-    return has_scope(read_error(error), Scope.OBJECT, Scope.DATABASE, Scope.STATEMENT, Scope.TOO_MUCH)
+    """Whether BigQuery refuses this statement, or does not support it here; others can succeed."""
+    return has_scope(read_error(error), Scope.OBJECT, Scope.DATABASE, Scope.STATEMENT)

@@ -1,6 +1,7 @@
 """Translates a GoogleSQL statement to DuckDB: names of views and tables, parameters, functions, the clock.
 
-What a name refers to, and whether it may be read, is decided by the ``Resolver``.
+What a name refers to, and whether it may be read, is decided by the ``Resolver``. DuckDB runs some statements that
+BigQuery refuses, e.g. with other implicit casts.
 """
 
 from __future__ import annotations
@@ -124,7 +125,7 @@ def _replace_functions(tree: exp.Expr, now: datetime) -> None:
     for time in list(tree.find_all(exp.UnixToTime)):
         time.replace(_timestamp(time.copy()))
     for array in list(tree.find_all(exp.Unnest)):
-        if isinstance(array.parent, exp.From) and not array.alias:
+        if isinstance(array.parent, exp.From) and not array.args.get("alias"):
             array.replace(_fields_as_columns(array))
 
 

@@ -21,6 +21,7 @@ HTTP_TIMEOUT = 60  # seconds for one request
 GRACE = 60  # seconds at most that this process waits longer than BigQuery's own timeout
 LONGEST_PAUSE = 2.0  # seconds between two questions whether a job is done
 CANCEL_TIMEOUT = 6  # seconds
+PAGE_ROWS = 2_000  # rows in memory for each open result; metadata has four
 DONE = "DONE"
 
 
@@ -58,7 +59,7 @@ def _result(job: bigquery.QueryJob, retry: Retry, timeout: int) -> Any:
     """Waits for the job and returns its result. Cancels the job if it has not ended."""
     try:
         _wait(job, retry, timeout + min(timeout, GRACE))
-        return job.result(retry=retry, job_retry=None, timeout=HTTP_TIMEOUT)
+        return job.result(page_size=PAGE_ROWS, retry=retry, job_retry=None, timeout=HTTP_TIMEOUT)
     except BaseException:
         if job.state != DONE:
             with suppress(Exception):  # must not hide the error
