@@ -15,6 +15,7 @@ from mcpush.collect.pool import AHEAD, Answer, Pool
 from tests.script_process import SCRIPTS, clean_environment, wait_until
 
 PLENTY = 600.0  # seconds
+GATE_SECONDS = 20.0  # longer than any test needs; a pool that does not watch its budget waits this long
 
 
 class Gate:
@@ -26,7 +27,9 @@ class Gate:
 
     def ask(self, item: int) -> int:
         self.asked.append(item)
-        assert self._open.wait(PLENTY)
+        if not self._open.wait(GATE_SECONDS):
+            self._open.set()
+            raise AssertionError("the pool waits longer than its budget")
         return -item
 
     def open(self) -> None:
@@ -35,13 +38,6 @@ class Gate:
 
 def no_threads_left() -> bool:
     return "ask" not in [thread.name for thread in threading.enumerate()]
-
-
-@pytest.fixture(autouse=True)
-def _threads_end() -> Iterator[None]:
-    """Every test ends with all threads of its pools ended."""
-    yield
-    wait_until(no_threads_left, 30)
 
 
 def test_answers_are_in_the_order_of_the_items() -> None:
@@ -102,8 +98,14 @@ def test_items_that_are_not_reached_in_time_say_so() -> None:
     assert found == [Answer(item) for item in range(50)]
     assert {*gate.asked} <= {0, 1}
     gate.open()
-    assert list(pool.answers(gate.ask, [99])) == [Answer(99)], "one budget for all calls"
+    assert list(pool.answers(gate.ask, with_time_to_ask(99))) == [Answer(99)], "one budget for all calls"
     assert {*gate.asked} <= {0, 1}
+
+
+def with_time_to_ask(item: int) -> Iterator[int]:
+    """An item, and the time in which a free thread would start to ask about it."""
+    yield item
+    threading.Event().wait(0.3)
 
 
 def test_answers_that_are_known_when_the_time_is_up_count() -> None:
@@ -156,13 +158,24 @@ def test_few_items_are_read_ahead() -> None:
 
 
 def test_a_consumer_that_leaves_early_stops_the_questions() -> None:
+    """Two workers: besides the first question, they have begun two."""
     gate = Gate()
-    gate.open()
-    answers = Pool(2, PLENTY).answers(gate.ask, range(10_000))
+
+    def ask(item: int) -> int:
+        return gate.ask(item) if item else item
+
+    answers = Pool(2, PLENTY).answers(ask, range(10_000))
     assert next(answers) == Answer(0, 0, None, True)
     answers.close()  # type: ignore[attr-defined]
+    gate.open()
     wait_until(no_threads_left, 30)
-    assert len(gate.asked) <= 2 * AHEAD
+    assert len(gate.asked) <= 2
+
+
+@pytest.mark.parametrize("number", [0, 1, 100])
+def test_threads_end_with_the_answers(number: int) -> None:
+    list(Pool(3, PLENTY).answers(str, range(number)))
+    wait_until(no_threads_left, 10)
 
 
 def test_an_error_of_the_items_ends_the_answers() -> None:
