@@ -1,0 +1,1 @@
+"""The local BigQuery: its server, its launcher, and the conversion of the neutral model."""

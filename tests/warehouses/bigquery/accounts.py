@@ -1,0 +1,89 @@
+"""Service accounts and their access tokens: the token endpoint checks signatures, as Google's does.
+
+https://developers.google.com/identity/protocols/oauth2/service-account#httprest
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import secrets
+import time
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+
+from tests.warehouses.bigquery.errors import Refused
+
+RIGHT, DENIED = "right", "denied"
+PROJECT_OF_ACCOUNTS = "mc-demo-accounts"
+KEY_BITS = 2048
+TOKEN_SECONDS = 3600
+
+
+def email(principal: str) -> str:
+    return f"{principal}@{PROJECT_OF_ACCOUNTS}.iam.gserviceaccount.com"
+
+
+class Accounts:
+    """Two service accounts, and the tokens that were issued. ``secret_mark`` is part of every token."""
+
+    def __init__(self, secret_mark: str) -> None:
+        self._mark = secret_mark
+        self._keys = {name: _new_key() for name in (RIGHT, DENIED)}
+        self._tokens: dict[str, str] = {}
+
+    def private_keys(self) -> dict[str, str]:
+        """A PEM text for each account, and ``wrong``: a key that belongs to none."""
+        return {name: _pem(key) for name, key in (self._keys | {"wrong": _new_key()}).items()}
+
+    def principal(self, authorization: str) -> str | None:
+        """The account of an Authorization header, or None."""
+        return self._tokens.get(authorization.removeprefix("Bearer "))
+
+    def revoke(self) -> None:
+        """Revoke all tokens."""
+        self._tokens.clear()
+
+    def token(self, form: dict[str, str]) -> dict[str, Any]:
+        """The response of the token endpoint. Raises :class:`Refused` with the reason ``invalid_grant``."""
+        name = self._signer(form.get("assertion", ""))
+        token = f"ya29.{self._mark}-{secrets.token_urlsafe(24)}"
+        self._tokens[token] = name
+        return {"access_token": token, "expires_in": TOKEN_SECONDS, "token_type": "Bearer"}
+
+    def _signer(self, assertion: str) -> str:
+        """The account that signed a JWT which is still valid."""
+        head, _, signature = assertion.rpartition(".")
+        try:
+            claims = json.loads(_decoded(head.split(".")[1]))
+            name = next(name for name in self._keys if email(name) == claims["iss"])
+            self._keys[name].public_key().verify(
+                _decoded(signature), head.encode(), padding.PKCS1v15(), hashes.SHA256()
+            )
+        except (ValueError, KeyError, IndexError, StopIteration):
+            raise invalid_grant("Invalid grant: account not found") from None
+        except InvalidSignature:
+            raise invalid_grant("Invalid JWT Signature.") from None
+        if claims["exp"] < time.time():
+            raise invalid_grant("Invalid JWT: Token must be a short-lived token")
+        return name
+
+
+def invalid_grant(description: str) -> Refused:
+    return Refused("invalid_grant", description, 400)
+
+
+def _new_key() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(public_exponent=65537, key_size=KEY_BITS)
+
+
+def _pem(key: rsa.RSAPrivateKey) -> str:
+    kind, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    return key.private_bytes(kind, form, serialization.NoEncryption()).decode()
+
+
+def _decoded(part: str) -> bytes:
+    return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
