@@ -42,6 +42,7 @@ LABELS = {PRODUCT: RELEASE.replace(".", "-")}
 DEFAULT_STATEMENT_TIMEOUT = 900  # seconds
 DEFAULT_RETRY_SECONDS = 300
 HTTP_TIMEOUT = 60  # seconds for one request; BigQuery answers after 10 at most
+PAGE_ROWS = 4_000  # the client holds a row in several kilobytes
 GRACE = 60  # seconds that this process waits longer than BigQuery's own timeout
 
 
@@ -148,7 +149,7 @@ class Warehouse:
             while True:
                 try:
                     with interruptible():
-                        return job.result(retry=self.retry, timeout=HTTP_TIMEOUT)
+                        return job.result(page_size=PAGE_ROWS, retry=self.retry, timeout=HTTP_TIMEOUT)
                 except concurrent.futures.TimeoutError:
                     if time.monotonic() > deadline:
                         raise
