@@ -86,7 +86,7 @@ KIND = "iceberg table"
 EXTERNAL_LOCATION = "external_location"  # a tag
 NO_OPTIONS = "descriptions and labels not readable (TABLE_OPTIONS)"
 NO_LOCATION = "storage location unknown: not in the table's DDL"
-NO_FRESHNESS = "freshness unknown: no write is known (see --freshness-lookback-hours and --freshness-column)"
+NO_FRESHNESS = "freshness unknown (see --freshness-lookback-hours and --freshness-column)"
 NOT_ESTIMATED = "--freshness-column is not in this estimate: it bills the whole column of each table that has it"
 
 
@@ -112,10 +112,14 @@ class Reader:
         columns = self._sorted(NO_COLUMNS, ColumnRow, COLUMNS_SQL, place)
         described = self._sorted(NO_OPTIONS, OptionRow, OPTIONS_SQL, place)
         writes = self._freshness.writes(place)
-        for row, latest in self._column.latest(place, chain(first, rows)):
-            known = [time for time in (writes.get((place.project, *row.key)), latest) if time is not None]
-            description = Description.of(columns.take(row.key), described.take(row.key))
-            yield self._record(place.project, row, description, max(known, default=None))
+        for found in self._column.dated(place, chain(first, rows)):
+            key = found.table.key
+            modified = None
+            if writes is not None and found.is_known:
+                times = (writes.get((place.project, *key)), found.latest)
+                modified = max((time for time in times if time is not None), default=None)
+            description = Description.of(columns.take(key), described.take(key))
+            yield self._record(place.project, found.table, description, modified)
 
     def _sorted(self, reason: str, kind: type[R], sql: str, place: Place) -> SortedRows[R]:
         def read() -> Iterator[R]:

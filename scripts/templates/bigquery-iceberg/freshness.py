@@ -92,9 +92,9 @@ WHERE s.managed_table_type = 'BIGLAKE'
 
 DEFAULT_LOOKBACK_HOURS = 48.0
 RETENTION = timedelta(days=180)  # of JOBS and WRITE_API_TIMELINE: see their pages
-NO_JOBS = "freshness from jobs unknown (JOBS not readable)"
-NO_TIMELINE = "freshness from the Storage Write API unknown (WRITE_API_TIMELINE not readable)"
-NO_STORAGE = "freshness from TABLE_STORAGE unknown (not readable)"
+NO_JOBS = "JOBS not readable: freshness of the tables in its region unknown"
+NO_TIMELINE = "WRITE_API_TIMELINE not readable: freshness of the tables in its region unknown"
+NO_STORAGE = "TABLE_STORAGE not readable: freshness comes from the other sources only"
 
 
 class WriteRow(NamedTuple):
@@ -131,29 +131,38 @@ class Freshness:
     def __init__(self, warehouse: Warehouse, options: Options) -> None:
         self._warehouse, self._options = warehouse, options
         self._since = datetime.now(timezone.utc) - timedelta(hours=options.arguments.freshness_lookback_hours)
-        self._read: set[tuple[str, Place]] = set()
+        self._is_readable: dict[tuple[str, Place], bool] = {}
         self._writes: dict[AssetKey, datetime] = {}
 
-    def writes(self, place: Place) -> dict[AssetKey, datetime]:
-        """The last write of each table in the place, and maybe of tables elsewhere. Counts unreadable sources."""
-        region = Place(place.project, place.location)
-        for project in self._warehouse.projects:  # a job can run in any project, but only in the region of its table
-            self._add(NO_JOBS, JOB_WRITES_SQL, Place(project, place.location), since=self._since)
-        self._add(NO_TIMELINE, STREAMED_WRITES_SQL, region, since=self._since)
-        self._add(NO_STORAGE, STORAGE_SQL, region)
-        return self._writes
+    def writes(self, place: Place) -> dict[AssetKey, datetime] | None:
+        """The last write of each table in the place, and maybe of tables elsewhere.
 
-    def _add(self, reason: str, sql: str, place: Place, **values: Value) -> None:
-        if (reason, place) in self._read:
-            return
-        self._read.add((reason, place))
-        rows = read_or_skip(
-            self._options,
-            reason,
-            lambda: self._warehouse.rows(WriteRow, sql, place, **values),
-            is_statement_error,
-            lambda error: f"{place}: {message(error)}",
-        )
-        for row in rows or ():
-            key = row.project, row.schema_name, row.table_name.partition("$")[0]
-            self._writes[key] = max(row.written, self._writes.get(key, row.written))
+        None if JOBS or WRITE_API_TIMELINE are not readable: the last write of the other would look like a delay. Counts
+        what is not readable.
+        """
+        region = Place(place.project, place.location)
+        self._read(NO_STORAGE, STORAGE_SQL, region)
+        required = [self._read(NO_TIMELINE, STREAMED_WRITES_SQL, region, since=self._since)]
+        for project in self._warehouse.projects:  # a job can run in any project, but only in the region of its table
+            required.append(self._read(NO_JOBS, JOB_WRITES_SQL, Place(project, place.location), since=self._since))
+        return self._writes if all(required) else None
+
+    def _read(self, reason: str, sql: str, place: Place, **values: Value) -> bool:
+        """Adds the writes that the statement finds, once. Returns whether it is readable."""
+        key = reason, place
+        if key not in self._is_readable:
+            rows = read_or_skip(
+                self._options,
+                reason,
+                lambda: self._warehouse.rows(WriteRow, sql, place, **values),
+                is_statement_error,
+                lambda error: f"{place}: {message(error)}",
+            )
+            self._is_readable[key] = rows is not None
+            for row in rows or ():
+                self._add(row)
+        return self._is_readable[key]
+
+    def _add(self, row: WriteRow) -> None:
+        key = row.project, row.schema_name, row.table_name.partition("$")[0]
+        self._writes[key] = max(row.written, self._writes.get(key, row.written))

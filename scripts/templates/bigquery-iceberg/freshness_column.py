@@ -8,14 +8,14 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from connection import Place, Warehouse, is_statement_error, quote
 from error_table import message
 from iceberg_tables import TableRow
 from mcpush.collect.catalog import SortedRows, read_or_skip
 from mcpush.collect.collector import Options
-from mcpush.collect.pool import Pool
+from mcpush.collect.pool import Answer, Pool
 
 # Names of columns are not case-sensitive.
 # https://docs.cloud.google.com/bigquery/docs/information-schema-columns
@@ -49,7 +49,7 @@ WORKERS = 8
 # ADAPT: raise the time budget of a run for more or larger tables.
 SECONDS = 900
 NO_COLUMN = "table without a DATE, DATETIME or TIMESTAMP column of the name in --freshness-column"
-NO_COLUMNS = "tables with the column of --freshness-column unknown (COLUMNS not readable)"
+NO_COLUMNS = "COLUMNS not readable: values of --freshness-column unknown"
 UNREADABLE = "column of --freshness-column not readable"
 IN_FUTURE = "latest value of --freshness-column in the future: ignored"
 NOT_REACHED = f"column of --freshness-column not reached in {SECONDS} seconds"
@@ -71,6 +71,14 @@ class LatestRow(NamedTuple):
     now: datetime
 
 
+class DatedRow(NamedTuple):
+    """A table with the latest value of its column, if it has one. ``is_known`` is False if it could not be read."""
+
+    table: TableRow
+    latest: datetime | None
+    is_known: bool = True
+
+
 def add_column_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--freshness-column",
@@ -87,12 +95,15 @@ class FreshnessColumn:
         self._name: str | None = options.arguments.freshness_column
         self._pool = Pool(WORKERS, SECONDS)
 
-    def latest(self, place: Place, rows: Iterator[TableRow]) -> Iterator[tuple[TableRow, datetime | None]]:
-        """Yields all rows in order, with the latest value of the column if it is known."""
+    def dated(self, place: Place, rows: Iterator[TableRow]) -> Iterator[DatedRow]:
+        """Yields all rows in order, with the latest values of the column. Counts values that are not known."""
         if self._name is None:
-            yield from ((row, None) for row in rows)
+            yield from (DatedRow(row, None) for row in rows)
             return
         columns = self._columns(place, self._name)
+        if columns is None:
+            yield from (DatedRow(row, None, is_known=False) for row in rows)
+            return
 
         def ask(item: tuple[TableRow, str | None]) -> LatestRow | None:
             row, column = item
@@ -100,14 +111,26 @@ class FreshnessColumn:
 
         for answer in self._pool.answers(ask, ((row, self._column(place, row, columns)) for row in rows)):
             row, column = answer.item
-            name = ".".join((place.project, *row.key))
-            if answer.error is not None:
-                if not is_statement_error(answer.error):
-                    raise answer.error
-                self._options.skip(UNREADABLE, f"{name}: {message(answer.error)}")
-            elif column is not None and not answer.is_reached:
-                self._options.skip(NOT_REACHED, name)
-            yield row, self._checked(name, answer.value)
+            if column is None:
+                yield DatedRow(row, None)
+            else:
+                yield self._dated(place, row, answer)
+
+    def _dated(self, place: Place, row: TableRow, answer: Answer[Any, LatestRow | None]) -> DatedRow:
+        name = ".".join((place.project, *row.key))
+        if answer.error is not None:
+            if not is_statement_error(answer.error):
+                raise answer.error
+            self._options.skip(UNREADABLE, f"{name}: {message(answer.error)}")
+            return DatedRow(row, None, is_known=False)
+        if not answer.is_reached:
+            self._options.skip(NOT_REACHED, name)
+            return DatedRow(row, None, is_known=False)
+        found = answer.value
+        if found is not None and found.latest is not None and found.latest > found.now:
+            self._options.skip(IN_FUTURE, name)  # not the time of a write: a planned date
+            return DatedRow(row, None)
+        return DatedRow(row, found.latest if found else None)
 
     def _columns(self, place: Place, name: str) -> SortedRows[ColumnRow] | None:
         rows = read_or_skip(
@@ -119,10 +142,8 @@ class FreshnessColumn:
         )
         return None if rows is None else SortedRows(rows, key=lambda row: (row.schema_name, row.table_name))
 
-    def _column(self, place: Place, row: TableRow, columns: SortedRows[ColumnRow] | None) -> str | None:
+    def _column(self, place: Place, row: TableRow, columns: SortedRows[ColumnRow]) -> str | None:
         """The name of the table's column. Counts tables without one."""
-        if columns is None:
-            return None
         for column in columns.take(row.key):
             if column.data_type in TYPES:
                 return column.column_name
@@ -133,12 +154,3 @@ class FreshnessColumn:
         table = ".".join(map(quote, (place.project, *row.key)))
         sql = LATEST_SQL.format(column=quote(column), table=table)
         return next(iter(self._warehouse.rows(LatestRow, sql, place)), None)
-
-    def _checked(self, name: str, found: LatestRow | None) -> datetime | None:
-        """The latest value, unless it is not the time of a write, such as a planned date."""
-        if found is None or found.latest is None:
-            return None
-        if found.latest > found.now:
-            self._options.skip(IN_FUTURE, name)
-            return None
-        return found.latest
