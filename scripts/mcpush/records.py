@@ -308,7 +308,7 @@ def keys_of(kind: Any) -> KeysView[str]:
 
 
 def known(values: Mapping[str, Any]) -> Json:
-    """The values without None and empty strings, which mean unknown."""
+    """The values without None and empty strings. Both mean unknown."""
     return {name: value for name, value in values.items() if value not in (None, "")}
 
 

@@ -88,5 +88,5 @@ def explained(found: DriverError | None) -> PushIngestionError | None:
 
 
 def has_scope(found: DriverError | None, *scopes: Scope) -> bool:
-    """Whether it is a driver error with one of these scopes."""
+    """Whether a driver error has one of these scopes."""
     return found is not None and found.case.scope in scopes

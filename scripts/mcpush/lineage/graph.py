@@ -192,7 +192,7 @@ def merge_into_stream(found: Iterable[Target[N]], known: dict[Key, Target[N]]) -
 
 
 def missing_tables(targets: Iterable[Target[N]], exists: Callable[[N], bool]) -> list[N]:
-    """Assets that were written to but are missing. Assets outside the warehouse always exist."""
+    """Missing assets that were written to. Assets outside the warehouse always exist."""
     return [target.asset for target in targets if not (target.asset.is_external or exists(target.asset))]
 
 

@@ -24,11 +24,19 @@ import sys
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from connection import Place, Warehouse, connect, explain, is_statement_error, is_unreadable
+from connection import Place, Warehouse, connect, explain, is_statement_error, is_too_much, is_unreadable
 from descriptions import ColumnRow, Description, OptionRow
 from error_table import message
 from estimate import estimator
-from mcpush.collect.catalog import NO_COLUMNS, NO_VIEW_TEXT, SortedRows, each_readable, listed_table, read_or_skip
+from mcpush.collect.catalog import (
+    NO_COLUMNS,
+    NO_VIEW_TEXT,
+    IsError,
+    SortedRows,
+    each_readable,
+    listed_table,
+    read_or_skip,
+)
 from mcpush.collect.collector import Collector, Options, run_collect
 from mcpush.collect.rows import R, Rows
 from mcpush.records import TableRecord
@@ -179,7 +187,7 @@ class Reader:
     def _rows(self, place: Place) -> Iterator[TableRow]:
         """The tables of a place with volume and freshness, from TABLE_STORAGE or else from tables.get."""
         if place.dataset is None:
-            rows = self._readable(NO_STORAGE, TableRow, TABLES_AND_STORAGE_SQL, place)
+            rows = self._readable(NO_STORAGE, TableRow, TABLES_AND_STORAGE_SQL, place, is_storage_error)
             if rows is not None:
                 return iter(rows)
         return self._volumes.completed(place, self._warehouse.rows(TableRow, TABLES_SQL, place))
@@ -188,12 +196,14 @@ class Reader:
         rows = self._readable(reason, kind, sql, place) if self._is_full else None
         return SortedRows(rows or (), key=lambda row: (row[0], row[1]))
 
-    def _readable(self, reason: str, kind: type[R], sql: str, place: Place) -> Rows[R] | None:
+    def _readable(
+        self, reason: str, kind: type[R], sql: str, place: Place, is_skipped: IsError = is_statement_error
+    ) -> Rows[R] | None:
         return read_or_skip(
             self._options,
             reason,
             lambda: self._warehouse.rows(kind, sql, place),
-            is_statement_error,
+            is_skipped,
             lambda error: f"{place}: {message(error)}",
         )
 
@@ -223,6 +233,11 @@ class Reader:
             fields=description.fields,
             tags=description.tags,
         )
+
+
+def is_storage_error(error: BaseException) -> bool:
+    """Whether TABLE_STORAGE is not readable, or its region too large: tables.get has the same facts."""
+    return is_statement_error(error) or is_too_much(error)
 
 
 def targets(warehouse: Warehouse, options: Options) -> Iterator[str]:

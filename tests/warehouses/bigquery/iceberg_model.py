@@ -9,6 +9,7 @@ https://docs.cloud.google.com/bigquery/docs/biglake-iceberg-tables-in-bigquery
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,7 +20,6 @@ from tests.warehouses.harness import Flow, Record
 from tests.warehouses.model import Model, Path, Table
 
 KIND = "iceberg table"  # of the expected records
-TIMELINE = "WRITE_API_TIMELINE"
 ROWS_OF_A_MINUTE = 77
 
 
@@ -30,11 +30,10 @@ def warehouse(model: Model) -> Warehouse:
     found = from_model.warehouse(model)
     found.relations = [_iceberg(relation) for relation in found.relations]
     regions = {(dataset.project, dataset.name): dataset.region for dataset in found.datasets}
-    found.rows = {
-        TIMELINE: [
-            (table.path[0], regions[table.path[:2]], _minute(table, written_by_others(table))) for table in model.tables
-        ]
-    }
+    minutes = [
+        (table.path[0], regions[table.path[:2]], _minute(table, written_by_others(table))) for table in model.tables
+    ]
+    found.rows = {"WRITE_API_TIMELINE": minutes}
     if model.tables:
         _add_others(found, model)
     return found
@@ -61,7 +60,7 @@ def written_by_others(table: Table) -> datetime:
     return (table.modified or table.created).replace(second=0)
 
 
-def _minute(table: Table, start: datetime) -> dict[str, Any]:
+def _minute(table: Table, start: datetime) -> Mapping[str, Any]:
     project, dataset, name = table.path
     return {
         "start_timestamp": start,

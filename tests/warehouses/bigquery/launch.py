@@ -25,6 +25,7 @@ import requests
 
 from tests.server_logs import shown_on_failure
 from tests.warehouses.bigquery import filling
+from tests.warehouses.bigquery.identities import DENIED, PROJECT_OF_ACCOUNTS, RIGHT, email
 from tests.warehouses.bigquery.truth import Warehouse
 from tests.warehouses.environments import REPOSITORY, environment_python
 from tests.warehouses.harness import SECRET_MARK, TRAILING, Credentials
@@ -34,6 +35,7 @@ STOP_SECONDS = 60
 LONGEST_ORDER_SECONDS = 600
 RETRY_SECONDS = "3"  # enough for a few retries; the folder's default would take minutes per test
 ROWS_OF_AN_ORDER = 20_000
+SUBJECT_TOKEN = "subject-token.txt"
 
 
 class BigQueryServer:
@@ -71,6 +73,7 @@ class BigQueryServer:
         self.port: int = ready["port"]
         for name, key in ready["keys"].items():
             self._write_credentials(name, key)
+        (self.folder / SUBJECT_TOKEN).write_text(ready["subject_token"], encoding="utf-8")
         self._logs.enter_context(shown_on_failure(said))
         return self
 
@@ -101,20 +104,38 @@ class BigQueryServer:
 
     def _write_credentials(self, name: str, private_key: str) -> None:
         """https://docs.cloud.google.com/iam/docs/keys-create-delete#creating: the form of a key file"""
-        account = "denied" if name == "denied" else "right"
         path = self.folder / f"{name}.json{TRAILING}"
         path.touch(mode=0o600)
         key = {
             "type": "service_account",
-            "project_id": "mc-demo-accounts",
+            "project_id": PROJECT_OF_ACCOUNTS,
             "private_key_id": f"{SECRET_MARK}{name}",
             "private_key": private_key,
-            "client_email": f"{account}@mc-demo-accounts.iam.gserviceaccount.com",
+            "client_email": email(DENIED if name == DENIED else RIGHT),
             "client_id": "100000000000000000001",
             "token_uri": f"{self.url}/token",
             "universe_domain": "googleapis.com",
         }
         path.write_text(json.dumps(key), encoding="utf-8")
+
+    def workload_file(self, impersonating: str = "") -> Path:
+        """The configuration of a workload identity, which may impersonate a service account, e.g. ``right``:
+        https://docs.cloud.google.com/iam/docs/workload-identity-federation-with-other-providers
+        """
+        configuration = {
+            "type": "external_account",
+            "audience": "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/pool/providers/other",
+            "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+            "token_url": f"{self.url}/sts/v1/token",
+            "credential_source": {"file": str(self.folder / SUBJECT_TOKEN)},
+        }
+        if impersonating:
+            method = f"{email(impersonating)}:generateAccessToken"
+            url = f"{self.url}/v1/projects/-/serviceAccounts/{method}"
+            configuration["service_account_impersonation_url"] = url
+        path = self.folder / f"workload-{impersonating or 'itself'}.json"
+        path.write_text(json.dumps(configuration), encoding="utf-8")
+        return path
 
     def environment(self, projects: Sequence[str], credentials: Credentials = "right") -> dict[str, str]:
         """The variables with which a script reads these projects."""
@@ -167,6 +188,10 @@ class BigQueryServer:
     def deny_all(self) -> None:
         """Deny the right account everything but signing in."""
         self.order("deny_all")
+
+    def make_unreachable(self, *regions: str) -> None:
+        """Let datasets.list leave out the datasets of these regions, and name the regions as unreachable."""
+        self.order("unreachable", regions=regions)
 
     def turn_storage(self, on: bool) -> None:
         """Turn INFORMATION_SCHEMA.TABLE_STORAGE on or off, in all projects."""

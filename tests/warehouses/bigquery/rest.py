@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
-from tests.warehouses.bigquery.accounts import RIGHT, Accounts, email
+from tests.warehouses.bigquery.accounts import Accounts
 from tests.warehouses.bigquery.errors import ConnectionGone, Refused, not_found, unauthenticated
+from tests.warehouses.bigquery.identities import DENIED, email
 from tests.warehouses.bigquery.jobs import Job, Jobs
-from tests.warehouses.bigquery.world import MULTI_REGIONS, World
+from tests.warehouses.bigquery.world import MULTI_REGIONS, World, region_name
 
 PAGE = 50  # items of a list, without maxResults
 LONGEST_PAGE = 1000
@@ -79,7 +80,7 @@ class Api:
     def list_projects(self, request: Request) -> dict[str, Any]:
         if "projects.list" in self.world.orders.denied:
             self.world.check_method(request.principal, "projects.list", "")
-        names = list(self.world.projects) if request.principal == RIGHT and not self.world.orders.denies_all else []
+        names = list(self.world.projects) if request.principal != DENIED and not self.world.orders.denies_all else []
         items = [
             {
                 "kind": "bigquery#project",
@@ -97,8 +98,11 @@ class Api:
         self.world.check_method(request.principal, "datasets.list", project)
         found = self.world.listed_datasets(project, request.arguments.get("all", "").lower() == "true")
         keys = ("id", "datasetReference", "labels", "friendlyName", "location", "type")
-        items = [{"kind": "bigquery#dataset", **_some(dataset, keys)} for dataset in found]
-        return _page("bigquery#datasetList", "datasets", items, request.arguments)
+        unreachable = self.world.orders.unreachable
+        reached = [dataset for dataset in found if dataset["location"] not in unreachable]
+        items = [{"kind": "bigquery#dataset", **_some(dataset, keys)} for dataset in reached]
+        body = _page("bigquery#datasetList", "datasets", items, request.arguments)
+        return body | {"unreachable": sorted(unreachable)} if unreachable else body
 
     @route("GET", "projects/{}/datasets/{}")
     def get_dataset(self, request: Request, project: str, dataset: str) -> dict[str, Any]:
@@ -156,7 +160,8 @@ class Api:
             return self.jobs.find(project, job_id, location).resource()
         self.world.check_method(request.principal, "jobs.get", project, job_id)
         place = other["jobReference"]["location"]
-        if place != location and (location is not None or place not in MULTI_REGIONS):
+        is_there = region_name(location) == place if location else place in MULTI_REGIONS
+        if not is_there:
             raise not_found("Job", f"{project}:{job_id}")
         return _public(other)
 
