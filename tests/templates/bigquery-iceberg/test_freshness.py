@@ -1,4 +1,4 @@
-"""Tests freshness from BigQuery's views: the latest known write of all sources, and nothing that only looks like one."""
+"""Tests freshness from BigQuery's views: the latest known write of all sources, and nothing that only looks like it."""
 
 from __future__ import annotations
 

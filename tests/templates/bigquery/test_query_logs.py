@@ -168,15 +168,19 @@ def test_the_same_id_in_two_projects_is_two_queries(folder: Folder) -> None:
 
 
 def test_records_are_ordered_by_place_and_then_by_end(folder: Folder) -> None:
-    jobs = [
-        query_job(SHOP, "EU", "b", SINCE + MINUTE),
-        query_job(SHOP, "EU", "c", SINCE + MINUTE),
-        query_job(SHOP, "EU", "a", SINCE + 2 * MINUTE),
-        query_job(SHOP, "europe-west3", "d", SINCE),
-        query_job(LAB, "europe-west3", "e", SINCE),
-    ]
-    fill(folder, *jobs)
-    assert ids(logs(folder)) == ["b", "c", "a", "d", "e"]
+    """Jobs with the same end are in the order of their ids."""
+    places = [(project, region) for project in (SHOP, LAB) for region in ("EU", "europe-west3")]
+    ends = (SINCE + MINUTE, SINCE + 2 * MINUTE)
+    names = [f"{place}_{minute}_{n}" for place in range(len(places)) for minute in range(2) for n in range(6)]
+    fill(
+        folder,
+        *(
+            query_job(*places[int(place)], name, ends[int(minute)])
+            for name in names
+            for place, minute, _ in [name.split("_")]
+        ),
+    )
+    assert ids(logs(folder)) == names
 
 
 # --- jobs without a record ---------------------------------------------------------------------------------
