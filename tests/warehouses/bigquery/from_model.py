@@ -27,7 +27,6 @@ TYPES: dict[ColumnType, str] = {
 }
 ANY_NUMBER = 987_654_321  # of a query text that is written only once and reused with other numbers
 ERROR_REASON = "invalidQuery"
-DELETED_ROWS = 50_000
 
 
 def warehouse(model: Model) -> Warehouse:
@@ -145,7 +144,7 @@ def job(query: Query, region: str, text: str) -> Job:
         "cache_hit": False,
         "session_info": {"session_id": session_id(query)},
         "destination_table": reference(query.target) if query.target else _anonymous(query),
-        "referenced_tables": [reference(path) for path in _referenced(query)] if ok else [],
+        "referenced_tables": [reference(path) for path in _referenced(query)],
         "error_result": None if ok else {"reason": ERROR_REASON, "message": query.error},
         "query_info": {"query_hashes": {"normalized_literals": f"hash of {query.number}"}},
         **figures(query),
@@ -165,5 +164,5 @@ def _anonymous(query: Query) -> dict[str, str]:
 
 
 def _referenced(query: Query) -> list[Path]:
-    """The tables of a job: a statement that writes refers to its target too."""
+    """The tables of a job: a statement that writes refers to its target too, and a failed one to the same tables."""
     return [query.path, query.target] if query.target else [query.path]

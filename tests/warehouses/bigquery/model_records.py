@@ -46,10 +46,10 @@ def _known(**values: Any) -> Record:
 
 
 def metadata(model: Model) -> list[Record]:
-    return [_table(model, table) for table in model.tables]
+    return [table_record(model, table) for table in model.tables]
 
 
-def _table(model: Model, table: Table) -> Record:
+def table_record(model: Model, table: Table) -> Record:
     database, schema, name = table.path
     return _known(
         type="VIEW" if table.is_view else "TABLE",
@@ -83,19 +83,21 @@ def lineage(model: Model) -> list[Record]:
     for query in model.queries:
         if query.target and not query.error and model.since <= query.end < model.until:
             written.setdefault(query.target, set()).add(query.path)
-    return views + [_edge(model, target, sorted(sources), "jobs", "exact") for target, sources in written.items()]
+    return views + [
+        _edge(model, target, sorted(sources, key=".".join), "jobs", "exact") for target, sources in written.items()
+    ]
 
 
 def _edge(model: Model, target: Path, sources: list[Path], origin: str, certainty: str) -> Record:
-    """Sources by name, then columns by name within each source. A column has the same name as its source column."""
+    """An edge with columns by name. A column has the same name as its source column."""
     columns: dict[str, list[Record]] = {}
     for place, source in enumerate(sources):
-        for name in sorted(column.name for column in model.table(source).columns):
-            columns.setdefault(name, []).append({"source": place, "name": name})
+        for column in model.table(source).columns:
+            columns.setdefault(column.name, []).append({"source": place, "name": column.name})
     return {
         "destination": _asset(model, target),
         "sources": [_asset(model, source) for source in sources],
-        "columns": [{"name": name, "sources": each} for name, each in columns.items()],
+        "columns": [{"name": name, "sources": each} for name, each in sorted(columns.items())],
         "origin": origin,
         "certainty": certainty,
     }

@@ -124,7 +124,7 @@ def _replace_functions(tree: exp.Expr, now: datetime) -> None:
     for time in list(tree.find_all(exp.UnixToTime)):
         time.replace(_timestamp(time.copy()))
     for array in list(tree.find_all(exp.Unnest)):
-        if isinstance(array.parent, exp.From) and not array.alias:
+        if isinstance(array.parent, exp.From) and not array.args.get("alias"):
             array.replace(_fields_as_columns(array))
 
 
