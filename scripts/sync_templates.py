@@ -22,6 +22,7 @@ from pathlib import Path
 from folders import bundle, dependencies
 
 SOURCES = "_shared"
+NAMED_SOURCE = re.compile(rf"^#.*templates/{SOURCES}/\S+\.py")  # the first line of a copy
 FLOW_SCRIPT = re.compile(r"(?:collect_and_)?push_(?P<flow>\w+)\.py")
 
 
@@ -66,9 +67,12 @@ def copies(templates: Path, folder: Path) -> Iterator[Copy]:
 
 
 def left_over(templates: Path, folder: Path) -> Iterator[Copy]:
-    """Yields scripts that have the name of a shared file but no source."""
+    """Yields scripts that have the name of a shared file, or name a source in their first line, but have no source."""
+    shared = {source.name for source in sources_of(templates, folder)}
     for path in sorted(folder.glob("*.py")):
-        if FLOW_SCRIPT.fullmatch(path.name) and not (templates / SOURCES / path.name).exists():
+        with path.open(encoding="utf-8") as lines:
+            is_copy = bool(FLOW_SCRIPT.fullmatch(path.name) or NAMED_SOURCE.search(lines.readline()))
+        if is_copy and path.name not in shared:
             yield Copy(path, None)
 
 

@@ -9,8 +9,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent import futures
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
+from queue import SimpleQueue
+from threading import Thread
 from typing import Generic, TypeVar
 
 from mcpush.interrupts import interruptible
@@ -41,37 +43,49 @@ class Pool:
 
         Reads few items ahead. Raises nothing that ``ask`` raises: the answer has it.
         """
-        executor = ThreadPoolExecutor(self._workers, thread_name_prefix="ask")
-        waiting: deque[tuple[T, Future[U] | None]] = deque()
+        questions: SimpleQueue[tuple[T, Future[U]] | None] = SimpleQueue()
+        for _ in range(self._workers):
+            # A daemon: the run does not wait at its end for a request that retries
+            Thread(target=_work, args=(ask, questions), name="ask", daemon=True).start()
+        waiting: deque[tuple[T, Future[U]]] = deque()
         try:
             for item in items:
-                waiting.append((item, executor.submit(ask, item) if self._left > 0 else None))
+                waiting.append((item, Future()))
+                if self._left > 0:
+                    questions.put(waiting[-1])
                 if len(waiting) >= self._workers * AHEAD:
                     yield self._answer(*waiting.popleft())
             while waiting:
                 yield self._answer(*waiting.popleft())
         finally:
-            executor.shutdown(wait=False, cancel_futures=True)
-
-    def _answer(self, item: T, future: Future[U] | None) -> Answer[T, U]:
-        if future is None or (self._left <= 0 and not future.done()):
-            if future is not None:
+            for _, future in waiting:
                 future.cancel()
-            return Answer(item)
+            for _ in range(self._workers):
+                questions.put(None)
+
+    def _answer(self, item: T, future: Future[U]) -> Answer[T, U]:
+        """Wait for the answer, as long as the budget allows."""
         start = time.monotonic()
-        try:
-            with interruptible():
-                return Answer(item, future.result(timeout=max(self._left, 0)), None, True)
-        except (futures.TimeoutError, futures.CancelledError):
-            if future.done() and not future.cancelled():  # raised by ask itself
-                return Answer(item, None, _error(future), True)
+        with interruptible():
+            futures.wait([future], timeout=max(self._left, 0))
+        self._left -= time.monotonic() - start
+        if future.cancel() or not future.done():
             return Answer(item)
-        except Exception as error:
-            return Answer(item, None, error, True)
-        finally:
-            self._left -= time.monotonic() - start
+        error = future.exception()
+        if error is None:
+            return Answer(item, future.result(), None, True)
+        if not isinstance(error, Exception):
+            raise error
+        return Answer(item, None, error, True)
 
 
-def _error(future: Future[U]) -> Exception | None:
-    error = future.exception()
-    return error if isinstance(error, Exception) else None
+def _work(ask: Callable[[T], U], questions: SimpleQueue[tuple[T, Future[U]] | None]) -> None:
+    """Answer questions until there is a None."""
+    while (question := questions.get()) is not None:
+        item, future = question
+        if not future.set_running_or_notify_cancel():
+            continue
+        try:
+            future.set_result(ask(item))
+        except BaseException as error:
+            future.set_exception(error)

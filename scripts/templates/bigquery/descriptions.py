@@ -10,6 +10,7 @@ from typing import NamedTuple
 from mcpush.records import Column, Tag
 
 PARTITIONED_BY, CLUSTERED_BY = "partitioned_by", "clustered_by"  # tags
+LITERAL = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 LABEL = re.compile(r'STRUCT\(("(?:[^"\\]|\\.)*"), ("(?:[^"\\]|\\.)*")\)', re.DOTALL)
 # https://docs.cloud.google.com/bigquery/docs/reference/standard-sql/lexical#escape_sequences
 ESCAPE = re.compile(r"\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([0-7]{3})|(.))", re.DOTALL)
@@ -78,14 +79,14 @@ def labels(option: str) -> Iterator[Tag]:
 
 def string_literal(text: str) -> str:
     """The value of a string literal in double quotes, as option values have it. Returns any other text unchanged."""
-    if len(text) < 2 or text[0] != '"' or text[-1] != '"':
+    if not LITERAL.fullmatch(text):
         return text
 
     def replaced(found: re.Match[str]) -> str:
         code = found[1] or found[2] or found[3]
         if code or found[4]:
             number = int(code, 16) if code else int(found[4], 8)
-            return chr(number) if number <= 0x10FFFF else found[0]
+            return found[0] if number > 0x10FFFF or 0xD800 <= number <= 0xDFFF else chr(number)
         return CONTROLS.get(found[5], found[5])
 
     return ESCAPE.sub(replaced, text[1:-1])

@@ -10,17 +10,20 @@ from collections.abc import Iterator
 from datetime import datetime, timezone
 from typing import NamedTuple
 
-from connection import HTTP_TIMEOUT, Dataset, Place, Warehouse, is_statement_error, is_unreadable
-from error_table import GRANTS, message
+from connection import Dataset, Place, Warehouse, is_statement_error, is_unreadable
+from error_table import GRANTS, PROJECTS, message
 from mcpush.collect.catalog import read_or_skip
 from mcpush.collect.clock import NO_CLOCK
 from mcpush.collect.collector import Options
 from mcpush.console import log
 from mcpush.errors import RefusedError
 from mcpush.interrupts import interruptible
+from query_job import HTTP_TIMEOUT
 
 # https://docs.cloud.google.com/bigquery/docs/reference/standard-sql/timestamp_functions#current_timestamp
 CLOCK_SQL = "SELECT CURRENT_TIMESTAMP() AS warehouse_time"
+
+PAGE_SIZE = 1000  # datasets; BigQuery can return fewer
 
 NO_DATASETS = "project in which no dataset is visible: it is empty, or this principal has no grants"
 UNREACHABLE = "location that BigQuery could not reach: its datasets are missing"
@@ -45,7 +48,8 @@ def datasets(warehouse: Warehouse, options: Options, project: str) -> list[Datas
 
 
 def _listed(warehouse: Warehouse, options: Options, project: str) -> Iterator[Dataset]:
-    pages = warehouse.client.list_datasets(project, retry=warehouse.retry, timeout=HTTP_TIMEOUT).pages
+    found = warehouse.client.list_datasets(project, retry=warehouse.retry, timeout=HTTP_TIMEOUT, page_size=PAGE_SIZE)
+    pages = found.pages
     while True:
         with interruptible():
             page = next(pages, None)
@@ -53,8 +57,9 @@ def _listed(warehouse: Warehouse, options: Options, project: str) -> Iterator[Da
             return
         for location in page.raw_page.get("unreachable", ()):
             options.skip(UNREACHABLE, f"{project} {location}")
-        for item in page.raw_page.get("datasets", ()):  # the client's objects have no location
-            yield Dataset(project, item["datasetReference"]["datasetId"], item["location"])
+        for item in page.raw_page.get("datasets", ()):  # the client's objects lack location and type
+            name = item["datasetReference"]["datasetId"]
+            yield Dataset(project, name, item["location"], item.get("type", ""))
 
 
 def check_places(warehouse: Warehouse, projects: list[str]) -> None:
@@ -71,7 +76,7 @@ def check_places(warehouse: Warehouse, projects: list[str]) -> None:
 
 def refusal(what: str, messages: list[str]) -> RefusedError:
     """The error of a run that could read nothing: ``what`` is not readable in any place."""
-    return RefusedError(f"Cannot read {what}; {messages[-1]}", GRANTS)
+    return RefusedError(f"Cannot read {what}; {messages[-1]}", f"{PROJECTS} {GRANTS}")
 
 
 # --- places of jobs --------------------------------------------------------------------------------------

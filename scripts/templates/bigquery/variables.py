@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 from mcpush.encryption import require_encrypted_url
-from mcpush.environment import checked, whole_number
+from mcpush.environment import checked, host_name, whole_number
 
 T = TypeVar("T")
 PROJECTS_VARIABLE = "BIGQUERY_PROJECTS"
@@ -20,7 +21,10 @@ REGIONS_VARIABLE = "BIGQUERY_REGIONS"
 TIMEOUT_VARIABLE = "BIGQUERY_STATEMENT_TIMEOUT"
 RETRY_VARIABLE = "BIGQUERY_RETRY_SECONDS"
 HOST_VARIABLE = "BIGQUERY_EMULATOR_HOST"  # read by the client
-PROJECT_VARIABLES = ("GOOGLE_CLOUD_PROJECT", "GCLOUD_PROJECT")  # read by the client
+# Read by the client, google-auth and requests.
+PROJECT_VARIABLES = ("GOOGLE_CLOUD_PROJECT", "GCLOUD_PROJECT", "GOOGLE_CLOUD_QUOTA_PROJECT")
+UNIVERSE_VARIABLE = "GOOGLE_CLOUD_UNIVERSE_DOMAIN"
+CERTIFICATE_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
 # https://docs.cloud.google.com/resource-manager/docs/creating-managing-projects
 # Older projects have the domain of their organization as a prefix: example.com:my-project.
@@ -47,9 +51,18 @@ def parse_list(parse: Callable[[str], T]) -> Callable[[str], list[T]]:
     """A parser of a comma-separated list."""
 
     def parse_all(text: str) -> list[T]:
-        return list(dict.fromkeys(parse(part.strip()) for part in text.split(",") if part.strip()))
+        found = list(dict.fromkeys(parse(part.strip()) for part in text.split(",") if part.strip()))
+        if not found:
+            raise ValueError("it is an empty list")
+        return found
 
     return parse_all
+
+
+def existing_path(text: str) -> str:
+    if not Path(text).exists():
+        raise ValueError("there is no such file")
+    return text
 
 
 def projects() -> list[str]:
@@ -78,6 +91,9 @@ def check_client_variables() -> None:
         _value(name, parse_project)
     if host := os.environ.get(HOST_VARIABLE):
         require_encrypted_url(HOST_VARIABLE, host)
+    _value(UNIVERSE_VARIABLE, host_name)
+    for name in CERTIFICATE_VARIABLES:
+        _value(name, existing_path)
 
 
 def _value(variable: str, parse: Callable[[str], T]) -> T | None:

@@ -9,12 +9,13 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import NamedTuple
 
-from connection import HTTP_TIMEOUT, Place, Warehouse, is_unreadable
+from connection import Place, Warehouse, is_unreadable
 from error_table import message
 from google.cloud.bigquery import DatasetReference, Table, TableReference
 from mcpush.collect.catalog import Key
 from mcpush.collect.collector import Options
 from mcpush.collect.pool import Pool
+from query_job import HTTP_TIMEOUT
 
 # BigQuery allows 100 requests per second and user: https://docs.cloud.google.com/bigquery/quotas#api_request_quotas
 WORKERS = 8

@@ -12,10 +12,8 @@ Runs only SELECT. Results are read in pages over the REST API; a page has at mos
 
 from __future__ import annotations
 
-import concurrent.futures
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -23,15 +21,23 @@ from typing import Any, NamedTuple
 from error_table import is_retried, read_error
 from google.api_core.client_info import ClientInfo
 from google.api_core.retry import Retry
+from google.auth.credentials import Credentials
 from google.cloud import bigquery
 from mcpush.collect.driver_errors import Scope, explained, has_scope
 from mcpush.collect.rows import R, Rows, named_rows
 from mcpush.console import log
 from mcpush.errors import ConfigurationError, PushIngestionError
-from mcpush.interrupts import interruptible
 from mcpush.version import RELEASE
+from query_job import rows, run, submit
 from signing_in import credentials_from_environment
-from variables import check_client_variables, projects, regions, retry_seconds, statement_timeout
+from variables import (
+    UNIVERSE_VARIABLE,
+    check_client_variables,
+    projects,
+    regions,
+    retry_seconds,
+    statement_timeout,
+)
 
 Value = str | datetime | list[str]  # what can be bound to a statement
 
@@ -41,8 +47,6 @@ LABELS = {PRODUCT: RELEASE.replace(".", "-")}
 # ADAPT: increase for projects with a very long job history or a very large catalog.
 DEFAULT_STATEMENT_TIMEOUT = 900  # seconds
 DEFAULT_RETRY_SECONDS = 300
-HTTP_TIMEOUT = 60  # seconds for one request; BigQuery answers after 10 at most
-GRACE = 60  # seconds that this process waits longer than BigQuery's own timeout
 
 
 class Place(NamedTuple):
@@ -65,11 +69,15 @@ class Place(NamedTuple):
 
 
 class Dataset(NamedTuple):
-    """A dataset. BigQuery lists no hidden ones, whose names start with an underscore."""
+    """A dataset. BigQuery lists no hidden ones, whose names start with an underscore.
+
+    ``type`` is LINKED, EXTERNAL or another one: https://docs.cloud.google.com/bigquery/docs/reference/rest/v2/datasets/list
+    """
 
     project: str
     name: str
     location: str
+    type: str = ""
 
     @property
     def place(self) -> Place:
@@ -106,68 +114,37 @@ class Warehouse:
     def rows(self, kind: type[R], sql: str, place: Place | None = None, /, **values: Value) -> Rows[R]:
         """Runs the statement now and returns its rows as ``kind``; values are bound to ``@name`` in the SQL.
 
-        ``{project}`` and ``{scope}`` in the SQL are the place's. Without a place, BigQuery chooses the location.
+        ``{project}`` and ``{scope}`` in the SQL are the place's. Without a place, the statement runs in the first of
+        BIGQUERY_REGIONS, or where BigQuery chooses.
         """
         if self.estimates is not None:
             self.estimate(sql, place, values)
             return Rows(list(kind._fields), iter(()))
-        job = self._submit(sql, place, values)
-        found = self._finished(job)
-        return named_rows(kind, [column.name for column in found.schema], _fetched(found))
+        location, config = self._location(place), self._config(values)
+        result = run(self.client, _filled(sql, place), config, location, self.retry, self.statement_timeout)
+        return named_rows(kind, [column.name for column in result.schema], rows(result))
 
     def estimate(self, sql: str, place: Place | None, values: dict[str, Value]) -> None:
         """Adds the statement's estimate, if there are estimates. Raises the errors that the statement would raise."""
-        job = self._submit(sql, place, values, dry_run=True)
+        config = self._config(values, dry_run=True)
+        job = submit(self.client, _filled(sql, place), config, self._location(place), self.retry)
         if self.estimates is not None and place is not None:
             self.estimates.append(Estimate(place, sql, int(job.total_bytes_processed or 0)))
 
-    def _submit(
-        self, sql: str, place: Place | None, values: dict[str, Value], *, dry_run: bool = False
-    ) -> bigquery.QueryJob:
-        names = {"project": quote(place.project), "scope": quote(place.scope)} if place else {}
-        config = bigquery.QueryJobConfig(
+    def _location(self, place: Place | None) -> str | None:
+        return place.location if place else next(iter(self.regions), None)
+
+    def _config(self, values: dict[str, Value], *, dry_run: bool = False) -> bigquery.QueryJobConfig:
+        return bigquery.QueryJobConfig(
             query_parameters=[_parameter(name, value) for name, value in values.items()],
             labels=LABELS,
             job_timeout_ms=self.statement_timeout * 1000,
             dry_run=dry_run,
         )
-        with interruptible():
-            return self.client.query(
-                sql.format(**names) if names else sql,
-                job_config=config,
-                location=place.location if place else None,
-                retry=self.retry,
-                job_retry=self.retry,
-                timeout=HTTP_TIMEOUT,
-            )
-
-    def _finished(self, job: bigquery.QueryJob) -> Any:
-        """Waits for the job. Each request has HTTP_TIMEOUT, and the job its own timeout. Cancels it after an error."""
-        deadline = time.monotonic() + self.statement_timeout + GRACE
-        try:
-            while True:
-                try:
-                    with interruptible():
-                        return job.result(retry=self.retry, timeout=HTTP_TIMEOUT)
-                except concurrent.futures.TimeoutError:
-                    if time.monotonic() > deadline:
-                        raise
-        except BaseException:
-            with suppress(Exception):  # must not hide the error
-                job.cancel(retry=None, timeout=GRACE / 10)
-            raise
 
 
-def _fetched(found: Any) -> Iterator[tuple[Any, ...]]:
-    """The rows of a result, one page in memory. A signal interrupts only the requests."""
-    pages = iter(found.pages)
-    while True:
-        with interruptible():
-            page = next(pages, None)
-        if page is None:
-            return
-        for row in page:
-            yield row[:]
+def _filled(sql: str, place: Place | None) -> str:
+    return sql.format(project=quote(place.project), scope=quote(place.scope)) if place else sql
 
 
 def _parameter(name: str, value: Value) -> Any:
@@ -204,7 +181,7 @@ def connect() -> Iterator[Warehouse]:
             "The project is not known.", "Set GOOGLE_CLOUD_PROJECT, or BIGQUERY_PROJECTS for several (see README.md)."
         )
     log.info("connecting to BigQuery")
-    client = bigquery.Client(job_project, credentials, client_info=_client_info())
+    client = _client(job_project, credentials)
     # The client's own retries leave out quotaExceeded. https://docs.cloud.google.com/bigquery/docs/error-messages
     retry = Retry(predicate=is_retried, initial=1, maximum=30, multiplier=2, timeout=seconds)
     try:
@@ -213,8 +190,14 @@ def connect() -> Iterator[Warehouse]:
         client.close()  # type: ignore[no-untyped-call]
 
 
-def _client_info() -> ClientInfo:
-    return ClientInfo(user_agent=f"{PRODUCT}/{RELEASE}")  # type: ignore[no-untyped-call]
+def _client(project: str, credentials: Credentials) -> bigquery.Client:
+    info = ClientInfo(user_agent=f"{PRODUCT}/{RELEASE}")  # type: ignore[no-untyped-call]
+    try:
+        return bigquery.Client(project, credentials, client_info=info)
+    except ValueError:
+        raise ConfigurationError(
+            f"{UNIVERSE_VARIABLE} is not the universe domain of the credentials.", f"Remove {UNIVERSE_VARIABLE}."
+        ) from None
 
 
 # --- errors --------------------------------------------------------------------------------------------------

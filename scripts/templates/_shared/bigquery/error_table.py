@@ -12,9 +12,12 @@ from google.auth import exceptions as auth_errors
 from mcpush.collect.driver_errors import DriverError, ErrorCase, ErrorTable, Scope
 from mcpush.environment import hide_values
 from mcpush.errors import ConfigurationError, RefusedError, UnavailableError
+from mcpush.redaction import excerpt
 
 AGAIN = "Run the same command again."
 GRANTS = "Grant this principal what README.md lists under Required permissions."
+PROJECTS = "Check BIGQUERY_PROJECTS and GOOGLE_CLOUD_PROJECT."
+LONGEST_MESSAGE = 1000  # characters; a proxy can answer with a page of HTML
 PREFIXES = ("BIGQUERY_", "GOOGLE_", "GCLOUD_", "CLOUDSDK_")  # of the variables whose values messages do not repeat
 
 # Errors of BigQuery, by reason. https://docs.cloud.google.com/bigquery/docs/error-messages
@@ -30,11 +33,7 @@ SERVER = ErrorTable(
         ),
         ErrorCase(RefusedError, GRANTS, codes=("accessDenied", "blocked"), scope=Scope.OBJECT),
         ErrorCase(
-            ConfigurationError,
-            "Check BIGQUERY_PROJECTS and GOOGLE_CLOUD_PROJECT.",
-            codes=("notFound",),
-            words=("project ",),
-            scope=Scope.DATABASE,
+            ConfigurationError, PROJECTS, codes=("notFound",), words=("not found: project ",), scope=Scope.DATABASE
         ),
         ErrorCase(UnavailableError, AGAIN, codes=("notFound",), scope=Scope.OBJECT),
         ErrorCase(
@@ -65,6 +64,11 @@ SERVER = ErrorTable(
             codes=("invalidQuery", "invalid", "notImplemented"),
             scope=Scope.STATEMENT,
         ),
+        ErrorCase(
+            RefusedError,
+            "The response is not BigQuery's: check the proxy and BIGQUERY_EMULATOR_HOST.",
+            codes=(403, 404, 407),
+        ),
     ),
     other=ErrorCase(
         UnavailableError,
@@ -77,6 +81,11 @@ SERVER = ErrorTable(
 SIGN_IN = ErrorTable(
     "Google sign-in",
     cases=(
+        ErrorCase(
+            ConfigurationError,
+            "Check GOOGLE_API_USE_CLIENT_CERTIFICATE and this machine's client certificate.",
+            types=(auth_errors.MutualTLSChannelError, auth_errors.ClientCertError),
+        ),
         ErrorCase(
             UnavailableError,
             "Check the network, then run the same command again.",
@@ -93,6 +102,9 @@ SIGN_IN = ErrorTable(
         "Set GOOGLE_APPLICATION_CREDENTIALS, or run: gcloud auth application-default login (see README.md)",
     ),
 )
+
+# Errors that google-auth marks as retryable.
+UNAVAILABLE_SIGN_IN = ErrorTable("Google sign-in", (), ErrorCase(UnavailableError, AGAIN))
 
 NETWORK = ErrorTable(
     "BigQuery",
@@ -129,10 +141,19 @@ RETRIED_TYPES = (
 
 def is_retried(error: BaseException) -> bool:
     """Whether the same request can succeed later. Predicate of the client's retries."""
+    error = _network_error(error)
     if isinstance(error, GoogleAPICallError):
         reason = reason_of(error)
         return reason in RETRIED_REASONS if isinstance(reason, str) else reason in RETRIED_STATUS
+    if isinstance(error, auth_errors.RefreshError):
+        return error.retryable
     return isinstance(error, RETRIED_TYPES) and not isinstance(error, requests.exceptions.SSLError)
+
+
+def _network_error(error: BaseException) -> BaseException:
+    """The error of requests in google-auth's TransportError; any other error unchanged."""
+    inner = error.args[0] if isinstance(error, auth_errors.TransportError) and error.args else None
+    return inner if isinstance(inner, requests.exceptions.RequestException) else error
 
 
 def reason_of(error: GoogleAPICallError) -> str | int:
@@ -143,14 +164,22 @@ def reason_of(error: GoogleAPICallError) -> str | int:
 
 
 def message(error: BaseException) -> str:
-    """The message of BigQuery or the client on one line, without the job's location and ID."""
-    text = error.message if isinstance(error, GoogleAPICallError) else str(error)
-    return _one_line(str(text).partition("\n\nLocation:")[0])
+    """The message of BigQuery or the client on one line. Names variables instead of repeating their values."""
+    found = read_error(error)
+    return found.text if found else _one_line(str(error))
+
+
+def _text_of(error: GoogleAPICallError) -> str:
+    """BigQuery's message, without what the client adds: the URL, or the job's location and ID."""
+    first = error.errors[0] if error.errors else None
+    text = first.get("message") if isinstance(first, dict) else None
+    return str(text or error.message)
 
 
 def _one_line(text: str) -> str:
     """The text with the names of variables instead of their values, which can be secrets in the wrong variable."""
-    return hide_values(" ".join(text.split()), [name for name in os.environ if name.startswith(PREFIXES)])
+    names = [name for name in os.environ if name.startswith(PREFIXES)]
+    return excerpt(hide_values(" ".join(text.split()), names), LONGEST_MESSAGE)
 
 
 def read_error(error: BaseException) -> DriverError | None:
@@ -158,9 +187,11 @@ def read_error(error: BaseException) -> DriverError | None:
     if isinstance(error, RetryError):
         return read_error(error.cause) or DriverError(NETWORK, error, None, _one_line(str(error)))
     if isinstance(error, GoogleAPICallError):
-        return DriverError(SERVER, error, reason_of(error), _one_line(str(error.message)))
+        return DriverError(SERVER, error, reason_of(error), _one_line(_text_of(error)))
+    error = _network_error(error)
     if isinstance(error, auth_errors.GoogleAuthError):
-        return DriverError(SIGN_IN, error, None, _one_line(str(error.args[0] if error.args else error)))
+        table = UNAVAILABLE_SIGN_IN if error.retryable else SIGN_IN
+        return DriverError(table, error, None, _one_line(str(error.args[0] if error.args else error)))
     if isinstance(error, concurrent.futures.TimeoutError):
         return DriverError(NETWORK, error, None, "the statement took too long")
     if isinstance(error, (requests.exceptions.RequestException, ConnectionError)):

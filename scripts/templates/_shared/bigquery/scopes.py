@@ -7,16 +7,14 @@ grants on the dataset only. https://docs.cloud.google.com/bigquery/docs/informat
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from itertools import groupby
 from typing import TypeVar
 
-from connection import HTTP_TIMEOUT, Dataset, Place, Warehouse, is_unreadable
+from connection import Dataset, Place, Warehouse, is_unreadable
 from error_table import message
-from google.cloud.bigquery import DatasetReference
 from mcpush.collect.catalog import UNREADABLE_SCHEMA
 from mcpush.collect.collector import Options
-from mcpush.collect.pool import Pool
 from mcpush.console import log
 from projects import NO_DATASETS, datasets
 
@@ -24,11 +22,10 @@ T = TypeVar("T")
 # Reads a place, and adds the names of the datasets in which it finds something.
 Read = Callable[[Place, set[str]], Iterator[T]]
 
+# Types of datasets. https://docs.cloud.google.com/bigquery/docs/reference/rest/v2/datasets/list
 LINKED = "LINKED"
-# Their tables are in another catalog (AWS Glue, Spanner), which INFORMATION_SCHEMA does not support.
+EXTERNAL = "EXTERNAL"  # their tables are in another catalog (AWS Glue, Spanner): INFORMATION_SCHEMA lacks them
 FEDERATED = "federated dataset: its tables are not collected"
-NOT_REACHED = "dataset without tables in the regional view, not examined in time: it is empty or linked"
-WORKERS, SECONDS = 8, 300  # for datasets.get; BigQuery allows 100 requests per second and user
 
 
 def each_scope(warehouse: Warehouse, options: Options, project: str, read: Read[T]) -> Iterator[T]:
@@ -41,13 +38,12 @@ def each_scope(warehouse: Warehouse, options: Options, project: str, read: Read[
         options.skip(NO_DATASETS, project)
     readable, refused = 0, None
     for location, group in groupby(found, key=lambda dataset: dataset.location):
-        rest = [each for each in group if options.filters.may_hold(f"{project}.{each.name}")]
+        rest = list(_selected(options, group))
         seen: set[str] = set()
         try:
             yield from read(Place(project, location), seen)
             readable += 1
-            rest = [each for each in rest if each.name not in seen]
-            rest = list(_linked(warehouse, options, rest))
+            rest = [each for each in rest if each.type == LINKED and each.name not in seen]
         except Exception as error:
             if seen or not is_unreadable(error):
                 raise
@@ -66,25 +62,13 @@ def each_scope(warehouse: Warehouse, options: Options, project: str, read: Read[
         raise refused
 
 
-def _linked(warehouse: Warehouse, options: Options, rest: Iterable[Dataset]) -> Iterator[Dataset]:
-    """The linked datasets among those without a row in the regional view. Counts federated and unreadable ones."""
-    if warehouse.estimates is not None:  # statements return no rows
-        return
-
-    def kind(dataset: Dataset) -> str:
-        reference = DatasetReference(dataset.project, dataset.name)
-        found = warehouse.client.get_dataset(reference, retry=warehouse.retry, timeout=HTTP_TIMEOUT).to_api_repr()
-        return FEDERATED if found.get("externalDatasetReference") else str(found.get("type", ""))
-
-    for answer in Pool(WORKERS, SECONDS).answers(kind, rest):
-        name = f"{answer.item.project}.{answer.item.name}"
-        if answer.error is not None:
-            if not is_unreadable(answer.error):
-                raise answer.error
-            options.skip(UNREADABLE_SCHEMA, f"{name}: {message(answer.error)}")
-        elif not answer.is_reached:
-            options.skip(NOT_REACHED, name)
-        elif answer.value == FEDERATED:
+def _selected(options: Options, found: Iterator[Dataset]) -> Iterator[Dataset]:
+    """The datasets that the filters select. Counts federated ones."""
+    for dataset in found:
+        name = f"{dataset.project}.{dataset.name}"
+        if not options.filters.may_hold(name):
+            continue
+        if dataset.type == EXTERNAL:
             options.skip(FEDERATED, name)
-        elif answer.value == LINKED:
-            yield answer.item
+        else:
+            yield dataset
