@@ -1,6 +1,9 @@
-"""Service accounts and their access tokens: the token endpoint checks signatures, as Google's does.
+"""Identities and their access tokens: service accounts, a workload identity, and impersonation of an account by it.
 
-https://developers.google.com/identity/protocols/oauth2/service-account#httprest
+Signatures and subject tokens are checked, as Google's endpoints do:
+https://developers.google.com/identity/protocols/oauth2/service-account#httprest,
+https://docs.cloud.google.com/iam/docs/reference/sts/rest/v1/TopLevel/token,
+https://docs.cloud.google.com/iam/docs/reference/credentials/rest/v1/projects.serviceAccounts/generateAccessToken
 """
 
 from __future__ import annotations
@@ -9,6 +12,7 @@ import base64
 import json
 import secrets
 import time
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from cryptography.exceptions import InvalidSignature
@@ -17,7 +21,8 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from tests.warehouses.bigquery.errors import Refused
 
-RIGHT, DENIED = "right", "denied"
+RIGHT, DENIED = "right", "denied"  # service accounts
+WORKLOAD = "workload"  # an identity of another provider, with the rights of RIGHT
 PROJECT_OF_ACCOUNTS = "mc-demo-accounts"
 KEY_BITS = 2048
 TOKEN_SECONDS = 3600
@@ -28,12 +33,13 @@ def email(principal: str) -> str:
 
 
 class Accounts:
-    """Two service accounts, and the tokens that were issued. ``secret_mark`` is part of every token."""
+    """The identities, and the tokens that were issued. ``secret_mark`` is part of every token."""
 
     def __init__(self, secret_mark: str) -> None:
         self._mark = secret_mark
         self._keys = {name: _new_key() for name in (RIGHT, DENIED)}
         self._tokens: dict[str, str] = {}
+        self.subject_token = f"{secret_mark}-{secrets.token_urlsafe(24)}"  # of the other provider
 
     def private_keys(self) -> dict[str, str]:
         """A PEM text for each account, and ``wrong``: a key that belongs to none."""
@@ -49,9 +55,30 @@ class Accounts:
 
     def token(self, form: dict[str, str]) -> dict[str, Any]:
         """The response of the token endpoint. Raises :class:`Refused` with the reason ``invalid_grant``."""
-        name = self._signer(form.get("assertion", ""))
+        return self._response(self._issued(self._signer(form.get("assertion", ""))))
+
+    def exchanged(self, form: dict[str, str]) -> dict[str, Any]:
+        """The response of the Security Token Service to the subject token. Raises :class:`Refused`."""
+        if form.get("subject_token") != self.subject_token:
+            raise invalid_grant("The subject token is not valid.")
+        kind = {"issued_token_type": "urn:ietf:params:oauth:token-type:access_token"}
+        return self._response(self._issued(WORKLOAD)) | kind
+
+    def impersonated(self, authorization: str, account: str) -> dict[str, Any]:
+        """The response of generateAccessToken. Only the workload may impersonate, and only service accounts."""
+        names = {email(name): name for name in self._keys}
+        if self.principal(authorization) != WORKLOAD or account not in names:
+            raise Refused("PERMISSION_DENIED", "Permission 'iam.serviceAccounts.getAccessToken' denied", 403)
+        expires = datetime.now(timezone.utc) + timedelta(seconds=TOKEN_SECONDS)
+        return {"accessToken": self._issued(names[account]), "expireTime": f"{expires:%Y-%m-%dT%H:%M:%SZ}"}
+
+    def _issued(self, principal: str) -> str:
         token = f"ya29.{self._mark}-{secrets.token_urlsafe(24)}"
-        self._tokens[token] = name
+        self._tokens[token] = principal
+        return token
+
+    @staticmethod
+    def _response(token: str) -> dict[str, Any]:
         return {"access_token": token, "expires_in": TOKEN_SECONDS, "token_type": "Bearer"}
 
     def _signer(self, assertion: str) -> str:

@@ -58,6 +58,7 @@ class Orders:
 
     denied: frozenset[str] = frozenset()
     denies_all: bool = False
+    unreachable: frozenset[str] = frozenset()  # regions that datasets.list leaves out and names
     storage_is_on: bool = True
     is_signed_out: bool = False
     rows_left: int | None = None

@@ -33,11 +33,13 @@ def warehouse(model: Model) -> Warehouse:
     found = datasets(model)
     regions = {(dataset.project, dataset.name): dataset.region for dataset in found}
     texts = Texts(model)
+    jobs = [job(query, regions[(query.target or query.path)[:2]], texts.of(query)) for query in model.queries]
     return Warehouse(
         projects=PROJECTS,
         datasets=found,
         relations=[relation(model, table, number) for number, table in enumerate(model.tables, 1)],
-        jobs=[job(query, regions[(query.target or query.path)[:2]], texts.of(query)) for query in model.queries],
+        jobs=jobs + [running(each) for each in jobs[:1]],
+        rows={"TABLE_STORAGE": [dropped(found[0], table) for table in model.tables[:1]]},
     )
 
 
@@ -80,6 +82,14 @@ def relation(model: Model, table: Table, number: int) -> Relation:
         modified=table.modified,
         definition=model.definition(table, DIALECT) if table.is_view else None,
     )
+
+
+def dropped(dataset: Dataset, table: Table) -> tuple[str, str, dict[str, Any]]:
+    """The row of a dropped table whose name a table has again. It is not expected in the manifest."""
+    _, schema, name = table.path
+    place = {"project_id": dataset.project, "table_catalog": dataset.project, "table_schema": schema}
+    figures = {"total_rows": 5, "total_logical_bytes": 6, "storage_last_modified_time": table.created}
+    return dataset.project, dataset.region, place | {"table_name": name, "deleted": True} | figures
 
 
 # --- jobs -----------------------------------------------------------------------------------------------
@@ -152,6 +162,12 @@ def job(query: Query, region: str, text: str) -> Job:
     if query.target and ok:
         row["dml_statistics"] = {"inserted_row_count": query.rows, "deleted_row_count": 0, "updated_row_count": 0}
     return Job(region, row)
+
+
+def running(like: Job) -> Job:
+    """A job that has started at the same time and has not ended. It is not expected in the manifest."""
+    row = dict(like.row) | {"job_id": "bquxjob_running", "state": "RUNNING", "end_time": None, "error_result": None}
+    return Job(like.region, row)
 
 
 def reference(path: Sequence[str]) -> dict[str, str]:

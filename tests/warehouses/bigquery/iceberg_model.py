@@ -9,6 +9,7 @@ https://docs.cloud.google.com/bigquery/docs/biglake-iceberg-tables-in-bigquery
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,7 +20,6 @@ from tests.warehouses.harness import Flow, Record
 from tests.warehouses.model import Model, Table
 
 KIND = "iceberg table"  # of the expected records
-TIMELINE = "WRITE_API_TIMELINE"
 ROWS_OF_A_MINUTE = 77
 
 
@@ -30,13 +30,12 @@ def warehouse(model: Model) -> Warehouse:
     found = from_model.warehouse(model)
     found.relations = [_iceberg(relation) for relation in found.relations]
     regions = {(dataset.project, dataset.name): dataset.region for dataset in found.datasets}
-    found.rows = {
-        TIMELINE: [
-            (table.path[0], regions[table.path[:2]], _minute(table, written))
-            for table in model.tables
-            if (written := written_by_others(table))
-        ]
-    }
+    minutes = [
+        (table.path[0], regions[table.path[:2]], _minute(table, written))
+        for table in model.tables
+        if (written := written_by_others(table))
+    ]
+    found.rows = {"WRITE_API_TIMELINE": minutes}
     if model.tables:
         _add_others(found, model)
     return found
@@ -54,7 +53,7 @@ def written_by_others(table: Table) -> datetime | None:
     return table.modified and table.modified.replace(second=0)
 
 
-def _minute(table: Table, start: datetime) -> dict[str, Any]:
+def _minute(table: Table, start: datetime) -> Mapping[str, Any]:
     project, dataset, name = table.path
     return {
         "start_timestamp": start,

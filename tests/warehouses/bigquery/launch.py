@@ -34,6 +34,7 @@ STOP_SECONDS = 60
 LONGEST_ORDER_SECONDS = 600
 RETRY_SECONDS = "3"  # enough for a few retries; the folder's default would take minutes per test
 ROWS_OF_AN_ORDER = 20_000
+SUBJECT_TOKEN = "subject-token.txt"
 
 
 class BigQueryServer:
@@ -71,6 +72,7 @@ class BigQueryServer:
         self.port: int = ready["port"]
         for name, key in ready["keys"].items():
             self._write_credentials(name, key)
+        (self.folder / SUBJECT_TOKEN).write_text(ready["subject_token"], encoding="utf-8")
         self._logs.enter_context(shown_on_failure(said))
         return self
 
@@ -101,7 +103,6 @@ class BigQueryServer:
 
     def _write_credentials(self, name: str, private_key: str) -> None:
         """https://docs.cloud.google.com/iam/docs/keys-create-delete#creating: the form of a key file"""
-        account = "denied" if name == "denied" else "right"
         path = self.folder / f"{name}.json{TRAILING}"
         path.touch(mode=0o600)
         key = {
@@ -109,12 +110,31 @@ class BigQueryServer:
             "project_id": "mc-demo-accounts",
             "private_key_id": f"{SECRET_MARK}{name}",
             "private_key": private_key,
-            "client_email": f"{account}@mc-demo-accounts.iam.gserviceaccount.com",
+            "client_email": account_email("denied" if name == "denied" else "right"),
             "client_id": "100000000000000000001",
             "token_uri": f"{self.url}/token",
             "universe_domain": "googleapis.com",
         }
         path.write_text(json.dumps(key), encoding="utf-8")
+
+    def workload_file(self, impersonating: str = "") -> Path:
+        """The configuration of a workload identity, which may impersonate a service account, e.g. ``right``:
+        https://docs.cloud.google.com/iam/docs/workload-identity-federation-with-other-providers
+        """
+        configuration = {
+            "type": "external_account",
+            "audience": "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/pool/providers/other",
+            "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+            "token_url": f"{self.url}/sts/v1/token",
+            "credential_source": {"file": str(self.folder / SUBJECT_TOKEN)},
+        }
+        if impersonating:
+            method = f"{account_email(impersonating)}:generateAccessToken"
+            url = f"{self.url}/v1/projects/-/serviceAccounts/{method}"
+            configuration["service_account_impersonation_url"] = url
+        path = self.folder / f"workload-{impersonating or 'itself'}.json"
+        path.write_text(json.dumps(configuration), encoding="utf-8")
+        return path
 
     def environment(self, projects: Sequence[str], credentials: Credentials = "right") -> dict[str, str]:
         """The variables with which a script reads these projects."""
@@ -168,6 +188,10 @@ class BigQueryServer:
         """Deny the right account everything but signing in."""
         self.order("deny_all")
 
+    def make_unreachable(self, *regions: str) -> None:
+        """Let datasets.list leave out the datasets of these regions, and name the regions as unreachable."""
+        self.order("unreachable", regions=regions)
+
     def turn_storage(self, on: bool) -> None:
         """Turn INFORMATION_SCHEMA.TABLE_STORAGE on or off, in all projects."""
         self.order("storage", on=on)
@@ -209,6 +233,10 @@ class BigQueryServer:
         response = self._http.post(f"{self.url}/testbed/{name}", json=arguments, timeout=LONGEST_ORDER_SECONDS)
         response.raise_for_status()
         return response.json()["answer"]
+
+
+def account_email(name: str) -> str:
+    return f"{name}@mc-demo-accounts.iam.gserviceaccount.com"
 
 
 def closed_port() -> int:

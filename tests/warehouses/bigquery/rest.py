@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
-from tests.warehouses.bigquery.accounts import RIGHT, Accounts, email
+from tests.warehouses.bigquery.accounts import DENIED, Accounts, email
 from tests.warehouses.bigquery.errors import ConnectionGone, Refused, not_found, unauthenticated
 from tests.warehouses.bigquery.jobs import Job, Jobs
 from tests.warehouses.bigquery.world import MULTI_REGIONS, World
@@ -79,7 +79,7 @@ class Api:
     def list_projects(self, request: Request) -> dict[str, Any]:
         if "projects.list" in self.world.orders.denied:
             self.world.check_method(request.principal, "projects.list", "")
-        names = list(self.world.projects) if request.principal == RIGHT and not self.world.orders.denies_all else []
+        names = list(self.world.projects) if request.principal != DENIED and not self.world.orders.denies_all else []
         items = [
             {
                 "kind": "bigquery#project",
@@ -97,8 +97,11 @@ class Api:
         self.world.check_method(request.principal, "datasets.list", project)
         found = self.world.listed_datasets(project, request.arguments.get("all", "").lower() == "true")
         keys = ("id", "datasetReference", "labels", "friendlyName", "location", "type")
-        items = [{"kind": "bigquery#dataset", **_some(dataset, keys)} for dataset in found]
-        return _page("bigquery#datasetList", "datasets", items, request.arguments)
+        unreachable = self.world.orders.unreachable
+        reached = [dataset for dataset in found if dataset["location"] not in unreachable]
+        items = [{"kind": "bigquery#dataset", **_some(dataset, keys)} for dataset in reached]
+        body = _page("bigquery#datasetList", "datasets", items, request.arguments)
+        return body | {"unreachable": sorted(unreachable)} if unreachable else body
 
     @route("GET", "projects/{}/datasets/{}")
     def get_dataset(self, request: Request, project: str, dataset: str) -> dict[str, Any]:

@@ -2,8 +2,8 @@
 
     python -m tests.warehouses.bigquery.server --mark TEXT
 
-listens on a port of 127.0.0.1, prints one line of JSON (the port and the private keys of the accounts), and serves
-until its standard input is closed. The text is part of every access token. Tests control it with
+listens on a port of 127.0.0.1, prints one line of JSON (the port, and the secrets of the identities), and serves until
+its standard input is closed. The text is part of every access token. Tests control it with
 ``POST /testbed/<order>``; see ``Control``.
 """
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import gzip
 import json
+import re
 import socket
 import sys
 import threading
@@ -19,7 +20,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from tests.warehouses.bigquery.accounts import Accounts, invalid_grant
 from tests.warehouses.bigquery.catalog import documented_catalog
@@ -31,7 +32,8 @@ from tests.warehouses.bigquery.storage import Storage
 from tests.warehouses.bigquery.world import World
 
 RECORDED_HEADERS = ("x-goog-user-project", "user-agent", "x-goog-api-client", "x-goog-request-params")
-TOKEN_PATH = "/token"
+TOKEN_PATH, EXCHANGE_PATH = "/token", "/sts/v1/token"
+IMPERSONATION_PATH = re.compile("/v1/projects/-/serviceAccounts/([^/]+):generateAccessToken")
 CONTROL_PATH = "/testbed/"
 
 
@@ -76,6 +78,9 @@ class Control:
 
     def deny_all(self) -> None:
         self.orders.denies_all = True
+
+    def unreachable(self, regions: list[str]) -> None:
+        self.orders.unreachable = frozenset(regions)
 
     def storage(self, on: bool) -> None:
         self.orders.storage_is_on = on
@@ -129,8 +134,11 @@ class Handler(BaseHTTPRequestHandler):
         try:
             if path.startswith(CONTROL_PATH):
                 self._send(200, {"answer": self._order(path.removeprefix(CONTROL_PATH), json.loads(content))})
-            elif path == TOKEN_PATH:
-                self._send(*self._token(dict(parse_qsl(content.decode()))))
+            elif path in (TOKEN_PATH, EXCHANGE_PATH):
+                self._send(*self._token(path, dict(parse_qsl(content.decode()))))
+            elif impersonated := IMPERSONATION_PATH.fullmatch(path):
+                authorization = self.headers.get("Authorization") or ""
+                self._send(200, self.accounts.impersonated(authorization, unquote(impersonated[1])))
             else:
                 self._send(200, self._api(path, content))
         except Refused as error:
@@ -141,13 +149,14 @@ class Handler(BaseHTTPRequestHandler):
     def _order(self, name: str, arguments: dict[str, Any]) -> Any:
         return getattr(self.control, name)(**arguments)
 
-    def _token(self, form: Mapping[str, str]) -> tuple[int, dict[str, Any]]:
+    def _token(self, path: str, form: dict[str, str]) -> tuple[int, dict[str, Any]]:
         """Errors of OAuth have another form: https://www.rfc-editor.org/rfc/rfc6749#section-5.2"""
         self._fault()
         try:
             if self.control.orders.is_signed_out:
                 raise invalid_grant("Token has been expired or revoked.")
-            return 200, self.accounts.token(dict(form))
+            issue = self.accounts.token if path == TOKEN_PATH else self.accounts.exchanged
+            return 200, issue(form)
         except Refused as error:
             return error.code, {"error": error.reason, "error_description": error.message}
 
@@ -212,7 +221,8 @@ def main() -> int:
     Handler.accounts, Handler.control = accounts, Control(accounts)
     with Listener(("127.0.0.1", 0), Handler) as listener:
         threading.Thread(target=listener.serve_forever, daemon=True).start()
-        print(json.dumps({"port": listener.server_port, "keys": accounts.private_keys()}), flush=True)
+        ready = {"port": listener.server_port, "subject_token": accounts.subject_token}
+        print(json.dumps(ready | {"keys": accounts.private_keys()}), flush=True)
         sys.stdin.read()
     return 0
 
