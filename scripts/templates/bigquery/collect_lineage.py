@@ -31,7 +31,7 @@ from itertools import chain
 
 from connection import Place, Warehouse, connect, explain, quote
 from estimate import estimator
-from job_history import LATENCY, RETENTION, JobRow, jobs
+from job_history import JobRow, jobs
 from mcpush.collect.collector import Collector, Options, run_collect
 from mcpush.interrupts import stop_if_asked
 from mcpush.lineage.graph import (
@@ -50,6 +50,7 @@ from mcpush.records import Asset, AssetKey, LineageRecord
 from mcpush.sql import Defaults
 from names import VIEW, Names, is_hidden
 from projects import clock
+from query_jobs import LATENCY, RETENTION
 from shards import add_shard_argument
 from transfers import Transfer, Transfers
 from view_lineage import Views

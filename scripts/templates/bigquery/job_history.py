@@ -16,6 +16,7 @@ from mcpush.collect.collector import Options
 from mcpush.collect.filters import Filters
 from mcpush.records import AssetKey, TimeRange
 from projects import job_places, refusal
+from query_jobs import LONGEST_JOB
 
 # Left out: scripts (their children have the same lineage, statement by statement), definitions of views (they copy no
 # data), results of queries in hidden datasets. CREATE_TABLE also creates temporary tables that later statements fill.
@@ -72,16 +73,10 @@ WHERE j.creation_time >= @created_since
 ORDER BY j.end_time, j.job_id
 """
 
-# The page says "near real-time" and gives no figure.
-LATENCY = timedelta(minutes=10)
-# https://docs.cloud.google.com/bigquery/docs/information-schema-jobs#data_retention
-RETENTION = timedelta(days=180)
 # How far before its window a run starts to read. Earlier statements of a session or script (temporary tables,
 # transactions) determine what later ones read. Their edges are sent again, which changes nothing in Monte Carlo.
 # ADAPT: set this to the longest time that one of your sessions, scripts or transactions takes.
 OVERLAP = timedelta(hours=6)
-# A query runs for up to 6 hours and is tried up to three times: https://docs.cloud.google.com/bigquery/quotas#query_jobs
-LONGEST_JOB = timedelta(hours=24)
 # Each statement scans whole days of partitions, and the day before its slice.
 SLICING = Slicing(first=timedelta(days=1), few_rows=20_000, many_rows=200_000)
 MAX_HELD_CHARACTERS = 50_000_000  # of query texts in uncommitted transactions

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import NamedTuple
 
-from connection import HTTP_TIMEOUT, Place, Warehouse, is_unreadable
+from connection import Place, Warehouse, is_unreadable
 from error_table import message
 from google.cloud.bigquery import CopyJob, ExtractJob, LoadJob, TableReference
 from mcpush.collect.collector import Options
@@ -18,6 +18,7 @@ from mcpush.collect.pool import Pool
 from mcpush.lineage.graph import EXACT, LineageTarget, external_asset
 from mcpush.records import Asset
 from names import Names
+from query_job import HTTP_TIMEOUT
 
 # BigQuery allows 100 requests per second and user: https://docs.cloud.google.com/bigquery/quotas#api_request_quotas
 WORKERS = 8
