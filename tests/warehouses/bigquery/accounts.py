@@ -20,16 +20,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from tests.warehouses.bigquery.errors import Refused
+from tests.warehouses.bigquery.identities import DENIED, RIGHT, WORKLOAD, email
 
-RIGHT, DENIED = "right", "denied"  # service accounts
-WORKLOAD = "workload"  # an identity of another provider, with the rights of RIGHT
-PROJECT_OF_ACCOUNTS = "mc-demo-accounts"
 KEY_BITS = 2048
 TOKEN_SECONDS = 3600
-
-
-def email(principal: str) -> str:
-    return f"{principal}@{PROJECT_OF_ACCOUNTS}.iam.gserviceaccount.com"
 
 
 class Accounts:

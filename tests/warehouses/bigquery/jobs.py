@@ -100,8 +100,8 @@ class Jobs:
         https://docs.cloud.google.com/bigquery/docs/reference/rest/v2/jobs/get
         """
         job = self._jobs.get((project, job_id))
-        is_there = job is not None and (location or DEFAULT_REGION) == job.location
-        if job is None or not (is_there or (location is None and job.location in MULTI_REGIONS)):
+        is_there = job and (region_name(location) == job.location if location else job.location in MULTI_REGIONS)
+        if job is None or not is_there:
             raise errors.not_found("Job", f"{project}:{location or DEFAULT_REGION}.{job_id}")
         return job
 

@@ -25,6 +25,7 @@ import requests
 
 from tests.server_logs import shown_on_failure
 from tests.warehouses.bigquery import filling
+from tests.warehouses.bigquery.identities import DENIED, PROJECT_OF_ACCOUNTS, RIGHT, email
 from tests.warehouses.bigquery.truth import Warehouse
 from tests.warehouses.environments import REPOSITORY, environment_python
 from tests.warehouses.harness import SECRET_MARK, TRAILING, Credentials
@@ -107,10 +108,10 @@ class BigQueryServer:
         path.touch(mode=0o600)
         key = {
             "type": "service_account",
-            "project_id": "mc-demo-accounts",
+            "project_id": PROJECT_OF_ACCOUNTS,
             "private_key_id": f"{SECRET_MARK}{name}",
             "private_key": private_key,
-            "client_email": account_email("denied" if name == "denied" else "right"),
+            "client_email": email(DENIED if name == DENIED else RIGHT),
             "client_id": "100000000000000000001",
             "token_uri": f"{self.url}/token",
             "universe_domain": "googleapis.com",
@@ -129,7 +130,7 @@ class BigQueryServer:
             "credential_source": {"file": str(self.folder / SUBJECT_TOKEN)},
         }
         if impersonating:
-            method = f"{account_email(impersonating)}:generateAccessToken"
+            method = f"{email(impersonating)}:generateAccessToken"
             url = f"{self.url}/v1/projects/-/serviceAccounts/{method}"
             configuration["service_account_impersonation_url"] = url
         path = self.folder / f"workload-{impersonating or 'itself'}.json"
@@ -233,10 +234,6 @@ class BigQueryServer:
         response = self._http.post(f"{self.url}/testbed/{name}", json=arguments, timeout=LONGEST_ORDER_SECONDS)
         response.raise_for_status()
         return response.json()["answer"]
-
-
-def account_email(name: str) -> str:
-    return f"{name}@mc-demo-accounts.iam.gserviceaccount.com"
 
 
 def closed_port() -> int:

@@ -53,7 +53,7 @@ def table_record(model: Model, table: Table) -> Record:
     database, schema, name = table.path
     return _known(
         type="VIEW" if table.is_view else "TABLE",
-        kind="view" if table.is_view else "base table",
+        kind="view" if table.is_view else "table",
         database=database,
         schema=schema,
         name=name,

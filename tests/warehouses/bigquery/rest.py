@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
-from tests.warehouses.bigquery.accounts import DENIED, Accounts, email
+from tests.warehouses.bigquery.accounts import Accounts
 from tests.warehouses.bigquery.errors import ConnectionGone, Refused, not_found, unauthenticated
+from tests.warehouses.bigquery.identities import DENIED, email
 from tests.warehouses.bigquery.jobs import Job, Jobs
-from tests.warehouses.bigquery.world import MULTI_REGIONS, World
+from tests.warehouses.bigquery.world import MULTI_REGIONS, World, region_name
 
 PAGE = 50  # items of a list, without maxResults
 LONGEST_PAGE = 1000
@@ -159,7 +160,8 @@ class Api:
             return self.jobs.find(project, job_id, location).resource()
         self.world.check_method(request.principal, "jobs.get", project, job_id)
         place = other["jobReference"]["location"]
-        if place != location and (location is not None or place not in MULTI_REGIONS):
+        is_there = region_name(location) == place if location else place in MULTI_REGIONS
+        if not is_there:
             raise not_found("Job", f"{project}:{job_id}")
         return _public(other)
 

@@ -25,7 +25,6 @@ TYPES = {
     "decimal": "NUMERIC",
     "timestamp with time zone": "TIMESTAMP",
     "timestamp": "DATETIME",
-    "json": "JSON",
 }
 INTEGERS = ("tinyint", "smallint", "integer", "bigint", "hugeint", "uinteger", "ubigint")
 Field = dict[str, Any]

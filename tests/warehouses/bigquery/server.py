@@ -42,7 +42,6 @@ class Control:
 
     def __init__(self, accounts: Accounts) -> None:
         catalog = documented_catalog()
-        self._accounts = accounts
         self._world = World(catalog, Storage(catalog), Orders())
         self.api = Api(self._world, Jobs(self._world), accounts)
         self.requests: list[dict[str, Any]] = []

@@ -1,6 +1,7 @@
 """Translates a GoogleSQL statement to DuckDB: names of views and tables, parameters, functions, the clock.
 
-What a name refers to, and whether it may be read, is decided by the ``Resolver``.
+What a name refers to, and whether it may be read, is decided by the ``Resolver``. DuckDB runs some statements that
+BigQuery refuses, e.g. with other implicit casts.
 """
 
 from __future__ import annotations

@@ -7,16 +7,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.warehouses.bigquery import errors
-from tests.warehouses.bigquery.accounts import DENIED
 from tests.warehouses.bigquery.catalog import PREFIX, Catalog, View
 from tests.warehouses.bigquery.errors import Refused
 from tests.warehouses.bigquery.faults import Orders
+from tests.warehouses.bigquery.identities import DENIED
 from tests.warehouses.bigquery.storage import Storage, quoted
 from tests.warehouses.bigquery.translation import Source
 
 Resource = dict[str, Any]
 DEFAULT_REGION = "US"
 MULTI_REGIONS = ("US", "EU")
+# Regions of BigQuery Omni: https://docs.cloud.google.com/bigquery/docs/omni-introduction#limitations
 OMNI_PREFIXES = ("aws-", "azure-")
 STORAGE_VIEW = f"{PREFIX}TABLE_STORAGE"
 JOBS_VIEW = f"{PREFIX}JOBS"
@@ -185,9 +186,7 @@ class World:
     def _check_storage(self, project: str, region: str) -> None:
         if not self.orders.storage_is_on:
             raise errors.storage_off(project, region)
-        if region.startswith(
-            OMNI_PREFIXES
-        ):  # https://docs.cloud.google.com/bigquery/docs/omni-introduction#limitations
+        if region.startswith(OMNI_PREFIXES):
             raise Refused("invalidQuery", f"{STORAGE_VIEW} is not available in {region}")
 
     def _select(self, view: View, conditions: Sequence[str]) -> str:
