@@ -28,11 +28,15 @@ import sys
 from collections.abc import Iterator, Mapping
 from functools import partial
 from itertools import chain
+from typing import NamedTuple
 
-from connection import Place, Warehouse, connect, explain, quote
+from connection import Place, Warehouse, connect, explain, is_statement_error, quote
+from error_table import message
 from estimate import estimator
 from job_history import JobRow, jobs
+from mcpush.collect.catalog import NO_VIEW_TEXT, read_or_skip
 from mcpush.collect.collector import Collector, Options, run_collect
+from mcpush.collect.query_text import NO_TEXT
 from mcpush.interrupts import stop_if_asked
 from mcpush.lineage.graph import (
     EXACT,
@@ -48,20 +52,107 @@ from mcpush.lineage.query_log import LoggedStatement, Recent, statement_lineage
 from mcpush.lineage.schema_manifest import add_schema_argument, schema_of
 from mcpush.records import Asset, AssetKey, LineageRecord
 from mcpush.sql import Defaults
-from names import VIEW, Names, is_hidden
+from names import TABLE, VIEW, Names, is_hidden
 from projects import clock
 from query_jobs import LATENCY, RETENTION
 from shards import add_shard_argument
 from transfers import Transfer, Transfers
-from view_lineage import Views
+
+# https://docs.cloud.google.com/bigquery/docs/information-schema-views
+DEFINITIONS_SQL = """
+SELECT
+    v.table_schema AS schema_name,
+    v.table_name AS table_name,
+    v.view_definition AS definition,
+    v.use_standard_sql AS use_standard_sql
+FROM {project}.{scope}.INFORMATION_SCHEMA.VIEWS AS v
+ORDER BY v.table_schema, v.table_name
+"""
 
 # Temporary tables whose sources are remembered. Scripts use theirs for minutes, sessions for up to 7 days.
 MAX_TEMPORARIES = 20_000
 
 MISSING_DESTINATION = "destination not in the catalog (renamed or dropped)"
-UNKNOWN_TEMPORARY = "temporary table created before the period that is read: its sources are unknown"
+UNKNOWN_TEMPORARY = "temporary or hidden table that no job writes in the period that is read: its sources are unknown"
+LEGACY_VIEW = "view in legacy SQL: its sources are not parsed"
 UNCONFIRMED_SOURCE = "source in a query text that BigQuery's job history does not confirm"
 UNCONFIRMED_TARGET = "target in a query text that BigQuery's job history does not confirm"
+
+
+class DefinitionRow(NamedTuple):
+    """A row of DEFINITIONS_SQL."""
+
+    schema_name: str
+    table_name: str
+    definition: str | None
+    use_standard_sql: str
+
+
+# --- views -----------------------------------------------------------------------------------------------
+
+
+class Views:
+    """All views with their sources, regardless of filters."""
+
+    def __init__(self, warehouse: Warehouse, names: Names, options: Options) -> None:
+        self._warehouse, self._names, self._options = warehouse, names, options
+        found = statement_lineage(
+            self._texts(),
+            "bigquery",
+            partial(names.complete, options),
+            options.skip,
+            schema=names.schema,
+            origin="view_definition",
+        )
+        self.targets = merge_by_target(target for target in found if target.asset.type == VIEW)
+
+    def base_tables(self, view: Key) -> set[Key]:
+        """The tables that a view reads, directly or through other views; empty if unknown."""
+        found: set[Key] = set()
+        seen, waiting = {view}, [view]
+        while waiting:
+            target = self.targets.get(waiting.pop())
+            for key, source in target.sources.items() if target else ():
+                if source.type != VIEW:
+                    found.add(key)
+                elif key not in seen:
+                    seen.add(key)
+                    waiting.append(key)
+        return found
+
+    def _texts(self) -> Iterator[LoggedStatement]:
+        for key, ddl in self._names.materialized_views.items():
+            if statement := self._statement(key, ddl):
+                yield statement
+        for place in self._names.places:
+            for row in self._rows(place):
+                key = place.project, row.schema_name, row.table_name
+                if row.use_standard_sql == "NO":
+                    self._options.skip(LEGACY_VIEW, ".".join(key))
+                elif statement := self._statement(key, row.definition and creation(VIEW, key, row.definition)):
+                    yield statement
+
+    def _rows(self, place: Place) -> Iterator[DefinitionRow]:
+        found = read_or_skip(
+            self._options,
+            NO_VIEW_TEXT,
+            lambda: self._warehouse.rows(DefinitionRow, DEFINITIONS_SQL, place),
+            is_statement_error,
+            lambda error: f"{place}: {message(error)}",
+        )
+        yield from found or ()
+
+    def _statement(self, key: AssetKey, text: str | None) -> LoggedStatement | None:
+        """A definition; counts a missing one. Names without a project are those of the view's project."""
+        if not text:
+            self._options.skip(NO_VIEW_TEXT, ".".join(key))
+            return None
+        return LoggedStatement(text, defaults=Defaults(key[0]))
+
+
+def creation(kind: str, name: AssetKey, query: str) -> str:
+    """The CREATE statement of a table or view with this query."""
+    return f"{' '.join(('CREATE', kind, '.'.join(map(quote, name)), 'AS'))}\n{query}"
 
 
 # --- jobs ------------------------------------------------------------------------------------------------
@@ -86,11 +177,14 @@ class History:
             if row.job_type != "QUERY":
                 self._transfers.add(Transfer(row.end_time, row.job_id, place))
                 continue
-            self._add(row)
+            has_sources = self._add(row)
             if row.query_text:
                 yield logged(place, row, row.query_text)
+            elif has_sources:
+                self._options.skip(NO_TEXT, row.job_id)
 
-    def _add(self, row: JobRow) -> None:
+    def _add(self, row: JobRow) -> bool:
+        """Adds what BigQuery recorded about a job. Returns whether it read another table than its target."""
         sources: dict[Key, Asset] = {asset.key: asset for asset in self._sources(row)}
         if row.statement_type == "EXPORT_DATA":
             self.exported.update(sources)
@@ -100,6 +194,8 @@ class History:
             target = self.targets.setdefault(asset.key, LineageTarget(asset, "jobs", EXACT))
             for source in sources.values():
                 target.add(source)
+            sources.pop(asset.key, None)
+        return bool(sources)
 
     def _sources(self, row: JobRow) -> Iterator[Asset]:
         for reference in row.references():
@@ -115,7 +211,7 @@ class History:
 def logged(place: Place, row: JobRow, text: str) -> LoggedStatement:
     """A job's statement. A query with a destination table (a scheduled query) is parsed as CREATE TABLE … AS."""
     if row.statement_type == "SELECT" and row.target:
-        text = f"CREATE TABLE {'.'.join(map(quote, row.target))} AS\n{text}"
+        text = creation(TABLE, row.target, text)
     return LoggedStatement(text, row.session, Defaults(place.project, default_dataset(place, row)), row.end_time)
 
 

@@ -78,7 +78,7 @@ ORDER BY j.end_time, j.job_id
 # ADAPT: set this to the longest time that one of your sessions, scripts or transactions takes.
 OVERLAP = timedelta(hours=6)
 # Each statement scans whole days of partitions, and the day before its slice.
-SLICING = Slicing(first=timedelta(days=1), few_rows=20_000, many_rows=200_000)
+SLICING = Slicing(first=timedelta(days=1), shortest=timedelta(minutes=15), few_rows=20_000, many_rows=200_000)
 MAX_HELD_CHARACTERS = 50_000_000  # of query texts in uncommitted transactions
 
 ROLLED_BACK = "statement of a transaction that was rolled back"

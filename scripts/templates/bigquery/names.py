@@ -64,9 +64,9 @@ class NameRow(NamedTuple):
 
 
 def is_hidden(dataset: str) -> bool:
-    """Whether BigQuery created the dataset, for results of queries and temporary tables.
+    """Whether no view lists the dataset. BigQuery keeps temporary tables and results of queries in such datasets.
 
-    https://docs.cloud.google.com/bigquery/docs/datasets#hidden_datasets
+    https://docs.cloud.google.com/bigquery/docs/datasets
     """
     return dataset.startswith("_")
 
@@ -118,7 +118,7 @@ class Names:
             return
         found = warehouse.listings[place.project]
         self._complete.update((place.project, each.name) for each in found if each.location == place.location)
-        if all((place.project, each.name) in self._complete for each in found):
+        if all(Place(place.project, each.location) in self.places for each in found):
             self._complete.add((place.project, None))
 
     def _add(self, project: str, row: NameRow) -> None:

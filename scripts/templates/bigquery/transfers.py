@@ -83,7 +83,7 @@ class Transfers:
         elif isinstance(job, CopyJob):
             yield from self._edges(job.sources, [job.destination], name)
         elif isinstance(job, ExtractJob):
-            yield from self._edges([job.source], [external_asset(uri) for uri in job.destination_uris], name)
+            yield from self._edges([job.source], [external_asset(uri) for uri in job.destination_uris or ()], name)
 
     def _edges(self, sources: list[object], targets: list[object], name: str) -> Iterator[LineageTarget]:
         known = [asset for source in sources if (asset := self._asset(source, name))]

@@ -31,13 +31,14 @@ from tests.templates.bigquery.lineage_world import (
 
 MISSING_DESTINATION = "destination not in the catalog (renamed or dropped)"
 NO_FULL_NAME = "name without a dataset in a query text (JOBS does not have the default dataset): no columns from it"
-UNKNOWN_TEMPORARY = "temporary table created before the period that is read: its sources are unknown"
+UNKNOWN_TEMPORARY = "temporary or hidden table that no job writes in the period that is read: its sources are unknown"
 UNCONFIRMED_SOURCE = "source in a query text that BigQuery's job history does not confirm"
 UNCONFIRMED_TARGET = "target in a query text that BigQuery's job history does not confirm"
 ROLLED_BACK = "statement of a transaction that was rolled back"
 UNCOMMITTED = (
     "statement of a transaction without COMMIT in the window: it was rolled back, or is read again by the next run"
 )
+TOO_LONG = "statement of a transaction with too many statements to wait for its COMMIT"
 SCRIPT_DATASET = "_script0b5e2d8cbe6ff2f0e5a1"
 TEMPORARY = (SHOP, SCRIPT_DATASET, "bases")
 INSERT_DAILY = "INSERT INTO marts.daily (day, total) SELECT order_id, amount FROM raw.orders"
@@ -53,7 +54,7 @@ def lineage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lineage]:
 def test_a_job_gives_exact_tables_and_the_columns_of_its_text(lineage: Lineage) -> None:
     jobs = Jobs()
     jobs.query("INSERT", DAILY, [ORDERS, DAILY], INSERT_DAILY)
-    jobs.query("MERGE", TOTALS, [ITEMS, TOTALS, EVENTS], "MERGE marts.totals USING (this is no SQL")
+    jobs.query("MERGE", TOTALS, [ITEMS, TOTALS, EVENTS], "MERGE marts.totals USING (not SQL")
     collected = lineage.of(jobs)
     assert collected.records == sorted(
         [
@@ -81,11 +82,11 @@ def test_only_jobs_that_wrote_count(lineage: Lineage) -> None:
     jobs.query(
         "INSERT", DAILY, [EVENTS, DAILY], "INSERT marts.daily SELECT 1, 2", after=timedelta(hours=-6, seconds=-1)
     )
-    jobs.query("INSERT", DAILY, [DAILY], "INSERT INTO marts.daily VALUES (1, 2)", cache_hit=None)
+    jobs.query("INSERT", DAILY, [DAILY], "INSERT INTO marts.daily VALUES (((", cache_hit=None)  # the text is not read
     jobs.query(None, TOTALS, [ORDERS], None, cache_hit=None)
     collected = lineage.of(jobs)
     assert without_views(collected) == [record(TOTALS, [ORDERS])]
-    assert collected.skipped == {}
+    assert collected.skipped == {"query without text": 1}
 
 
 def test_the_overlap_before_the_window_is_read_too(lineage: Lineage) -> None:
@@ -205,6 +206,20 @@ def test_transactions_count_when_they_are_committed(lineage: Lineage) -> None:
     assert collected.skipped == {ROLLED_BACK: 2, UNCOMMITTED: 2}
     collected = lineage.collect(since=UNTIL, until=UNTIL + timedelta(hours=12))
     assert without_views(collected) == [record(DAILY, [EVENTS, ORDERS], {"day": [(1, "order_id")]})]
+
+
+def test_a_transaction_that_is_too_long_to_wait_for_is_counted(lineage: Lineage) -> None:
+    jobs = Jobs()
+    for name, target in (("long", DAILY), ("short", TOTALS)):
+        text = f"INSERT INTO marts.{target[2]} (total) SELECT amount FROM raw.orders"
+        jobs.query("INSERT", target, [ORDERS, target], text, transaction_id=name)
+        jobs.query("UPDATE", target, [target], "UPDATE x" + 90 * len(name) * " ", transaction_id=name)
+    for name in ("short", "long"):
+        jobs.query("COMMIT_TRANSACTION", None, [], "COMMIT TRANSACTION", transaction_id=name)
+    with lineage.changed("job_history.py", "MAX_HELD_CHARACTERS = 50_000_000", "MAX_HELD_CHARACTERS = 1_250"):
+        collected = lineage.of(jobs)
+    assert without_views(collected) == [record(TOTALS, [ORDERS], {"total": [(0, "amount")]})]
+    assert collected.skipped == {TOO_LONG: 2}
 
 
 def test_views_in_the_text_replace_the_base_tables_that_bigquery_records(lineage: Lineage) -> None:

@@ -113,13 +113,8 @@ def test_the_latest_jobs_are_asked_first_until_the_time_is_up(lineage: Lineage) 
     lineage.of(jobs)
     asked = [each["path"] for each in lineage.server.requests() if re.search("/jobs/job-", each["path"])]
     assert sorted(asked) == sorted(f"/bigquery/v2/projects/{SHOP}/jobs/{each}" for each in ids)
-    module = lineage.folder / "transfers.py"
-    text = module.read_text(encoding="utf-8")
-    try:
-        module.write_text(text.replace("SECONDS = 600", "SECONDS = 0"), encoding="utf-8")
+    with lineage.changed("transfers.py", "SECONDS = 600", "SECONDS = 0"):
         collected = lineage.collect()
-    finally:
-        module.write_text(text, encoding="utf-8")
     assert without_views(collected) == []
     assert collected.skipped == {NOT_REACHED.replace("600", "0"): 3}
     assert collected.trailer["skipped_examples"] == {NOT_REACHED.replace("600", "0"): f"{SHOP} {REGION} {ids[-1]}"}
