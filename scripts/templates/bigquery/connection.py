@@ -12,6 +12,7 @@ Runs only SELECT. Results are read in pages over the REST API; a page has at mos
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -38,6 +39,8 @@ from variables import (
     retry_seconds,
     statement_timeout,
 )
+
+logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # its warnings quote URLs and repeat the errors
 
 Value = str | datetime | list[str]  # what can be bound to a statement
 
