@@ -34,6 +34,7 @@ from connection import Place, Warehouse, connect, explain, is_statement_error, q
 from error_table import message
 from estimate import estimator
 from job_history import JobRow, jobs
+from logged_queries import LATENCY, RETENTION
 from mcpush.collect.catalog import NO_VIEW_TEXT, read_or_skip
 from mcpush.collect.collector import Collector, Options, run_collect
 from mcpush.collect.query_text import NO_TEXT
@@ -54,7 +55,6 @@ from mcpush.records import Asset, AssetKey, LineageRecord
 from mcpush.sql import Defaults
 from names import TABLE, VIEW, Names, is_hidden
 from projects import clock
-from query_jobs import LATENCY, RETENTION
 from shards import add_shard_argument
 from transfers import Transfer, Transfers
 

@@ -25,12 +25,12 @@ from collections.abc import Iterator
 
 from connection import Place, Warehouse, connect, explain
 from estimate import estimator
+from logged_queries import LATENCY, RETENTION, listed_queries, query_logs
 from mcpush.collect.collector import Collector, Options, run_collect
 from mcpush.collect.filters import DATABASE, warn_about_narrow_filters
 from mcpush.collect.query_text import add_text_limit
 from mcpush.records import QueryLogRecord
 from projects import clock, job_places
-from query_jobs import LATENCY, RETENTION, listed_queries, query_logs
 
 # ADAPT: limit the queries by user, statement type or label here, for instance j.user_email != 'etl@example.com'
 QUERIES_CONDITION = "TRUE"

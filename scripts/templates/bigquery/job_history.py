@@ -10,13 +10,13 @@ from typing import NamedTuple
 
 from connection import Place, Warehouse, is_too_much, is_unreadable
 from error_table import message
+from logged_queries import LONGEST_JOB
 from mcpush.collect.catalog import each_readable
 from mcpush.collect.checkpoint import Slicing, in_slices
 from mcpush.collect.collector import Options
 from mcpush.collect.filters import Filters
 from mcpush.records import AssetKey, TimeRange
 from projects import job_places, refusal
-from query_jobs import LONGEST_JOB
 
 # Left out: scripts (their children have the same lineage, statement by statement), definitions of views (they copy no
 # data), results of queries in hidden datasets. CREATE_TABLE also creates temporary tables that later statements fill.

@@ -18,6 +18,7 @@ from google.cloud import bigquery
 from mcpush.interrupts import interruptible
 
 HTTP_TIMEOUT = 60  # seconds for one request
+PAGE_ROWS = 4_000  # the client holds a row in several kilobytes
 GRACE = 60  # seconds at most that this process waits longer than BigQuery's own timeout
 LONGEST_PAUSE = 2.0  # seconds between two questions whether a job is done
 CANCEL_TIMEOUT = 6  # seconds
@@ -58,7 +59,7 @@ def _result(job: bigquery.QueryJob, retry: Retry, timeout: int) -> Any:
     """Waits for the job and returns its result. Cancels the job if it has not ended."""
     try:
         _wait(job, retry, timeout + min(timeout, GRACE))
-        return job.result(retry=retry, job_retry=None, timeout=HTTP_TIMEOUT)
+        return job.result(page_size=PAGE_ROWS, retry=retry, job_retry=None, timeout=HTTP_TIMEOUT)
     except BaseException:
         if job.state != DONE:
             with suppress(Exception):  # must not hide the error

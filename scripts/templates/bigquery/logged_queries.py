@@ -1,4 +1,4 @@
-# Shared by the BigQuery folders; the source is scripts/templates/_shared/bigquery/query_jobs.py.
+# Shared by the BigQuery folders; the source is scripts/templates/_shared/bigquery/logged_queries.py.
 """Streams the query jobs that ended in a window as query log records, place by place.
 
 Reads INFORMATION_SCHEMA.JOBS. With bigquery.jobs.list instead of bigquery.jobs.listAll, jobs of other users have no
