@@ -29,7 +29,6 @@ from tests.templates.bigquery.front import (
     running_job,
     said,
 )
-from tests.warehouses.bigquery.results import PAGE_ROWS
 
 INSERT = r"^POST /bigquery/v2/projects/[^/]+/jobs$"
 GET_JOB = r"^GET /bigquery/v2/projects/[^/]+/jobs/"
@@ -52,7 +51,7 @@ def test_all_projects_and_regions_are_read(scripts: Scripts) -> None:
     assert run.summary["skipped"] == {}
 
 
-# --- what every request has ------------------------------------------------------------------------------------
+# --- what every request has ------------------------------------------------------------------------------------------
 
 
 def test_every_job_has_a_label_a_timeout_and_the_location_of_its_region(scripts: Scripts) -> None:
@@ -101,13 +100,18 @@ def test_the_client_is_closed(scripts: Scripts, monkeypatch: pytest.MonkeyPatch)
     closed: list[object] = []
     client = scripts.modules["connection"].bigquery.Client
     close = client.close
-    monkeypatch.setattr(client, "close", lambda self: (closed.append(self), close(self)))
+
+    def keep(self: Any) -> None:
+        closed.append(self)
+        close(self)
+
+    monkeypatch.setattr(client, "close", keep)
     scripts.front.answer(RESULTS, refused(400, "invalidQuery"))
     scripts.collect()
     assert len(closed) == 1
 
 
-# --- what is tried again -----------------------------------------------------------------------------------------
+# --- what is tried again ---------------------------------------------------------------------------------------------
 
 PASSING: dict[str, Action] = {
     "quota": refused(403, "quotaExceeded"),
@@ -194,7 +198,7 @@ def test_credentials_that_are_revoked_in_mid_run_end_it(scripts: Scripts) -> Non
     assert "revoked" in error_of(run)["remedy"]
 
 
-# --- time --------------------------------------------------------------------------------------------------------
+# --- time ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -234,7 +238,7 @@ def test_a_job_that_bigquery_stops_is_reported_with_the_variable(scripts: Script
     assert scripts.front.matching(CANCEL) == []
 
 
-# --- signals -----------------------------------------------------------------------------------------------------
+# --- signals ---------------------------------------------------------------------------------------------------------
 
 
 def interrupted(scripts: Scripts, is_there: Callable[[], bool], *arguments: str, **changes: str) -> Any:
@@ -274,7 +278,7 @@ def test_a_signal_does_not_wait_for_requests_of_threads(scripts: Scripts) -> Non
     interrupted(scripts, lambda: len(scripts.front.matching("/tables/")) >= 2).check(130)
 
 
-# --- responses that are not BigQuery's -----------------------------------------------------------------------------
+# --- responses that are not BigQuery's -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("status", [200, 302, 403, 404, 407, 418])
@@ -311,10 +315,9 @@ def test_a_front_keeps_what_it_answers(front_server: Front) -> None:
 
 
 def test_a_result_is_read_in_pages(scripts: Scripts) -> None:
-    big = world.small()
-    big.relations = [world.table(big.datasets[0], f"t{number:05}", number) for number in range(1, PAGE_ROWS + 2)]
+    big, last = world.small(), scripts.modules["query_job"].PAGE_ROWS + 1
+    big.relations = [world.table(big.datasets[0], f"t{number:05}", number) for number in range(1, last + 1)]
     scripts.server.load(big)
     scripts.collect(ONLY_VOLUME, BIGQUERY_PROJECTS=world.SHOP).check()
-    assert scripts.names() == [f"{world.SHOP}.sales.t{number:05}" for number in range(1, PAGE_ROWS + 2)]
-    read = [request for request in scripts.front.matching(RESULTS) if "pageToken" in request.arguments]
-    assert len(read) == 2  # after the first page; a page has 4,000 rows
+    assert scripts.names() == [f"{world.SHOP}.sales.t{number:05}" for number in range(1, last + 1)]
+    assert len([request for request in scripts.front.matching(RESULTS) if "pageToken" in request.arguments]) == 1

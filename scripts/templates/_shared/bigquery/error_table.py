@@ -146,7 +146,7 @@ def is_retried(error: BaseException) -> bool:
         reason = reason_of(error)
         return reason in RETRIED_REASONS if isinstance(reason, str) else reason in RETRIED_STATUS
     if isinstance(error, auth_errors.RefreshError):
-        return error.retryable
+        return bool(error.retryable)
     return isinstance(error, RETRIED_TYPES) and not isinstance(error, requests.exceptions.SSLError)
 
 
@@ -179,7 +179,7 @@ def _text_of(error: GoogleAPICallError) -> str:
 def _one_line(text: str) -> str:
     """The text with the names of variables instead of their values, which can be secrets in the wrong variable."""
     names = [name for name in os.environ if name.startswith(PREFIXES)]
-    return excerpt(hide_values(" ".join(text.split()), names), LONGEST_MESSAGE)
+    return excerpt(" ".join(hide_values(text, names).split()), LONGEST_MESSAGE)
 
 
 def read_error(error: BaseException) -> DriverError | None:
