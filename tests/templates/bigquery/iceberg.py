@@ -44,7 +44,8 @@ def native(path: str, **more: Any) -> Relation:
 def lake(
     *jobs: Job, relations: tuple[Relation, ...] | None = None, rows: Mapping[str, list[Any]] | None = None
 ) -> Warehouse:
-    datasets = [Dataset(*place.split("."), region, CREATED) for place, region in REGIONS.items()]
+    places = [(*place.split("."), region) for place, region in REGIONS.items()]
+    datasets = [Dataset(project, name, region, CREATED) for project, name, region in places]
     return Warehouse(
         projects=[SHOP, LAB],
         datasets=datasets,
