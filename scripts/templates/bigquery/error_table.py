@@ -179,7 +179,7 @@ def _text_of(error: GoogleAPICallError) -> str:
 def _one_line(text: str) -> str:
     """The text with the names of variables instead of their values, which can be secrets in the wrong variable."""
     names = [name for name in os.environ if name.startswith(PREFIXES)]
-    return excerpt(hide_values(" ".join(text.split()), names), LONGEST_MESSAGE)
+    return excerpt(" ".join(hide_values(text, names).split()), LONGEST_MESSAGE)
 
 
 def read_error(error: BaseException) -> DriverError | None:

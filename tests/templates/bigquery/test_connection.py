@@ -52,7 +52,7 @@ def test_all_projects_and_regions_are_read(scripts: Scripts) -> None:
     assert run.summary["skipped"] == {}
 
 
-# --- what every request has ------------------------------------------------------------------------------------
+# --- what every request has ------------------------------------------------------------------------------------------
 
 
 def test_every_job_has_a_label_a_timeout_and_the_location_of_its_region(scripts: Scripts) -> None:
@@ -107,7 +107,7 @@ def test_the_client_is_closed(scripts: Scripts, monkeypatch: pytest.MonkeyPatch)
     assert len(closed) == 1
 
 
-# --- what is tried again -----------------------------------------------------------------------------------------
+# --- what is tried again ---------------------------------------------------------------------------------------------
 
 PASSING: dict[str, Action] = {
     "quota": refused(403, "quotaExceeded"),
@@ -194,7 +194,7 @@ def test_credentials_that_are_revoked_in_mid_run_end_it(scripts: Scripts) -> Non
     assert "revoked" in error_of(run)["remedy"]
 
 
-# --- time --------------------------------------------------------------------------------------------------------
+# --- time ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -234,7 +234,7 @@ def test_a_job_that_bigquery_stops_is_reported_with_the_variable(scripts: Script
     assert scripts.front.matching(CANCEL) == []
 
 
-# --- signals -----------------------------------------------------------------------------------------------------
+# --- signals ---------------------------------------------------------------------------------------------------------
 
 
 def interrupted(scripts: Scripts, is_there: Callable[[], bool], *arguments: str, **changes: str) -> Any:
@@ -274,7 +274,7 @@ def test_a_signal_does_not_wait_for_requests_of_threads(scripts: Scripts) -> Non
     interrupted(scripts, lambda: len(scripts.front.matching("/tables/")) >= 2).check(130)
 
 
-# --- responses that are not BigQuery's -----------------------------------------------------------------------------
+# --- responses that are not BigQuery's -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("status", [200, 302, 403, 404, 407, 418])

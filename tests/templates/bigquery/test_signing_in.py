@@ -49,7 +49,7 @@ def through(google: Front) -> dict[str, str]:
     return {"HTTPS_PROXY": google.url, "REQUESTS_CA_BUNDLE": google.certificate}
 
 
-# --- kinds of credentials ----------------------------------------------------------------------------------------
+# --- kinds of credentials --------------------------------------------------------------------------------------------
 
 
 def test_a_key_of_a_service_account(scripts: Scripts) -> None:
@@ -197,7 +197,7 @@ def test_no_credentials_at_all(scripts: Scripts, check: str) -> None:
     assert "Traceback" not in run.stderr
 
 
-# --- the project ---------------------------------------------------------------------------------------------------
+# --- the project -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -230,7 +230,7 @@ def test_a_project_that_nothing_names_is_a_configuration_error(scripts: Scripts)
     assert scripts.front.requests == []
 
 
-# --- wrong credentials ---------------------------------------------------------------------------------------------
+# --- wrong credentials -----------------------------------------------------------------------------------------------
 
 
 def test_a_wrong_key_is_refused(scripts: Scripts) -> None:
@@ -307,7 +307,7 @@ def test_an_unusable_file_is_reported_without_its_content(scripts: Scripts, what
     assert scripts.front.requests == []
 
 
-# --- encryption ----------------------------------------------------------------------------------------------------
+# --- encryption ------------------------------------------------------------------------------------------------------
 
 ELSEWHERE = "http://192.0.2.1/token"
 
@@ -357,7 +357,7 @@ def test_tokens_of_a_virtual_machine_of_another_cloud_need_no_encryption(scripts
     check("a file", path)
 
 
-# --- the token endpoint --------------------------------------------------------------------------------------------
+# --- the token endpoint ----------------------------------------------------------------------------------------------
 
 
 def key_at_front(scripts: Scripts) -> Path:
