@@ -25,7 +25,9 @@ class Collected:
 
     @classmethod
     def read(cls, path: Path) -> Collected:
-        header, *records, trailer = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        header, *records, trailer = [
+            json.loads(line) for line in path.read_text(encoding="utf-8").rstrip("\n").split("\n")
+        ]
         assert trailer["end"] is True
         assert trailer["records"] == len(records)
         return cls(header, records, trailer)
