@@ -132,3 +132,90 @@ def test_a_source_that_does_not_name_itself_is_found(templates: Path) -> None:
     code, said = sync("--check", templates)
     assert code == 1
     assert "_shared/mcpush.py: the first line" in said
+
+
+# --- families: folders whose names start alike ------------------------------------------------------------------------
+
+
+SOURCE = "Shared; the source is scripts/templates/_shared"
+
+
+@pytest.fixture
+def family(templates: Path) -> Path:
+    """The templates, with a family ``redshift`` of two folders and a folder whose name only starts like theirs."""
+    for name in ("redshift-spectrum", "red"):
+        (templates / name).mkdir()
+        shutil.copy(templates / "redshift/collect_metadata.py", templates / name)
+    shared = templates / "_shared/redshift"
+    shared.mkdir()
+    for module in ("signing", "errors"):
+        (shared / f"{module}.py").write_text(
+            f"# Shared; the source is scripts/templates/_shared/redshift/{module}.py.\n"
+        )
+    assert sync("--write", templates)[0] == 0
+    return templates
+
+
+def holders(templates: Path, name: str) -> set[str]:
+    return {path.parent.name for path in templates.glob(f"*/{name}")} - {"_shared"}
+
+
+def test_modules_of_a_family_are_copied_to_its_folders_only(family: Path) -> None:
+    assert holders(family, "signing.py") == {"redshift", "redshift-spectrum"}
+    source = (family / "_shared/redshift/signing.py").read_bytes()
+    assert (family / "redshift-spectrum/signing.py").read_bytes() == source
+    assert holders(family, "mcpush.py") == {"snowflake", "redshift", "redshift-spectrum", "red"}
+    code, said = sync("--check", family)
+    assert (code, "0 out of date" in said) == (0, True)
+
+
+@pytest.mark.parametrize("folder", ["redshift", "redshift-spectrum"])
+def test_drift_in_a_family_is_found_and_repaired(family: Path, folder: str) -> None:
+    copy = family / folder / "errors.py"
+    right = copy.read_bytes()
+    copy.write_bytes(b"# edited in the wrong place\n")
+    code, said = sync("--check", family)
+    assert code == 1
+    assert f"{folder}/errors.py" in said
+    sync("--write", family)
+    assert copy.read_bytes() == right
+
+
+def test_copies_of_a_module_that_left_the_family_are_removed(family: Path) -> None:
+    (family / "_shared/redshift/errors.py").unlink()
+    code, said = sync("--check", family)
+    assert code == 1
+    assert [line.partition(":")[0] for line in said.splitlines() if "differs" in line] == [
+        "redshift/errors.py",
+        "redshift-spectrum/errors.py",
+    ]
+    assert holders(family, "errors.py") == {"redshift", "redshift-spectrum"}, "--check removes nothing"
+    assert sync("--write", family)[0] == 0
+    assert holders(family, "errors.py") == set()
+    assert sync("--check", family)[0] == 0
+
+
+def test_a_copy_in_a_folder_outside_the_family_is_removed(family: Path) -> None:
+    shutil.copy(family / "redshift/signing.py", family / "red")
+    code, said = sync("--check", family)
+    assert code == 1
+    assert "red/signing.py" in said
+    sync("--write", family)
+    assert holders(family, "signing.py") == {"redshift", "redshift-spectrum"}
+
+
+def test_modules_of_a_folder_itself_stay(family: Path) -> None:
+    own = family / "redshift/own.py"
+    own.write_text('"""Own; like scripts/templates/_shared/redshift/signing.py."""\n')
+    sync("--write", family)
+    assert own.exists()
+
+
+def test_a_module_of_a_family_that_does_not_name_itself_is_found(family: Path) -> None:
+    (family / "_shared/redshift/signing.py").write_text(
+        "# Shared; the source is scripts/templates/_shared/signing.py.\n"
+    )
+    sync("--write", family)
+    code, said = sync("--check", family)
+    assert code == 1
+    assert "_shared/redshift/signing.py: the first line" in said

@@ -21,7 +21,7 @@ from mcpush.collect.filters import DATABASE, DATABASE_AND_SCHEMA, Filters, Query
 from mcpush.errors import PushIngestionError, UnavailableError
 from mcpush.manifest import read, verify
 from mcpush.program import _free_memory
-from mcpush.records import QueryLogRecord, Record, TableRecord, parse_utc
+from mcpush.records import QueryLogRecord, Record, TableRecord, iso_utc, parse_utc
 
 from tests.mcpush.in_process import restored_handlers
 from tests.script_process import LONGEST_RUN_SECONDS, TEMPLATES, clean_environment
@@ -543,3 +543,71 @@ def test_a_late_signal_loses_neither_exit_code_nor_summary(
     assert done.returncode == code, done.stderr
     assert json.loads(done.stdout)["status"] == status
     assert "Traceback" not in done.stderr
+
+
+# --- --estimate -------------------------------------------------------------------------------------------------------
+
+
+def estimating(latency: timedelta | None, windows: list[datetime]) -> Collector:
+    """A collector that prints two lines as its estimate, and keeps the end of the window it was given."""
+
+    def estimate(connection: Iterable[str], options: Options) -> Iterator[str]:
+        if latency is not None:
+            windows.append(options.until)
+        options.skip("no estimate", "SHOP.HUGE")
+        yield "A: 10 MiB"
+        yield f"total: \x1b{len(list(connection))}"
+
+    return collector(latency, ["a", "b"], estimate=estimate)
+
+
+def test_a_collector_without_an_estimate_has_no_such_option(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run(capsys, collector(None, ["a"]), "--manifest", str(tmp_path / "m.jsonl"), "--estimate")
+    assert ended.value.code == 2
+    assert "unrecognized arguments: --estimate" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("more", [(), ("--include", "A.B.nothing")], ids=["all", "a filter without matches"])
+def test_an_estimate_prints_its_lines_and_writes_nothing(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, more: tuple[str, ...]
+) -> None:
+    manifest = ("--manifest", str(tmp_path / "m.jsonl"))
+    code, printed, stderr = run(capsys, estimating(None, []), *manifest, "--estimate", *more)
+    assert code == 0
+    assert printed == {"stdout": "A: 10 MiB\ntotal: \\x1b2\n"}
+    assert "no estimate (1)" in stderr
+    assert "matched nothing" not in stderr, "that is about objects, not lines"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_estimate_is_of_the_next_window_and_does_not_move_the_checkpoint(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    state = tmp_path / "state.json"
+    windows: list[datetime] = []
+    arguments = ["--manifest", str(tmp_path / "m.jsonl"), "--state", str(state)]
+    until = (datetime.now(timezone.utc) - 9 * HOUR).replace(microsecond=0)
+    run(capsys, collector(LATENCY, []), *arguments, "--until", until.isoformat())
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    for _ in range(2):
+        end = until + HOUR
+        code, _, stderr = run(
+            capsys, estimating(LATENCY, windows), *arguments, "--until", end.isoformat(), "--estimate"
+        )
+        assert code == 0
+        assert f"window: {iso_utc(until)} to {iso_utc(end)}" in stderr
+    assert windows == 2 * [until + HOUR]
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_an_error_of_an_estimate_is_reported(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    def estimate(connection: Iterable[str], options: Options) -> Iterator[str]:
+        yield "A: 10 MiB"
+        raise OSError("gone")
+
+    made = collector(None, ["a"], estimate=estimate)
+    code, _, stderr = run(capsys, made, "--manifest", str(tmp_path / "m.jsonl"), "--estimate")
+    assert code == 4
+    assert "gone" in stderr

@@ -48,7 +48,7 @@ UNITS = (
     "$", "$$", "$a$", "@", "1", "1.", "1e", "1_", " ", "\t", "\n", "\r\n", " \n", ";", ";\n", "a", "a1", "a ", "a.",
     '"a".', "'a',", "?", "?,", "?, ", "1,", "1 , ", "=", "a=", "/", "__", "__1", "2026-", "20", "%", "*", "é", "İ",
     "{{", "/* ", "IN(", "IN (1,", "IN(1 ,", "IN (1,2)", "FROM ", "FROM a(", "FROM a (1 ", "TABLE(", "USE ", "SET ",
-    "IDENTIFIER(", "CHANGES(",
+    "IDENTIFIER(", "CHANGES(", 'STRUCT("', 'STRUCT("a", "',
 )  # fmt: skip
 HEADS = ("", "'", '"', "`", "/*", "--", "a IN (?", "IN(1", "FROM ", "2026", "mv_tbl__a", "a=", "::", ".1")
 UNITS_ONLY = [("", unit, "") for unit in UNITS]

@@ -19,6 +19,7 @@ from mcpush.interrupts import interruptible
 
 T = TypeVar("T")
 U = TypeVar("U")
+LONGEST_WAIT = 1.0  # seconds; a signal that arrives just before a wait does not interrupt it
 AHEAD = 4  # requests submitted per worker: enough that no worker waits
 
 
@@ -45,7 +46,7 @@ class Pool:
         """
         questions: SimpleQueue[tuple[T, Future[U]] | None] = SimpleQueue()
         for _ in range(self._workers):
-            # A daemon: the run does not wait at its end for a request that retries
+            # Daemons: at its end, the run does not wait for requests that are being retried.
             Thread(target=_work, args=(ask, questions), name="ask", daemon=True).start()
         waiting: deque[tuple[T, Future[U]]] = deque()
         try:
@@ -65,10 +66,11 @@ class Pool:
 
     def _answer(self, item: T, future: Future[U]) -> Answer[T, U]:
         """Wait for the answer, as long as the budget allows."""
-        start = time.monotonic()
-        with interruptible():
-            futures.wait([future], timeout=max(self._left, 0))
-        self._left -= time.monotonic() - start
+        while not future.done() and self._left > 0:
+            start = time.monotonic()
+            with interruptible():
+                futures.wait([future], timeout=min(self._left, LONGEST_WAIT))
+            self._left -= time.monotonic() - start
         if future.cancel() or not future.done():
             return Answer(item)
         error = future.exception()

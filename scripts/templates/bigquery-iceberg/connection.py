@@ -103,7 +103,7 @@ class Warehouse:
     """The projects to collect, and the client whose project runs and pays for the jobs.
 
     ``estimates`` is None in an ordinary run. If it is a list, statements are only estimated and return no rows.
-    ``listings`` has the datasets of the projects that were listed (projects.py).
+    ``listings`` has the datasets of the projects that were listed (projects.py); None for a project that cannot be.
     """
 
     client: bigquery.Client
@@ -112,7 +112,7 @@ class Warehouse:
     statement_timeout: int
     retry: Retry
     estimates: list[Estimate] | None = None
-    listings: dict[str, list[Dataset]] = field(default_factory=dict)
+    listings: dict[str, list[Dataset] | None] = field(default_factory=dict)
 
     def rows(self, kind: type[R], sql: str, place: Place | None = None, /, **values: Value) -> Rows[R]:
         """Runs the statement now and returns its rows as ``kind``; values are bound to ``@name`` in the SQL.

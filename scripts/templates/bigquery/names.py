@@ -116,7 +116,7 @@ class Names:
         if place.dataset is not None:
             self._complete.add((place.project, place.dataset))
             return
-        found = warehouse.listings[place.project]
+        found = warehouse.listings[place.project] or []
         self._complete.update((place.project, each.name) for each in found if each.location == place.location)
         if all(Place(place.project, each.location) in self.places for each in found):
             self._complete.add((place.project, None))

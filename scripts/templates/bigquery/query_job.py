@@ -1,8 +1,9 @@
 # Shared by the BigQuery folders; the source is scripts/templates/_shared/bigquery/query_job.py.
 """Runs a query job: submits it, waits for it, reads its result in pages, and cancels it if nobody waits any longer.
 
-``QueryJob.result()`` waits too, but its retries are nested: with an unavailable server it takes 10 minutes and longer,
-whatever it is told, and it does not notice a failed job while the request for its result is retried.
+The client's own ``QueryJob.result()`` nests its retries: if BigQuery is unavailable, it takes 10 minutes or longer
+whatever timeout it gets, and a job that failed meanwhile is not submitted again. The client waits 120 seconds at least
+for the response to a request for results.
 """
 
 from __future__ import annotations

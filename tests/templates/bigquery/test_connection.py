@@ -29,7 +29,6 @@ from tests.templates.bigquery.front import (
     running_job,
     said,
 )
-from tests.warehouses.bigquery.results import PAGE_ROWS
 
 INSERT = r"^POST /bigquery/v2/projects/[^/]+/jobs$"
 GET_JOB = r"^GET /bigquery/v2/projects/[^/]+/jobs/"
@@ -101,7 +100,12 @@ def test_the_client_is_closed(scripts: Scripts, monkeypatch: pytest.MonkeyPatch)
     closed: list[object] = []
     client = scripts.modules["connection"].bigquery.Client
     close = client.close
-    monkeypatch.setattr(client, "close", lambda self: (closed.append(self), close(self)))
+
+    def keep(self: Any) -> None:
+        closed.append(self)
+        close(self)
+
+    monkeypatch.setattr(client, "close", keep)
     scripts.front.answer(RESULTS, refused(400, "invalidQuery"))
     scripts.collect()
     assert len(closed) == 1
@@ -311,10 +315,9 @@ def test_a_front_keeps_what_it_answers(front_server: Front) -> None:
 
 
 def test_a_result_is_read_in_pages(scripts: Scripts) -> None:
-    big = world.small()
-    big.relations = [world.table(big.datasets[0], f"t{number:05}", number) for number in range(1, PAGE_ROWS + 2)]
+    big, last = world.small(), scripts.modules["query_job"].PAGE_ROWS + 1
+    big.relations = [world.table(big.datasets[0], f"t{number:05}", number) for number in range(1, last + 1)]
     scripts.server.load(big)
     scripts.collect(ONLY_VOLUME, BIGQUERY_PROJECTS=world.SHOP).check()
-    assert scripts.names() == [f"{world.SHOP}.sales.t{number:05}" for number in range(1, PAGE_ROWS + 2)]
-    read = [request for request in scripts.front.matching(RESULTS) if "pageToken" in request.arguments]
-    assert len(read) == 1
+    assert scripts.names() == [f"{world.SHOP}.sales.t{number:05}" for number in range(1, last + 1)]
+    assert len([request for request in scripts.front.matching(RESULTS) if "pageToken" in request.arguments]) == 1

@@ -6,11 +6,13 @@ import concurrent.futures
 from types import ModuleType
 from typing import Any
 
+import google.api_core.exceptions
+import google.auth.exceptions
 import pytest
 import requests
-from google.api_core.exceptions import RetryError, from_http_status
-from google.auth import exceptions as auth_errors
 
+api_errors: Any = google.api_core.exceptions  # without types
+auth_errors: Any = google.auth.exceptions
 ModulesByName = dict[str, ModuleType]
 
 # Reason and HTTP status, from https://docs.cloud.google.com/bigquery/docs/error-messages, with the exit code, a word of
@@ -60,7 +62,7 @@ DOCUMENTED: list[tuple[str, int, int, str, str | None, bool]] = [
 
 def http_error(reason: str, status: int, message: str = "said by the test") -> Exception:
     errors = [{"reason": reason, "message": message}] if reason else []
-    found: Exception = from_http_status(status, f"GET https://example.com: {message}", errors=errors)
+    found: Exception = api_errors.from_http_status(status, f"GET https://example.com: {message}", errors=errors)
     return found
 
 
@@ -87,7 +89,7 @@ def test_a_documented_error(
     wrapped: bool,
 ) -> None:
     error = http_error(reason, status)
-    seen = RetryError("Timeout of 300.0s exceeded", error) if wrapped else error
+    seen = api_errors.RetryError("Timeout of 300.0s exceeded", error) if wrapped else error
     found = modules["connection"].explain(seen)
     assert found.exit_code == code
     assert remedy in found.remedy
@@ -124,7 +126,7 @@ OTHERS: list[tuple[BaseException, int, str, bool]] = [
     (auth_errors.DefaultCredentialsError("none"), 2, "gcloud auth application-default login", False),
     (auth_errors.MutualTLSChannelError("no certificate"), 2, "GOOGLE_API_USE_CLIENT_CERTIFICATE", False),
     (auth_errors.ReauthFailError("reauth"), 3, "key", False),
-    (RetryError("Timeout of 3.0s exceeded", None), 4, "network", False),
+    (api_errors.RetryError("Timeout of 3.0s exceeded", None), 4, "network", False),
 ]
 
 

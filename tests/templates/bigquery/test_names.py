@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from mcpush.records import Tag
 from sqlglot.dialects.bigquery import BigQuery
-from sqlglot.tokens import TokenType
+from sqlglot.tokenizer_core import TokenType
 
 from tests.folder_modules import imported
 from tests.script_process import TEMPLATES

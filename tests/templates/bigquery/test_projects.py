@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+from google.api_core.exceptions import GoogleAPICallError
+from mcpush.collect.collector import Options
+from mcpush.collect.filters import Filters
 
 from tests.collected import Collected
 from tests.folder_modules import error_of
@@ -22,6 +29,7 @@ MISSING = "mc-no-such-project"
 UNREADABLE_PROJECT = "database dropped during the run, or access denied"
 NO_DATASETS = "project in which no dataset is visible: it is empty, or this principal has no grants"
 UNREADABLE_DATASET = "schema not readable"
+UNREADABLE_DATASETS = "datasets of a project not listed (datasets.list)"
 UNREACHABLE = "location that BigQuery could not reach: its datasets are missing"
 FEDERATED = "federated dataset: its tables are not collected"
 
@@ -209,6 +217,93 @@ def test_a_project_of_which_one_region_is_readable_is_not_refused(scripts: Scrip
     run = scripts.collect(BIGQUERY_PROJECTS=SHOP).check()
     assert scripts.names() == [f"{SHOP}.stock.shelves"]
     assert run.summary["skipped"][UNREADABLE_DATASET] == 1
+
+
+# --- places of jobs, and the time -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def options() -> Options:
+    return Options(Filters(), argparse.Namespace())
+
+
+@contextmanager
+def warehouse(scripts: Scripts, **changes: str) -> Iterator[Any]:
+    """The connection of a run, as lineage and query logs get it."""
+    with scripts.monkeypatch.context() as patch:
+        for name, value in (scripts.environment | changes).items():
+            patch.setenv(name, value)
+        with scripts.modules["connection"].connect() as found:
+            yield found
+
+
+def test_jobs_are_read_in_every_region_of_every_project(scripts: Scripts, options: Options) -> None:
+    """A project without datasets can query the data of another."""
+    scripts.server.load(replace(world.small(), projects=[SHOP, LAB, "mc-empty"]))
+    with warehouse(scripts, BIGQUERY_PROJECTS=f"mc-empty,{LAB},{SHOP}", BIGQUERY_REGIONS="us,EU") as found:
+        places = scripts.modules["projects"].job_places(found, options)
+    regions = ("EU", "US", "europe-west3")
+    assert places == [(project, region, None) for project in ("mc-empty", LAB, SHOP) for region in regions]
+    assert options.skipped == {}
+
+
+def test_jobs_of_a_project_that_cannot_be_listed_are_read(scripts: Scripts, options: Options) -> None:
+    scripts.server.deny(f"datasets.list {SHOP}")
+    with warehouse(scripts) as found:
+        places = scripts.modules["projects"].job_places(found, options)
+        assert scripts.modules["projects"].job_places(found, options) == places
+    assert places == [(SHOP, "EU", None), (LAB, "EU", None)]
+    assert options.skipped == {UNREADABLE_DATASETS: 1}
+    assert options.skipped_examples[UNREADABLE_DATASETS].startswith(f"{SHOP}: Access Denied")
+
+
+def test_only_selected_projects_have_places_and_all_have_regions(scripts: Scripts) -> None:
+    options = Options(Filters([f"{LAB}.*"]), argparse.Namespace())
+    with warehouse(scripts) as found:
+        assert scripts.modules["projects"].job_places(found, options) == [
+            (LAB, "EU", None),
+            (LAB, "europe-west3", None),
+        ]
+
+
+@pytest.mark.parametrize(("projects", "code"), [(f"{MISSING},{MISSING}-2", 2), (SHOP, 3)])
+def test_projects_that_all_cannot_be_listed_are_refused(
+    scripts: Scripts, options: Options, projects: str, code: int
+) -> None:
+    scripts.server.deny(f"datasets.list {SHOP}")
+    with warehouse(scripts, BIGQUERY_PROJECTS=projects) as found:
+        with pytest.raises(GoogleAPICallError) as raised:
+            scripts.modules["projects"].job_places(found, options)
+        assert scripts.modules["connection"].explain(raised.value).exit_code == code
+    with warehouse(scripts, BIGQUERY_PROJECTS=projects, BIGQUERY_REGIONS="EU") as found:
+        places = scripts.modules["projects"].job_places(found, options)
+    assert places == [(project, "EU", None) for project in projects.split(",")]
+
+
+def test_the_time_is_bigquerys(scripts: Scripts, options: Options) -> None:
+    scripts.server.set_clock(timedelta(hours=3))
+    with warehouse(scripts) as found:
+        time = scripts.modules["projects"].clock(found, options)
+    assert timedelta(hours=2) < time - datetime.now(timezone.utc) < timedelta(hours=4)
+    (job,) = [request.json for request in scripts.front.matching(INSERT)]
+    assert job["jobReference"]["location"] == "EU"
+    assert job["configuration"]["query"]["query"] == scripts.modules["projects"].CLOCK_SQL
+
+
+def test_a_time_that_is_not_readable_is_counted(scripts: Scripts, options: Options) -> None:
+    scripts.server.fail("CURRENT_TIMESTAMP", "error", reason="invalidQuery", message="no time")
+    with warehouse(scripts) as found:
+        assert scripts.modules["projects"].clock(found, options) is None
+    assert list(options.skipped_examples.values()) == ["no time"]
+
+
+def test_the_time_of_an_empty_warehouse_is_that_of_this_machine(scripts: Scripts, options: Options) -> None:
+    scripts.server.empty([SHOP])
+    scripts.server.set_clock(timedelta(hours=3))
+    with warehouse(scripts, BIGQUERY_PROJECTS=SHOP) as found:
+        time = scripts.modules["projects"].clock(found, options)
+    assert abs(time - datetime.now(timezone.utc)) < timedelta(hours=1)
+    assert {request.json["configuration"]["dryRun"] for request in scripts.front.matching(INSERT)} == {True}
 
 
 # --- --estimate ------------------------------------------------------------------------------------------------------

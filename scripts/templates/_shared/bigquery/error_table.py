@@ -146,7 +146,7 @@ def is_retried(error: BaseException) -> bool:
         reason = reason_of(error)
         return reason in RETRIED_REASONS if isinstance(reason, str) else reason in RETRIED_STATUS
     if isinstance(error, auth_errors.RefreshError):
-        return error.retryable
+        return bool(error.retryable)
     return isinstance(error, RETRIED_TYPES) and not isinstance(error, requests.exceptions.SSLError)
 
 

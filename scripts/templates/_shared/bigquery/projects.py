@@ -41,10 +41,11 @@ def datasets(warehouse: Warehouse, options: Options, project: str) -> list[Datas
 
     https://docs.cloud.google.com/bigquery/docs/reference/rest/v2/datasets/list
     """
-    if project not in warehouse.listings:
-        found = _listed(warehouse, options, project)
-        warehouse.listings[project] = sorted(found, key=lambda dataset: (dataset.location, dataset.name))
-    return warehouse.listings[project]
+    found = warehouse.listings.get(project)
+    if found is None:
+        found = sorted(_listed(warehouse, options, project), key=lambda dataset: (dataset.location, dataset.name))
+        warehouse.listings[project] = found
+    return found
 
 
 def _listed(warehouse: Warehouse, options: Options, project: str) -> Iterator[Dataset]:
@@ -67,7 +68,7 @@ def check_places(warehouse: Warehouse, projects: list[str]) -> None:
 
     Raises BigQuery's error if no dataset is visible in any of them, and this principal cannot run jobs either.
     """
-    locations = {dataset.location for project in projects for dataset in warehouse.listings.get(project, ())}
+    locations = {dataset.location for project in projects for dataset in warehouse.listings.get(project) or ()}
     for region in sorted(set(warehouse.regions) - locations):
         log.warning("warning: BIGQUERY_REGIONS has %s, where no dataset is visible", region)
     if projects and not locations:
@@ -85,23 +86,29 @@ def refusal(what: str, messages: list[str]) -> RefusedError:
 def job_places(warehouse: Warehouse, options: Options) -> list[Place]:
     """Every selected project in every region, because a job can run where another project has its data.
 
-    Regions are those of all datasets of all projects, and those of BIGQUERY_REGIONS.
+    Regions are those of all datasets of all projects, and those of BIGQUERY_REGIONS. Raises BigQuery's error if there
+    are none because no project can be listed.
     """
-    found = {dataset.location for project in warehouse.projects for dataset in _if_listed(warehouse, options, project)}
+    listed = [_if_listed(warehouse, options, project) for project in warehouse.projects]
+    found = {dataset.location for each in listed for dataset in each or ()}
+    locations = sorted(found | set(warehouse.regions))
+    if not locations and all(each is None for each in listed):
+        datasets(warehouse, options, warehouse.projects[-1])
     selected = [project for project in warehouse.projects if options.filters.may_hold(project)]
-    return [Place(project, location) for project in selected for location in sorted(found | set(warehouse.regions))]
+    return [Place(project, location) for project in selected for location in locations]
 
 
-def _if_listed(warehouse: Warehouse, options: Options, project: str) -> list[Dataset]:
-    """The datasets of a project; none, counted once, if they cannot be listed: its jobs can still be readable."""
+def _if_listed(warehouse: Warehouse, options: Options, project: str) -> list[Dataset] | None:
+    """The datasets of a project; None, counted once, if they cannot be listed: its jobs can still be readable."""
 
     def describe(error: BaseException) -> str:
         return f"{project}: {message(error)}"
 
-    found = read_or_skip(
-        options, UNREADABLE_DATASETS, lambda: datasets(warehouse, options, project), is_unreadable, describe
-    )
-    return warehouse.listings.setdefault(project, found or [])
+    if project not in warehouse.listings:
+        warehouse.listings[project] = read_or_skip(
+            options, UNREADABLE_DATASETS, lambda: datasets(warehouse, options, project), is_unreadable, describe
+        )
+    return warehouse.listings[project]
 
 
 # --- time ------------------------------------------------------------------------------------------------
