@@ -14,7 +14,7 @@ from tests.warehouses.bigquery.truth import Column, Dataset, Job, Relation, Ware
 NOW = datetime.now(timezone.utc).replace(microsecond=0)
 ORDERS, ITEMS, PROBES = f"{SHOP}.lake.orders", f"{SHOP}.lake_de.items", f"{LAB}.probes.samples"
 TABLES = (ORDERS, ITEMS, PROBES)
-REGIONS = {f"{SHOP}.lake": "EU", f"{SHOP}.lake_de": "europe-west3", f"{LAB}.probes": "EU"}
+REGIONS = {(SHOP, "lake"): "EU", (SHOP, "lake_de"): "europe-west3", (LAB, "probes"): "EU"}
 COLUMNS = (Column("id", "INT64"), Column("name", "STRING"))
 
 
@@ -44,8 +44,7 @@ def native(path: str, **more: Any) -> Relation:
 def lake(
     *jobs: Job, relations: tuple[Relation, ...] | None = None, rows: Mapping[str, list[Any]] | None = None
 ) -> Warehouse:
-    places = [(*place.split("."), region) for place, region in REGIONS.items()]
-    datasets = [Dataset(project, name, region, CREATED) for project, name, region in places]
+    datasets = [Dataset(project, name, region, CREATED) for (project, name), region in REGIONS.items()]
     return Warehouse(
         projects=[SHOP, LAB],
         datasets=datasets,
@@ -57,13 +56,13 @@ def lake(
 
 def write(path: str, end: datetime, job_id: str = "insert_1", /, *, project: str = "", **columns: Any) -> Job:
     """A job that inserted rows into a table, in the region of its dataset. ``project``: where it ran."""
-    region = REGIONS[path.rpartition(".")[0]]
+    own, dataset, _ = path.split(".")
     found: dict[str, Any] = {
         "statement_type": "INSERT",
         "destination_table": reference(path),
         "dml_statistics": {"inserted_row_count": 2, "updated_row_count": 0, "deleted_row_count": 0},
     }
-    return query_job(project or path.partition(".")[0], region, job_id, end, **{**found, **columns})
+    return query_job(project or own, REGIONS[own, dataset], job_id, end, **{**found, **columns})
 
 
 def minute(path: str, start: datetime, **columns: Any) -> tuple[str, str, dict[str, Any]]:
@@ -79,7 +78,7 @@ def minute(path: str, start: datetime, **columns: Any) -> tuple[str, str, dict[s
         "total_requests": 1,
         "total_rows": 5,
     }
-    return project, REGIONS[f"{project}.{dataset}"], {**row, **columns}
+    return project, REGIONS[project, dataset], {**row, **columns}
 
 
 def freshness(folder: Folder, *arguments: str) -> dict[str, str | None]:
