@@ -5,6 +5,7 @@ In this process, so that a table of cases takes seconds; with signals and withou
 
 from __future__ import annotations
 
+import pydoc
 import re
 import signal
 import threading
@@ -148,6 +149,17 @@ def test_a_request_that_fails_for_longer_ends_the_run_after_the_retry_time(scrip
     assert 2 <= len(scripts.front.matching(REQUESTS[where])) <= 20
 
 
+def test_the_retries_of_the_client_are_not_added(scripts: Scripts, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They submit the statement as another job, for 10 minutes; here, for a few seconds."""
+    retries = "google.cloud.bigquery.retry._DEFAULT_QUERY_JOB_INSERT_RETRY"
+    for seconds in ("1", "4"):
+        scripts.front.requests.clear()
+        scripts.front.answer(INSERT, refused(503, "backendError"))
+        monkeypatch.setattr(retries, pydoc.locate(retries).with_timeout(8))  # type: ignore[attr-defined]
+        scripts.collect(ONLY_VOLUME, **ONE_PROJECT, BIGQUERY_RETRY_SECONDS=seconds).check(4)
+        assert len({*submitted(scripts)}) == 1
+
+
 @pytest.mark.parametrize("reason", ["quotaExceeded", "backendError", "rateLimitExceeded", "jobRateLimitExceeded"])
 def test_a_job_that_fails_for_a_reason_that_passes_is_submitted_again(scripts: Scripts, reason: str) -> None:
     scripts.front.answer(INSERT, running_job)
@@ -260,9 +272,15 @@ def test_a_signal_ends_the_wait_before_another_attempt(scripts: Scripts) -> None
     interrupted(scripts, lambda: len(scripts.front.matching(LIST)) >= 2).check(130)
 
 
-def test_a_signal_ends_the_wait_for_a_page(scripts: Scripts) -> None:
-    scripts.front.answer(RESULTS, scripts.front.hang)
-    interrupted(scripts, lambda: bool(scripts.front.matching(RESULTS))).check(130)
+@pytest.mark.parametrize("page", [1, 2])
+def test_a_signal_ends_the_wait_for_a_page(scripts: Scripts, page: int) -> None:
+    load_pages(scripts)
+    scripts.front.answer(RESULTS, scripts.front.hang, after=page - 1)
+
+    def is_there() -> bool:
+        return len(scripts.front.matching(RESULTS)) == page
+
+    interrupted(scripts, is_there, ONLY_VOLUME, BIGQUERY_PROJECTS=world.SHOP).check(130)
 
 
 def test_a_signal_cancels_the_job_that_runs(scripts: Scripts) -> None:
@@ -314,10 +332,16 @@ def test_a_front_keeps_what_it_answers(front_server: Front) -> None:
     assert (str(request), request.arguments) == ("GET /x", {"a": ["b"]})
 
 
-def test_a_result_is_read_in_pages(scripts: Scripts) -> None:
+def load_pages(scripts: Scripts) -> list[str]:
+    """Fill the server with a table more than a page has. Returns their names."""
     big, last = world.small(), scripts.modules["query_job"].PAGE_ROWS + 1
     big.relations = [world.table(big.datasets[0], f"t{number:05}", number) for number in range(1, last + 1)]
     scripts.server.load(big)
+    return [f"{world.SHOP}.sales.t{number:05}" for number in range(1, last + 1)]
+
+
+def test_a_result_is_read_in_pages(scripts: Scripts) -> None:
+    names = load_pages(scripts)
     scripts.collect(ONLY_VOLUME, BIGQUERY_PROJECTS=world.SHOP).check()
-    assert scripts.names() == [f"{world.SHOP}.sales.t{number:05}" for number in range(1, last + 1)]
+    assert scripts.names() == names
     assert len([request for request in scripts.front.matching(RESULTS) if "pageToken" in request.arguments]) == 1
