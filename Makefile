@@ -86,7 +86,7 @@ lock: ## resolve dependencies again after a change, keep other pins (needs uv)
 	uv export --frozen --no-emit-project --no-annotate --no-header --only-group check -o requirements-check.txt --quiet
 	$(COMPILE) --python-version 3.10 -c requirements-dev.txt $(NEEDED) -o requirements-folders.txt --generate-hashes
 	sed -E '/^ +--hash/d; s/ \\$$//' requirements-folders.txt > constraints.txt
-	for each in $(SERVERS); do \
+	for each in $(filter %.txt,$(SERVERS)); do \
 		$(COMPILE) --python-version 3.11 "$$each" -o "$${each%.txt}.lock" --generate-hashes || exit; \
 	done
 

@@ -23,9 +23,16 @@ class Collected:
         found: dict[str, int] = self.trailer["skipped"]
         return found
 
+    @property
+    def examples(self) -> dict[str, str]:
+        """An example for each reason in ``skipped`` that has one."""
+        found: dict[str, str] = self.trailer["skipped_examples"]
+        return found
+
     @classmethod
     def read(cls, path: Path) -> Collected:
-        header, *records, trailer = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")  # not splitlines: texts have U+2028
+        header, *records, trailer = [json.loads(line) for line in lines]
         assert trailer["end"] is True
         assert trailer["records"] == len(records)
         return cls(header, records, trailer)

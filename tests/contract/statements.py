@@ -3,7 +3,7 @@ server received.
 
 Statements are the module constants ending in ``_SQL``. The documented views, commands and functions are in the folder's
 ``catalog.toml``. A statement with ``{condition}`` has a variant for each constant of its folder that ends in
-``_CONDITION``.
+``_CONDITION``. A table that is only ``{table}`` is one of the customer's, which no page documents.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ WRITES = (exp.DML, exp.Create, exp.Drop, exp.Into, exp.Lock)
 # sqlglot does not parse these; they are recognized by their first words.
 COMMANDS = re.compile(r"\s*(SHOW|DESCRIBE|DESC|SET|USE|ALTER\s+SESSION)\s", re.I)
 PLACEHOLDER = re.compile(r"\{\w+\}")
+CUSTOMERS_TABLE, CUSTOMERS = "{table}", "CUSTOMERS_TABLE"
 BOUND = re.compile(r"%\(\w+\)s|%s|\?|(?<![:\w]):[a-z_]\w*")
 ANYTHING = "(?:.+?)"
 
@@ -79,7 +80,7 @@ def variants(path: Path) -> Iterator[tuple[str, str]]:
 
 def filled(text: str) -> str:
     """The text with an identifier for each ``{placeholder}`` and a literal for each bound value."""
-    text = PLACEHOLDER.sub("PLACEHOLDER", text)
+    text = PLACEHOLDER.sub("PLACEHOLDER", text.replace(CUSTOMERS_TABLE, CUSTOMERS))
     return re.sub(r"%\(\w+\)s|%s", "'bound'", text).replace("%%", "%")
 
 
@@ -122,6 +123,8 @@ def undocumented(statement: Statement, catalog: Mapping[str, Any], dialect: str)
     views = catalog["views"]
     problems = []
     for table in _physical_tables(tree):
+        if table.name == CUSTOMERS:
+            continue
         view = view_of(table, views)
         if view is None:
             problems.append(table.sql(dialect))

@@ -21,7 +21,7 @@ table.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from connection import Place, Warehouse, connect, explain, is_statement_error, is_too_much, is_unreadable
@@ -134,6 +134,8 @@ ORDER BY schema_name, table_name
 NO_STORAGE = "TABLE_STORAGE not readable: volume and freshness come from tables.get"
 NOT_STORED = "table without a row in TABLE_STORAGE: volume and freshness unknown"
 ICEBERG_VOLUME = "managed Iceberg table: volume and freshness unknown (collect them with the bigquery-iceberg scripts)"
+UNREADABLE_COLUMNS = "columns of a region or dataset not readable (COLUMNS, COLUMN_FIELD_PATHS)"
+UNREADABLE_VIEWS = "view definitions of a region or dataset not readable (VIEWS)"
 NO_OPTIONS = "descriptions and labels not readable (TABLE_OPTIONS)"
 
 
@@ -174,9 +176,9 @@ class Reader:
     def tables(self, place: Place, seen: set[str]) -> Iterator[TableRecord]:
         """Yields the records of a region or dataset, and adds the names of all datasets with tables to ``seen``."""
         rows = self._rows(place)
-        columns = self._sorted(NO_COLUMNS, ColumnRow, COLUMNS_SQL, place)
+        columns = self._sorted(UNREADABLE_COLUMNS, ColumnRow, COLUMNS_SQL, place)
         described = self._sorted(NO_OPTIONS, OptionRow, OPTIONS_SQL, place)
-        views = self._sorted(NO_VIEW_TEXT, ViewRow, VIEWS_SQL, place)
+        views = self._sorted(UNREADABLE_VIEWS, ViewRow, VIEWS_SQL, place)
         for row in rows:
             seen.add(row.schema_name)
             if self._options.filters.allows(place.project, *row.key):
@@ -189,8 +191,15 @@ class Reader:
         if place.dataset is None:
             rows = self._readable(NO_STORAGE, TableRow, TABLES_AND_STORAGE_SQL, place, is_storage_error)
             if rows is not None:
-                return iter(rows)
+                return self._stored(place, rows)
         return self._volumes.completed(place, self._warehouse.rows(TableRow, TABLES_SQL, place))
+
+    def _stored(self, place: Place, rows: Iterable[TableRow]) -> Iterator[TableRow]:
+        """Yields all rows. Counts tables that TABLE_STORAGE does not have yet."""
+        for row in rows:
+            if row.has_storage and not row.is_stored and self._options.filters.allows(place.project, *row.key):
+                self._options.skip(NOT_STORED, ".".join((place.project, *row.key)))
+            yield row
 
     def _sorted(self, reason: str, kind: type[R], sql: str, place: Place) -> SortedRows[R]:
         rows = self._readable(reason, kind, sql, place) if self._is_full else None
@@ -212,8 +221,6 @@ class Reader:
         is_view = "VIEW" in row.table_type
         if row.is_iceberg:
             self._options.skip(ICEBERG_VOLUME, name)
-        elif row.has_storage and not row.is_stored:
-            self._options.skip(NOT_STORED, name)
         if self._is_full and is_view and not view_query:
             self._options.skip(NO_VIEW_TEXT, name)
         if self._is_full and not description.fields:

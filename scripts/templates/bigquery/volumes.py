@@ -23,11 +23,13 @@ WORKERS = 8
 SECONDS = 900
 UNREADABLE = "volume and freshness not readable (tables.get)"
 NOT_REACHED = f"volume and freshness unknown: tables.get did not reach the table in {SECONDS} seconds"
+# https://docs.cloud.google.com/bigquery/docs/information-schema-table-storage
+STORED_TYPES = ("BASE TABLE", "CLONE", "SNAPSHOT", "MATERIALIZED VIEW")
 ICEBERG = "BIGLAKE"  # managed_table_type of Apache Iceberg tables
 
 
 class TableRow(NamedTuple):
-    """A table or view. The last four are unknown if they come from neither TABLE_STORAGE nor tables.get."""
+    """A table or view. ``is_stored``: TABLE_STORAGE has it. The last three can also come from tables.get."""
 
     schema_name: str
     table_name: str
@@ -50,7 +52,7 @@ class TableRow(NamedTuple):
     @property
     def has_storage(self) -> bool:
         """Whether BigQuery stores its data: neither a view nor an external or Iceberg table."""
-        return self.table_type in ("BASE TABLE", "CLONE", "SNAPSHOT") and not self.is_iceberg
+        return self.table_type in STORED_TYPES and not self.is_iceberg
 
     @property
     def kind(self) -> str:
@@ -87,4 +89,9 @@ class Volumes:
 
 
 def _completed(row: TableRow, table: Table) -> TableRow:
-    return row._replace(is_stored=True, row_count=table.num_rows, byte_count=table.num_bytes, modified=table.modified)
+    """The row with the figures of its table. The data of a materialized view change when it is refreshed.
+
+    https://docs.cloud.google.com/bigquery/docs/reference/rest/v2/tables#MaterializedViewDefinition
+    """
+    modified = table.mview_last_refresh_time if row.table_type == "MATERIALIZED VIEW" else table.modified
+    return row._replace(row_count=table.num_rows, byte_count=table.num_bytes, modified=modified)

@@ -16,9 +16,15 @@ flows: Sequence[Flow] = ("metadata", "query_logs")
 dialect = bigquery.dialect
 databases = bigquery.databases
 not_applicable: Mapping[tuple[Flow, str], str] = bigquery.not_applicable
-run_elsewhere: Mapping[str, str] = {}
+_COLUMN = "only with --freshness-column: tests/templates/bigquery-iceberg/test_freshness_column.py"
+run_elsewhere: Mapping[str, str] = {"DATED_COLUMNS_SQL": _COLUMN, "LATEST_SQL": _COLUMN}
 legal_name = bigquery.legal_name
-arguments = bigquery.arguments
+LONGEST_LOOKBACK = str(180 * 24)  # hours
+
+
+def arguments(flow: Flow) -> Sequence[str]:
+    """The model's tables were last written days and months ago."""
+    return ("--freshness-lookback-hours", LONGEST_LOOKBACK) if flow == "metadata" else ()
 
 
 def expected(model: Model, flow: Flow) -> list[Record]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -43,8 +44,7 @@ def rows(warehouse: Warehouse) -> Rows:
             add(view, _place(dataset), row)
     for relation in warehouse.relations:
         home = datasets[relation.project, relation.dataset]
-        links = [each for each in warehouse.datasets if each.linked_to == (home.project, home.name)]
-        for dataset in (home, *links):
+        for dataset in (home, *(datasets[place] for place in _links(warehouse, relation))):
             for view, row in _relation_rows(relation, dataset):
                 add(view, _place(dataset), row)
     for job in warehouse.jobs:
@@ -63,11 +63,18 @@ def resources(warehouse: Warehouse) -> dict[str, dict[str, list[Row]]]:
     for dataset in warehouse.datasets:
         found[dataset.project]["datasets"].append(_dataset_resource(dataset))
     for relation in warehouse.relations:
-        found[relation.project]["tables"].append(_table_resource(relation))
+        for project, name in [(relation.project, relation.dataset), *_links(warehouse, relation)]:
+            found[project]["tables"].append(_table_resource(replace(relation, project=project, dataset=name)))
     for job in warehouse.jobs:
         if job.resource is not None:
             found[job.row["project_id"]]["jobs"].append(dict(job.resource))
     return found
+
+
+def _links(warehouse: Warehouse, relation: Relation) -> list[tuple[str, str]]:
+    """The linked datasets with this relation. Clients read them like other datasets."""
+    home = relation.project, relation.dataset
+    return [(each.project, each.name) for each in warehouse.datasets if each.linked_to == home]
 
 
 # --- where rows are -------------------------------------------------------------------------------------
@@ -148,7 +155,8 @@ def _relation_rows(relation: Relation, dataset: Dataset) -> Iterator[tuple[str, 
             text = {"field_path": path, "data_type": field.full_type, "description": field.description}
             yield "COLUMN_FIELD_PATHS", name | {"column_name": column.name} | text
     if relation.kind == "VIEW":
-        yield "VIEWS", name | {"view_definition": relation.definition, "use_standard_sql": "YES"}
+        dialect = {"use_standard_sql": "NO" if relation.is_legacy else "YES"}
+        yield "VIEWS", name | {"view_definition": relation.definition} | dialect
     if relation.kind == "MATERIALIZED VIEW":
         times = {"last_refresh_time": relation.refreshed, "refresh_watermark": relation.watermark}
         yield "MATERIALIZED_VIEWS", name | times
@@ -205,7 +213,7 @@ def _column_row(column: Column, position: int) -> Row:
         "is_nullable": "YES" if column.nullable else "NO",
         "data_type": column.full_type,
         "is_generated": "NEVER",
-        "is_hidden": "NO",
+        "is_hidden": "YES" if column.pseudo else "NO",
         "is_system_defined": "YES" if column.pseudo else "NO",
         "is_partitioning_column": "YES" if column.partitions else "NO",
         "clustering_ordinal_position": column.clusters,
@@ -249,7 +257,9 @@ def _table_resource(relation: Relation) -> Row:
         "type": RESOURCE_TYPES[relation.kind],
         "creationTime": _milliseconds(relation.created),
         # of a view: the last change of its definition
-        "lastModifiedTime": _milliseconds(relation.modified or relation.created),
+        "lastModifiedTime": _milliseconds(
+            relation.created if relation.kind in VIEW_KINDS else relation.modified or relation.created
+        ),
         "schema": {"fields": list(_resource_fields(relation.columns))},
     }
     if relation.kind not in WITHOUT_STORAGE:
@@ -260,8 +270,12 @@ def _table_resource(relation: Relation) -> Row:
         found["description"] = relation.description
     if relation.labels:
         found["labels"] = dict(relation.labels)
-    if relation.definition is not None:
-        found["view" if relation.kind == "VIEW" else "materializedView"] = {"query": relation.definition}
+    if relation.kind == "VIEW":
+        found["view"] = {"query": relation.definition, "useLegacySql": relation.is_legacy}
+    if relation.kind == "MATERIALIZED VIEW":
+        found["materializedView"] = {"query": relation.definition}
+        if relation.refreshed:
+            found["materializedView"]["lastRefreshTime"] = _milliseconds(relation.refreshed)
     return found | dict(relation.resource)
 
 

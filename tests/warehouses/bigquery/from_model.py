@@ -27,6 +27,8 @@ TYPES: dict[ColumnType, str] = {
 }
 ANY_NUMBER = 987_654_321  # of a query text that is written only once and reused with other numbers
 ERROR_REASON = "invalidQuery"
+PRIORITY = "INTERACTIVE"
+DELETED_ROWS = 50_000
 
 
 def warehouse(model: Model) -> Warehouse:
@@ -136,6 +138,15 @@ def figures(query: Query) -> dict[str, int]:
     }
 
 
+def query_hash(query: Query) -> str:
+    return f"hash of {query.number}"
+
+
+def changed_rows(query: Query) -> tuple[int | None, int, int]:
+    """The rows that a statement inserted, updated and deleted."""
+    return query.rows, 20_000 + query.number, DELETED_ROWS + query.number
+
+
 def job(query: Query, region: str, text: str) -> Job:
     """The row of a query in JOBS. A job is created a second before it starts."""
     ok = query.error is None
@@ -144,7 +155,7 @@ def job(query: Query, region: str, text: str) -> Job:
         "job_id": job_id(query),
         "job_type": "QUERY",
         "statement_type": statement_type(query),
-        "priority": "INTERACTIVE",
+        "priority": PRIORITY,
         "state": "DONE",
         "user_email": query.user,
         "creation_time": query.start - timedelta(seconds=1),
@@ -156,11 +167,16 @@ def job(query: Query, region: str, text: str) -> Job:
         "destination_table": reference(query.target) if query.target else _anonymous(query),
         "referenced_tables": [reference(path) for path in _referenced(query)],
         "error_result": None if ok else {"reason": ERROR_REASON, "message": query.error},
-        "query_info": {"query_hashes": {"normalized_literals": f"hash of {query.number}"}},
+        "query_info": {"query_hashes": {"normalized_literals": query_hash(query)}},
         **figures(query),
     }
     if query.target and ok:
-        row["dml_statistics"] = {"inserted_row_count": query.rows, "deleted_row_count": 0, "updated_row_count": 0}
+        inserted, updated, deleted = changed_rows(query)
+        row["dml_statistics"] = {
+            "inserted_row_count": inserted,
+            "updated_row_count": updated,
+            "deleted_row_count": deleted,
+        }
     return Job(region, row)
 
 

@@ -1,9 +1,9 @@
 """Converts the neutral model to a warehouse of Iceberg tables, and to the records that are expected of it.
 
 All tables and views of the model are managed Iceberg tables. BigQuery shows their names, columns and jobs, but neither
-rows nor bytes. Another engine wrote the tables when the model says; nobody has written to those that are views in the
-model, so their freshness is unknown. The warehouse also has a native table, a view of an Iceberg table and a query of
-the native table. They are not expected in the manifest.
+rows nor bytes. Another engine wrote the tables when the model says, and those that are views in the model when they
+were created. The warehouse also has a native table, a view of an Iceberg table and a query of the native table. They
+are not expected in the manifest.
 https://docs.cloud.google.com/bigquery/docs/biglake-iceberg-tables-in-bigquery
 """
 
@@ -17,7 +17,7 @@ from typing import Any
 from tests.warehouses.bigquery import from_model, model_records
 from tests.warehouses.bigquery.truth import Column, Job, Relation, Warehouse
 from tests.warehouses.harness import Flow, Record
-from tests.warehouses.model import Model, Table
+from tests.warehouses.model import Model, Path, Table
 
 KIND = "iceberg table"  # of the expected records
 ROWS_OF_A_MINUTE = 77
@@ -31,9 +31,7 @@ def warehouse(model: Model) -> Warehouse:
     found.relations = [_iceberg(relation) for relation in found.relations]
     regions = {(dataset.project, dataset.name): dataset.region for dataset in found.datasets}
     minutes = [
-        (table.path[0], regions[table.path[:2]], _minute(table, written))
-        for table in model.tables
-        if (written := written_by_others(table))
+        (table.path[0], regions[table.path[:2]], _minute(table, written_by_others(table))) for table in model.tables
     ]
     found.rows = {"WRITE_API_TIMELINE": minutes}
     if model.tables:
@@ -42,15 +40,24 @@ def warehouse(model: Model) -> Warehouse:
 
 
 def _iceberg(relation: Relation) -> Relation:
-    place = f"gs://mc-demo/{relation.dataset}/{relation.name}"
     return replace(
-        relation, kind="BASE TABLE", managed="BIGLAKE", stored=False, definition=None, ddl=f"storage_uri = '{place}'"
+        relation,
+        kind="BASE TABLE",
+        managed="BIGLAKE",
+        stored=False,
+        definition=None,
+        ddl=f'CREATE TABLE … OPTIONS(\n  table_format="ICEBERG",\n  storage_uri="{folder(relation.path)}");',
     )
 
 
-def written_by_others(table: Table) -> datetime | None:
+def folder(path: Path) -> str:
+    """The folder with the files of a table."""
+    return f"gs://mc-demo/{'/'.join(path)}"
+
+
+def written_by_others(table: Table) -> datetime:
     """The start of the minute in which another engine wrote a table."""
-    return table.modified and table.modified.replace(second=0)
+    return (table.modified or table.created).replace(second=0)
 
 
 def _minute(table: Table, start: datetime) -> Mapping[str, Any]:
@@ -103,10 +110,11 @@ def expected(model: Model, flow: Flow) -> list[Record]:
 def _record(model: Model, table: Table) -> Record:
     """Like a native table's record, with another freshness and without rows and bytes."""
     as_table = replace(table, source=None, rows=None, size=None, modified=last_written(model, table))
-    return model_records.table_record(model, as_table) | {"kind": KIND}
+    location = {"key": "external_location", "value": folder(table.path)}
+    return model_records.table_record(model, as_table) | {"kind": KIND, "tags": [location]}
 
 
-def last_written(model: Model, table: Table) -> datetime | None:
+def last_written(model: Model, table: Table) -> datetime:
     """The last write that BigQuery knows: of a job, or of another engine through the Storage Write API."""
     jobs = [query.end for query in model.queries if query.target == table.path and not query.error]
-    return max(filter(None, [*jobs, written_by_others(table)]), default=None)
+    return max([*jobs, written_by_others(table)])

@@ -13,11 +13,15 @@ from typing import Any
 from tests.warehouses.bigquery.from_model import (
     DIALECT,
     ERROR_REASON,
+    PRIORITY,
     TYPES,
     Texts,
+    changed_rows,
+    datasets,
     figures,
     job_id,
     project_of,
+    query_hash,
     session_id,
     statement_type,
 )
@@ -113,19 +117,26 @@ def _asset(model: Model, path: Path) -> Record:
 
 def query_logs(model: Model) -> list[Record]:
     texts = Texts(model)
-    return [_query(query, texts) for query in model.queries if model.since <= query.end < model.until]
+    regions = {(dataset.project, dataset.name): dataset.region for dataset in datasets(model)}
+    ended = [query for query in model.queries if model.since <= query.end < model.until]
+    return [_query(query, texts, regions[(query.target or query.path)[:2]]) for query in ended]
 
 
-def _query(query: Query, texts: Texts) -> Record:
+def _query(query: Query, texts: Texts, region: str) -> Record:
     extra = _known(
         database=project_of(query),
+        location=region,
         session_id=session_id(query),
+        job_type="QUERY",
         statement_type=statement_type(query),
+        priority=PRIORITY,
+        query_hash=query_hash(query),
         **figures(query),
         cache_hit=False,
     )
     if query.target and not query.error:
-        extra["inserted_row_count"] = query.rows
+        inserted, updated, deleted = changed_rows(query)
+        extra |= {"rows_inserted": inserted, "rows_updated": updated, "rows_deleted": deleted}
     return _known(
         query_id=job_id(query),
         start_time=_iso(query.start),

@@ -63,10 +63,10 @@ class Column:
 class Relation:
     """A table or view. ``kind`` is TABLES.table_type, ``managed`` TABLES.managed_table_type.
 
-    ``modified`` None: a table without data. ``stored`` False: absent from TABLE_STORAGE. ``options`` are further rows
-    of TABLE_OPTIONS: name → (type, value). ``base`` is the table of a clone or snapshot. ``contents`` are rows that
-    statements can read. ``storage`` are further columns of TABLE_STORAGE, ``resource`` further properties of
-    tables.get.
+    ``modified`` None: a table without data. ``stored`` False: absent from TABLE_STORAGE. ``is_legacy``: a view in
+    legacy SQL. ``options`` are further rows of TABLE_OPTIONS: name → (type, value). ``base`` is the table of a clone or
+    snapshot. ``contents`` are rows that statements can read. ``storage`` are further columns of TABLE_STORAGE,
+    ``resource`` further properties of tables.get.
     """
 
     project: str
@@ -84,6 +84,7 @@ class Relation:
     modified: datetime | None = None
     stored: bool = True
     definition: str | None = None
+    is_legacy: bool = False
     ddl: str | None = None
     refreshed: datetime | None = None
     watermark: datetime | None = None

@@ -31,14 +31,18 @@ FEDERATED = "federated dataset: its tables are not collected"
 def each_scope(warehouse: Warehouse, options: Options, project: str, read: Read[T]) -> Iterator[T]:
     """Yields from ``read`` for each region of a project, and for each dataset that the region's view leaves out.
 
-    Counts unreadable datasets. Raises BigQuery's error if nothing in the project is readable.
+    Reads no region in which the filters select no dataset: each statement bills. Counts unreadable datasets. Raises
+    BigQuery's error if nothing in the project is readable.
     """
     found = datasets(warehouse, options, project)
     if not found:
         options.skip(NO_DATASETS, project)
     readable, refused = 0, None
     for location, group in groupby(found, key=lambda dataset: dataset.location):
-        rest = list(_selected(options, group))
+        selected = [each for each in group if options.filters.may_hold(f"{each.project}.{each.name}")]
+        if not selected:
+            continue
+        rest = list(_without_federated(options, selected))
         seen: set[str] = set()
         try:
             yield from read(Place(project, location), seen)
@@ -62,13 +66,10 @@ def each_scope(warehouse: Warehouse, options: Options, project: str, read: Read[
         raise refused
 
 
-def _selected(options: Options, found: Iterator[Dataset]) -> Iterator[Dataset]:
-    """The datasets that the filters select. Counts federated ones."""
+def _without_federated(options: Options, found: list[Dataset]) -> Iterator[Dataset]:
+    """The datasets without federated ones, which it counts."""
     for dataset in found:
-        name = f"{dataset.project}.{dataset.name}"
-        if not options.filters.may_hold(name):
-            continue
         if dataset.type == EXTERNAL:
-            options.skip(FEDERATED, name)
+            options.skip(FEDERATED, f"{dataset.project}.{dataset.name}")
         else:
             yield dataset

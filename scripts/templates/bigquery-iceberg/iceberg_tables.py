@@ -1,0 +1,82 @@
+"""Finds the managed Iceberg tables that the filters select, in all regions of the projects."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import NamedTuple, TypeVar
+
+from connection import Place, Warehouse, is_unreadable
+from error_table import message
+from mcpush.collect.catalog import Key, each_readable
+from mcpush.collect.collector import Options
+from projects import check_places, refusal
+from scopes import each_scope
+
+T = TypeVar("T")
+
+# https://docs.cloud.google.com/bigquery/docs/information-schema-tables
+TABLES_SQL = """
+SELECT
+    t.table_schema AS schema_name,
+    t.table_name AS table_name,
+    t.creation_time AS created,
+    t.ddl AS ddl
+FROM {project}.{scope}.INFORMATION_SCHEMA.TABLES AS t
+WHERE t.managed_table_type = 'BIGLAKE'
+ORDER BY t.table_schema, t.table_name
+"""
+
+# An option in the DDL. Quotes in other string literals are escaped, so that it is not found in a description.
+# https://docs.cloud.google.com/bigquery/docs/biglake-iceberg-tables-in-bigquery#view-iceberg-table-metadata
+STORAGE_URI = re.compile(r'\bstorage_uri\s*=\s*"([^"\\]+)"')
+
+
+class TableRow(NamedTuple):
+    """A row of TABLES_SQL: a managed Iceberg table."""
+
+    schema_name: str
+    table_name: str
+    created: datetime
+    ddl: str | None
+
+    @property
+    def key(self) -> Key:
+        return self.schema_name, self.table_name
+
+    @property
+    def storage_uri(self) -> str | None:
+        """The folder in Cloud Storage with the table's files."""
+        found = STORAGE_URI.search(self.ddl or "")
+        return found[1] if found else None
+
+
+def each_project(
+    warehouse: Warehouse, options: Options, read: Callable[[Place, Iterator[TableRow]], Iterator[T]]
+) -> Iterator[T]:
+    """Yields from ``read`` for each place with its selected tables, sorted by dataset and name.
+
+    Counts what is not readable. Raises RefusedError if the tables of no project are.
+    """
+
+    def in_place(place: Place, seen: set[str]) -> Iterator[T]:
+        yield from read(place, _selected(warehouse, options, place, seen))
+
+    projects = [project for project in warehouse.projects if options.filters.may_hold(project)]
+    yield from each_readable(
+        options,
+        projects,
+        lambda project: each_scope(warehouse, options, project, in_place),
+        is_unreadable,
+        lambda messages: refusal("the tables of any project", messages),
+        message,
+    )
+    check_places(warehouse, projects)
+
+
+def _selected(warehouse: Warehouse, options: Options, place: Place, seen: set[str]) -> Iterator[TableRow]:
+    for row in warehouse.rows(TableRow, TABLES_SQL, place):
+        seen.add(row.schema_name)
+        if options.filters.allows(place.project, *row.key):
+            yield row

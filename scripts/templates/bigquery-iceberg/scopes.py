@@ -1,0 +1,75 @@
+# Shared by the BigQuery folders; the source is scripts/templates/_shared/bigquery/scopes.py.
+"""Reads a project region by region, and dataset by dataset where a regional view has no rows or is not readable.
+
+Regional views need grants on the whole project, and leave out linked datasets. A view qualified with a dataset needs
+grants on the dataset only. https://docs.cloud.google.com/bigquery/docs/information-schema-intro#dataset_qualifier
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import groupby
+from typing import TypeVar
+
+from connection import Dataset, Place, Warehouse, is_unreadable
+from error_table import message
+from mcpush.collect.catalog import UNREADABLE_SCHEMA
+from mcpush.collect.collector import Options
+from mcpush.console import log
+from projects import NO_DATASETS, datasets
+
+T = TypeVar("T")
+# Reads a place, and adds the names of the datasets in which it finds something.
+Read = Callable[[Place, set[str]], Iterator[T]]
+
+# Types of datasets. https://docs.cloud.google.com/bigquery/docs/reference/rest/v2/datasets/list
+LINKED = "LINKED"
+EXTERNAL = "EXTERNAL"  # their tables are in another catalog (AWS Glue, Spanner): INFORMATION_SCHEMA lacks them
+FEDERATED = "federated dataset: its tables are not collected"
+
+
+def each_scope(warehouse: Warehouse, options: Options, project: str, read: Read[T]) -> Iterator[T]:
+    """Yields from ``read`` for each region of a project, and for each dataset that the region's view leaves out.
+
+    Reads no region in which the filters select no dataset: each statement bills. Counts unreadable datasets. Raises
+    BigQuery's error if nothing in the project is readable.
+    """
+    found = datasets(warehouse, options, project)
+    if not found:
+        options.skip(NO_DATASETS, project)
+    readable, refused = 0, None
+    for location, group in groupby(found, key=lambda dataset: dataset.location):
+        selected = [each for each in group if options.filters.may_hold(f"{each.project}.{each.name}")]
+        if not selected:
+            continue
+        rest = list(_without_federated(options, selected))
+        seen: set[str] = set()
+        try:
+            yield from read(Place(project, location), seen)
+            readable += 1
+            rest = [each for each in rest if each.type == LINKED and each.name not in seen]
+        except Exception as error:
+            if seen or not is_unreadable(error):
+                raise
+            log.info("%s %s: no access to the whole region, reading it dataset by dataset", project, location)
+            refused = error
+        for dataset in rest:
+            try:
+                yield from read(dataset.place, set())
+                readable += 1
+            except Exception as error:
+                if not is_unreadable(error):
+                    raise
+                refused = error
+                options.skip(UNREADABLE_SCHEMA, f"{project}.{dataset.name}: {message(error)}")
+    if refused and not readable:
+        raise refused
+
+
+def _without_federated(options: Options, found: list[Dataset]) -> Iterator[Dataset]:
+    """The datasets without federated ones, which it counts."""
+    for dataset in found:
+        if dataset.type == EXTERNAL:
+            options.skip(FEDERATED, f"{dataset.project}.{dataset.name}")
+        else:
+            yield dataset

@@ -1,0 +1,243 @@
+"""Tests lineage from jobs.get, LOAD DATA, EXPORT DATA and definitions of views, and what is not readable."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from mcpush.records import parse_utc
+
+from tests.templates.bigquery.lineage_world import (
+    DAILY,
+    EVENTS,
+    ITEMS,
+    LAKE,
+    ORDERS,
+    RECENT,
+    REGION,
+    SHOP,
+    SINCE,
+    TOTALS,
+    Jobs,
+    Lineage,
+    record,
+    relation,
+    resource,
+    started,
+    view_records,
+    warehouse,
+    without_views,
+)
+
+JOBS, TABLES, VIEWS = (f"INFORMATION_SCHEMA.{name}" for name in ("JOBS", "TABLES", "VIEWS"))
+UNREADABLE = "LOAD, COPY or EXTRACT job not readable (jobs.get)"
+NOT_REACHED = "LOAD, COPY or EXTRACT job that jobs.get did not reach in 600 seconds"
+UPLOAD = "LOAD job without files in a storage (upload from a client)"
+NOT_A_TABLE = "EXTRACT job of a model, or job with a temporary table"
+LEGACY_VIEW = "view in legacy SQL: its sources are not parsed"
+NO_VIEW_TEXT = "view definition not visible"
+UNREADABLE_VIEWS = "view definitions of a region or dataset not readable (VIEWS)"
+UNREADABLE_DATABASE = "database dropped during the run, or access denied"
+UNCONFIRMED_SOURCE = "source in a query text that BigQuery's job history does not confirm"
+INSERT_DAILY = "INSERT INTO marts.daily (day, total) SELECT order_id, amount FROM raw.orders"
+DAILY_COLUMNS = {"day": [(0, "order_id")], "total": [(0, "amount")]}
+BY_JOBS_GET: dict[str, Any] = {"origin": "jobs_api"}
+
+
+@pytest.fixture(scope="module")
+def lineage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lineage]:
+    with started(tmp_path_factory.mktemp("lineage")) as found:
+        yield found
+
+
+# --- files -----------------------------------------------------------------------------------------------
+
+
+def test_load_copy_and_extract_jobs_are_asked_for_their_tables_and_files(lineage: Lineage) -> None:
+    jobs = Jobs()
+    partition = resource((SHOP, "raw", "orders$20260101"))
+    uris = ["gs://acme-in/orders/dt=2026-01-01/a.csv", "gs://acme-in/orders/dt=2026-01-01/b.csv", "gs://acme-in/more"]
+    jobs.transfer("LOAD", {"sourceUris": uris, "destinationTable": partition})
+    sources = [resource(ORDERS), resource(EVENTS)]
+    jobs.transfer("COPY", {"sourceTables": sources, "destinationTable": resource(DAILY)})
+    jobs.transfer("COPY", {"sourceTable": resource(DAILY), "destinationTable": resource(TOTALS)})
+    out = ["gs://acme-out/daily-*.csv", "gs://acme-out/more-*.csv"]
+    jobs.transfer("EXTRACT", {"sourceTable": resource(DAILY), "destinationUris": out})
+    jobs.transfer(
+        "EXTRACT", {"sourceModel": {"projectId": SHOP, "datasetId": "raw", "modelId": "m"}, "destinationUris": out}
+    )
+    jobs.transfer("LOAD", {"destinationTable": resource(ITEMS)})
+    jobs.transfer("COPY", {"sourceTable": resource((SHOP, "_anon", "a1")), "destinationTable": resource(TOTALS)})
+    jobs.transfer(
+        "LOAD", {"sourceUris": ["gs://acme-in/old"], "destinationTable": partition}, after=timedelta(minutes=-1)
+    )
+    collected = lineage.of(jobs)
+    assert without_views(collected) == [
+        record(DAILY, [EVENTS, ORDERS], **BY_JOBS_GET),
+        record(TOTALS, [DAILY], **BY_JOBS_GET),
+        record(ORDERS, ["gs://acme-in/more", "gs://acme-in/orders/"], **BY_JOBS_GET),
+        record(out[0], [DAILY], **BY_JOBS_GET),
+        record(out[1], [DAILY], **BY_JOBS_GET),
+    ]
+    assert collected.skipped == {NOT_A_TABLE: 2, UPLOAD: 1}
+
+
+def test_a_table_that_was_loaded_and_dropped_is_replaced_by_its_files(lineage: Lineage) -> None:
+    jobs, staging = Jobs(), (SHOP, "raw", "staging")
+    jobs.transfer("LOAD", {"sourceUris": ["gs://acme-in/x.csv"], "destinationTable": resource(staging)})
+    jobs.query("MERGE", DAILY, [staging, DAILY], None)
+    assert without_views(lineage.of(jobs)) == [record(DAILY, ["gs://acme-in/x.csv"])]
+
+
+def test_a_job_that_cannot_be_read_is_counted(lineage: Lineage) -> None:
+    jobs = Jobs()
+    denied = jobs.transfer("COPY", {"sourceTable": resource(ORDERS), "destinationTable": resource(DAILY)})
+    jobs.transfer("COPY", {"sourceTable": resource(ITEMS), "destinationTable": resource(TOTALS)})
+    lineage.server.load(warehouse(jobs.made))
+    lineage.server.deny(f"jobs.get {SHOP}.{denied}")
+    collected = lineage.collect()
+    assert without_views(collected) == [record(TOTALS, [ITEMS], **BY_JOBS_GET)]
+    assert collected.skipped == {UNREADABLE: 1}
+    lineage.server.restore()
+    lineage.server.rest_fault("GET /bigquery/v2/projects/.*/jobs/job-", 503, "backendError")
+    lineage.run().check(4)
+
+
+def test_the_latest_jobs_are_asked_first_until_the_time_is_up(lineage: Lineage) -> None:
+    jobs = Jobs()
+    ids = [
+        jobs.transfer("COPY", {"sourceTable": resource(ORDERS), "destinationTable": resource(DAILY)}) for _ in range(3)
+    ]
+    lineage.of(jobs)
+    asked = [each["path"] for each in lineage.server.requests() if re.search("/jobs/job-", each["path"])]
+    assert sorted(asked) == sorted(f"/bigquery/v2/projects/{SHOP}/jobs/{each}" for each in ids)
+    with lineage.changed("transfers.py", "SECONDS = 600", "SECONDS = 0"):
+        collected = lineage.collect()
+    assert without_views(collected) == []
+    assert collected.skipped == {NOT_REACHED.replace("600", "0"): 3}
+    assert collected.trailer["skipped_examples"] == {NOT_REACHED.replace("600", "0"): f"{SHOP} {REGION} {ids[-1]}"}
+
+
+def test_statements_that_load_and_export_files(lineage: Lineage) -> None:
+    """LOAD DATA and EXPORT DATA are query jobs. Their text names the files, and BigQuery confirms the tables."""
+    jobs = Jobs()
+    jobs.query(
+        "LOAD_DATA", ORDERS, [], "LOAD DATA INTO raw.orders FROM FILES (format = 'CSV', uris = ['gs://acme-in/o.csv'])"
+    )
+    text = "EXPORT DATA OPTIONS (uri = 'gs://acme-out/{}-*.csv', format = 'CSV') AS SELECT order_id FROM {}"
+    jobs.query("EXPORT_DATA", None, [ORDERS], text.format("orders", "raw.orders"))
+    jobs.query("EXPORT_DATA", None, [ORDERS], text.format("recent", "marts.recent_orders"))
+    jobs.query("EXPORT_DATA", None, [ITEMS], text.format("wrong", "`acme-lake-2.web.events`"))
+    collected = lineage.of(jobs)
+    exported: dict[str, Any] = {"columns": {"order_id": [(0, "order_id")]}, "certainty": "parsed"}
+    assert without_views(collected) == [
+        record(ORDERS, ["gs://acme-in/o.csv"], certainty="parsed"),
+        record("gs://acme-out/orders-*.csv", [ORDERS], **exported),
+        record("gs://acme-out/recent-*.csv", [RECENT], **exported),
+    ]
+    assert collected.skipped == {UNCONFIRMED_SOURCE: 1}
+
+
+# --- views -----------------------------------------------------------------------------------------------
+
+
+def test_views_come_from_their_definitions(lineage: Lineage) -> None:
+    """Names are compared exactly: Orders is another table than orders."""
+    daily, upper, legacy = (LAKE, "web", "daily"), (SHOP, "raw", "Orders"), (SHOP, "marts", "old")
+    created = "CREATE MATERIALIZED VIEW `acme-lake-2.web.daily` OPTIONS (enable_refresh = true)"
+    relations = [
+        relation(daily, kind="MATERIALIZED VIEW", ddl=f"{created} AS SELECT page AS p FROM web.events"),
+        relation(upper),
+        relation((SHOP, "marts", "Ünïcode view"), kind="VIEW", definition="SELECT a AS x FROM `acme-shop`.raw.Orders"),
+        relation((SHOP, "marts", "unknown"), kind="VIEW", definition=None),
+    ]
+    contents = warehouse([], relations)
+    name = {"table_catalog": SHOP, "table_schema": legacy[1], "table_name": legacy[2]}
+    contents.rows["TABLES"] = [(SHOP, REGION, name | {"table_type": "VIEW"})]
+    text = "SELECT order_id FROM [acme-shop:raw.orders]"
+    contents.rows["VIEWS"] = [(SHOP, REGION, name | {"view_definition": text, "use_standard_sql": "NO"})]
+    lineage.server.load(contents)
+    collected = lineage.collect()
+    more = {"origin": "view_definition", "certainty": "parsed"}
+    assert collected.records == [
+        record(("VIEW", *daily), [EVENTS], {"p": [(0, "page")]}, **more),
+        *view_records(),
+        record(("VIEW", SHOP, "marts", "Ünïcode view"), [upper], {"x": [(0, "a")]}, **more),
+    ]
+    assert collected.skipped == {LEGACY_VIEW: 1, NO_VIEW_TEXT: 1}
+
+
+def test_without_definitions_the_tables_remain(lineage: Lineage) -> None:
+    jobs = Jobs()
+    jobs.query(
+        "INSERT", DAILY, [ORDERS, DAILY], "INSERT INTO marts.daily (day) SELECT order_id FROM marts.recent_orders"
+    )
+    lineage.server.load(warehouse(jobs.made))
+    lineage.server.deny(VIEWS)
+    collected = lineage.collect()
+    sources = {"day": [(0, "order_id")]}
+    assert collected.records == [record(DAILY, [RECENT, ORDERS], sources, certainty="parsed")]
+    assert collected.skipped == {UNREADABLE_VIEWS: 2}
+
+
+# --- what is not readable ----------------------------------------------------------------------------------
+
+
+def test_jobs_that_are_not_readable_are_counted_or_the_run_is_refused(lineage: Lineage) -> None:
+    jobs = Jobs()
+    jobs.query("INSERT", DAILY, [ORDERS, DAILY], INSERT_DAILY)
+    lineage.server.load(warehouse(jobs.made))
+    lineage.server.deny(f"{LAKE}.{JOBS}")
+    collected = lineage.collect()
+    assert without_views(collected) == [record(DAILY, [ORDERS], DAILY_COLUMNS)]
+    assert collected.skipped == {UNREADABLE_DATABASE: 1}
+    lineage.server.deny(JOBS)
+    refused = lineage.run().check(3)
+    assert "Cannot read the jobs of any project (INFORMATION_SCHEMA.JOBS)" in refused.said
+    lineage.server.deny(TABLES)
+    assert "Cannot read the tables of any project" in lineage.run().check(3).said
+
+
+def test_an_unlisted_dataset_does_not_make_its_tables_missing(lineage: Lineage) -> None:
+    """Without grants on the project, datasets that this principal cannot see can exist."""
+    jobs, unseen, dropped = Jobs(), (SHOP, "unseen", "t"), (SHOP, "marts", "gone")
+    for target in (unseen, dropped):
+        jobs.query("INSERT", target, [ORDERS, target], None)
+    lineage.server.load(warehouse(jobs.made))
+    lineage.server.deny(f"region {TABLES}")
+    assert without_views(lineage.collect()) == [record(unseen, [ORDERS])]
+
+
+def test_a_slice_that_is_too_large_is_halved(lineage: Lineage) -> None:
+    jobs = Jobs()
+    jobs.query("INSERT", DAILY, [ORDERS, DAILY], INSERT_DAILY, after=timedelta(hours=1))
+    lineage.server.load(warehouse(jobs.made))
+    lineage.server.fail(JOBS, "error", reason="resourcesExceeded", times=2)
+    assert without_views(lineage.collect()) == [record(DAILY, [ORDERS], DAILY_COLUMNS)]
+    read = []
+    for request in lineage.server.requests():
+        query = (request["body"] or {}).get("configuration", {}).get("query", {})
+        if JOBS in query.get("query", "") and f"`{SHOP}`" in query["query"]:
+            values = {each["name"]: parse_utc(each["parameterValue"]["value"]) for each in query["queryParameters"]}
+            assert values["created_since"] == values["since"] - timedelta(hours=24)
+            read.append((values["since"], values["until"]))
+    # A slice with few rows is followed by one of twice its length.
+    hours = [(-6, 6), (-6, 0), (-6, -3), (-3, 3), (3, 6)]
+    assert read == [(SINCE + timedelta(hours=start), SINCE + timedelta(hours=end)) for start, end in hours]
+
+
+def test_an_estimate_runs_only_dry_runs(lineage: Lineage) -> None:
+    lineage.server.load(warehouse())
+    lines = lineage.run("--estimate").check().stdout.splitlines()
+    assert [line.partition(":")[0] for line in lines] == [
+        f"{LAKE} {REGION} JOBS",
+        f"{LAKE} {REGION} TABLES",
+        f"{LAKE} {REGION} VIEWS",
+        f"{SHOP} {REGION} JOBS",
+        f"{SHOP} {REGION} TABLES",
+        f"{SHOP} {REGION} VIEWS",
+        "total",
+    ]
