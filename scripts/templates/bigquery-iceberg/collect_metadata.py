@@ -84,6 +84,7 @@ ORDER BY o.table_schema, o.table_name, o.option_name
 
 KIND = "iceberg table"
 EXTERNAL_LOCATION = "external_location"  # a tag
+UNREADABLE_COLUMNS = "columns of a region or dataset not readable (COLUMNS, COLUMN_FIELD_PATHS)"
 NO_OPTIONS = "descriptions and labels not readable (TABLE_OPTIONS)"
 NO_LOCATION = "storage location unknown: not in the table's DDL"
 NO_FRESHNESS = "freshness unknown (see --freshness-lookback-hours and --freshness-column)"
@@ -109,7 +110,7 @@ class Reader:
         first = list(islice(rows, 1))
         if not first and self._warehouse.estimates is None:
             return
-        columns = self._sorted(NO_COLUMNS, ColumnRow, COLUMNS_SQL, place)
+        columns = self._sorted(UNREADABLE_COLUMNS, ColumnRow, COLUMNS_SQL, place)
         described = self._sorted(NO_OPTIONS, OptionRow, OPTIONS_SQL, place)
         writes = self._freshness.writes(place)
         for found in self._column.dated(place, chain(first, rows)):

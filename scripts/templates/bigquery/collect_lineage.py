@@ -74,6 +74,7 @@ MAX_TEMPORARIES = 20_000
 
 MISSING_DESTINATION = "destination not in the catalog (renamed or dropped)"
 UNKNOWN_TEMPORARY = "temporary or hidden table that no job writes in the period that is read: its sources are unknown"
+UNREADABLE_VIEWS = "view definitions of a region or dataset not readable (VIEWS)"
 LEGACY_VIEW = "view in legacy SQL: its sources are not parsed"
 UNCONFIRMED_SOURCE = "source in a query text that BigQuery's job history does not confirm"
 UNCONFIRMED_TARGET = "target in a query text that BigQuery's job history does not confirm"
@@ -135,7 +136,7 @@ class Views:
     def _rows(self, place: Place) -> Iterator[DefinitionRow]:
         found = read_or_skip(
             self._options,
-            NO_VIEW_TEXT,
+            UNREADABLE_VIEWS,
             lambda: self._warehouse.rows(DefinitionRow, DEFINITIONS_SQL, place),
             is_statement_error,
             lambda error: f"{place}: {message(error)}",

@@ -134,6 +134,8 @@ ORDER BY schema_name, table_name
 NO_STORAGE = "TABLE_STORAGE not readable: volume and freshness come from tables.get"
 NOT_STORED = "table without a row in TABLE_STORAGE: volume and freshness unknown"
 ICEBERG_VOLUME = "managed Iceberg table: volume and freshness unknown (collect them with the bigquery-iceberg scripts)"
+UNREADABLE_COLUMNS = "columns of a region or dataset not readable (COLUMNS, COLUMN_FIELD_PATHS)"
+UNREADABLE_VIEWS = "view definitions of a region or dataset not readable (VIEWS)"
 NO_OPTIONS = "descriptions and labels not readable (TABLE_OPTIONS)"
 
 
@@ -174,9 +176,9 @@ class Reader:
     def tables(self, place: Place, seen: set[str]) -> Iterator[TableRecord]:
         """Yields the records of a region or dataset, and adds the names of all datasets with tables to ``seen``."""
         rows = self._rows(place)
-        columns = self._sorted(NO_COLUMNS, ColumnRow, COLUMNS_SQL, place)
+        columns = self._sorted(UNREADABLE_COLUMNS, ColumnRow, COLUMNS_SQL, place)
         described = self._sorted(NO_OPTIONS, OptionRow, OPTIONS_SQL, place)
-        views = self._sorted(NO_VIEW_TEXT, ViewRow, VIEWS_SQL, place)
+        views = self._sorted(UNREADABLE_VIEWS, ViewRow, VIEWS_SQL, place)
         for row in rows:
             seen.add(row.schema_name)
             if self._options.filters.allows(place.project, *row.key):

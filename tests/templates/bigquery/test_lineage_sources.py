@@ -39,6 +39,7 @@ UPLOAD = "LOAD job without files in a storage (upload from a client)"
 NOT_A_TABLE = "EXTRACT job of a model, or job with a temporary table"
 LEGACY_VIEW = "view in legacy SQL: its sources are not parsed"
 NO_VIEW_TEXT = "view definition not visible"
+UNREADABLE_VIEWS = "view definitions of a region or dataset not readable (VIEWS)"
 UNREADABLE_DATABASE = "database dropped during the run, or access denied"
 UNCONFIRMED_SOURCE = "source in a query text that BigQuery's job history does not confirm"
 INSERT_DAILY = "INSERT INTO marts.daily (day, total) SELECT order_id, amount FROM raw.orders"
@@ -179,7 +180,7 @@ def test_without_definitions_the_tables_remain(lineage: Lineage) -> None:
     collected = lineage.collect()
     sources = {"day": [(0, "order_id")]}
     assert collected.records == [record(DAILY, [RECENT, ORDERS], sources, certainty="parsed")]
-    assert collected.skipped == {NO_VIEW_TEXT: 2}
+    assert collected.skipped == {UNREADABLE_VIEWS: 2}
 
 
 # --- what is not readable ----------------------------------------------------------------------------------
