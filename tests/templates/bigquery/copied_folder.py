@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,14 +38,18 @@ class CopiedFolder:
         assert run.summary["skipped"] == collected.skipped
         return collected
 
-    @contextmanager
-    def changed(self, module: str, old: str, new: str) -> Iterator[None]:
-        """The folder with another constant, as its owner can set it."""
-        path = self.folder / module
-        text = path.read_text(encoding="utf-8")
-        assert text.count(old) == 1
-        path.write_text(text.replace(old, new), encoding="utf-8")
-        try:
-            yield
-        finally:
-            path.write_text(text, encoding="utf-8")
+    def changed(self, module: str, old: str, new: str) -> AbstractContextManager[None]:
+        return changed(self.folder, module, old, new)
+
+
+@contextmanager
+def changed(folder: Path, module: str, old: str, new: str) -> Iterator[None]:
+    """The folder with another constant, as its owner can set it."""
+    path = folder / module
+    text = path.read_text(encoding="utf-8")
+    assert text.count(old) == 1
+    path.write_text(text.replace(old, new), encoding="utf-8")
+    try:
+        yield
+    finally:
+        path.write_text(text, encoding="utf-8")

@@ -6,7 +6,7 @@ It is a fixture: what it contains is not evidence about BigQuery, whose pages ar
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 
 from tests.collected import Collected, Record
 from tests.script_process import Run, copy_folder, run_script
+from tests.templates.bigquery.copied_folder import changed
 from tests.warehouses.bigquery.launch import BigQueryServer
 from tests.warehouses.bigquery.truth import Column, Dataset, Job, Relation, Warehouse
 from tests.warehouses.bigquery.truth import Path as Name
@@ -135,17 +136,8 @@ class Lineage:
         assert run.summary["skipped"] == collected.skipped
         return collected
 
-    @contextmanager
-    def changed(self, module: str, old: str, new: str) -> Iterator[None]:
-        """The folder with another constant, as its owner can set it."""
-        path = self.folder / module
-        text = path.read_text(encoding="utf-8")
-        assert text.count(old) == 1
-        path.write_text(text.replace(old, new), encoding="utf-8")
-        try:
-            yield
-        finally:
-            path.write_text(text, encoding="utf-8")
+    def changed(self, module: str, old: str, new: str) -> AbstractContextManager[None]:
+        return changed(self.folder, module, old, new)
 
     def of(self, jobs: Jobs, relations: Sequence[Relation] = (), *arguments: str) -> Collected:
         """Load the warehouse with these jobs and relations, and collect from it."""
