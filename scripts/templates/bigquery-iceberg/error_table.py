@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import os
+import traceback
 
 import requests
 from google.api_core.exceptions import GoogleAPICallError, RetryError
@@ -196,4 +197,13 @@ def read_error(error: BaseException) -> DriverError | None:
         return DriverError(NETWORK, error, None, "the statement took too long")
     if isinstance(error, (requests.exceptions.RequestException, ConnectionError)):
         return DriverError(NETWORK, error, None, _one_line(str(error)))
+    if _is_of_a_response(error):
+        return DriverError(NETWORK, error, None, "a response was not BigQuery's: a proxy can have sent it")
     return None
+
+
+def _is_of_a_response(error: BaseException) -> bool:
+    """Whether it is an error of the client in parsing a response, such as ``{"error": "text"}``."""
+    modules = [str(frame.f_globals.get("__name__")) for frame, _ in traceback.walk_tb(error.__traceback__)]
+    kinds = (AttributeError, KeyError, TypeError, ValueError)
+    return isinstance(error, kinds) and modules[-1:] != [] and modules[-1].startswith("google.")

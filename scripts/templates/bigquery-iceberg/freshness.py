@@ -16,9 +16,8 @@ import argparse
 from datetime import datetime, timedelta, timezone
 from typing import NamedTuple
 
-from connection import Place, Value, Warehouse, is_statement_error
+from connection import Place, Value, Warehouse, is_missing_project, is_statement_error
 from error_table import message
-from mcpush.collect.catalog import read_or_skip
 from mcpush.collect.collector import Options
 from mcpush.program import positive
 from mcpush.records import AssetKey
@@ -92,7 +91,7 @@ WHERE s.managed_table_type = 'BIGLAKE'
 
 DEFAULT_LOOKBACK_HOURS = 48.0
 RETENTION = timedelta(days=180)  # of JOBS and WRITE_API_TIMELINE: see their pages
-NO_JOBS = "JOBS not readable: freshness of the tables in its region unknown"
+NO_JOBS = "JOBS not readable: unless the project does not exist, freshness of the tables in its region is unknown"
 NO_TIMELINE = "WRITE_API_TIMELINE not readable: freshness of the tables in its region unknown"
 NO_STORAGE = "TABLE_STORAGE not readable: freshness comes from the other sources only"
 
@@ -148,19 +147,19 @@ class Freshness:
         return self._writes if all(required) else None
 
     def _read(self, reason: str, sql: str, place: Place, **values: Value) -> bool:
-        """Adds the writes that the statement finds, once. Returns whether it is readable."""
+        """Adds the writes that the statement finds, once. Returns whether all of the place's writes are known."""
         key = reason, place
-        if key not in self._is_readable:
-            rows = read_or_skip(
-                self._options,
-                reason,
-                lambda: self._warehouse.rows(WriteRow, sql, place, **values),
-                is_statement_error,
-                lambda error: f"{place}: {message(error)}",
-            )
-            self._is_readable[key] = rows is not None
-            for row in rows or ():
+        if key in self._is_readable:
+            return self._is_readable[key]
+        try:
+            for row in self._warehouse.rows(WriteRow, sql, place, **values):
                 self._add(row)
+            self._is_readable[key] = True
+        except Exception as error:
+            if not is_statement_error(error):
+                raise
+            self._options.skip(reason, f"{place}: {message(error)}")
+            self._is_readable[key] = is_missing_project(error)  # no job runs in it
         return self._is_readable[key]
 
     def _add(self, row: WriteRow) -> None:

@@ -216,6 +216,11 @@ def is_unreadable(error: BaseException) -> bool:
     return has_scope(read_error(error), Scope.OBJECT, Scope.DATABASE)
 
 
+def is_missing_project(error: BaseException) -> bool:
+    """Whether the project does not exist, or does not use BigQuery."""
+    return has_scope(read_error(error), Scope.DATABASE)
+
+
 def is_too_much(error: BaseException) -> bool:
     """Whether the result is too large or took too long. A smaller part may succeed."""
     return has_scope(read_error(error), Scope.TOO_MUCH)

@@ -26,7 +26,7 @@ from tests.warehouses.bigquery.truth import Job
 HOUR = timedelta(hours=1)
 EARLIER, LATER = NOW - 5 * HOUR, NOW - 2 * HOUR
 NO_FRESHNESS = "freshness unknown (see --freshness-lookback-hours and --freshness-column)"
-NO_JOBS = "JOBS not readable: freshness of the tables in its region unknown"
+NO_JOBS = "JOBS not readable: unless the project does not exist, freshness of the tables in its region is unknown"
 NO_TIMELINE = "WRITE_API_TIMELINE not readable: freshness of the tables in its region unknown"
 NO_STORAGE = "TABLE_STORAGE not readable: freshness comes from the other sources only"
 ERROR = {"reason": "invalidQuery", "message": "no"}

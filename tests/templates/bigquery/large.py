@@ -255,11 +255,13 @@ def _collapsed(shards: Sequence[Relation]) -> Record:
 def iceberg_records(relations: Sequence[Relation], written: dict[Name, datetime]) -> Iterator[Record]:
     """The records of the Iceberg folder. ``written`` has the last writes that are known."""
     for each in relations:
-        found = record(each)
-        if time := written.get(each.path):
-            found["last_update_time"] = iso(time)
+        found = record(each) | known_write(each, written)
         tags = found.get("tags", [])
         yield found | {"tags": [*tags, {"key": "external_location", "value": folder(each)}]}
+
+
+def known_write(relation: Relation, written: dict[Name, datetime]) -> Record:
+    return {"last_update_time": iso(written[relation.path])} if relation.path in written else {}
 
 
 def folder(relation: Relation) -> str:

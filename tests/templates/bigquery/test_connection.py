@@ -312,6 +312,21 @@ def test_a_page_of_a_proxy_is_reported_on_one_short_line(scripts: Scripts, statu
 
 
 @pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        *((403, body) for body in ('{"error": "unauthorized"}', '{"error": ["no"]}', "[]", '"blocked"', "null", "7")),
+        *((200, body) for body in ("[]", '"blocked"', "null", "7")),
+    ],
+)
+def test_json_that_is_not_bigquerys_is_reported(scripts: Scripts, status: int, body: str) -> None:
+    scripts.front.answer(LIST, said(status, body, "application/json"))
+    run = scripts.collect()
+    assert run.exit_code in (3, 4)
+    assert "Traceback" not in run.stderr
+    assert error_of(run)["remedy"]
+
+
+@pytest.mark.parametrize(
     "body", [{}, {"error": {}}, {"error": {"errors": ["text"]}}, {"error": {"errors": [{}], "details": []}}, "{"]
 )
 @pytest.mark.parametrize("status", [400, 403, 500])
