@@ -12,6 +12,7 @@ from mcpush.collect.filters import Filters
 from mcpush.lineage.graph import LineageTarget, merge_by_target
 from mcpush.lineage.query_log import FullName, LoggedStatement, statement_lineage
 from mcpush.lineage.schema_manifest import add_schema_argument, schema_of
+from mcpush.manifest import ManifestError
 from mcpush.records import Asset, Json
 from mcpush.sql import Defaults, TableName
 from mcpush.sql.session import Skip
@@ -112,3 +113,14 @@ def test_a_schema_manifest_is_the_catalog_and_without_one_the_catalog_is_empty(t
     assert found is not None
     assert (found[0].kind, found[1]) == ("VIEW", ("A",))
     assert len(schema_of(options().arguments)) == 0
+
+
+@pytest.mark.parametrize("content", [None, "# a README\n", '{"manifest": "query_logs", "version": 1}\n'])
+def test_the_remedy_for_a_wrong_schema_manifest_names_the_option(tmp_path: Path, content: str | None) -> None:
+    path = tmp_path / "other.jsonl"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(ManifestError) as caught:
+        schema_of(options("--schema-manifest", str(path)).arguments)
+    assert "--schema-manifest" in caught.value.remedy
+    assert str(path) in str(caught.value)

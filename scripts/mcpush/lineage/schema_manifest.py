@@ -8,6 +8,8 @@ from pathlib import Path
 from mcpush import manifest
 from mcpush.sql.names import Schema
 
+CORRECT_FILE = "With --schema-manifest, pass a complete manifest of collect_metadata.py of the same release."
+
 
 def add_schema_argument(parser: argparse.ArgumentParser) -> None:
     """Add ``--schema-manifest``, which ``schema_of`` reads."""
@@ -25,7 +27,10 @@ def schema_of(arguments: argparse.Namespace) -> Schema:
     Raises ``manifest.ManifestError`` if the file is not a complete manifest.
     """
     path: Path | None = arguments.schema_manifest
-    return schema_from_manifest(path) if path else Schema()
+    try:
+        return schema_from_manifest(path) if path else Schema()
+    except manifest.ManifestError as error:  # its remedy is that of a push
+        raise manifest.ManifestError(str(error), CORRECT_FILE) from error
 
 
 def schema_from_manifest(path: Path) -> Schema:

@@ -17,6 +17,8 @@ from mcpush.redaction import excerpt
 
 AGAIN = "Run the same command again."
 GRANTS = "Grant this principal what README.md lists under Required permissions."
+NOT_BIGQUERY = "The response is not BigQuery's: check the proxy and BIGQUERY_EMULATOR_HOST."
+NOT_GOOGLE = "The response is not Google's: check the proxy, and the URLs in the file of credentials."
 PROJECTS = "Check BIGQUERY_PROJECTS and GOOGLE_CLOUD_PROJECT."
 LONGEST_MESSAGE = 1000  # characters; a proxy can answer with a page of HTML
 PREFIXES = ("BIGQUERY_", "GOOGLE_", "GCLOUD_", "CLOUDSDK_")  # of the variables whose values messages do not repeat
@@ -65,11 +67,7 @@ SERVER = ErrorTable(
             codes=("invalidQuery", "invalid", "notImplemented"),
             scope=Scope.STATEMENT,
         ),
-        ErrorCase(
-            RefusedError,
-            "The response is not BigQuery's: check the proxy and BIGQUERY_EMULATOR_HOST.",
-            codes=(403, 404, 407),
-        ),
+        ErrorCase(RefusedError, NOT_BIGQUERY, codes=(403, 404, 407)),
     ),
     other=ErrorCase(
         UnavailableError,
@@ -92,6 +90,7 @@ SIGN_IN = ErrorTable(
             "Check the network, then run the same command again.",
             types=(auth_errors.TransportError, auth_errors.TimeoutError),
         ),
+        ErrorCase(RefusedError, NOT_GOOGLE, words=("<html", "<!doctype html")),
         ErrorCase(
             RefusedError,
             "Check that the key, the service account and its role still exist, and that this machine's clock is right.",
@@ -114,6 +113,12 @@ NETWORK = ErrorTable(
             ConfigurationError,
             "Check the certificates of this machine, and those of a proxy (REQUESTS_CA_BUNDLE).",
             types=(requests.exceptions.SSLError,),
+        ),
+        ErrorCase(
+            UnavailableError,
+            NOT_BIGQUERY,
+            types=(requests.exceptions.JSONDecodeError,),
+            note=": the response is not JSON",
         ),
         ErrorCase(
             UnavailableError,

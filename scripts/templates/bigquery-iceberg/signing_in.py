@@ -12,13 +12,16 @@ import re
 from pathlib import Path
 
 import google.auth
+from error_table import NOT_GOOGLE
+from google.api_core.retry import Retry
 from google.auth import impersonated_credentials
 from google.auth._cloud_sdk import get_application_default_credentials_path
 from google.auth.credentials import Credentials
-from google.auth.exceptions import DefaultCredentialsError
+from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError
+from google.auth.transport.requests import Request
 from mcpush.encryption import require_encrypted_url
 from mcpush.environment import checked, name_and_length
-from mcpush.errors import ConfigurationError
+from mcpush.errors import ConfigurationError, UnavailableError
 from mcpush.interrupts import interruptible
 
 FILE_VARIABLE = "GOOGLE_APPLICATION_CREDENTIALS"
@@ -60,6 +63,20 @@ def credentials_from_environment() -> tuple[Credentials, str | None]:
             quota_project_id=getattr(credentials, "quota_project_id", None),
         )
     return credentials, project
+
+
+def sign_in(credentials: Credentials, retry: Retry) -> None:
+    """Gets the first token, which the client then uses. Raises google-auth's errors.
+
+    Raises UnavailableError if the response has no token: google-auth does not check what a proxy returns.
+    """
+    try:
+        with interruptible():
+            retry(credentials.refresh)(Request())
+    except GoogleAuthError:
+        raise
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise UnavailableError("Google sign-in: the response has no token.", NOT_GOOGLE) from None
 
 
 def parse_service_account(text: str) -> str:

@@ -30,7 +30,7 @@ from mcpush.console import log
 from mcpush.errors import ConfigurationError, PushIngestionError
 from mcpush.version import RELEASE
 from query_job import rows, run, submit
-from signing_in import credentials_from_environment
+from signing_in import credentials_from_environment, sign_in
 from variables import (
     UNIVERSE_VARIABLE,
     check_client_variables,
@@ -170,7 +170,7 @@ def quote(identifier: str) -> str:
 
 @contextmanager
 def connect() -> Iterator[Warehouse]:
-    """A client with credentials. Signs in with the first request.
+    """A client that is signed in.
 
     Raises ConfigurationError if variables are missing or malformed, and google-auth's errors.
     """
@@ -188,6 +188,7 @@ def connect() -> Iterator[Warehouse]:
     # The client's own retries leave out quotaExceeded. https://docs.cloud.google.com/bigquery/docs/error-messages
     retry = Retry(predicate=is_retried, initial=1, maximum=30, multiplier=2, timeout=seconds)
     try:
+        sign_in(credentials, retry)
         yield Warehouse(client, chosen or [job_project], locations, timeout, retry)
     finally:
         client.close()  # type: ignore[no-untyped-call]

@@ -382,6 +382,15 @@ def test_a_refusal_of_the_token_endpoint_is_not_tried_again(scripts: Scripts) ->
     assert len(scripts.front.matching(TOKEN)) == 1
 
 
+@pytest.mark.parametrize(("status", "exit_code"), [(200, 4), (403, 3), (502, 3)])
+def test_a_page_of_a_proxy_instead_of_a_token_is_reported(scripts: Scripts, status: int, exit_code: int) -> None:
+    scripts.front.answer(TOKEN, said(status, "<html><p>blocked by the test</html>", "text/html"))
+    run = collect(scripts, key_at_front(scripts)).check(exit_code)
+    assert error_of(run)["message"].startswith("Google sign-in: ")
+    assert "proxy" in error_of(run)["remedy"]
+    assert "Traceback" not in run.stderr
+
+
 def test_a_token_that_expired_early_is_refreshed(scripts: Scripts) -> None:
     scripts.front.answer(LIST, said(401, {"error": {"code": 401, "message": "expired"}}), times=1)
     own = provider.token_of(scripts.server)
