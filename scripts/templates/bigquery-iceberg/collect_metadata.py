@@ -27,7 +27,7 @@ from datetime import datetime
 from itertools import chain, islice
 
 from connection import Place, Warehouse, connect, explain, is_statement_error
-from descriptions import ColumnRow, Description, OptionRow
+from descriptions import ColumnRow, Description, OptionRow, storage
 from error_table import message
 from estimate import estimator
 from freshness import Freshness, add_freshness_arguments
@@ -83,7 +83,6 @@ ORDER BY o.table_schema, o.table_name, o.option_name
 """
 
 KIND = "iceberg table"
-EXTERNAL_LOCATION = "external_location"  # a tag
 UNREADABLE_COLUMNS = "columns of a region or dataset not readable (COLUMNS, COLUMN_FIELD_PATHS)"
 NO_OPTIONS = "descriptions and labels not readable (TABLE_OPTIONS)"
 NO_LOCATION = "storage location unknown: not in the table's DDL"
@@ -151,10 +150,10 @@ class Reader:
     def _tags(self, name: str, row: TableRow, description: Description) -> list[Tag]:
         if not description.fields:
             self._options.skip(NO_COLUMNS, name)
-        if row.storage_uri is None:
+        location = storage(row.ddl)
+        if not location:
             self._options.skip(NO_LOCATION, name)
-            return description.tags
-        return [*description.tags, Tag(EXTERNAL_LOCATION, row.storage_uri)]
+        return [*description.tags, *location]
 
 
 def targets(warehouse: Warehouse, options: Options) -> Iterator[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import NamedTuple, TypeVar
@@ -28,10 +27,6 @@ WHERE t.managed_table_type = 'BIGLAKE'
 ORDER BY t.table_schema, t.table_name
 """
 
-# An option in the DDL. Quotes in other string literals are escaped, so that it is not found in a description.
-# https://docs.cloud.google.com/bigquery/docs/biglake-iceberg-tables-in-bigquery#view-iceberg-table-metadata
-STORAGE_URI = re.compile(r'\bstorage_uri\s*=\s*"([^"\\]+)"')
-
 
 class TableRow(NamedTuple):
     """A row of TABLES_SQL: a managed Iceberg table."""
@@ -44,12 +39,6 @@ class TableRow(NamedTuple):
     @property
     def key(self) -> Key:
         return self.schema_name, self.table_name
-
-    @property
-    def storage_uri(self) -> str | None:
-        """The folder in Cloud Storage with the table's files."""
-        found = STORAGE_URI.search(self.ddl or "")
-        return found[1] if found else None
 
 
 def each_project(

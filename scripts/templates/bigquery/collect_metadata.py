@@ -25,7 +25,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from connection import Place, Warehouse, connect, explain, is_statement_error, is_too_much, is_unreadable
-from descriptions import ColumnRow, Description, OptionRow
+from descriptions import ColumnRow, Description, OptionRow, storage
 from error_table import message
 from estimate import estimator
 from mcpush.collect.catalog import (
@@ -54,6 +54,7 @@ SELECT
     t.table_type AS table_type,
     t.managed_table_type AS managed_table_type,
     t.creation_time AS created,
+    CASE WHEN t.managed_table_type = 'BIGLAKE' THEN t.ddl END AS ddl,
     s.table_name IS NOT NULL AS is_stored,
     s.total_rows AS row_count,
     s.total_logical_bytes AS byte_count,
@@ -74,7 +75,8 @@ SELECT
     t.table_name AS table_name,
     t.table_type AS table_type,
     t.managed_table_type AS managed_table_type,
-    t.creation_time AS created
+    t.creation_time AS created,
+    CASE WHEN t.managed_table_type = 'BIGLAKE' THEN t.ddl END AS ddl
 FROM {project}.{scope}.INFORMATION_SCHEMA.TABLES AS t
 ORDER BY t.table_schema, t.table_name
 """
@@ -238,7 +240,7 @@ class Reader:
             description=description.text,
             view_query=view_query,
             fields=description.fields,
-            tags=description.tags,
+            tags=[*description.tags, *(storage(row.ddl) if self._is_full else ())],
         )
 
 

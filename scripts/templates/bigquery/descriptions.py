@@ -9,7 +9,10 @@ from typing import NamedTuple
 
 from mcpush.records import Column, Tag
 
-PARTITIONED_BY, CLUSTERED_BY = "partitioned_by", "clustered_by"  # tags
+PARTITIONED_BY, CLUSTERED_BY, EXTERNAL_LOCATION = "partitioned_by", "clustered_by", "external_location"  # tags
+# An option in the DDL. Quotes in other string literals are escaped, so that it is not found in a description.
+# https://docs.cloud.google.com/bigquery/docs/biglake-iceberg-tables-in-bigquery#view-iceberg-table-metadata
+STORAGE_URI = re.compile(r'\bstorage_uri\s*=\s*"([^"\\]+)"')
 LITERAL = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 LABEL = re.compile(r'STRUCT\(("(?:[^"\\]|\\.)*"), ("(?:[^"\\]|\\.)*")\)', re.DOTALL)
 # https://docs.cloud.google.com/bigquery/docs/reference/standard-sql/lexical#escape_sequences
@@ -69,6 +72,12 @@ def layout(columns: list[ColumnRow]) -> Iterator[Tag]:
         yield Tag(PARTITIONED_BY, ", ".join(partitioning))
     if clustering:
         yield Tag(CLUSTERED_BY, ", ".join(name for _, name in sorted(clustering.items())))
+
+
+def storage(ddl: str | None) -> list[Tag]:
+    """The folder in Cloud Storage with the files of a managed Iceberg table, as a tag; empty if it is unknown."""
+    found = STORAGE_URI.search(ddl or "")
+    return [Tag(EXTERNAL_LOCATION, found[1])] if found else []
 
 
 def labels(option: str) -> Iterator[Tag]:

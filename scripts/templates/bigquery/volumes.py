@@ -36,6 +36,7 @@ class TableRow(NamedTuple):
     table_type: str
     managed_table_type: str | None
     created: datetime
+    ddl: str | None = None  # of managed Iceberg tables
     is_stored: bool = False
     row_count: int | None = None
     byte_count: int | None = None
