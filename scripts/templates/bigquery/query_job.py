@@ -19,11 +19,10 @@ from google.cloud import bigquery
 from mcpush.interrupts import interruptible
 
 HTTP_TIMEOUT = 60  # seconds for one request
-PAGE_ROWS = 4_000  # the client holds a row in several kilobytes
 GRACE = 60  # seconds at most that this process waits longer than BigQuery's own timeout
 LONGEST_PAUSE = 2.0  # seconds between two questions whether a job is done
 CANCEL_TIMEOUT = 6  # seconds
-PAGE_ROWS = 2_000  # rows in memory for each open result; metadata has four
+PAGE_ROWS = 2_000  # in memory for each open result, several kilobytes a row; metadata has four results
 DONE = "DONE"
 
 
