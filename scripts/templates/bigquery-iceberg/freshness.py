@@ -47,7 +47,11 @@ WHERE j.creation_time >= @since
         OR j.statement_type IN ('INSERT', 'UPDATE', 'DELETE', 'MERGE', 'CREATE_TABLE_AS_SELECT', 'LOAD_DATA')
     )
     AND (
-        j.dml_statistics.inserted_row_count IS NULL
+        COALESCE(
+            j.dml_statistics.inserted_row_count,
+            j.dml_statistics.updated_row_count,
+            j.dml_statistics.deleted_row_count
+        ) IS NULL
         OR j.dml_statistics.inserted_row_count > 0
         OR j.dml_statistics.updated_row_count > 0
         OR j.dml_statistics.deleted_row_count > 0

@@ -1,5 +1,5 @@
 # Shared by the BigQuery folders; the source is scripts/templates/_shared/bigquery/scopes.py.
-"""Reads a project region by region, and dataset by dataset where a regional view has no rows or is not readable.
+"""Reads a project region by region, and dataset by dataset where a regional view is not readable or too large.
 
 Regional views need grants on the whole project, and leave out linked datasets. A view qualified with a dataset needs
 grants on the dataset only. https://docs.cloud.google.com/bigquery/docs/information-schema-intro#dataset_qualifier
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from itertools import groupby
 from typing import TypeVar
 
-from connection import Dataset, Place, Warehouse, is_unreadable
+from connection import Dataset, Place, Warehouse, is_too_much, is_unreadable
 from error_table import message
 from mcpush.collect.catalog import UNREADABLE_SCHEMA
 from mcpush.collect.collector import Options
@@ -31,8 +31,8 @@ FEDERATED = "federated dataset: its tables are not collected"
 def each_scope(warehouse: Warehouse, options: Options, project: str, read: Read[T]) -> Iterator[T]:
     """Yields from ``read`` for each region of a project, and for each dataset that the region's view leaves out.
 
-    Reads no region in which the filters select no dataset: each statement bills. Counts unreadable datasets. Raises
-    BigQuery's error if nothing in the project is readable.
+    Reads no region or dataset that the filters do not select: each statement bills. Counts unreadable datasets. Raises
+    BigQuery's error if nothing in the project is readable, or a single dataset is too large.
     """
     found = datasets(warehouse, options, project)
     if not found:
@@ -49,9 +49,9 @@ def each_scope(warehouse: Warehouse, options: Options, project: str, read: Read[
             readable += 1
             rest = [each for each in rest if each.type == LINKED and each.name not in seen]
         except Exception as error:
-            if seen or not is_unreadable(error):
+            if seen or not (is_unreadable(error) or is_too_much(error)):
                 raise
-            log.info("%s %s: no access to the whole region, reading it dataset by dataset", project, location)
+            log.info("%s %s: reading it dataset by dataset, because of: %s", project, location, message(error))
             refused = error
         for dataset in rest:
             try:

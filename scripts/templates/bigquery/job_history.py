@@ -53,7 +53,7 @@ WHERE j.creation_time >= @created_since
     AND j.end_time >= @since
     AND j.end_time < @until
     AND j.state = 'DONE'
-    AND j.error_result IS NULL
+    AND j.error_result.reason IS NULL
     AND (j.cache_hit IS NULL OR NOT j.cache_hit)
     AND (
         j.job_type IN ('LOAD', 'COPY', 'EXTRACT')

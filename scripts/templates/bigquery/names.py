@@ -20,7 +20,7 @@ from mcpush.lineage.graph import EXACT, LineageTarget, external_asset
 from mcpush.lineage.query_log import FullName
 from mcpush.records import Asset, AssetKey
 from mcpush.sql import Schema, TableName
-from projects import refusal
+from projects import UNREACHABLE, refusal
 from scopes import each_scope
 from shards import shard_prefix
 
@@ -94,7 +94,7 @@ class Names:
             for row in warehouse.rows(NameRow, NAMES_SQL, place):
                 seen.add(row.schema_name)
                 yield place.project, row
-            self._listed(place, warehouse)
+            self._listed(place, warehouse, options)
 
         clones = []
         for project, row in each_readable(
@@ -110,15 +110,20 @@ class Names:
                 clones.append((project, row))
         self.clones = [self._clone(project, row) for project, row in clones]  # when the kinds of all tables are known
 
-    def _listed(self, place: Place, warehouse: Warehouse) -> None:
-        """Notes that a region or dataset is complete. A region is only readable with grants on the whole project."""
+    def _listed(self, place: Place, warehouse: Warehouse, options: Options) -> None:
+        """Notes that a region or dataset is complete. A region is only readable with grants on the whole project.
+
+        No project is complete if BigQuery could not reach a location: its datasets were not listed.
+        """
         self.places.append(place)
         if place.dataset is not None:
             self._complete.add((place.project, place.dataset))
             return
         found = warehouse.listings[place.project] or []
         self._complete.update((place.project, each.name) for each in found if each.location == place.location)
-        if all(Place(place.project, each.location) in self.places for each in found):
+        if UNREACHABLE not in options.skipped and all(
+            Place(place.project, each.location) in self.places for each in found
+        ):
             self._complete.add((place.project, None))
 
     def _add(self, project: str, row: NameRow) -> None:
@@ -149,7 +154,7 @@ class Names:
 
     def asset(self, project: str, dataset: str, name: str) -> Asset | None:
         """The asset of a reference in a job; None for views of INFORMATION_SCHEMA and tables of hidden datasets."""
-        if is_hidden(dataset) or INFORMATION_SCHEMA in f"{dataset}.{name}".upper():
+        if is_hidden(dataset) or INFORMATION_SCHEMA in f"{dataset}.{name}".upper().split("."):
             return None
         return self._asset(project, dataset, DECORATOR.split(name)[0])
 

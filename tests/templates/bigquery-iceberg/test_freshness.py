@@ -47,6 +47,7 @@ def changed(column: str) -> dict[str, int]:
         {"statement_type": "UPDATE", "dml_statistics": changed("updated")},
         {"statement_type": "DELETE", "dml_statistics": changed("deleted")},
         {"statement_type": "MERGE", "dml_statistics": changed("updated")},
+        {"statement_type": "DELETE", "dml_statistics": {"deleted_row_count": 1}},
         {"statement_type": "CREATE_TABLE_AS_SELECT", "dml_statistics": None},
         {"statement_type": "LOAD_DATA", "dml_statistics": None},
         {"statement_type": None, "job_type": "LOAD", "dml_statistics": None, "query": None},
@@ -73,6 +74,8 @@ def test_a_job_that_wrote_the_table_is_a_write(folder: Folder, columns: Mapping[
         {"destination_table": reference(f"{SHOP}.lake.orders_2")},
         {"destination_table": reference(f"{SHOP}.lake_de.orders")},
         {"destination_table": reference(f"{LAB}.lake.orders")},
+        {"statement_type": "UPDATE", "dml_statistics": {"updated_row_count": 0}},  # has the counts of its kind only
+        {"statement_type": "DELETE", "dml_statistics": {"deleted_row_count": 0}},
     ],
 )
 def test_other_jobs_are_no_writes(folder: Folder, columns: Mapping[str, Any]) -> None:

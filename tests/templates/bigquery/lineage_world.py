@@ -122,9 +122,10 @@ class Lineage:
     folder: Path
     work: Path
 
-    def script(self, flow: str, *arguments: str) -> Run:
+    def script(self, flow: str, *arguments: str, **changes: str) -> Run:
         command = ("--manifest", str(self.work / f"{flow}.jsonl"), *arguments)
-        return run_script(self.folder, f"collect_{flow}.py", *command, env=self.server.environment(PROJECTS))
+        environment = {**self.server.environment(PROJECTS), **changes}
+        return run_script(self.folder, f"collect_{flow}.py", *command, env=environment)
 
     def run(self, *arguments: str, since: datetime = SINCE, until: datetime = UNTIL) -> Run:
         return self.script("lineage", "--since", since.isoformat(), "--until", until.isoformat(), *arguments)

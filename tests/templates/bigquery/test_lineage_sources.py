@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from mcpush.records import parse_utc
 
+from tests.collected import Collected
 from tests.templates.bigquery.lineage_world import (
     DAILY,
     EVENTS,
@@ -21,6 +23,7 @@ from tests.templates.bigquery.lineage_world import (
     SHOP,
     SINCE,
     TOTALS,
+    UNTIL,
     Jobs,
     Lineage,
     record,
@@ -31,6 +34,7 @@ from tests.templates.bigquery.lineage_world import (
     warehouse,
     without_views,
 )
+from tests.warehouses.bigquery.truth import Dataset
 
 JOBS, TABLES, VIEWS = (f"INFORMATION_SCHEMA.{name}" for name in ("JOBS", "TABLES", "VIEWS"))
 UNREADABLE = "LOAD, COPY or EXTRACT job not readable (jobs.get)"
@@ -40,6 +44,7 @@ NOT_A_TABLE = "EXTRACT job of a model, or job with a temporary table"
 LEGACY_VIEW = "view in legacy SQL: its sources are not parsed"
 NO_VIEW_TEXT = "view definition not visible"
 UNREADABLE_VIEWS = "view definitions of a region or dataset not readable (VIEWS)"
+UNREACHABLE = "location that BigQuery could not reach: its datasets are missing"
 UNREADABLE_DATABASE = "database dropped during the run, or access denied"
 UNCONFIRMED_SOURCE = "source in a query text that BigQuery's job history does not confirm"
 INSERT_DAILY = "INSERT INTO marts.daily (day, total) SELECT order_id, amount FROM raw.orders"
@@ -209,6 +214,32 @@ def test_an_unlisted_dataset_does_not_make_its_tables_missing(lineage: Lineage) 
     lineage.server.load(warehouse(jobs.made))
     lineage.server.deny(f"region {TABLES}")
     assert without_views(lineage.collect()) == [record(unseen, [ORDERS])]
+
+
+def test_tables_of_a_location_that_was_not_reached_are_not_missing(lineage: Lineage) -> None:
+    """The datasets of the EU are not listed, but its jobs are read."""
+    jobs = Jobs()
+    jobs.query("INSERT", DAILY, [ORDERS, DAILY], None)
+    jobs.query("INSERT", EVENTS, [DAILY, EVENTS], None)
+    world = warehouse(jobs.made)
+    world.datasets = [replace(each, region="US" if each.project == LAKE else each.region) for each in world.datasets]
+    world.datasets.append(Dataset(SHOP, "other", "US", SINCE))
+    lineage.server.load(world)
+    lineage.server.make_unreachable("EU")
+    window = ("--since", SINCE.isoformat(), "--until", UNTIL.isoformat())
+    lineage.script("lineage", *window, BIGQUERY_REGIONS="EU").check()
+    found = Collected.read(lineage.work / "lineage.jsonl")
+    assert found.records == [record(EVENTS, [DAILY]), record(DAILY, [ORDERS])]
+    assert found.skipped == {UNREACHABLE: 2, "query without text": 2}
+
+
+def test_a_table_can_be_named_like_a_system_view(lineage: Lineage) -> None:
+    saved, copy = (SHOP, "marts", "information_schema_jobs"), (SHOP, "marts", "copy_of_information_schema")
+    jobs = Jobs()
+    jobs.query("INSERT", saved, [ORDERS, (SHOP, "raw", "INFORMATION_SCHEMA.TABLES")], None)
+    jobs.query("INSERT", copy, [saved], None)
+    collected = lineage.of(jobs, [relation(saved), relation(copy)])
+    assert without_views(collected) == [record(copy, [saved]), record(saved, [ORDERS])]
 
 
 def test_a_slice_that_is_too_large_is_halved(lineage: Lineage) -> None:

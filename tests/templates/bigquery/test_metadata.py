@@ -339,6 +339,15 @@ def test_with_grants_on_single_datasets_a_region_is_read_dataset_by_dataset(meta
     assert collected.skipped == {NO_STORAGE: 1, UNREADABLE_DATASET: 1}
 
 
+def test_a_region_that_is_too_large_for_a_statement_is_read_dataset_by_dataset(metadata: CopiedFolder) -> None:
+    orders, shelves, hits = table(SALES, "orders"), table(STOCK, "shelves"), table(WEB, "hits")
+    metadata.server.load(warehouse([SALES, STOCK, WEB], [orders, shelves, hits]))
+    metadata.server.fail("`region-eu`.INFORMATION_SCHEMA.COLUMN_FIELD_PATHS", "error", reason="resourcesExceeded")
+    collected = metadata.collect("metadata")
+    assert by_name(collected.records) == by_name([record(each) for each in (orders, shelves, hits)])
+    assert collected.skipped == {}
+
+
 def test_linked_datasets_are_read_and_federated_and_hidden_ones_are_not(metadata: CopiedFolder) -> None:
     """TABLE_STORAGE has only the tables of the dataset behind the link: volume comes from tables.get."""
     linked = Dataset(SHOP, "shared", "EU", CREATED, linked_to=(LAKE, "published"))

@@ -200,10 +200,11 @@ def test_jobs_without_a_record_are_counted(folder: Folder) -> None:
         job(5, statement_type="EXPORT_METADATA", query="EXPORT TABLE METADATA FROM t"),
         job(6, query=None, user_email=None),
         job(7, query=" \n"),
+        query_job(SHOP, "EU", "materialized_view_refresh_8", SINCE + 8 * MINUTE, user_email="admin@example.com"),
     )
     collected = logs(folder)
     assert collected.records == [plain(child, parent_job_id="job_1")]
-    assert collected.skipped == {SCRIPT: 1, MAINTENANCE: 3, NO_TEXT: 2}
+    assert collected.skipped == {SCRIPT: 1, MAINTENANCE: 4, NO_TEXT: 2}
     assert collected.examples == {
         SCRIPT: f"{SHOP} EU job_1",
         MAINTENANCE: f"{SHOP} EU job_3",
@@ -373,6 +374,7 @@ def test_the_list_counts_what_a_run_collects(folder: Folder) -> None:
         query_job(LAB, "EU", "export", SINCE, statement_type="EXPORT_METADATA"),
         query_job(LAB, "EU", "maintenance", SINCE, user_email=ADMINBOT),
         query_job(LAB, "EU", "background", SINCE, job_type=None),
+        query_job(LAB, "EU", "materialized_view_refresh_1", SINCE),
         query_job(LAB, "EU", "redacted", SINCE, query=None),
         query_job(LAB, "EU", "own", SINCE, labels=[{"key": "push-ingestion", "value": "1"}]),
         query_job(LAB, "EU", "after", UNTIL),

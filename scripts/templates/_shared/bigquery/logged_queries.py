@@ -83,6 +83,7 @@ WHERE j.creation_time >= @created_since
     AND j.job_type = 'QUERY'
     AND COALESCE(j.statement_type, '') NOT IN ('SCRIPT', 'EXPORT_METADATA')
     AND COALESCE(j.user_email, '') != 'bigquery-adminbot@system.gserviceaccount.com'
+    AND NOT STARTS_WITH(j.job_id, 'materialized_view_refresh_')
     AND TRIM(j.query) != ''
     AND NOT EXISTS (SELECT 1 FROM UNNEST(j.labels) AS l WHERE l.key = 'push-ingestion')
     AND {condition}
@@ -104,6 +105,8 @@ MAINTENANCE = "maintenance job of BigQuery"
 MAINTENANCE_USER = "bigquery-adminbot@system.gserviceaccount.com"
 # https://docs.cloud.google.com/bigquery/docs/biglake-iceberg-tables-in-bigquery
 MAINTENANCE_STATEMENT = "EXPORT_METADATA"
+# https://docs.cloud.google.com/bigquery/docs/materialized-views-monitor#list_automatic_refresh_jobs
+REFRESH_JOB = "materialized_view_refresh_"  # start of the ID of an automatic refresh
 
 
 class JobRow(NamedTuple):
@@ -215,6 +218,8 @@ def _reason_to_skip(row: JobRow) -> str | None:
     if row.statement_type == "SCRIPT":
         return SCRIPT
     if row.job_type is None or row.user_name == MAINTENANCE_USER or row.statement_type == MAINTENANCE_STATEMENT:
+        return MAINTENANCE
+    if row.job_id.startswith(REFRESH_JOB):
         return MAINTENANCE
     return None if (row.text or "").strip() else NO_TEXT
 
