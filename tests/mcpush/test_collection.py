@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from datetime import datetime, timedelta, timezone
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,65 @@ def test_databases_without_possible_matches_are_not_queried() -> None:
         True,
         True,
     ]
+
+
+@pytest.mark.parametrize(
+    ("include", "exclude", "selected"),
+    [
+        ([], [], "acme-shop acme-lake-2 example.com:shop "),
+        (["*"], [], "acme-shop acme-lake-2 example.com:shop "),
+        (["*.*"], [], "acme-shop acme-lake-2 example.com:shop "),
+        (["*.events_*"], [], "acme-shop acme-lake-2 example.com:shop "),
+        (["*-shop.*"], [], "acme-shop"),
+        (["*shop.sales.orders"], [], "acme-shop example.com:shop"),
+        (["acme-*-2.*"], [], "acme-lake-2"),
+        (["ACME-SHOP"], [], "acme-shop"),
+        (["acme-*"], [], "acme-shop acme-lake-2"),
+        (["acme-lake-[0-9].web"], [], "acme-lake-2"),
+        (["acme.*"], [], ""),
+        (["example.com:shop.*"], [], "example.com:shop"),
+        (["example.com:*.sales.*"], [], "example.com:shop"),
+        (["example.*"], [], "example.com:shop"),
+        (["example.com:lake.*", "*-2.x"], [], "acme-lake-2"),
+        ([], ["acme-lake-2"], "acme-shop example.com:shop "),
+        ([], ["acme-lake-2.*"], "acme-shop example.com:shop "),
+        ([], ["*-2.*.*"], "acme-shop example.com:shop "),
+        ([], ["acme-lake-2.web.*"], "acme-shop acme-lake-2 example.com:shop "),
+        ([], ["*.events_*"], "acme-shop acme-lake-2 example.com:shop "),
+        ([], ["example.com:shop.*"], "acme-shop acme-lake-2 "),
+        ([], ["*.*"], ""),
+        (["*.*"], ["acme-*.*", ""], "example.com:shop"),
+    ],
+)
+def test_filters_select_databases_by_the_first_part_of_a_name(
+    include: list[str], exclude: list[str], selected: str
+) -> None:
+    """The last database is an unknown one, whose name is empty."""
+    filters = Filters(include, exclude)
+    found = [name for name in ("acme-shop", "acme-lake-2", "example.com:shop") if filters.allows_database(name)]
+    assert (found, filters.allows_database(None)) == (selected.split(), selected.endswith(" "))
+
+
+GLOBS = st.lists(st.text("abB*?", max_size=3), min_size=1, max_size=4).map(".".join)
+
+
+@given(st.lists(GLOBS, max_size=3), st.text("aB", min_size=1, max_size=3))
+def test_an_included_database_is_one_that_the_first_part_of_a_pattern_matches(include: list[str], name: str) -> None:
+    first_parts = [pattern.split(".")[0].lower() for pattern in include]
+    expected = not include or any(fnmatchcase(name.lower(), part) for part in first_parts)
+    assert Filters(include).allows_database(name) is expected
+
+
+@given(GLOBS, st.text("aB", min_size=1, max_size=3))
+def test_an_excluded_database_is_covered_by_the_pattern(pattern: str, name: str) -> None:
+    """Either the pattern is the database itself, or it excludes every table in it."""
+    filters = Filters([], [pattern])
+    whole = [fnmatchcase(name.lower(), pattern.lower().removesuffix(rest)) for rest in ("", ".*", ".*.*")]
+    tables = [(name, schema, table) for schema in ("", "a", "xb") for table in ("", "b", "x.ax")]
+    if any(whole):
+        assert not filters.allows_database(name)
+    elif not filters.allows_database(name):
+        assert not any(filters.allows(*table) for table in tables)
 
 
 PARTS = st.text("Ab.*?[x", min_size=1, max_size=4)

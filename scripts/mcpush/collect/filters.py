@@ -19,6 +19,8 @@ class Filters:
         self.include, self.exclude = list(include), list(exclude)
         self._included = [_glob(pattern) for pattern in self.include]
         self._excluded = [_glob(pattern) for pattern in self.exclude]
+        self._included_databases = [_glob(start) for pattern in self.include for start in _starts(pattern)]
+        self._excluded_databases = [_glob(_without_rest(pattern)) for pattern in self.exclude]
 
     def allows(self, *parts: str | None) -> bool:
         """Whether the object with these name parts (database, schema, name) is selected."""
@@ -35,6 +37,18 @@ class Filters:
             return False
         return not self._included or any(pattern.match(name) for pattern in self._included for name in names)
 
+    def allows_database(self, database: str | None) -> bool:
+        """Whether queries of which only the database is known are selected.
+
+        An include pattern selects the databases that its part before a dot matches: ``*-shop.sales.*`` those that end
+        in ``-shop``. A pattern without a dot names databases. An exclude pattern has to cover the whole database:
+        ``shop``, ``shop.*`` or ``shop.*.*``.
+        """
+        name = database or ""
+        if not self.may_hold(name) or any(pattern.match(name) for pattern in self._excluded_databases):
+            return False
+        return not self.include or any(pattern.match(name) for pattern in self._included_databases)
+
     def may_hold(self, database: str) -> bool:
         """Whether this database can contain selected objects. If not, it need not be queried."""
         inside = f"{database}."
@@ -49,6 +63,20 @@ class Filters:
 
 def _glob(pattern: str) -> Pattern[str]:
     return compile_pattern(translate(pattern), IGNORECASE)
+
+
+def _starts(pattern: str) -> list[str]:
+    """The pattern, and its parts before each dot. Databases can have dots, too (``example.com:shop``)."""
+    parts = pattern.split(".")
+    return [".".join(parts[:number]) for number in range(1, len(parts) + 1)]
+
+
+def _without_rest(pattern: str) -> str:
+    """The pattern without parts at its end that match every name in a database."""
+    for rest in DATABASE.match_all[::-1]:
+        if pattern.endswith(f".{rest}"):
+            return pattern.removesuffix(f".{rest}")
+    return pattern
 
 
 class QueryScope(NamedTuple):

@@ -84,7 +84,7 @@ def refusal(what: str, messages: list[str]) -> RefusedError:
 
 
 def job_places(warehouse: Warehouse, options: Options) -> list[Place]:
-    """Every selected project in every region, because a job can run where another project has its data.
+    """Every project in every region, because a job can run where another project has its data.
 
     Regions are those of all datasets of all projects, and those of BIGQUERY_REGIONS. Raises BigQuery's error if there
     are none because no project can be listed.
@@ -94,8 +94,7 @@ def job_places(warehouse: Warehouse, options: Options) -> list[Place]:
     locations = sorted(found | set(warehouse.regions))
     if not locations and all(each is None for each in listed):
         datasets(warehouse, options, warehouse.projects[-1])
-    selected = [project for project in warehouse.projects if options.filters.may_hold(project)]
-    return [Place(project, location) for project in selected for location in locations]
+    return [Place(project, location) for project in warehouse.projects for location in locations]
 
 
 def _if_listed(warehouse: Warehouse, options: Options, project: str) -> list[Dataset] | None:

@@ -49,7 +49,7 @@ def places(warehouse: Warehouse, options: Options) -> list[Place]:
     found = job_places(warehouse, options)
     if not warehouse.regions and not any(warehouse.listings.values()):
         options.skip(NO_REGION, ", ".join(warehouse.projects))
-    return found
+    return [place for place in found if options.filters.allows_database(place.project)]
 
 
 def targets(warehouse: Warehouse, options: Options) -> Iterator[str]:

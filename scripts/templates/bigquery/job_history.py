@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -14,7 +13,6 @@ from logged_queries import LONGEST_JOB
 from mcpush.collect.catalog import each_readable
 from mcpush.collect.checkpoint import Slicing, in_slices
 from mcpush.collect.collector import Options
-from mcpush.collect.filters import Filters
 from mcpush.records import AssetKey, TimeRange
 from projects import job_places, refusal
 
@@ -121,7 +119,7 @@ def jobs(warehouse: Warehouse, options: Options) -> Iterator[tuple[Place, JobRow
     Reads all projects, because a job can write to another one. Counts projects and regions whose jobs are not readable;
     raises RefusedError if all are.
     """
-    places = {str(place): place for place in job_places(warehouse, replace(options, filters=Filters()))}
+    places = {str(place): place for place in job_places(warehouse, options)}
     yield from each_readable(
         options,
         places,

@@ -59,7 +59,7 @@ def collect(warehouse: Warehouse, options: Options) -> Iterator[QueryLogRecord]:
     warn_about_narrow_filters(options.filters, DATABASE)
     users = {row.user_id: row.user_name for row in warehouse.main.rows(UserRow, USERS_SQL)}
     for query in logged_queries(warehouse.main, TimeRange(options.since, options.until), options):
-        if not options.filters.may_hold(query.row.database or ""):
+        if not options.filters.allows_database(query.row.database):
             continue
         if not query.text.strip():
             options.skip(NO_TEXT, str(query.row.query_id))
@@ -100,7 +100,7 @@ def targets(warehouse: Warehouse, options: Options) -> Iterator[str]:
     warn_about_narrow_filters(options.filters, DATABASE)
     since, until = (moment.replace(tzinfo=None) for moment in (options.since, options.until))
     for row in warehouse.main.rows(CountRow, COUNTS_SQL, since=since, until=until):
-        if options.filters.may_hold(row.database_name or ""):
+        if options.filters.allows_database(row.database_name):
             yield f"{row.database_name or NO_DATABASE} {row.queries}"
 
 

@@ -253,10 +253,10 @@ def test_jobs_of_a_project_that_cannot_be_listed_are_read(scripts: Scripts, opti
     assert options.skipped_examples[UNREADABLE_DATASETS].startswith(f"{SHOP}: Access Denied")
 
 
-def test_only_selected_projects_have_places_and_all_have_regions(scripts: Scripts) -> None:
+def test_only_selected_projects_have_query_logs_and_all_have_regions(scripts: Scripts) -> None:
     options = Options(Filters([f"{LAB}.*"]), argparse.Namespace())
     with warehouse(scripts) as found:
-        assert scripts.modules["projects"].job_places(found, options) == [
+        assert scripts.modules["collect_query_logs"].places(found, options) == [
             (LAB, "EU", None),
             (LAB, "europe-west3", None),
         ]

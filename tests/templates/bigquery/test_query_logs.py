@@ -351,6 +351,11 @@ def test_without_datasets_only_the_configured_regions_are_read(folder: Folder) -
         (("--exclude", f"{LAB}.*"), [SHOP]),
         (("--include", f"{SHOP}.sales.*"), [SHOP]),
         (("--exclude", f"{SHOP}.sales.*"), [SHOP, LAB]),
+        (("--include", "*-shop-*.*"), [SHOP]),
+        (("--include", "mc-*-dev.*"), [LAB]),
+        (("--exclude", LAB), [SHOP]),
+        (("--exclude", "*-dev.*.*"), [SHOP]),
+        (("--include", "*.events_*"), [SHOP, LAB]),
     ],
 )
 def test_filters_select_projects(folder: Folder, arguments: tuple[str, ...], expected: list[str]) -> None:
@@ -358,7 +363,9 @@ def test_filters_select_projects(folder: Folder, arguments: tuple[str, ...], exp
     run = folder.run("query_logs", *WINDOW, *arguments).check()
     collected = Collected.read(folder.work / "query_logs.jsonl")
     assert [record["extra"]["database"] for record in collected.records] == expected
-    assert ("a query has only a database" in run.stderr) == ("sales" in arguments[1])
+    assert ("a query has only a database" in run.stderr) == ("sales" in arguments[1] or "events" in arguments[1])
+    listed = folder.lines("query_logs", "--list", *WINDOW, *arguments)
+    assert listed == sorted(f"{iso(SINCE)} {project} 1" for project in expected)
 
 
 def test_the_list_counts_what_a_run_collects(folder: Folder) -> None:

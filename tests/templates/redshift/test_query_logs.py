@@ -191,6 +191,18 @@ def test_the_time_zone_of_a_user_does_not_move_the_window(templates: Templates, 
     assert "the clock of this machine" not in run.stderr
 
 
+def test_filters_select_databases_by_their_part_of_a_pattern(templates: Templates, shop: Shop) -> None:
+    names = {query.database for query in ended(shop).values()}
+    for arguments, expected in (
+        (("--include", "*lytics.*"), {"analytics"}),
+        (("--exclude", "analytics"), names - {"analytics"}),
+    ):
+        run = templates.run("collect", "query_logs", *arguments).check()
+        listed = templates.run("collect", "query_logs", "--list", *arguments).check().stdout.splitlines()
+        assert {line.rpartition(" ")[0] for line in listed} == expected
+        assert run.summary["records"] == sum(query.database in expected for query in ended(shop).values())
+
+
 def test_list_counts_by_database(templates: Templates, shop: Shop) -> None:
     run = templates.run("collect", "query_logs", "--include", "analytics.*", "--list").check()
     count = sum(query.database == "analytics" for query in ended(shop).values())
