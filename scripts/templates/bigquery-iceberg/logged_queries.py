@@ -15,6 +15,7 @@ from typing import NamedTuple, TypeVar
 
 from connection import Place, Value, Warehouse, is_too_much, is_unreadable
 from error_table import message
+from estimate import slicing_for
 from mcpush.collect.catalog import each_readable
 from mcpush.collect.checkpoint import Slicing, in_slices
 from mcpush.collect.collector import Options
@@ -166,7 +167,8 @@ def query_logs(
         def part(window: TimeRange) -> Iterator[JobRow]:
             return iter(warehouse.rows(JobRow, sql, place, **_bounds(window), **values))
 
-        for row in in_slices(TimeRange(options.since, options.until), part, SLICING, is_too_much):
+        slicing = slicing_for(warehouse, SLICING)
+        for row in in_slices(TimeRange(options.since, options.until), part, slicing, is_too_much):
             if reason := _reason_to_skip(row):
                 options.skip(reason, f"{place} {row.job_id}")
             else:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from connection import Place, Warehouse, is_too_much, is_unreadable
 from error_table import message
+from estimate import slicing_for
 from logged_queries import LONGEST_JOB
 from mcpush.collect.catalog import each_readable
 from mcpush.collect.checkpoint import Slicing, in_slices
@@ -135,7 +136,8 @@ def _rows(warehouse: Warehouse, place: Place, options: Options) -> Iterator[JobR
         created_since = part.start - LONGEST_JOB
         return warehouse.rows(JobRow, JOBS_SQL, place, created_since=created_since, since=part.start, until=part.end)
 
-    return in_slices(TimeRange(options.since - OVERLAP, options.until), read, SLICING, is_too_much)
+    window = TimeRange(options.since - OVERLAP, options.until)
+    return in_slices(window, read, slicing_for(warehouse, SLICING), is_too_much)
 
 
 def committed(rows: Iterable[JobRow], options: Options) -> Iterator[JobRow]:

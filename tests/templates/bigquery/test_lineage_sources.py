@@ -260,6 +260,13 @@ def test_a_slice_that_is_too_large_is_halved(lineage: Lineage) -> None:
     assert read == [(SINCE + timedelta(hours=start), SINCE + timedelta(hours=end)) for start, end in hours]
 
 
+def test_an_estimate_assumes_slices_of_a_day(lineage: Lineage) -> None:
+    """Dry runs return no rows. On a busy account, a run reads day by day, from six hours before its window."""
+    lineage.server.load(warehouse())
+    lines = lineage.run("--estimate", since=UNTIL - timedelta(days=7)).check().stdout.splitlines()
+    assert [line.partition(":")[2] for line in lines if " JOBS:" in line] == 2 * [" 80 MiB, 8 statements"]
+
+
 def test_an_estimate_runs_only_dry_runs(lineage: Lineage) -> None:
     lineage.server.load(warehouse())
     lines = lineage.run("--estimate").check().stdout.splitlines()

@@ -394,6 +394,13 @@ def test_the_list_counts_what_a_run_collects(folder: Folder) -> None:
     assert len(logs(folder).records) == 5
 
 
+def test_an_estimate_assumes_slices_of_a_day(folder: Folder) -> None:
+    """Dry runs return no rows. On a busy account, a run reads day by day."""
+    fill(folder)
+    lines = folder.lines("query_logs", "--estimate", *window(UNTIL - timedelta(days=7), UNTIL))
+    assert lines[-1].startswith(f"total: {4 * 7 * 10} MiB, {4 * 7} statements.")
+
+
 def test_the_estimate_has_one_line_for_each_place(folder: Folder) -> None:
     fill(folder, query_job(SHOP, "EU", "a", SINCE))
     *places, total = folder.lines("query_logs", "--estimate", *WINDOW)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from connection import Estimate, Warehouse
+from mcpush.collect.checkpoint import Slicing
 from mcpush.collect.collector import Options
 from mcpush.records import Record
 
@@ -18,7 +19,8 @@ MIB = 1024 * 1024
 MINIMUM = 10 * MIB
 VIEW = re.compile(r"INFORMATION_SCHEMA\.(\w+)")
 NOTE = (
-    "BigQuery's dry run is an upper bound: for JOBS it ignores clustering, and counts whole days of partitions. "
+    "The dry run of a statement is an upper bound: for JOBS it ignores clustering, and counts whole partitions (days). "
+    "A run splits days with very many jobs, or that BigQuery cannot read at once, into more statements. "
     "https://docs.cloud.google.com/bigquery/docs/information-schema-intro#pricing"
 )
 
@@ -35,6 +37,11 @@ def estimator(
         yield from lines(found)
 
     return estimate
+
+
+def slicing_for(warehouse: Warehouse, slicing: Slicing) -> Slicing:
+    """The slices of a run. While it is only estimated, they keep their length: statements without rows say nothing."""
+    return slicing if warehouse.estimates is None else replace(slicing, few_rows=None)
 
 
 def lines(estimates: list[Estimate]) -> Iterator[str]:
