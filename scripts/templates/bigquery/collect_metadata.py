@@ -42,7 +42,7 @@ from mcpush.collect.rows import R, Rows
 from mcpush.records import TableRecord
 from projects import check_places, refusal
 from scopes import each_scope
-from shards import add_shard_argument, collapsed
+from shards import Selection, add_shard_argument
 from volumes import TableRow, Volumes
 
 # https://docs.cloud.google.com/bigquery/docs/information-schema-tables
@@ -151,11 +151,16 @@ class ViewRow(NamedTuple):
 
 def collect(warehouse: Warehouse, options: Options) -> Iterator[TableRecord]:
     """Yields one record for each table and view that the filters select, by project, region, dataset and name."""
-    return collapsed(records(warehouse, options, is_full=not options.only_freshness_and_volume), options)
+    return records(warehouse, options, is_full=not options.only_freshness_and_volume)
 
 
 def records(warehouse: Warehouse, options: Options, *, is_full: bool) -> Iterator[TableRecord]:
-    reader = Reader(warehouse, options, is_full)
+    selection = Selection(options)
+    return selection.collapsed(_tables(warehouse, options, selection, is_full))
+
+
+def _tables(warehouse: Warehouse, options: Options, selection: Selection, is_full: bool) -> Iterator[TableRecord]:
+    reader = Reader(warehouse, options, selection, is_full)
     projects = [project for project in warehouse.projects if options.filters.may_hold(project)]
     yield from each_readable(
         options,
@@ -171,9 +176,9 @@ def records(warehouse: Warehouse, options: Options, *, is_full: bool) -> Iterato
 class Reader:
     """Reads tables with all that is known about them. ``is_full``: not only volume and freshness."""
 
-    def __init__(self, warehouse: Warehouse, options: Options, is_full: bool) -> None:
-        self._warehouse, self._options, self._is_full = warehouse, options, is_full
-        self._volumes = Volumes(warehouse, options)
+    def __init__(self, warehouse: Warehouse, options: Options, selection: Selection, is_full: bool) -> None:
+        self._warehouse, self._options, self._selection, self._is_full = warehouse, options, selection, is_full
+        self._volumes = Volumes(warehouse, options, selection.may_have)
 
     def tables(self, place: Place, seen: set[str]) -> Iterator[TableRecord]:
         """Yields the records of a region or dataset, and adds the names of all datasets with tables to ``seen``."""
@@ -183,7 +188,7 @@ class Reader:
         views = self._sorted(UNREADABLE_VIEWS, ViewRow, VIEWS_SQL, place)
         for row in rows:
             seen.add(row.schema_name)
-            if self._options.filters.allows(place.project, *row.key):
+            if self._selection.read(place.project, row):
                 view = next(iter(views.take(row.key)), None)
                 description = Description.of(columns.take(row.key), described.take(row.key))
                 yield self._record(place.project, row, description, view.definition if view else None)
@@ -199,7 +204,7 @@ class Reader:
     def _stored(self, place: Place, rows: Iterable[TableRow]) -> Iterator[TableRow]:
         """Yields all rows. Counts tables that TABLE_STORAGE does not have yet."""
         for row in rows:
-            if row.has_storage and not row.is_stored and self._options.filters.allows(place.project, *row.key):
+            if row.has_storage and not row.is_stored and self._selection.may_have(place.project, row):
                 self._options.skip(NOT_STORED, ".".join((place.project, *row.key)))
             yield row
 
@@ -220,15 +225,14 @@ class Reader:
 
     def _record(self, project: str, row: TableRow, description: Description, view_query: str | None) -> TableRecord:
         name = ".".join((project, *row.key))
-        is_view = "VIEW" in row.table_type
         if row.is_iceberg:
             self._options.skip(ICEBERG_VOLUME, name)
-        if self._is_full and is_view and not view_query:
+        if self._is_full and row.is_view and not view_query:
             self._options.skip(NO_VIEW_TEXT, name)
         if self._is_full and not description.fields:
             self._options.skip(NO_COLUMNS, name)
         return TableRecord(
-            type="VIEW" if is_view else "TABLE",
+            type="VIEW" if row.is_view else "TABLE",
             kind=row.kind,
             database=project,
             schema=row.schema_name,
@@ -251,7 +255,7 @@ def is_storage_error(error: BaseException) -> bool:
 
 def targets(warehouse: Warehouse, options: Options) -> Iterator[str]:
     """Yields the full name and type of each table and view, as ``--list`` prints them."""
-    for record in collapsed(records(warehouse, options, is_full=False), options):
+    for record in records(warehouse, options, is_full=False):
         yield listed_table(record.database, record.schema, record.name, record.kind or "")
 
 

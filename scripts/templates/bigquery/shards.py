@@ -13,6 +13,7 @@ from datetime import datetime
 
 from mcpush.collect.collector import Options
 from mcpush.records import TableRecord
+from volumes import TableRow
 
 SHARD = re.compile(r"(?P<prefix>.+_)(?P<date>[0-9]{8})", re.DOTALL)
 
@@ -39,49 +40,84 @@ def shard_prefix(name: str) -> str | None:
 
 @dataclass
 class Shards:
-    """The shards of a table so far: their number, their sums, and the last one, which has the columns."""
+    """The shards of a table so far: their number, and of those with a record, their sums and the last one's columns."""
 
-    number: int
-    last: TableRecord
+    number: int = 0
+    last: TableRecord | None = None
 
     def add(self, record: TableRecord) -> None:
-        self.number += 1
-        self.last = replace(
-            record,
-            created_on=_earliest(self.last.created_on, record.created_on),
-            row_count=_sum(self.last.row_count, record.row_count),
-            byte_count=_sum(self.last.byte_count, record.byte_count),
-            last_update_time=_latest(self.last.last_update_time, record.last_update_time),
+        last = self.last
+        self.last = (
+            record
+            if last is None
+            else replace(
+                record,
+                created_on=_earliest(last.created_on, record.created_on),
+                row_count=_sum(last.row_count, record.row_count),
+                byte_count=_sum(last.byte_count, record.byte_count),
+                last_update_time=_latest(last.last_update_time, record.last_update_time),
+            )
         )
 
-    def record(self, prefix: str) -> TableRecord:
-        """One record for all shards; a single one is not sharded, and stays as it is."""
-        return replace(self.last, name=f"{prefix}*") if self.number > 1 else self.last
 
+class Selection:
+    """The tables that the filters select, by the names that are sent: ``events_*`` for shards if wanted.
 
-def collapsed(records: Iterator[TableRecord], options: Options) -> Iterator[TableRecord]:
-    """Yields the records, which are sorted by name within a dataset, with one for each sharded table if wanted."""
-    if not options.arguments.collapse_date_shards:
-        yield from records
-        return
-    open_shards: dict[
-        str, Shards
-    ] = {}  # by prefix: between two shards there can be tables such as events_20260101_copy
-    dataset: tuple[str, str] | None = None
-    for record in records:
-        here = record.database, record.schema
-        for prefix in [each for each in open_shards if here != dataset or not record.name.startswith(each)]:
-            yield open_shards.pop(prefix).record(prefix)
-        dataset = here
-        shard = shard_prefix(record.name) if record.type == "TABLE" else None
-        if shard is None:
-            yield record
-        elif shard in open_shards:
-            open_shards[shard].add(record)
-        else:
-            open_shards[shard] = Shards(1, record)
-    for prefix, shards in open_shards.items():
-        yield shards.record(prefix)
+    A single shard is not sharded, and keeps its name. Shards count regardless of filters, as in lineage.
+    """
+
+    def __init__(self, options: Options) -> None:
+        self._filters = options.filters
+        self._is_collapsing: bool = options.arguments.collapse_date_shards
+        self._dataset: tuple[str, str] | None = None
+        # By prefix: between two shards there can be tables such as events_20260101_copy.
+        self._open: dict[str, Shards] = {}
+        self._ended: list[TableRecord] = []
+
+    def may_have(self, project: str, row: TableRow) -> bool:
+        """Whether the table is selected under its own name or as a shard."""
+        if self._filters.allows(project, *row.key):
+            return True
+        prefix = self._prefix(row.table_name, row.is_view)
+        return prefix is not None and self._filters.allows(project, row.schema_name, f"{prefix}*")
+
+    def read(self, project: str, row: TableRow) -> bool:
+        """Call it for every row, in the order of datasets and names. Counts shards, and returns ``may_have``."""
+        dataset = project, row.schema_name
+        for prefix in [each for each in self._open if dataset != self._dataset or not row.table_name.startswith(each)]:
+            self._end(prefix)
+        self._dataset = dataset
+        if prefix := self._prefix(row.table_name, row.is_view):
+            self._open.setdefault(prefix, Shards()).number += 1
+        return self.may_have(project, row)
+
+    def collapsed(self, records: Iterator[TableRecord]) -> Iterator[TableRecord]:
+        """Yields the selected records, with one for each sharded table. They are made of rows as these are read."""
+        for record in records:
+            yield from self._take_ended()
+            if prefix := self._prefix(record.name, record.type == "VIEW"):
+                self._open[prefix].add(record)
+            else:
+                yield record
+        for prefix in list(self._open):
+            self._end(prefix)
+        yield from self._take_ended()
+
+    def _prefix(self, name: str, is_view: bool) -> str | None:
+        return shard_prefix(name) if self._is_collapsing and not is_view else None
+
+    def _end(self, prefix: str) -> None:
+        """Keeps the record of a table whose shards are all known, if it is selected."""
+        shards = self._open.pop(prefix)
+        if shards.last is None:
+            return
+        record = replace(shards.last, name=f"{prefix}*") if shards.number > 1 else shards.last
+        if self._filters.allows(record.database, record.schema, record.name):
+            self._ended.append(record)
+
+    def _take_ended(self) -> list[TableRecord]:
+        ended, self._ended = self._ended, []
+        return ended
 
 
 def _sum(first: int | None, second: int | None) -> int | None:

@@ -5,7 +5,7 @@ tables.get bills nothing, but takes about half a second per table.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from typing import NamedTuple
 
@@ -56,22 +56,26 @@ class TableRow(NamedTuple):
         return self.table_type in STORED_TYPES and not self.is_iceberg
 
     @property
+    def is_view(self) -> bool:
+        return "VIEW" in self.table_type
+
+    @property
     def kind(self) -> str:
         return "iceberg table" if self.is_iceberg else self.table_type.lower().replace("base ", "")
 
 
 class Volumes:
-    """Asks tables.get, within one time budget for the run."""
+    """Asks tables.get about the tables of a project that are selected, within one time budget for the run."""
 
-    def __init__(self, warehouse: Warehouse, options: Options) -> None:
-        self._warehouse, self._options = warehouse, options
+    def __init__(self, warehouse: Warehouse, options: Options, is_selected: Callable[[str, TableRow], bool]) -> None:
+        self._warehouse, self._options, self._is_selected = warehouse, options, is_selected
         self._pool = Pool(WORKERS, SECONDS)
 
     def completed(self, place: Place, rows: Iterable[TableRow]) -> Iterator[TableRow]:
-        """Yields all rows in order, those with storage and selected by the filters with what tables.get returns."""
+        """Yields all rows in order, those with storage that are selected with what tables.get returns."""
 
         def ask(row: TableRow) -> TableRow:
-            if not (row.has_storage and self._options.filters.allows(place.project, *row.key)):
+            if not (row.has_storage and self._is_selected(place.project, row)):
                 return row
             reference = TableReference(DatasetReference(place.project, row.schema_name), row.table_name)
             return _completed(

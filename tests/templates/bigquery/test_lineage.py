@@ -308,6 +308,9 @@ def test_wildcards_are_assets_of_their_own(lineage: Lineage) -> None:
         record(relations[2].path, [EVENTS]),
         record(DAILY, [shards], {"day": [(0, "a")]}),
     ]
+    for pattern, expected in (("*.hits_2026*", []), ("*.hits_[*]", [shards]), ("*_2026*", [relations[2].path])):
+        collected = lineage.collect("--collapse-date-shards", "--include", pattern)
+        assert collected.records == [record(each, [EVENTS]) for each in expected]
 
 
 def test_the_columns_of_a_star_come_from_a_metadata_manifest(lineage: Lineage) -> None:

@@ -243,6 +243,11 @@ def turn_storage_off(server: BigQueryServer, project: str, region: str) -> None:
     )
 
 
+def requested(metadata: CopiedFolder) -> list[str]:
+    """The names of the tables that tables.get was asked about."""
+    return [each["path"].rpartition("/")[2] for each in metadata.server.requests() if "/tables/" in each["path"]]
+
+
 def test_without_table_storage_volume_comes_from_each_table(metadata: CopiedFolder) -> None:
     """Off in one region only. Views, external and Iceberg tables are not asked about, nor is what is not selected."""
     gone, denied, left_out = table(SALES, "gone"), table(SALES, "denied"), table(SALES, "left_out")
@@ -264,8 +269,7 @@ def test_without_table_storage_volume_comes_from_each_table(metadata: CopiedFold
     known = [record(each) for each in (*others, lake, shelves, *asked)]
     assert by_name(collected.records) == by_name([*unknown, *known])
     assert collected.skipped == {NO_STORAGE: 1, UNREADABLE_VOLUME: 2, ICEBERG_VOLUME: 1}
-    requested = {each["path"].rpartition("/")[2] for each in metadata.server.requests() if "/tables/" in each["path"]}
-    assert requested == {"gone", "denied", *(each.name for each in asked)}
+    assert set(requested(metadata)) == {"gone", "denied", *(each.name for each in asked)}
 
 
 def test_tables_that_are_not_reached_in_time_are_counted(metadata: CopiedFolder) -> None:
@@ -425,8 +429,8 @@ def test_the_list_has_what_a_run_collects_and_needs_one_statement_for_each_regio
 # --- date shards -----------------------------------------------------------------------------------------
 
 
-def shards(metadata: CopiedFolder, *relations: Relation) -> list[Record]:
-    return collect(metadata, [SALES, STOCK, WEB], relations, "--collapse-date-shards").records
+def shards(metadata: CopiedFolder, relations: Sequence[Relation], *arguments: str) -> list[Record]:
+    return collect(metadata, [SALES, STOCK, WEB], relations, "--collapse-date-shards", *arguments).records
 
 
 def merged(name: str, *tables: Relation) -> Record:
@@ -456,7 +460,7 @@ def test_date_shards_are_one_table_with_the_option(metadata: CopiedFolder) -> No
     copy, other = table(SALES, "hits_20260101_copy"), table(SALES, "hits_mobile")
     mobile = [table(SALES, f"hits_mobile_2026010{day}") for day in (3, 4)]
     elsewhere = table(STOCK, "hits_20260103")
-    records = shards(metadata, first, second, copy, other, *mobile, elsewhere)
+    records = shards(metadata, [first, second, copy, other, *mobile, elsewhere])
     assert by_name(records) == by_name(
         [
             merged("hits_*", first, second),
@@ -481,7 +485,7 @@ def test_date_shards_are_one_table_with_the_option(metadata: CopiedFolder) -> No
 )
 def test_other_names_are_not_date_shards(metadata: CopiedFolder, names: Sequence[str]) -> None:
     relations = [table(SALES, name) for name in names]
-    assert by_name(shards(metadata, *relations)) == by_name([record(each) for each in relations])
+    assert by_name(shards(metadata, relations)) == by_name([record(each) for each in relations])
 
 
 @pytest.mark.parametrize("unknown", [0, 1])
@@ -489,7 +493,7 @@ def test_a_sum_with_an_unknown_part_is_unknown(metadata: CopiedFolder, unknown: 
     relations = [table(SALES, "hits_20260101"), table(SALES, "hits_20260102")]
     relations[unknown] = replace(relations[unknown], stored=False)
     known = relations[1 - unknown]
-    (found,) = shards(metadata, *relations)
+    (found,) = shards(metadata, relations)
     expected = merged("hits_*", *relations)
     expected.pop("row_count")
     expected.pop("byte_count")
@@ -499,4 +503,50 @@ def test_a_sum_with_an_unknown_part_is_unknown(metadata: CopiedFolder, unknown: 
 
 def test_views_are_not_shards(metadata: CopiedFolder) -> None:
     relations = [view(SALES, "v_20260101", "SELECT 1 AS id"), view(SALES, "v_20260102", "SELECT 2 AS id")]
-    assert shards(metadata, *relations) == [record(each) for each in relations]
+    assert shards(metadata, relations) == [record(each) for each in relations]
+
+
+SHARDED = tuple(f"hits_202{year}0101" for year in (5, 6, 7))
+
+
+@pytest.mark.parametrize("is_stored", [True, False], ids=["TABLE_STORAGE", "tables.get"])
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("--include", "*.hits_2026*"), []),
+        (("--include", f"{SHOP}.sales.hits_20260101"), []),
+        (("--include", "*.hits_[*]"), ["hits_*"]),
+        (("--include", "*.hits_*"), ["hits_*"]),
+        (("--include", "*_20260101"), ["logs_20260101"]),
+        (("--include", "*.single_2026*"), ["single_20260102"]),
+        (("--include", "*.single_[*]"), []),
+        (("--exclude", "*.hits_2026*"), ["hits_*", "logs_20260101", "orders", "single_20260102"]),
+        (("--exclude", "*.hits_[*]"), ["logs_20260101", "orders", "single_20260102"]),
+        (("--exclude", "*.single_20*"), ["hits_*", "logs_20260101", "orders"]),
+    ],
+)
+def test_filters_select_shards_by_the_name_that_is_sent(
+    metadata: CopiedFolder, arguments: Sequence[str], expected: Sequence[str], is_stored: bool
+) -> None:
+    """``logs_*`` has one shard in each of two datasets, so each is a table of its own."""
+    sharded = [table(SALES, name) for name in SHARDED]
+    others = [table(SALES, name) for name in ("orders", "single_20260102")]
+    logs = [table(SALES, "logs_20260101"), table(STOCK, "logs_20260103")]
+    metadata.server.load(warehouse([SALES, STOCK, WEB], [*sharded, *others, *logs]))
+    if not is_stored:
+        turn_storage_off(metadata.server, SHOP, "eu")
+    option = "--collapse-date-shards"
+    found = metadata.collect("metadata", option, *arguments).records
+    whole = [merged("hits_*", *sharded), record(logs[0]), *map(record, others)]
+    in_sales = [each for each in by_name(found) if each["schema"] == "sales"]
+    assert in_sales == [each for each in by_name(whole) if each["name"] in expected]
+    listed = metadata.run("collect", "metadata", "--list", option, *arguments).check().stdout.splitlines()
+    assert [line.split(" ")[0] for line in listed] == [f"{SHOP}.{each['schema']}.{each['name']}" for each in found]
+
+
+def test_shards_that_no_filter_selects_are_not_asked_for_their_volume(metadata: CopiedFolder) -> None:
+    relations = [table(SALES, name) for name in (*SHARDED, "clicks_20260101", "clicks_20260102", "orders")]
+    metadata.server.load(warehouse([SALES, WEB], relations))
+    turn_storage_off(metadata.server, SHOP, "eu")
+    metadata.collect("metadata", "--collapse-date-shards", "--include", "*.hits_[*]")
+    assert sorted(requested(metadata)) == sorted(SHARDED)
