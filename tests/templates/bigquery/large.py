@@ -53,7 +53,7 @@ ADDRESS = Column(
 # Reasons of README.md, and how often they occur
 NO_STORAGE = "TABLE_STORAGE not readable: volume and freshness come from tables.get"
 ICEBERG_VOLUME = "managed Iceberg table: volume and freshness unknown (collect them with the bigquery-iceberg scripts)"
-UNREADABLE_PROJECT = "database dropped during the run, or access denied"
+UNREADABLE_PROJECT = "database or project missing, dropped during the run, or not accessible"
 UNREADABLE_DATASET = "schema not readable"
 FEDERATED = "federated dataset: its tables are not collected"
 
