@@ -255,9 +255,7 @@ def _collapsed(shards: Sequence[Relation]) -> Record:
 def iceberg_records(relations: Sequence[Relation], written: dict[Name, datetime]) -> Iterator[Record]:
     """The records of the Iceberg folder. ``written`` has the last writes that are known."""
     for each in relations:
-        found = record(each) | known_write(each, written)
-        tags = found.get("tags", [])
-        yield found | {"tags": [*tags, {"key": "external_location", "value": folder(each)}]}
+        yield record(each) | known_write(each, written)
 
 
 def known_write(relation: Relation, written: dict[Name, datetime]) -> Record:
