@@ -47,6 +47,14 @@ def parse_region(text: str) -> str:
     return region.upper() if region in MULTI_REGIONS else region
 
 
+def canonical_location(location: str) -> str:
+    """A location in the case in which BigQuery reports it; unchanged if its form is unknown."""
+    try:
+        return parse_region(location)
+    except ValueError:
+        return location
+
+
 def parse_list(parse: Callable[[str], T]) -> Callable[[str], list[T]]:
     """A parser of a comma-separated list."""
 

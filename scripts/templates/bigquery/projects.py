@@ -19,6 +19,7 @@ from mcpush.console import log
 from mcpush.errors import RefusedError
 from mcpush.interrupts import interruptible
 from query_job import HTTP_TIMEOUT
+from variables import canonical_location
 
 # https://docs.cloud.google.com/bigquery/docs/reference/standard-sql/timestamp_functions#current_timestamp
 CLOCK_SQL = "SELECT CURRENT_TIMESTAMP() AS warehouse_time"
@@ -60,7 +61,7 @@ def _listed(warehouse: Warehouse, options: Options, project: str) -> Iterator[Da
             options.skip(UNREACHABLE, f"{project} {location}")
         for item in page.raw_page.get("datasets", ()):  # the client's objects lack location and type
             name = item["datasetReference"]["datasetId"]
-            yield Dataset(project, name, item["location"], item.get("type", ""))
+            yield Dataset(project, name, canonical_location(item["location"]), item.get("type", ""))
 
 
 def check_places(warehouse: Warehouse, projects: list[str]) -> None:

@@ -126,6 +126,25 @@ def test_a_configured_region_without_a_dataset_causes_a_warning(scripts: Scripts
     assert sorted(scripts.names()) == sorted(world.ALL_TABLES)
 
 
+@pytest.mark.parametrize(
+    ("reported", "expected"),
+    [("eu", "EU"), ("Europe-West3", "europe-west3"), ("us-central1", "us-central1"), ("Moon_1", "Moon_1")],
+)
+def test_a_location_is_one_place_in_any_case(scripts: Scripts, options: Options, reported: str, expected: str) -> None:
+    """An unknown form of a location stays as it is."""
+
+    def change(body: dict[str, Any]) -> None:
+        for dataset in body["datasets"]:
+            dataset["location"] = reported
+
+    scripts.front.answer(f"/projects/{LAB}/datasets$", edited(change))
+    with warehouse(scripts, BIGQUERY_REGIONS="EU,europe-west3") as found:
+        listed = scripts.modules["projects"].datasets(found, options, LAB)
+        places = scripts.modules["projects"].job_places(found, options)
+    assert {dataset.location for dataset in listed} == {expected}
+    assert [place.location for place in places if place.project == LAB] == sorted({"EU", "europe-west3", expected})
+
+
 def test_an_unreachable_location_is_counted(scripts: Scripts) -> None:
     scripts.front.answer(f"/projects/{SHOP}/datasets$", edited(lambda body: body.update(unreachable=["asia-east1"])))
     run = scripts.collect().check()
