@@ -176,7 +176,7 @@ class History:
         """Reads all jobs, and yields their statements."""
         for place, row in jobs(warehouse, self._options):
             if row.job_type != "QUERY":
-                self._transfers.add(Transfer(row.end_time, row.job_id, place))
+                self._transfers.add(Transfer(row.end_time, row.job_id, place), row.target)
                 continue
             has_sources = self._add(row)
             if row.query_text:

@@ -39,7 +39,9 @@ from tests.warehouses.bigquery.truth import Dataset
 JOBS, TABLES, VIEWS = (f"INFORMATION_SCHEMA.{name}" for name in ("JOBS", "TABLES", "VIEWS"))
 UNREADABLE = "LOAD, COPY or EXTRACT job not readable (jobs.get)"
 NOT_REACHED = "LOAD, COPY or EXTRACT job that jobs.get did not reach in 600 seconds"
+EARLIER_NOT_REACHED = "job before the window that loaded a dropped table, and that jobs.get did not reach"
 UPLOAD = "LOAD job without files in a storage (upload from a client)"
+NO_TEXT = "query without text"
 NOT_A_TABLE = "EXTRACT job of a model, or job with a temporary table"
 LEGACY_VIEW = "view in legacy SQL: its sources are not parsed"
 NO_VIEW_TEXT = "view definition not visible"
@@ -95,6 +97,47 @@ def test_a_table_that_was_loaded_and_dropped_is_replaced_by_its_files(lineage: L
     jobs.transfer("LOAD", {"sourceUris": ["gs://acme-in/x.csv"], "destinationTable": resource(staging)})
     jobs.query("MERGE", DAILY, [staging, DAILY], None)
     assert without_views(lineage.of(jobs)) == [record(DAILY, ["gs://acme-in/x.csv"])]
+
+
+def test_a_table_that_was_loaded_before_the_window_and_dropped_is_replaced_by_its_files(lineage: Lineage) -> None:
+    """Of the jobs before the window, only those are asked about that wrote a table that is gone."""
+    jobs, loaded, copied = Jobs(), (SHOP, "raw", "loaded"), (SHOP, "raw", "copied")
+    files = {"sourceUris": ["gs://acme-in/early.csv"], "destinationTable": resource(loaded)}
+    load = jobs.transfer("LOAD", files, after=timedelta(hours=-2))
+    both = {"sourceTable": resource(loaded), "destinationTable": resource(copied)}
+    copy = jobs.transfer("COPY", both, after=timedelta(hours=-1))
+    known = {"sourceTable": resource(EVENTS), "destinationTable": resource(TOTALS)}
+    jobs.transfer("COPY", known, after=timedelta(minutes=-5))
+    jobs.transfer(
+        "EXTRACT", {"sourceTable": resource(ITEMS), "destinationUris": ["gs://acme-out/i"]}, after=timedelta(minutes=-4)
+    )
+    jobs.query("MERGE", DAILY, [copied, DAILY], None)
+    assert without_views(lineage.of(jobs)) == [record(DAILY, ["gs://acme-in/early.csv"])]
+    asked = [each["path"] for each in lineage.server.requests() if re.search("/jobs/job-", each["path"])]
+    assert sorted(asked) == sorted(f"/bigquery/v2/projects/{SHOP}/jobs/{each}" for each in (load, copy))
+    with lineage.changed("transfers.py", "SECONDS = 600", "SECONDS = 0"):
+        collected = lineage.collect()
+    assert without_views(collected) == [record(DAILY, [copied])]
+    assert collected.skipped == {EARLIER_NOT_REACHED: 2, NO_TEXT: 1}
+
+
+def test_the_oldest_jobs_are_given_up_first_wherever_they_ran(lineage: Lineage) -> None:
+    latest, oldest, gone = Jobs(), Jobs(project=LAKE), (SHOP, "raw", "gone")
+    latest.transfer(
+        "COPY", {"sourceTable": resource(ORDERS), "destinationTable": resource(DAILY)}, after=timedelta(hours=2)
+    )
+    old = oldest.transfer(
+        "COPY", {"sourceTable": resource(EVENTS), "destinationTable": resource(TOTALS)}, after=timedelta(hours=1)
+    )
+    load = {"sourceUris": ["gs://acme-in/g.csv"], "destinationTable": resource(gone)}
+    earlier = oldest.transfer("LOAD", load, after=timedelta(hours=-1))
+    lineage.server.load(warehouse([*latest.made, *oldest.made]))
+    with lineage.changed("transfers.py", "MAX_TRANSFERS = 50_000", "MAX_TRANSFERS = 1"):
+        collected = lineage.collect()
+    assert without_views(collected) == [record(DAILY, [ORDERS], **BY_JOBS_GET)]
+    assert collected.skipped == {NOT_REACHED: 1, EARLIER_NOT_REACHED: 1}
+    places = {NOT_REACHED: f"{LAKE} {REGION} {old}", EARLIER_NOT_REACHED: f"{LAKE} {REGION} {earlier}"}
+    assert collected.trailer["skipped_examples"] == places
 
 
 def test_a_job_that_cannot_be_read_is_counted(lineage: Lineage) -> None:
@@ -230,7 +273,7 @@ def test_tables_of_a_location_that_was_not_reached_are_not_missing(lineage: Line
     lineage.script("lineage", *window, BIGQUERY_REGIONS="EU").check()
     found = Collected.read(lineage.work / "lineage.jsonl")
     assert found.records == [record(EVENTS, [DAILY]), record(DAILY, [ORDERS])]
-    assert found.skipped == {UNREACHABLE: 2, "query without text": 2}
+    assert found.skipped == {UNREACHABLE: 2, NO_TEXT: 2}
 
 
 def test_a_table_can_be_named_like_a_system_view(lineage: Lineage) -> None:
