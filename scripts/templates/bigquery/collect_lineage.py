@@ -25,19 +25,20 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from itertools import chain
 from typing import NamedTuple
 
-from connection import Place, Warehouse, connect, explain, is_statement_error, quote
+from connection import Place, Warehouse, connect, explain, is_statement_error, is_too_much, quote
 from error_table import message
 from estimate import estimator
 from job_history import JobRow, jobs
 from logged_queries import LATENCY, RETENTION
-from mcpush.collect.catalog import NO_VIEW_TEXT, read_or_skip
+from mcpush.collect.catalog import NO_VIEW_TEXT
 from mcpush.collect.collector import Collector, Options, run_collect
 from mcpush.collect.query_text import NO_TEXT
+from mcpush.console import log
 from mcpush.interrupts import stop_if_asked
 from mcpush.lineage.graph import (
     EXACT,
@@ -55,6 +56,7 @@ from mcpush.records import Asset, AssetKey, LineageRecord
 from mcpush.sql import Defaults
 from names import TABLE, VIEW, Names, is_hidden
 from projects import clock
+from scopes import EXTERNAL, LINKED
 from shards import add_shard_argument
 from transfers import Transfer, Transfers
 
@@ -133,15 +135,24 @@ class Views:
                 elif statement := self._statement(key, row.definition and creation(VIEW, key, row.definition)):
                     yield statement
 
-    def _rows(self, place: Place) -> Iterator[DefinitionRow]:
-        found = read_or_skip(
-            self._options,
-            UNREADABLE_VIEWS,
-            lambda: self._warehouse.rows(DefinitionRow, DEFINITIONS_SQL, place),
-            is_statement_error,
-            lambda error: f"{place}: {message(error)}",
-        )
-        yield from found or ()
+    def _rows(self, place: Place) -> Iterable[DefinitionRow]:
+        """The definitions of a place; dataset by dataset if there are too many. Counts unreadable places."""
+        try:
+            return self._warehouse.rows(DefinitionRow, DEFINITIONS_SQL, place)
+        except Exception as error:
+            if is_too_much(error) and place.dataset is None:
+                log.info("%s: reading views dataset by dataset, because of: %s", place, message(error))
+                return chain.from_iterable(map(self._rows, self._parts(place)))
+            if not (is_statement_error(error) or is_too_much(error)):
+                raise
+            self._options.skip(UNREADABLE_VIEWS, f"{place}: {message(error)}")
+            return ()
+
+    def _parts(self, region: Place) -> Iterator[Place]:
+        """The datasets of a region that VIEWS of the region has: linked ones are places of their own."""
+        for dataset in self._warehouse.listings[region.project] or ():
+            if dataset.location == region.location and dataset.type not in (LINKED, EXTERNAL):
+                yield dataset.place
 
     def _statement(self, key: AssetKey, text: str | None) -> LoggedStatement | None:
         """A definition; counts a missing one. Names without a project are those of the view's project."""

@@ -231,6 +231,22 @@ def test_without_definitions_the_tables_remain(lineage: Lineage) -> None:
     assert collected.skipped == {UNREADABLE_VIEWS: 2}
 
 
+def test_too_many_definitions_are_read_dataset_by_dataset(lineage: Lineage) -> None:
+    page, names = (LAKE, "web", "pages"), {"origin": "view_definition", "certainty": "parsed"}
+    definition = "SELECT page AS p FROM web.events"
+    lineage.server.load(warehouse([], [relation(page, kind="VIEW", definition=definition)]))
+    pages = record(("VIEW", *page), [EVENTS], {"p": [(0, "page")]}, **names)
+    lineage.server.fail(f"`region-eu`.{VIEWS}", "error", reason="resourcesExceeded")
+    collected = lineage.collect()
+    assert collected.records == [pages, *view_records()]
+    assert collected.skipped == {}
+    lineage.server.fail(f"`marts`.{VIEWS}", "error", reason="resourcesExceeded")
+    collected = lineage.collect()
+    assert collected.records == [pages]
+    assert collected.skipped == {UNREADABLE_VIEWS: 1}
+    assert collected.trailer["skipped_examples"][UNREADABLE_VIEWS].startswith(f"{SHOP} marts: ")
+
+
 # --- what is not readable ----------------------------------------------------------------------------------
 
 
