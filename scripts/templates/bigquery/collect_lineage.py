@@ -76,6 +76,7 @@ MAX_TEMPORARIES = 20_000
 
 MISSING_DESTINATION = "destination not in the catalog (renamed or dropped)"
 UNKNOWN_TEMPORARY = "temporary or hidden table that no job writes in the period that is read: its sources are unknown"
+UNNAMED_SOURCE = "source that BigQuery recorded without its project, dataset or name"
 UNREADABLE_VIEWS = "view definitions of a region or dataset not readable (VIEWS)"
 LEGACY_VIEW = "view in legacy SQL: its sources are not parsed"
 UNCONFIRMED_SOURCE = "source in a query text that BigQuery's job history does not confirm"
@@ -210,6 +211,8 @@ class History:
         return bool(sources)
 
     def _sources(self, row: JobRow) -> Iterator[Asset]:
+        if row.unnamed:
+            self._options.skip(UNNAMED_SOURCE, row.job_id, row.unnamed)
         for reference in row.references():
             if is_hidden(reference[1]):
                 known = self._temporaries.get(reference)
