@@ -315,7 +315,9 @@ def edges(warehouse: Warehouse, options: Options) -> Iterator[LineageTarget]:
         )
     )
     written = merge_by_target(chain(history.targets.values(), transfers.targets(), names.clones))
-    for asset in missing_tables(written.values(), names.exists):
+    # Jobs such as DROP TABLE and DELETE have a destination, and lose no lineage.
+    with_sources = (target for key, target in written.items() if target.sources or key in parsed)
+    for asset in missing_tables(with_sources, names.exists):
         if options.filters.allows(*asset.key):
             options.skip(MISSING_DESTINATION, str(asset))
     existing = merge_by_target(bypass_missing_tables(written, names.exists))

@@ -177,6 +177,23 @@ def test_a_table_that_no_longer_exists_is_replaced_by_its_sources(lineage: Linea
     assert collected.skipped == {MISSING_DESTINATION: 2}
 
 
+def test_dropped_tables_without_sources_are_not_counted(lineage: Lineage) -> None:
+    jobs, filled, loaded, empty = Jobs(), (SHOP, "raw", "filled"), (SHOP, "raw", "loaded"), (SHOP, "raw", "empty")
+    jobs.query("CREATE_TABLE", empty, [], "CREATE TABLE raw.empty (a INT64)")
+    jobs.query("INSERT", filled, [ORDERS, filled], "INSERT INTO raw.filled SELECT order_id, amount FROM raw.orders")
+    files = "FROM FILES (format = 'CSV', uris = ['gs://acme-in/l.csv'])"
+    jobs.query("LOAD_DATA", loaded, [], f"LOAD DATA INTO raw.loaded {files}")
+    jobs.query("ALTER_TABLE", empty, [], "ALTER TABLE raw.empty ADD COLUMN b INT64")
+    jobs.query("DELETE", empty, [empty], "DELETE FROM raw.empty WHERE true")
+    jobs.query("TRUNCATE_TABLE", empty, [], "TRUNCATE TABLE raw.empty")
+    for table in (empty, filled, loaded):
+        jobs.query("DROP_TABLE", table, [], f"DROP TABLE raw.{table[2]}")
+    collected = lineage.of(jobs)
+    assert without_views(collected) == []
+    assert collected.skipped == {MISSING_DESTINATION: 2}
+    assert collected.trailer["skipped_examples"] == {MISSING_DESTINATION: ".".join(filled)}
+
+
 def test_a_query_with_a_destination_is_parsed_as_the_creation_of_its_table(lineage: Lineage) -> None:
     """Scheduled queries are SELECTs with a destination table. Partitions belong to their table."""
     jobs = Jobs()
