@@ -30,6 +30,7 @@ UNREADABLE = "LOAD, COPY or EXTRACT job not readable (jobs.get)"
 NOT_REACHED = f"LOAD, COPY or EXTRACT job that jobs.get did not reach in {SECONDS} seconds"
 EARLIER_NOT_REACHED = "job before the window that loaded a dropped table, and that jobs.get did not reach"
 UPLOAD = "LOAD job without files in a storage (upload from a client)"
+UNKNOWN_JOB = "job that is LOAD, COPY or EXTRACT in JOBS, but not in jobs.get"
 NOT_A_TABLE = "EXTRACT job of a model, or job with a temporary table"
 
 
@@ -105,6 +106,8 @@ class Transfers:
             yield from self._edges(job.sources, [job.destination], name)
         elif isinstance(job, ExtractJob):
             yield from self._edges([job.source], [external_asset(uri) for uri in job.destination_uris or ()], name)
+        else:  # UnknownJob, or a query
+            self._options.skip(UNKNOWN_JOB, name)
 
     def _edges(self, sources: list[object], targets: list[object], name: str) -> Iterator[LineageTarget]:
         known = [asset for source in sources if (asset := self._asset(source, name))]

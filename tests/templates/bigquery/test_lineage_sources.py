@@ -42,6 +42,7 @@ NOT_REACHED = "LOAD, COPY or EXTRACT job that jobs.get did not reach in 600 seco
 EARLIER_NOT_REACHED = "job before the window that loaded a dropped table, and that jobs.get did not reach"
 UPLOAD = "LOAD job without files in a storage (upload from a client)"
 NO_TEXT = "query without text"
+UNKNOWN_JOB = "job that is LOAD, COPY or EXTRACT in JOBS, but not in jobs.get"
 NOT_A_TABLE = "EXTRACT job of a model, or job with a temporary table"
 LEGACY_VIEW = "view in legacy SQL: its sources are not parsed"
 NO_VIEW_TEXT = "view definition not visible"
@@ -152,6 +153,18 @@ def test_a_job_that_cannot_be_read_is_counted(lineage: Lineage) -> None:
     lineage.server.restore()
     lineage.server.rest_fault("GET /bigquery/v2/projects/.*/jobs/job-", 503, "backendError")
     lineage.run().check(4)
+
+
+def test_a_job_of_unknown_type_is_counted(lineage: Lineage) -> None:
+    jobs = Jobs()
+    job_id = jobs.transfer("COPY", {"sourceTable": resource(ORDERS), "destinationTable": resource(DAILY)})
+    answer = jobs.made[-1].resource
+    assert answer
+    jobs.made[-1] = replace(jobs.made[-1], resource={**answer, "configuration": {"jobType": "COPY"}})
+    collected = lineage.of(jobs)
+    assert without_views(collected) == []
+    assert collected.skipped == {UNKNOWN_JOB: 1}
+    assert collected.trailer["skipped_examples"] == {UNKNOWN_JOB: f"{SHOP} {REGION} {job_id}"}
 
 
 def test_the_latest_jobs_are_asked_first_until_the_time_is_up(lineage: Lineage) -> None:
