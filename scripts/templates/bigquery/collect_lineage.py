@@ -180,6 +180,7 @@ class History:
 
     def __init__(self, names: Names, transfers: Transfers, options: Options) -> None:
         self.targets: dict[Key, LineageTarget] = {}  # also those without a source
+        self.textless: dict[Key, LineageTarget] = {}  # what jobs without a readable text wrote
         self.exported: dict[Key, Asset] = {}  # sources of EXPORT DATA, which has no destination table
         self._names, self._transfers, self._options = names, transfers, options
         self._temporaries: Recent[AssetKey, dict[Key, Asset]] = Recent(MAX_TEMPORARIES)
@@ -204,9 +205,10 @@ class History:
         elif row.target and is_hidden(row.target[1]):
             self._temporaries[row.target] = (self._temporaries.get(row.target) or {}) | sources
         elif row.target and (asset := self._names.asset(*row.target)):
-            target = self.targets.setdefault(asset.key, LineageTarget(asset, "jobs", EXACT))
-            for source in sources.values():
-                target.add(source)
+            for written in (self.targets,) if row.query_text else (self.targets, self.textless):
+                target = written.setdefault(asset.key, LineageTarget(asset, "jobs", EXACT))
+                for source in sources.values():
+                    target.add(source)
             sources.pop(asset.key, None)
         return bool(sources)
 
@@ -241,10 +243,16 @@ def default_dataset(place: Place, row: JobRow) -> str | None:
 
 
 class Text:
-    """Adds what the query texts say to what BigQuery recorded."""
+    """Adds what the query texts say to what BigQuery recorded. ``textless`` is what jobs without a text wrote."""
 
-    def __init__(self, parsed: Mapping[Key, LineageTarget], views: Views, options: Options) -> None:
-        self._parsed, self._views, self._options = parsed, views, options
+    def __init__(
+        self,
+        parsed: Mapping[Key, LineageTarget],
+        textless: Mapping[Key, LineageTarget],
+        views: Views,
+        options: Options,
+    ) -> None:
+        self._parsed, self._textless, self._views, self._options = parsed, textless, views, options
 
     def added_to(self, exact: LineageTarget) -> LineageTarget:
         """Returns the recorded edges with columns, and with the views that the text reads instead of their base tables.
@@ -257,6 +265,8 @@ class Text:
             return exact
         views = {key: bases for key, bases in self._views_in(parsed) if not bases or bases & exact.sources.keys()}
         replaced = {base for bases in views.values() for base in bases} - parsed.sources.keys()
+        if textless := self._textless.get(exact.asset.key):
+            replaced -= textless.sources.keys()
         result = LineageTarget(exact.asset, exact.origin, exact.certainty)
         for (source, _), certainty in exact.sources_of(None).items():
             if source.key not in replaced:
@@ -314,7 +324,8 @@ def edges(warehouse: Warehouse, options: Options) -> Iterator[LineageTarget]:
             schema=names.schema,
         )
     )
-    written = merge_by_target(chain(history.targets.values(), transfers.targets(), names.clones))
+    textless = merge_by_target(chain(history.textless.values(), transfers.targets(), names.clones))
+    written = merge_by_target(chain(history.targets.values(), textless.values()))
     # Jobs such as DROP TABLE and DELETE have a destination, and lose no lineage.
     with_sources = (target for key, target in written.items() if target.sources or key in parsed)
     for asset in missing_tables(with_sources, names.exists):
@@ -322,7 +333,8 @@ def edges(warehouse: Warehouse, options: Options) -> Iterator[LineageTarget]:
             options.skip(MISSING_DESTINATION, str(asset))
     existing = merge_by_target(bypass_missing_tables(written, names.exists))
     texts = merge_by_target(bypass_missing_tables(parsed, names.exists))
-    text = Text(texts, views, options)
+    textless = merge_by_target(bypass_missing_tables(textless, names.exists))
+    text = Text(texts, textless, views, options)
     text.count_unconfirmed(written)
     for key, target in written.items():
         # Definitions have the lineage of views. If a job wrote one, it was a table then, or a materialized view.

@@ -26,6 +26,7 @@ from tests.templates.bigquery.lineage_world import (
     UNTIL,
     Jobs,
     Lineage,
+    asset,
     record,
     relation,
     resource,
@@ -242,6 +243,21 @@ def test_without_definitions_the_tables_remain(lineage: Lineage) -> None:
     sources = {"day": [(0, "order_id")]}
     assert collected.records == [record(DAILY, [RECENT, ORDERS], sources, certainty="parsed")]
     assert collected.skipped == {UNREADABLE_VIEWS: 2}
+
+
+def test_a_base_table_that_a_job_without_text_read_stays_beside_its_view(lineage: Lineage) -> None:
+    jobs, staged = Jobs(), (SHOP, "raw", "staged")
+    text = "INSERT INTO marts.{} SELECT order_id, paid FROM marts.recent_orders"
+    jobs.query("INSERT", DAILY, [ORDERS, DAILY], text.format("daily"))
+    jobs.query("INSERT", TOTALS, [ORDERS, TOTALS], text.format("totals"))
+    jobs.query("MERGE", staged, [ORDERS, staged], None)
+    jobs.query("MERGE", TOTALS, [staged, TOTALS], None)
+    only_text = without_views(lineage.of(Jobs(jobs.made[:1])))
+    assert [each["sources"] for each in only_text] == [[asset(RECENT)]]
+    jobs.transfer("COPY", {"sourceTable": resource(ORDERS), "destinationTable": resource(DAILY)})
+    both = without_views(lineage.of(jobs))
+    assert [each["destination"] for each in both] == [asset(DAILY), asset(TOTALS)]
+    assert [each["sources"] for each in both] == [[asset(RECENT), asset(ORDERS)]] * 2
 
 
 def test_too_many_definitions_are_read_dataset_by_dataset(lineage: Lineage) -> None:
