@@ -22,7 +22,7 @@ IsError = Callable[[BaseException], bool]
 Describe = Callable[[BaseException], str]
 
 # Skip reasons shared by several warehouses.
-UNREADABLE_DATABASE = "database dropped during the run, or access denied"
+UNREADABLE_DATABASE = "database or project missing, dropped during the run, or not accessible"
 UNREADABLE_SCHEMA = "schema not readable"
 NO_COLUMNS = "columns not visible"
 NO_VIEW_TEXT = "view definition not visible"

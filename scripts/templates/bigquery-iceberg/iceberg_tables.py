@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import NamedTuple, TypeVar
 
-from connection import Place, Warehouse, is_unreadable
+from connection import Place, Warehouse, is_statement_error
 from error_table import message
 from mcpush.collect.catalog import Key, each_readable
 from mcpush.collect.collector import Options
@@ -57,7 +57,7 @@ def each_project(
         options,
         projects,
         lambda project: each_scope(warehouse, options, project, in_place),
-        is_unreadable,
+        is_statement_error,
         lambda messages: refusal("the tables of any project", messages),
         message,
     )

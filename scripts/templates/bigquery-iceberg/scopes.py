@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from itertools import groupby
 from typing import TypeVar
 
-from connection import Dataset, Place, Warehouse, is_too_much, is_unreadable
+from connection import Dataset, Place, Warehouse, is_statement_error, is_too_much
 from error_table import message
 from mcpush.collect.catalog import UNREADABLE_SCHEMA
 from mcpush.collect.collector import Options
@@ -49,7 +49,7 @@ def each_scope(warehouse: Warehouse, options: Options, project: str, read: Read[
             readable += 1
             rest = [each for each in rest if each.type == LINKED and each.name not in seen]
         except Exception as error:
-            if seen or not (is_unreadable(error) or is_too_much(error)):
+            if seen or not (is_statement_error(error) or is_too_much(error)):
                 raise
             log.info("%s %s: reading it dataset by dataset, because of: %s", project, location, message(error))
             refused = error
@@ -58,7 +58,7 @@ def each_scope(warehouse: Warehouse, options: Options, project: str, read: Read[
                 yield from read(dataset.place, set())
                 readable += 1
             except Exception as error:
-                if not is_unreadable(error):
+                if not is_statement_error(error):
                     raise
                 refused = error
                 options.skip(UNREADABLE_SCHEMA, f"{project}.{dataset.name}: {message(error)}")

@@ -24,7 +24,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from connection import Place, Warehouse, connect, explain, is_statement_error, is_too_much, is_unreadable
+from connection import Place, Warehouse, connect, explain, is_statement_error, is_too_much
 from descriptions import ColumnRow, Description, OptionRow, storage
 from error_table import message
 from estimate import estimator
@@ -161,7 +161,7 @@ def records(warehouse: Warehouse, options: Options, *, is_full: bool) -> Iterato
         options,
         projects,
         lambda project: each_scope(warehouse, options, project, reader.tables),
-        is_unreadable,
+        is_statement_error,
         lambda messages: refusal("the tables of any project", messages),
         message,
     )

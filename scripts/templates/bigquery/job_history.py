@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from connection import Place, Warehouse, is_too_much, is_unreadable
+from connection import Place, Warehouse, is_statement_error, is_too_much
 from error_table import message
 from logged_queries import LONGEST_JOB
 from mcpush.collect.catalog import each_readable
@@ -140,7 +140,7 @@ def jobs(warehouse: Warehouse, options: Options) -> Iterator[tuple[Place, JobRow
         options,
         places,
         lambda name: ((places[name], row) for row in committed(_rows(warehouse, places[name], options), options)),
-        is_unreadable,
+        is_statement_error,
         lambda messages: refusal("the jobs of any project (INFORMATION_SCHEMA.JOBS)", messages),
         message,
     )

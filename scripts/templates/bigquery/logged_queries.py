@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import NamedTuple, TypeVar
 
-from connection import Place, Value, Warehouse, is_too_much, is_unreadable
+from connection import Place, Value, Warehouse, is_statement_error, is_too_much
 from error_table import message
 from mcpush.collect.catalog import each_readable
 from mcpush.collect.checkpoint import Slicing, in_slices
@@ -199,7 +199,7 @@ def _each_place(options: Options, places: list[Place], read: Callable[[Place], I
         options,
         by_name,
         lambda name: read(by_name[name]),
-        is_unreadable,
+        is_statement_error,
         lambda messages: refusal("the jobs of any project", messages),
         message,
     )

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
-from connection import Place, Warehouse, is_unreadable
+from connection import Place, Warehouse, is_statement_error
 from error_table import message
 from mcpush.collect.catalog import each_readable
 from mcpush.collect.collector import Options
@@ -101,7 +101,7 @@ class Names:
             everything,
             warehouse.projects,
             lambda project: each_scope(warehouse, everything, project, rows),
-            is_unreadable,
+            is_statement_error,
             lambda messages: refusal("the tables of any project", messages),
             message,
         ):

@@ -18,7 +18,7 @@ UNTIL = NOW.replace(minute=0, second=0) - timedelta(hours=3)
 SINCE = UNTIL - timedelta(hours=2)
 WINDOW = window(SINCE, UNTIL)
 MINUTE = timedelta(minutes=1)
-UNREADABLE = "database dropped during the run, or access denied"
+UNREADABLE = "database or project missing, dropped during the run, or not accessible"
 NATIVE = f"{SHOP}.lake.native"
 
 

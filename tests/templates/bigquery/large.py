@@ -53,7 +53,7 @@ ADDRESS = Column(
 # Reasons of README.md, and how often they occur
 NO_STORAGE = "TABLE_STORAGE not readable: volume and freshness come from tables.get"
 ICEBERG_VOLUME = "managed Iceberg table: volume and freshness unknown (collect them with the bigquery-iceberg scripts)"
-UNREADABLE_PROJECT = "database dropped during the run, or access denied"
+UNREADABLE_PROJECT = "database or project missing, dropped during the run, or not accessible"
 UNREADABLE_DATASET = "schema not readable"
 FEDERATED = "federated dataset: its tables are not collected"
 
@@ -255,9 +255,7 @@ def _collapsed(shards: Sequence[Relation]) -> Record:
 def iceberg_records(relations: Sequence[Relation], written: dict[Name, datetime]) -> Iterator[Record]:
     """The records of the Iceberg folder. ``written`` has the last writes that are known."""
     for each in relations:
-        found = record(each) | known_write(each, written)
-        tags = found.get("tags", [])
-        yield found | {"tags": [*tags, {"key": "external_location", "value": folder(each)}]}
+        yield record(each) | known_write(each, written)
 
 
 def known_write(relation: Relation, written: dict[Name, datetime]) -> Record:

@@ -75,6 +75,8 @@ def _layout(relation: Relation) -> Iterator[Record]:
         yield {"key": "partitioned_by", "value": ", ".join(partitions)}
     if clusters:
         yield {"key": "clustered_by", "value": ", ".join(name for _, name in clusters)}
+    if is_iceberg(relation) and relation.ddl:
+        yield {"key": "external_location", "value": relation.ddl.partition('storage_uri="')[2].partition('"')[0]}
 
 
 def iso(moment: datetime) -> str:

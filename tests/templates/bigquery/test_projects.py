@@ -26,7 +26,7 @@ ONLY_VOLUME = "--only-freshness-and-volume"
 LIST = r"^GET .*/datasets$"
 INSERT = "^POST .*/jobs$"
 MISSING = "mc-no-such-project"
-UNREADABLE_PROJECT = "database dropped during the run, or access denied"
+UNREADABLE_PROJECT = "database or project missing, dropped during the run, or not accessible"
 NO_DATASETS = "project in which no dataset is visible: it is empty, or this principal has no grants"
 UNREADABLE_DATASET = "schema not readable"
 UNREADABLE_DATASETS = "datasets of a project not listed (datasets.list)"
@@ -183,6 +183,17 @@ def test_a_region_without_access_is_read_dataset_by_dataset(scripts: Scripts) ->
     assert records(scripts) == before
     assert set(run.summary["skipped"]) == {"TABLE_STORAGE not readable: volume and freshness come from tables.get"}
     assert ("EU", "sales") in places(scripts)
+
+
+@pytest.mark.parametrize("reason", ["notImplemented", "invalidQuery"])
+def test_a_region_that_does_not_support_the_views_does_not_end_the_run(scripts: Scripts, reason: str) -> None:
+    scripts.server.fail(f"`{SHOP}`.`region-eu`.INFORMATION_SCHEMA.TABLES ", "error", reason=reason, message="not here")
+    scripts.server.fail(f"`{SHOP}`.`sales`.INFORMATION_SCHEMA.TABLES ", "error", reason=reason, message="not here")
+    run = scripts.collect().check()
+    assert f"{LAB}.probes.samples" in scripts.names()
+    assert f"{SHOP}.stock.shelves" in scripts.names()
+    assert run.summary["skipped"]["schema not readable"] == 1
+    assert run.summary["skipped_examples"]["schema not readable"] == f"{SHOP}.sales: not here"
 
 
 def records(scripts: Scripts) -> list[dict[str, Any]]:

@@ -27,7 +27,7 @@ MINUTE = timedelta(minutes=1)
 SCRIPT = "script: its statements are collected instead"
 MAINTENANCE = "maintenance job of BigQuery"
 NO_TEXT = "query without text"
-UNREADABLE = "database dropped during the run, or access denied"
+UNREADABLE = "database or project missing, dropped during the run, or not accessible"
 NO_REGION = "no region is known: no dataset is visible (set BIGQUERY_REGIONS to read the jobs of projects without any)"
 ADMINBOT = "bigquery-adminbot@system.gserviceaccount.com"
 SPECIAL = (
@@ -323,6 +323,17 @@ def test_a_project_with_unreadable_jobs_is_counted(folder: Folder) -> None:
     assert collected.records == [plain(jobs[0])]
     assert collected.skipped == {UNREADABLE: 2}
     assert collected.examples[UNREADABLE].startswith(f"{LAB} EU: Access Denied")
+
+
+@pytest.mark.parametrize("reason", ["notImplemented", "invalidQuery"])
+def test_a_region_that_does_not_support_the_view_is_counted(folder: Folder, reason: str) -> None:
+    jobs = [query_job(SHOP, region, f"in_{region}", SINCE) for region in ("EU", "europe-west3")]
+    fill(folder, *jobs)
+    folder.server.fail(f"`{SHOP}`.`region-eu`.INFORMATION_SCHEMA.JOBS", "error", reason=reason, message="not here")
+    collected = logs(folder)
+    assert collected.records == [plain(jobs[1])]
+    assert collected.skipped == {UNREADABLE: 1}
+    assert collected.examples[UNREADABLE].startswith(f"{SHOP} EU: not here")
 
 
 def test_the_run_is_refused_if_no_jobs_are_readable(folder: Folder) -> None:

@@ -393,6 +393,6 @@ def test_a_role_without_grants_gets_its_views_and_a_count_of_the_rest(templates:
     collected = templates.collect("lineage", user="monitor")
     assert set(edges(collected.records)) == FROM_VIEWS
     assert set(collected.skipped) == {
-        "database dropped during the run, or access denied",
+        "database or project missing, dropped during the run, or not accessible",
         "other users' queries not visible: this user has no SYSLOG ACCESS UNRESTRICTED",
     }

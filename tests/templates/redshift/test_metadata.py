@@ -18,7 +18,7 @@ from tests.warehouses.redshift.truth import Relation
 
 MEGABYTE = 2**20
 NO_EXTERNAL_COLUMNS = "columns of external tables, and lengths in types, not readable (svv_all_columns)"
-REFUSED = "database dropped during the run, or access denied"
+REFUSED = "database or project missing, dropped during the run, or not accessible"
 NO_MODIFIED_TIME = "freshness not available: SHOW TABLES has no last_modified_time at this patch level"
 NO_FRESHNESS = "freshness not readable (SHOW TABLES)"
 HIDDEN_FRESHNESS = "freshness hidden: SHOW TABLES has only tables that this user may select from"

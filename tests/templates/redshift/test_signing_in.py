@@ -101,7 +101,7 @@ def test_a_database_that_iam_does_not_allow_is_skipped(secured: Secured) -> None
     with secured.aws(closed="analytics") as aws:
         run = secured.collect("--include", "finance.*", **aws.environment, **by_iam).check()
     assert run.summary["records"] == 1
-    assert run.summary["skipped"] == {"database dropped during the run, or access denied": 1}
+    assert run.summary["skipped"] == {"database or project missing, dropped during the run, or not accessible": 1}
     assert "not authorized" in str(run.summary["skipped_examples"])
 
 

@@ -147,8 +147,9 @@ def test_a_database_dropped_during_the_run_is_counted_and_the_run_continues(
     )
     collected = shop_templates.collect("metadata")
     assert by_name(collected).keys() == {r.name for r in shop.own() if r.name[0] != "RAW"}
-    assert collected.skipped == {SHARED: 2, "database dropped during the run, or access denied": 1}
-    assert collected.trailer["skipped_examples"]["database dropped during the run, or access denied"].startswith("RAW")
+    unreadable = "database or project missing, dropped during the run, or not accessible"
+    assert collected.skipped == {SHARED: 2, unreadable: 1}
+    assert collected.trailer["skipped_examples"][unreadable].startswith("RAW")
 
 
 def test_a_database_too_large_for_one_result_is_read_schema_by_schema(templates: Templates) -> None:
@@ -226,7 +227,7 @@ def test_a_name_in_an_error_message_does_not_change_its_kind(templates: Template
     templates.server.break_with(fault)
     collected = templates.collect("metadata")
     assert list(by_name(collected)) == [("D", "A", "T")]
-    assert collected.skipped["database dropped during the run, or access denied"] == 1
+    assert collected.skipped["database or project missing, dropped during the run, or not accessible"] == 1
 
 
 @pytest.mark.parametrize("code", ["002003", "003030"])
@@ -243,7 +244,7 @@ def test_a_revoked_share_is_counted_and_the_run_continues(shop_templates: Templa
     shop_templates.server.break_with(fault)
     collected = shop_templates.collect("metadata", "--include-shared")
     assert by_name(collected).keys() == {name for name in shop.relations if name[0] != "PARTNER_SHARE"}
-    assert collected.skipped["database dropped during the run, or access denied"] == 1
+    assert collected.skipped["database or project missing, dropped during the run, or not accessible"] == 1
 
 
 def test_all_databases_beyond_the_cap_of_show_are_found(templates: Templates) -> None:
