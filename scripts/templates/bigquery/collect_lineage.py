@@ -25,19 +25,20 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from itertools import chain
 from typing import NamedTuple
 
-from connection import Place, Warehouse, connect, explain, is_statement_error, quote
+from connection import Place, Warehouse, connect, explain, is_statement_error, is_too_much, quote
 from error_table import message
 from estimate import estimator
 from job_history import JobRow, jobs
 from logged_queries import LATENCY, RETENTION
-from mcpush.collect.catalog import NO_VIEW_TEXT, read_or_skip
+from mcpush.collect.catalog import NO_VIEW_TEXT
 from mcpush.collect.collector import Collector, Options, run_collect
 from mcpush.collect.query_text import NO_TEXT
+from mcpush.console import log
 from mcpush.interrupts import stop_if_asked
 from mcpush.lineage.graph import (
     EXACT,
@@ -55,6 +56,7 @@ from mcpush.records import Asset, AssetKey, LineageRecord
 from mcpush.sql import Defaults
 from names import TABLE, VIEW, Names, is_hidden
 from projects import clock
+from scopes import EXTERNAL, LINKED
 from shards import add_shard_argument
 from transfers import Transfer, Transfers
 
@@ -74,6 +76,7 @@ MAX_TEMPORARIES = 20_000
 
 MISSING_DESTINATION = "destination not in the catalog (renamed or dropped)"
 UNKNOWN_TEMPORARY = "temporary or hidden table that no job writes in the period that is read: its sources are unknown"
+UNNAMED_SOURCE = "source that BigQuery recorded without its project, dataset or name"
 UNREADABLE_VIEWS = "view definitions of a region or dataset not readable (VIEWS)"
 LEGACY_VIEW = "view in legacy SQL: its sources are not parsed"
 UNCONFIRMED_SOURCE = "source in a query text that BigQuery's job history does not confirm"
@@ -133,15 +136,24 @@ class Views:
                 elif statement := self._statement(key, row.definition and creation(VIEW, key, row.definition)):
                     yield statement
 
-    def _rows(self, place: Place) -> Iterator[DefinitionRow]:
-        found = read_or_skip(
-            self._options,
-            UNREADABLE_VIEWS,
-            lambda: self._warehouse.rows(DefinitionRow, DEFINITIONS_SQL, place),
-            is_statement_error,
-            lambda error: f"{place}: {message(error)}",
-        )
-        yield from found or ()
+    def _rows(self, place: Place) -> Iterable[DefinitionRow]:
+        """The definitions of a place; dataset by dataset if there are too many. Counts unreadable places."""
+        try:
+            return self._warehouse.rows(DefinitionRow, DEFINITIONS_SQL, place)
+        except Exception as error:
+            if is_too_much(error) and place.dataset is None:
+                log.info("%s: reading views dataset by dataset, because of: %s", place, message(error))
+                return chain.from_iterable(map(self._rows, self._parts(place)))
+            if not (is_statement_error(error) or is_too_much(error)):
+                raise
+            self._options.skip(UNREADABLE_VIEWS, f"{place}: {message(error)}")
+            return ()
+
+    def _parts(self, region: Place) -> Iterator[Place]:
+        """The datasets of a region that VIEWS of the region has: linked ones are places of their own."""
+        for dataset in self._warehouse.listings[region.project] or ():
+            if dataset.location == region.location and dataset.type not in (LINKED, EXTERNAL):
+                yield dataset.place
 
     def _statement(self, key: AssetKey, text: str | None) -> LoggedStatement | None:
         """A definition; counts a missing one. Names without a project are those of the view's project."""
@@ -168,6 +180,7 @@ class History:
 
     def __init__(self, names: Names, transfers: Transfers, options: Options) -> None:
         self.targets: dict[Key, LineageTarget] = {}  # also those without a source
+        self.textless: dict[Key, LineageTarget] = {}  # what jobs without a readable text wrote
         self.exported: dict[Key, Asset] = {}  # sources of EXPORT DATA, which has no destination table
         self._names, self._transfers, self._options = names, transfers, options
         self._temporaries: Recent[AssetKey, dict[Key, Asset]] = Recent(MAX_TEMPORARIES)
@@ -176,7 +189,7 @@ class History:
         """Reads all jobs, and yields their statements."""
         for place, row in jobs(warehouse, self._options):
             if row.job_type != "QUERY":
-                self._transfers.add(Transfer(row.end_time, row.job_id, place))
+                self._transfers.add(Transfer(row.end_time, row.job_id, place), row.target)
                 continue
             has_sources = self._add(row)
             if row.query_text:
@@ -192,13 +205,16 @@ class History:
         elif row.target and is_hidden(row.target[1]):
             self._temporaries[row.target] = (self._temporaries.get(row.target) or {}) | sources
         elif row.target and (asset := self._names.asset(*row.target)):
-            target = self.targets.setdefault(asset.key, LineageTarget(asset, "jobs", EXACT))
-            for source in sources.values():
-                target.add(source)
+            for written in (self.targets,) if row.query_text else (self.targets, self.textless):
+                target = written.setdefault(asset.key, LineageTarget(asset, "jobs", EXACT))
+                for source in sources.values():
+                    target.add(source)
             sources.pop(asset.key, None)
         return bool(sources)
 
     def _sources(self, row: JobRow) -> Iterator[Asset]:
+        if row.unnamed:
+            self._options.skip(UNNAMED_SOURCE, row.job_id, row.unnamed)
         for reference in row.references():
             if is_hidden(reference[1]):
                 known = self._temporaries.get(reference)
@@ -227,10 +243,16 @@ def default_dataset(place: Place, row: JobRow) -> str | None:
 
 
 class Text:
-    """Adds what the query texts say to what BigQuery recorded."""
+    """Adds what the query texts say to what BigQuery recorded. ``textless`` is what jobs without a text wrote."""
 
-    def __init__(self, parsed: Mapping[Key, LineageTarget], views: Views, options: Options) -> None:
-        self._parsed, self._views, self._options = parsed, views, options
+    def __init__(
+        self,
+        parsed: Mapping[Key, LineageTarget],
+        textless: Mapping[Key, LineageTarget],
+        views: Views,
+        options: Options,
+    ) -> None:
+        self._parsed, self._textless, self._views, self._options = parsed, textless, views, options
 
     def added_to(self, exact: LineageTarget) -> LineageTarget:
         """Returns the recorded edges with columns, and with the views that the text reads instead of their base tables.
@@ -243,6 +265,8 @@ class Text:
             return exact
         views = {key: bases for key, bases in self._views_in(parsed) if not bases or bases & exact.sources.keys()}
         replaced = {base for bases in views.values() for base in bases} - parsed.sources.keys()
+        if textless := self._textless.get(exact.asset.key):
+            replaced -= textless.sources.keys()
         result = LineageTarget(exact.asset, exact.origin, exact.certainty)
         for (source, _), certainty in exact.sources_of(None).items():
             if source.key not in replaced:
@@ -300,13 +324,17 @@ def edges(warehouse: Warehouse, options: Options) -> Iterator[LineageTarget]:
             schema=names.schema,
         )
     )
-    written = merge_by_target(chain(history.targets.values(), transfers.targets(), names.clones))
-    for asset in missing_tables(written.values(), names.exists):
+    textless = merge_by_target(chain(history.textless.values(), transfers.targets(), names.clones))
+    written = merge_by_target(chain(history.targets.values(), textless.values()))
+    # Jobs such as DROP TABLE and DELETE have a destination, and lose no lineage.
+    with_sources = (target for key, target in written.items() if target.sources or key in parsed)
+    for asset in missing_tables(with_sources, names.exists):
         if options.filters.allows(*asset.key):
             options.skip(MISSING_DESTINATION, str(asset))
     existing = merge_by_target(bypass_missing_tables(written, names.exists))
     texts = merge_by_target(bypass_missing_tables(parsed, names.exists))
-    text = Text(texts, views, options)
+    textless = merge_by_target(bypass_missing_tables(textless, names.exists))
+    text = Text(texts, textless, views, options)
     text.count_unconfirmed(written)
     for key, target in written.items():
         # Definitions have the lineage of views. If a job wrote one, it was a table then, or a materialized view.

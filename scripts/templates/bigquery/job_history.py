@@ -109,9 +109,23 @@ class JobRow(NamedTuple):
         return None
 
     def references(self) -> Iterator[AssetKey]:
-        """The tables that BigQuery read. They include the target of a statement that changes it."""
+        """The tables that BigQuery read. They include the target of a statement that changes it.
+
+        Leaves out those without a full name.
+        """
+        for key in self._recorded():
+            if all(key):
+                yield key
+
+    @property
+    def unnamed(self) -> int:
+        """The number of tables that BigQuery read and recorded without a full name."""
+        return sum(not all(key) for key in self._recorded())
+
+    def _recorded(self) -> Iterator[AssetKey]:
+        """The recorded tables. Parts that are NULL are empty."""
         for each in json.loads(self.referenced or "null") or ():
-            yield each["project_id"], each["dataset_id"], each["table_id"]
+            yield each.get("project_id") or "", each.get("dataset_id") or "", each.get("table_id") or ""
 
 
 def jobs(warehouse: Warehouse, options: Options) -> Iterator[tuple[Place, JobRow]]:

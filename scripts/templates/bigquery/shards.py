@@ -87,8 +87,8 @@ class Selection:
         for prefix in [each for each in self._open if dataset != self._dataset or not row.table_name.startswith(each)]:
             self._end(prefix)
         self._dataset = dataset
-        if prefix := self._prefix(row.table_name, row.is_view):
-            self._open.setdefault(prefix, Shards()).number += 1
+        if shard := self._prefix(row.table_name, row.is_view):
+            self._open.setdefault(shard, Shards()).number += 1
         return self.may_have(project, row)
 
     def collapsed(self, records: Iterator[TableRecord]) -> Iterator[TableRecord]:

@@ -5,7 +5,7 @@ jobs.get bills nothing. https://docs.cloud.google.com/bigquery/docs/reference/re
 
 from __future__ import annotations
 
-from collections import deque
+import heapq
 from collections.abc import Iterator
 from datetime import datetime
 from typing import NamedTuple
@@ -16,7 +16,7 @@ from google.cloud.bigquery import CopyJob, ExtractJob, LoadJob, TableReference
 from mcpush.collect.collector import Options
 from mcpush.collect.pool import Pool
 from mcpush.lineage.graph import EXACT, LineageTarget, external_asset
-from mcpush.records import Asset
+from mcpush.records import Asset, AssetKey
 from names import Names
 from query_job import HTTP_TIMEOUT
 
@@ -28,7 +28,9 @@ MAX_TRANSFERS = 50_000  # jobs in memory
 
 UNREADABLE = "LOAD, COPY or EXTRACT job not readable (jobs.get)"
 NOT_REACHED = f"LOAD, COPY or EXTRACT job that jobs.get did not reach in {SECONDS} seconds"
+EARLIER_NOT_REACHED = "job before the window that loaded a dropped table, and that jobs.get did not reach"
 UPLOAD = "LOAD job without files in a storage (upload from a client)"
+UNKNOWN_JOB = "job that is LOAD, COPY or EXTRACT in JOBS, but not in jobs.get"
 NOT_A_TABLE = "EXTRACT job of a model, or job with a temporary table"
 
 
@@ -39,33 +41,53 @@ class Transfer(NamedTuple):
     job_id: str
     place: Place
 
+    @property
+    def name(self) -> str:
+        return f"{self.place} {self.job_id}"
+
 
 class Transfers:
-    """Collects the jobs of a run, then asks about them, the latest ones first."""
+    """Collects the jobs of a run, then asks about them, the latest ones first.
+
+    The previous run asked about the jobs of the overlap. This one asks again about those that wrote a table that is
+    gone, because a job of the window can have read it: its sources replace it.
+    """
 
     def __init__(self, warehouse: Warehouse, names: Names, options: Options) -> None:
         self._warehouse, self._names, self._options = warehouse, names, options
-        self._waiting: deque[Transfer] = deque(maxlen=MAX_TRANSFERS)
+        self._waiting: list[Transfer] = []  # a heap, the oldest first
 
-    def add(self, transfer: Transfer) -> None:
-        """Adds a job. Ignores those of the overlap, which the previous run asked about."""
-        if transfer.end_time < self._options.since:
+    def add(self, transfer: Transfer, target: AssetKey | None) -> None:
+        """Adds a job with its destination table, which EXTRACT jobs lack. Keeps the latest MAX_TRANSFERS jobs."""
+        if self._is_earlier(transfer) and not self._is_gone(target):
             return
-        if len(self._waiting) == MAX_TRANSFERS:
-            self._options.skip(NOT_REACHED, self._waiting[0].job_id)
-        self._waiting.append(transfer)
+        if len(self._waiting) < MAX_TRANSFERS:
+            heapq.heappush(self._waiting, transfer)
+        else:
+            self._skip_unreached(heapq.heappushpop(self._waiting, transfer))
+
+    def _is_earlier(self, transfer: Transfer) -> bool:
+        return transfer.end_time < self._options.since
+
+    def _is_gone(self, target: AssetKey | None) -> bool:
+        asset = self._names.asset(*target) if target else None
+        return asset is not None and not self._names.exists(asset)
+
+    def _skip_unreached(self, transfer: Transfer) -> None:
+        reason = EARLIER_NOT_REACHED if self._is_earlier(transfer) else NOT_REACHED
+        self._options.skip(reason, transfer.name)
 
     def targets(self) -> Iterator[LineageTarget]:
         """Yields what the jobs write. Counts jobs that are not readable, or not reached in time."""
         latest_first = sorted(self._waiting, reverse=True)
         for answer in Pool(WORKERS, SECONDS).answers(self._job, latest_first):
-            name = f"{answer.item.place} {answer.item.job_id}"
+            name = answer.item.name
             if answer.error is not None:
                 if not is_unreadable(answer.error):
                     raise answer.error
                 self._options.skip(UNREADABLE, f"{name}: {message(answer.error)}")
             elif not answer.is_reached:
-                self._options.skip(NOT_REACHED, name)
+                self._skip_unreached(answer.item)
             else:
                 yield from self._targets_of(answer.value, name)
 
@@ -84,6 +106,8 @@ class Transfers:
             yield from self._edges(job.sources, [job.destination], name)
         elif isinstance(job, ExtractJob):
             yield from self._edges([job.source], [external_asset(uri) for uri in job.destination_uris or ()], name)
+        else:  # UnknownJob, or a query
+            self._options.skip(UNKNOWN_JOB, name)
 
     def _edges(self, sources: list[object], targets: list[object], name: str) -> Iterator[LineageTarget]:
         known = [asset for source in sources if (asset := self._asset(source, name))]

@@ -85,7 +85,9 @@ class Jobs:
 
     def transfer(self, kind: str, configuration: Mapping[str, Any], *, after: timedelta | None = None) -> str:
         """A LOAD, COPY or EXTRACT job, whose tables and files only its resource has."""
-        job_id = self._add(kind, {"referenced_tables": []}, after)
+        target = configuration.get("destinationTable")
+        names = dict(zip(reference((SHOP, "", "")), target.values(), strict=True)) if target else None
+        job_id = self._add(kind, {"referenced_tables": [], "destination_table": names}, after)
         place = {"projectId": self.project, "jobId": job_id, "location": self.region}
         configured = {"jobType": kind, kind.lower(): configuration}
         resource = {"jobReference": place, "status": {"state": "DONE"}, "configuration": configured, "statistics": {}}

@@ -22,6 +22,7 @@ from tests.templates.bigquery.lineage_world import (
     Jobs,
     Lineage,
     record,
+    reference,
     relation,
     started,
     view_records,
@@ -32,6 +33,7 @@ from tests.templates.bigquery.lineage_world import (
 MISSING_DESTINATION = "destination not in the catalog (renamed or dropped)"
 NO_FULL_NAME = "name without a dataset in a query text (JOBS does not have the default dataset): no columns from it"
 UNKNOWN_TEMPORARY = "temporary or hidden table that no job writes in the period that is read: its sources are unknown"
+UNNAMED_SOURCE = "source that BigQuery recorded without its project, dataset or name"
 UNCONFIRMED_SOURCE = "source in a query text that BigQuery's job history does not confirm"
 UNCONFIRMED_TARGET = "target in a query text that BigQuery's job history does not confirm"
 ROLLED_BACK = "statement of a transaction that was rolled back"
@@ -65,6 +67,17 @@ def test_a_job_gives_exact_tables_and_the_columns_of_its_text(lineage: Lineage) 
         key=lambda each: each["destination"]["name"],
     )
     assert list(collected.skipped.values()) == [1]
+
+
+def test_sources_without_a_full_name_are_counted(lineage: Lineage) -> None:
+    jobs = Jobs()
+    nameless = [reference(ORDERS) | {part: None} for part in reference(ORDERS)]
+    read = [reference(EVENTS), *nameless, reference(DAILY)]
+    job_id = jobs.query("INSERT", DAILY, [], INSERT_DAILY, referenced_tables=read)
+    collected = lineage.of(jobs)
+    assert without_views(collected) == [record(DAILY, [EVENTS])]
+    assert collected.skipped == {UNNAMED_SOURCE: 3, UNCONFIRMED_SOURCE: 1}
+    assert collected.trailer["skipped_examples"][UNNAMED_SOURCE] == job_id
 
 
 def test_only_jobs_that_wrote_count(lineage: Lineage) -> None:
@@ -162,6 +175,23 @@ def test_a_table_that_no_longer_exists_is_replaced_by_its_sources(lineage: Linea
         record(TOTALS, [gone], {"total": [(0, "t")]}),
     ]
     assert collected.skipped == {MISSING_DESTINATION: 2}
+
+
+def test_dropped_tables_without_sources_are_not_counted(lineage: Lineage) -> None:
+    jobs, filled, loaded, empty = Jobs(), (SHOP, "raw", "filled"), (SHOP, "raw", "loaded"), (SHOP, "raw", "empty")
+    jobs.query("CREATE_TABLE", empty, [], "CREATE TABLE raw.empty (a INT64)")
+    jobs.query("INSERT", filled, [ORDERS, filled], "INSERT INTO raw.filled SELECT order_id, amount FROM raw.orders")
+    files = "FROM FILES (format = 'CSV', uris = ['gs://acme-in/l.csv'])"
+    jobs.query("LOAD_DATA", loaded, [], f"LOAD DATA INTO raw.loaded {files}")
+    jobs.query("ALTER_TABLE", empty, [], "ALTER TABLE raw.empty ADD COLUMN b INT64")
+    jobs.query("DELETE", empty, [empty], "DELETE FROM raw.empty WHERE true")
+    jobs.query("TRUNCATE_TABLE", empty, [], "TRUNCATE TABLE raw.empty")
+    for table in (empty, filled, loaded):
+        jobs.query("DROP_TABLE", table, [], f"DROP TABLE raw.{table[2]}")
+    collected = lineage.of(jobs)
+    assert without_views(collected) == []
+    assert collected.skipped == {MISSING_DESTINATION: 2}
+    assert collected.trailer["skipped_examples"] == {MISSING_DESTINATION: ".".join(filled)}
 
 
 def test_a_query_with_a_destination_is_parsed_as_the_creation_of_its_table(lineage: Lineage) -> None:

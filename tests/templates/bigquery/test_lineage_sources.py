@@ -26,6 +26,7 @@ from tests.templates.bigquery.lineage_world import (
     UNTIL,
     Jobs,
     Lineage,
+    asset,
     record,
     relation,
     resource,
@@ -39,7 +40,10 @@ from tests.warehouses.bigquery.truth import Dataset
 JOBS, TABLES, VIEWS = (f"INFORMATION_SCHEMA.{name}" for name in ("JOBS", "TABLES", "VIEWS"))
 UNREADABLE = "LOAD, COPY or EXTRACT job not readable (jobs.get)"
 NOT_REACHED = "LOAD, COPY or EXTRACT job that jobs.get did not reach in 600 seconds"
+EARLIER_NOT_REACHED = "job before the window that loaded a dropped table, and that jobs.get did not reach"
 UPLOAD = "LOAD job without files in a storage (upload from a client)"
+NO_TEXT = "query without text"
+UNKNOWN_JOB = "job that is LOAD, COPY or EXTRACT in JOBS, but not in jobs.get"
 NOT_A_TABLE = "EXTRACT job of a model, or job with a temporary table"
 LEGACY_VIEW = "view in legacy SQL: its sources are not parsed"
 NO_VIEW_TEXT = "view definition not visible"
@@ -97,6 +101,47 @@ def test_a_table_that_was_loaded_and_dropped_is_replaced_by_its_files(lineage: L
     assert without_views(lineage.of(jobs)) == [record(DAILY, ["gs://acme-in/x.csv"])]
 
 
+def test_a_table_that_was_loaded_before_the_window_and_dropped_is_replaced_by_its_files(lineage: Lineage) -> None:
+    """Of the jobs before the window, only those are asked about that wrote a table that is gone."""
+    jobs, loaded, copied = Jobs(), (SHOP, "raw", "loaded"), (SHOP, "raw", "copied")
+    files = {"sourceUris": ["gs://acme-in/early.csv"], "destinationTable": resource(loaded)}
+    load = jobs.transfer("LOAD", files, after=timedelta(hours=-2))
+    both = {"sourceTable": resource(loaded), "destinationTable": resource(copied)}
+    copy = jobs.transfer("COPY", both, after=timedelta(hours=-1))
+    known = {"sourceTable": resource(EVENTS), "destinationTable": resource(TOTALS)}
+    jobs.transfer("COPY", known, after=timedelta(minutes=-5))
+    jobs.transfer(
+        "EXTRACT", {"sourceTable": resource(ITEMS), "destinationUris": ["gs://acme-out/i"]}, after=timedelta(minutes=-4)
+    )
+    jobs.query("MERGE", DAILY, [copied, DAILY], None)
+    assert without_views(lineage.of(jobs)) == [record(DAILY, ["gs://acme-in/early.csv"])]
+    asked = [each["path"] for each in lineage.server.requests() if re.search("/jobs/job-", each["path"])]
+    assert sorted(asked) == sorted(f"/bigquery/v2/projects/{SHOP}/jobs/{each}" for each in (load, copy))
+    with lineage.changed("transfers.py", "SECONDS = 600", "SECONDS = 0"):
+        collected = lineage.collect()
+    assert without_views(collected) == [record(DAILY, [copied])]
+    assert collected.skipped == {EARLIER_NOT_REACHED: 2, NO_TEXT: 1}
+
+
+def test_the_oldest_jobs_are_given_up_first_wherever_they_ran(lineage: Lineage) -> None:
+    latest, oldest, gone = Jobs(), Jobs(project=LAKE), (SHOP, "raw", "gone")
+    latest.transfer(
+        "COPY", {"sourceTable": resource(ORDERS), "destinationTable": resource(DAILY)}, after=timedelta(hours=2)
+    )
+    old = oldest.transfer(
+        "COPY", {"sourceTable": resource(EVENTS), "destinationTable": resource(TOTALS)}, after=timedelta(hours=1)
+    )
+    load = {"sourceUris": ["gs://acme-in/g.csv"], "destinationTable": resource(gone)}
+    earlier = oldest.transfer("LOAD", load, after=timedelta(hours=-1))
+    lineage.server.load(warehouse([*latest.made, *oldest.made]))
+    with lineage.changed("transfers.py", "MAX_TRANSFERS = 50_000", "MAX_TRANSFERS = 1"):
+        collected = lineage.collect()
+    assert without_views(collected) == [record(DAILY, [ORDERS], **BY_JOBS_GET)]
+    assert collected.skipped == {NOT_REACHED: 1, EARLIER_NOT_REACHED: 1}
+    places = {NOT_REACHED: f"{LAKE} {REGION} {old}", EARLIER_NOT_REACHED: f"{LAKE} {REGION} {earlier}"}
+    assert collected.trailer["skipped_examples"] == places
+
+
 def test_a_job_that_cannot_be_read_is_counted(lineage: Lineage) -> None:
     jobs = Jobs()
     denied = jobs.transfer("COPY", {"sourceTable": resource(ORDERS), "destinationTable": resource(DAILY)})
@@ -109,6 +154,18 @@ def test_a_job_that_cannot_be_read_is_counted(lineage: Lineage) -> None:
     lineage.server.restore()
     lineage.server.rest_fault("GET /bigquery/v2/projects/.*/jobs/job-", 503, "backendError")
     lineage.run().check(4)
+
+
+def test_a_job_of_unknown_type_is_counted(lineage: Lineage) -> None:
+    jobs = Jobs()
+    job_id = jobs.transfer("COPY", {"sourceTable": resource(ORDERS), "destinationTable": resource(DAILY)})
+    answer = jobs.made[-1].resource
+    assert answer
+    jobs.made[-1] = replace(jobs.made[-1], resource={**answer, "configuration": {"jobType": "COPY"}})
+    collected = lineage.of(jobs)
+    assert without_views(collected) == []
+    assert collected.skipped == {UNKNOWN_JOB: 1}
+    assert collected.trailer["skipped_examples"] == {UNKNOWN_JOB: f"{SHOP} {REGION} {job_id}"}
 
 
 def test_the_latest_jobs_are_asked_first_until_the_time_is_up(lineage: Lineage) -> None:
@@ -188,6 +245,37 @@ def test_without_definitions_the_tables_remain(lineage: Lineage) -> None:
     assert collected.skipped == {UNREADABLE_VIEWS: 2}
 
 
+def test_a_base_table_that_a_job_without_text_read_stays_beside_its_view(lineage: Lineage) -> None:
+    jobs, staged = Jobs(), (SHOP, "raw", "staged")
+    text = "INSERT INTO marts.{} SELECT order_id, paid FROM marts.recent_orders"
+    jobs.query("INSERT", DAILY, [ORDERS, DAILY], text.format("daily"))
+    jobs.query("INSERT", TOTALS, [ORDERS, TOTALS], text.format("totals"))
+    jobs.query("MERGE", staged, [ORDERS, staged], None)
+    jobs.query("MERGE", TOTALS, [staged, TOTALS], None)
+    only_text = without_views(lineage.of(Jobs(jobs.made[:1])))
+    assert [each["sources"] for each in only_text] == [[asset(RECENT)]]
+    jobs.transfer("COPY", {"sourceTable": resource(ORDERS), "destinationTable": resource(DAILY)})
+    both = without_views(lineage.of(jobs))
+    assert [each["destination"] for each in both] == [asset(DAILY), asset(TOTALS)]
+    assert [each["sources"] for each in both] == [[asset(RECENT), asset(ORDERS)]] * 2
+
+
+def test_too_many_definitions_are_read_dataset_by_dataset(lineage: Lineage) -> None:
+    page, names = (LAKE, "web", "pages"), {"origin": "view_definition", "certainty": "parsed"}
+    definition = "SELECT page AS p FROM web.events"
+    lineage.server.load(warehouse([], [relation(page, kind="VIEW", definition=definition)]))
+    pages = record(("VIEW", *page), [EVENTS], {"p": [(0, "page")]}, **names)
+    lineage.server.fail(f"`region-eu`.{VIEWS}", "error", reason="resourcesExceeded")
+    collected = lineage.collect()
+    assert collected.records == [pages, *view_records()]
+    assert collected.skipped == {}
+    lineage.server.fail(f"`marts`.{VIEWS}", "error", reason="resourcesExceeded")
+    collected = lineage.collect()
+    assert collected.records == [pages]
+    assert collected.skipped == {UNREADABLE_VIEWS: 1}
+    assert collected.trailer["skipped_examples"][UNREADABLE_VIEWS].startswith(f"{SHOP} marts: ")
+
+
 # --- what is not readable ----------------------------------------------------------------------------------
 
 
@@ -230,7 +318,7 @@ def test_tables_of_a_location_that_was_not_reached_are_not_missing(lineage: Line
     lineage.script("lineage", *window, BIGQUERY_REGIONS="EU").check()
     found = Collected.read(lineage.work / "lineage.jsonl")
     assert found.records == [record(EVENTS, [DAILY]), record(DAILY, [ORDERS])]
-    assert found.skipped == {UNREACHABLE: 2, "query without text": 2}
+    assert found.skipped == {UNREACHABLE: 2, NO_TEXT: 2}
 
 
 def test_a_table_can_be_named_like_a_system_view(lineage: Lineage) -> None:

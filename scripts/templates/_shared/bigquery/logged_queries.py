@@ -158,8 +158,8 @@ def query_logs(
 ) -> Iterator[QueryLogRecord]:
     """Yields one record for each query that ended in the window, in the order of the places, then by end time.
 
-    ``condition`` further limits the rows of JOBS; ``values`` are bound to it. Counts jobs without a record. Raises
-    RefusedError if JOBS is not readable in any of the places.
+    ``condition`` further limits the rows of JOBS; ``values`` are bound to it. Double its braces (``{{``). Counts jobs
+    without a record. Raises RefusedError if JOBS is not readable in any of the places.
     """
     sql = _statement(JOBS_SQL, condition)
 
