@@ -74,8 +74,11 @@ class Volumes:
     def completed(self, place: Place, rows: Iterable[TableRow]) -> Iterator[TableRow]:
         """Yields all rows in order, those with storage that are selected with what tables.get returns."""
 
+        def is_wanted(row: TableRow) -> bool:
+            return row.has_storage and self._is_selected(place.project, row)
+
         def ask(row: TableRow) -> TableRow:
-            if not (row.has_storage and self._is_selected(place.project, row)):
+            if not is_wanted(row):
                 return row
             reference = TableReference(DatasetReference(place.project, row.schema_name), row.table_name)
             return _completed(
@@ -88,7 +91,7 @@ class Volumes:
                 if not is_unreadable(answer.error):
                     raise answer.error
                 self._options.skip(UNREADABLE, f"{name}: {message(answer.error)}")
-            elif not answer.is_reached and answer.item.has_storage:
+            elif not answer.is_reached and is_wanted(answer.item):
                 self._options.skip(NOT_REACHED, name)
             yield answer.value or answer.item
 
