@@ -137,14 +137,17 @@ class Views:
                     yield statement
 
     def _rows(self, place: Place) -> Iterable[DefinitionRow]:
-        """The definitions of a place; dataset by dataset if there are too many. Counts unreadable places."""
+        """The definitions of a place; dataset by dataset if there are too many. Counts unreadable places.
+
+        Raises BigQuery's error if a single dataset has too many: every dataset can take as long.
+        """
         try:
             return self._warehouse.rows(DefinitionRow, DEFINITIONS_SQL, place)
         except Exception as error:
             if is_too_much(error) and place.dataset is None:
                 log.info("%s: reading views dataset by dataset, because of: %s", place, message(error))
                 return chain.from_iterable(map(self._rows, self._parts(place)))
-            if not (is_statement_error(error) or is_too_much(error)):
+            if not is_statement_error(error):
                 raise
             self._options.skip(UNREADABLE_VIEWS, f"{place}: {message(error)}")
             return ()

@@ -188,8 +188,10 @@ def _one_line(text: str) -> str:
     return excerpt(" ".join(hide_values(text, names).split()), LONGEST_MESSAGE)
 
 
-def read_error(error: BaseException) -> DriverError | None:
+def read_error(error: BaseException | None) -> DriverError | None:
     """The error of BigQuery, its client or google-auth with its reason; None for other errors."""
+    if error is None:
+        return None
     if isinstance(error, RetryError):
         return read_error(error.cause) or DriverError(NETWORK, error, None, _one_line(str(error)))
     if isinstance(error, GoogleAPICallError):

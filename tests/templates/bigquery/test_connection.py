@@ -233,14 +233,14 @@ def test_a_server_that_never_answers_ends_the_run(impatient: Scripts, where: str
 
 
 def test_a_job_that_does_not_end_is_cancelled(scripts: Scripts) -> None:
-    """With TABLE_STORAGE, then without."""
+    """With TABLE_STORAGE, without, and for a single dataset."""
     scripts.front.answer(INSERT, running_job)
     scripts.front.answer(GET_JOB, running_job)
     run = scripts.collect(ONLY_VOLUME, **ONE_PROJECT, BIGQUERY_STATEMENT_TIMEOUT="1").check(4)
     assert "BIGQUERY_STATEMENT_TIMEOUT" in error_of(run)["remedy"]
     cancelled = scripts.front.matching(CANCEL)
     assert [request.path.split("/")[-2] for request in cancelled] == submitted(scripts)
-    assert [request.arguments["location"] for request in cancelled] == 2 * [["EU"]]
+    assert [request.arguments["location"] for request in cancelled] == 3 * [["EU"]]
 
 
 def test_a_job_that_bigquery_stops_is_reported_with_the_variable(scripts: Scripts) -> None:

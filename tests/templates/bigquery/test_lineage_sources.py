@@ -269,11 +269,18 @@ def test_too_many_definitions_are_read_dataset_by_dataset(lineage: Lineage) -> N
     collected = lineage.collect()
     assert collected.records == [pages, *view_records()]
     assert collected.skipped == {}
-    lineage.server.fail(f"`marts`.{VIEWS}", "error", reason="resourcesExceeded")
+    lineage.server.fail(f"`marts`.{VIEWS}", "error", reason="accessDenied")
     collected = lineage.collect()
     assert collected.records == [pages]
     assert collected.skipped == {UNREADABLE_VIEWS: 1}
     assert collected.trailer["skipped_examples"][UNREADABLE_VIEWS].startswith(f"{SHOP} marts: ")
+
+
+def test_too_many_definitions_in_one_dataset_end_the_run(lineage: Lineage) -> None:
+    """Each dataset could take as long as the first."""
+    lineage.server.load(warehouse([]))
+    lineage.server.fail(VIEWS, "error", reason="resourcesExceeded")
+    lineage.run().check(4)
 
 
 # --- what is not readable ----------------------------------------------------------------------------------
