@@ -32,7 +32,7 @@ from error_table import message
 from estimate import estimator
 from freshness import Freshness, add_freshness_arguments
 from freshness_column import FreshnessColumn, add_column_argument
-from iceberg_tables import TableRow, each_project
+from iceberg_tables import TableRow, each_table_place
 from mcpush.collect.catalog import NO_COLUMNS, SortedRows, listed_table, read_or_skip
 from mcpush.collect.collector import Collector, Options, run_collect
 from mcpush.collect.rows import R
@@ -93,7 +93,7 @@ NOT_ESTIMATED = "--freshness-column is not in this estimate: it bills the whole 
 def collect(warehouse: Warehouse, options: Options) -> Iterator[TableRecord]:
     """Yields one record for each table that the filters select, by project, region, dataset and name."""
     reader = Reader(warehouse, options)
-    yield from each_project(warehouse, options, reader.records)
+    yield from each_table_place(warehouse, options, reader.records)
 
 
 class Reader:
@@ -162,7 +162,7 @@ def targets(warehouse: Warehouse, options: Options) -> Iterator[str]:
     def listed(place: Place, rows: Iterator[TableRow]) -> Iterator[str]:
         return (listed_table(place.project, *row.key, KIND) for row in rows)
 
-    yield from each_project(warehouse, options, listed)
+    yield from each_table_place(warehouse, options, listed)
 
 
 def estimate(warehouse: Warehouse, options: Options) -> Iterator[str]:

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 
 from connection import Place, Warehouse, connect, explain
 from estimate import estimator
-from iceberg_tables import TableRow, each_project
+from iceberg_tables import TableRow, each_table_place
 from logged_queries import LATENCY, RETENTION, listed_queries, query_logs
 from mcpush.collect.collector import Collector, Options, run_collect
 from mcpush.collect.query_text import add_text_limit
@@ -79,7 +79,7 @@ def find_scope(warehouse: Warehouse, options: Options) -> Scope:
     def located(place: Place, rows: Iterator[TableRow]) -> Iterator[tuple[str, str]]:
         return ((place.location, ".".join((place.project, *row.key))) for row in rows)
 
-    found = list(each_project(warehouse, options, located))
+    found = list(each_table_place(warehouse, options, located))
     if warehouse.estimates is not None:  # statements return no rows, so the regions of the tables are unknown
         return Scope([], job_places(warehouse, options))
     log.info("%d managed Iceberg tables selected", len(found))

@@ -6,12 +6,11 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import NamedTuple, TypeVar
 
-from connection import Place, Warehouse, is_statement_error
-from error_table import message
-from mcpush.collect.catalog import Key, each_readable
+from connection import Place, Warehouse
+from mcpush.collect.catalog import Key
 from mcpush.collect.collector import Options
-from projects import check_places, refusal
-from scopes import each_scope
+from projects import check_places, selected_projects
+from scopes import each_project
 
 T = TypeVar("T")
 
@@ -41,7 +40,7 @@ class TableRow(NamedTuple):
         return self.schema_name, self.table_name
 
 
-def each_project(
+def each_table_place(
     warehouse: Warehouse, options: Options, read: Callable[[Place, Iterator[TableRow]], Iterator[T]]
 ) -> Iterator[T]:
     """Yields from ``read`` for each place with its selected tables, sorted by dataset and name.
@@ -52,16 +51,8 @@ def each_project(
     def in_place(place: Place, seen: set[str]) -> Iterator[T]:
         yield from read(place, _selected(warehouse, options, place, seen))
 
-    projects = [project for project in warehouse.projects if options.filters.may_hold(project)]
-    yield from each_readable(
-        options,
-        projects,
-        lambda project: each_scope(warehouse, options, project, in_place),
-        is_statement_error,
-        lambda messages: refusal("the tables of any project", messages),
-        message,
-    )
-    check_places(warehouse, projects)
+    yield from each_project(warehouse, options, in_place)
+    check_places(warehouse, selected_projects(warehouse, options))
 
 
 def _selected(warehouse: Warehouse, options: Options, place: Place, seen: set[str]) -> Iterator[TableRow]:

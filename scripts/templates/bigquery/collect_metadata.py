@@ -33,15 +33,14 @@ from mcpush.collect.catalog import (
     NO_VIEW_TEXT,
     IsError,
     SortedRows,
-    each_readable,
     listed_table,
     read_or_skip,
 )
 from mcpush.collect.collector import Collector, Options, run_collect
 from mcpush.collect.rows import R, Rows
 from mcpush.records import TableRecord
-from projects import check_places, refusal
-from scopes import each_scope
+from projects import check_places, selected_projects
+from scopes import each_project
 from shards import Selection, add_shard_argument
 from volumes import TableRow, Volumes
 
@@ -161,16 +160,8 @@ def records(warehouse: Warehouse, options: Options, *, is_full: bool) -> Iterato
 
 def _tables(warehouse: Warehouse, options: Options, selection: Selection, is_full: bool) -> Iterator[TableRecord]:
     reader = Reader(warehouse, options, selection, is_full)
-    projects = [project for project in warehouse.projects if options.filters.may_hold(project)]
-    yield from each_readable(
-        options,
-        projects,
-        lambda project: each_scope(warehouse, options, project, reader.tables),
-        is_statement_error,
-        lambda messages: refusal("the tables of any project", messages),
-        message,
-    )
-    check_places(warehouse, projects)
+    yield from each_project(warehouse, options, reader.tables)
+    check_places(warehouse, selected_projects(warehouse, options))
 
 
 class Reader:

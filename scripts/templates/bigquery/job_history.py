@@ -7,15 +7,14 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from connection import Place, Warehouse, is_statement_error, is_too_much
-from error_table import message
+from connection import Place, Warehouse, is_too_much
 from estimate import slicing_for
 from logged_queries import LONGEST_JOB
-from mcpush.collect.catalog import each_readable
 from mcpush.collect.checkpoint import Slicing, in_slices
 from mcpush.collect.collector import Options
 from mcpush.records import AssetKey, TimeRange
-from projects import job_places, refusal
+from projects import job_places
+from scopes import each_place
 
 # Left out: scripts (their children have the same lineage, statement by statement), definitions of views (they copy no
 # data), results of queries in hidden datasets. CREATE_TABLE also creates temporary tables that later statements fill.
@@ -134,15 +133,12 @@ def jobs(warehouse: Warehouse, options: Options) -> Iterator[tuple[Place, JobRow
     Reads all projects, because a job can write to another one. Counts projects and regions whose jobs are not readable;
     raises RefusedError if all are.
     """
-    places = {str(place): place for place in job_places(warehouse, options)}
-    yield from each_readable(
-        options,
-        places,
-        lambda name: ((places[name], row) for row in committed(_rows(warehouse, places[name], options), options)),
-        is_statement_error,
-        lambda messages: refusal("the jobs of any project (INFORMATION_SCHEMA.JOBS)", messages),
-        message,
-    )
+
+    def read(place: Place) -> Iterator[tuple[Place, JobRow]]:
+        return ((place, row) for row in committed(_rows(warehouse, place, options), options))
+
+    places = job_places(warehouse, options)
+    yield from each_place(options, places, "the jobs of any project (INFORMATION_SCHEMA.JOBS)", read)
 
 
 def _rows(warehouse: Warehouse, place: Place, options: Options) -> Iterator[JobRow]:

@@ -9,19 +9,17 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import NamedTuple, TypeVar
 
-from connection import Place, Value, Warehouse, is_statement_error, is_too_much
-from error_table import message
+from connection import Place, Value, Warehouse, is_too_much
 from estimate import slicing_for
-from mcpush.collect.catalog import each_readable
 from mcpush.collect.checkpoint import Slicing, in_slices
 from mcpush.collect.collector import Options
 from mcpush.collect.query_text import NO_TEXT, limited_text
 from mcpush.records import QueryLogRecord, TimeRange, iso_utc, known
-from projects import refusal
+from scopes import each_place
 
 T = TypeVar("T")
 
@@ -100,6 +98,7 @@ SLICING = Slicing(first=timedelta(days=1), few_rows=10_000, many_rows=1_000_000)
 LATENCY = timedelta(minutes=10)  # the page of JOBS says "near real-time"
 RETENTION = timedelta(days=180)  # see the page of JOBS
 
+JOBS = "the jobs of any project"  # in the error of a run that can read none
 SCRIPT = "script: its statements are collected instead"
 MAINTENANCE = "maintenance job of BigQuery"
 # https://docs.cloud.google.com/bigquery/docs/information-schema-jobs#get-iceberg-storage-optimization-jobs
@@ -174,7 +173,7 @@ def query_logs(
             else:
                 yield _record(row, place, options)
 
-    yield from _each_place(options, places, read)
+    yield from each_place(options, places, JOBS, read)
 
 
 def listed_queries(
@@ -189,22 +188,10 @@ def listed_queries(
             yield iso_utc(row.hour), place.project, row.queries
 
     found: Counter[tuple[str, str]] = Counter()  # a project has jobs in several regions
-    for hour, project, queries in _each_place(options, places, read):
+    for hour, project, queries in each_place(options, places, JOBS, read):
         found[hour, project] += queries
     for (hour, project), queries in sorted(found.items()):
         yield f"{hour} {project} {queries}"
-
-
-def _each_place(options: Options, places: list[Place], read: Callable[[Place], Iterator[T]]) -> Iterator[T]:
-    by_name = {str(place): place for place in places}
-    yield from each_readable(
-        options,
-        by_name,
-        lambda name: read(by_name[name]),
-        is_statement_error,
-        lambda messages: refusal("the jobs of any project", messages),
-        message,
-    )
 
 
 def _statement(sql: str, condition: str) -> str:

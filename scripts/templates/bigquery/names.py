@@ -11,17 +11,15 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
-from connection import Place, Warehouse, is_statement_error
-from error_table import message
-from mcpush.collect.catalog import each_readable
+from connection import Place, Warehouse
 from mcpush.collect.collector import Options
 from mcpush.collect.filters import Filters
 from mcpush.lineage.graph import EXACT, LineageTarget, external_asset
 from mcpush.lineage.query_log import FullName
 from mcpush.records import Asset, AssetKey
 from mcpush.sql import Schema, TableName
-from projects import UNREACHABLE, refusal
-from scopes import each_scope
+from projects import UNREACHABLE
+from scopes import each_project
 from shards import shard_prefix
 
 # The base table of a clone or snapshot, and the CREATE statement of a materialized view, which VIEWS does not list.
@@ -97,14 +95,7 @@ class Names:
             self._listed(place, warehouse, options)
 
         clones = []
-        for project, row in each_readable(
-            everything,
-            warehouse.projects,
-            lambda project: each_scope(warehouse, everything, project, rows),
-            is_statement_error,
-            lambda messages: refusal("the tables of any project", messages),
-            message,
-        ):
+        for project, row in each_project(warehouse, everything, rows):
             self._add(project, row)
             if row.base_project:
                 clones.append((project, row))

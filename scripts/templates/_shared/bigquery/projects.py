@@ -64,6 +64,11 @@ def _listed(warehouse: Warehouse, options: Options, project: str) -> Iterator[Da
             yield Dataset(project, name, canonical_location(item["location"]), item.get("type", ""))
 
 
+def selected_projects(warehouse: Warehouse, options: Options) -> list[str]:
+    """The projects that can have what the filters select."""
+    return [project for project in warehouse.projects if options.filters.may_hold(project)]
+
+
 def check_places(warehouse: Warehouse, projects: list[str]) -> None:
     """Call it after the projects were listed. Warns about regions of BIGQUERY_REGIONS without a visible dataset.
 

@@ -13,10 +13,10 @@ from typing import TypeVar
 
 from connection import Dataset, Place, Warehouse, is_statement_error, is_too_much
 from error_table import message
-from mcpush.collect.catalog import UNREADABLE_SCHEMA
+from mcpush.collect.catalog import UNREADABLE_SCHEMA, each_readable
 from mcpush.collect.collector import Options
 from mcpush.console import log
-from projects import NO_DATASETS, datasets
+from projects import NO_DATASETS, datasets, refusal, selected_projects
 
 T = TypeVar("T")
 # Reads a place, and adds the names of the datasets in which it finds something.
@@ -26,6 +26,34 @@ Read = Callable[[Place, set[str]], Iterator[T]]
 LINKED = "LINKED"
 EXTERNAL = "EXTERNAL"  # their tables are in another catalog (AWS Glue, Spanner): INFORMATION_SCHEMA lacks them
 FEDERATED = "federated dataset: its tables are not collected"
+
+
+def each_project(warehouse: Warehouse, options: Options, read: Read[T]) -> Iterator[T]:
+    """Yields from ``each_scope`` for each project that the filters select.
+
+    Counts unreadable projects. Raises RefusedError if the tables of none are readable.
+    """
+    yield from each_readable(
+        options,
+        selected_projects(warehouse, options),
+        lambda project: each_scope(warehouse, options, project, read),
+        is_statement_error,
+        lambda messages: refusal("the tables of any project", messages),
+        message,
+    )
+
+
+def each_place(options: Options, places: list[Place], what: str, read: Callable[[Place], Iterator[T]]) -> Iterator[T]:
+    """Yields from ``read`` for each place. Counts unreadable ones. Raises RefusedError, about ``what``, if all are."""
+    by_name = {str(place): place for place in places}
+    yield from each_readable(
+        options,
+        by_name,
+        lambda name: read(by_name[name]),
+        is_statement_error,
+        lambda messages: refusal(what, messages),
+        message,
+    )
 
 
 def each_scope(warehouse: Warehouse, options: Options, project: str, read: Read[T]) -> Iterator[T]:
