@@ -188,13 +188,13 @@ def test_an_error_of_the_items_ends_the_answers() -> None:
 
 
 WAITS_FOREVER = """
-import sys, threading
+import os, sys, threading
 from mcpush.collect.pool import Pool
 from mcpush.errors import Terminated
 from mcpush.interrupts import handle_signals, ignore_signals
 
 def ask(item):
-    print("asking", flush=True)
+    os.write(1, b"asking\\n")  # print() holds a lock, and the interpreter aborts if a daemon thread holds it at exit
     threading.Event().wait()
 
 handle_signals()
