@@ -1,0 +1,139 @@
+"""Converts DuckDB results to the Thrift rows that the driver reads: Arrow batches, or columns without pyarrow.
+
+Cloud Fetch (result files in cloud storage) is not served.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from databricks.sql.thrift_api.TCLIService import ttypes
+
+ROWS_OF_A_FETCH = 10_000
+# The Thrift types of DuckDB's types. All others are text.
+TYPES = {
+    "boolean": "BOOLEAN_TYPE",
+    "tinyint": "TINYINT_TYPE",
+    "smallint": "SMALLINT_TYPE",
+    "integer": "INT_TYPE",
+    "bigint": "BIGINT_TYPE",
+    "double": "DOUBLE_TYPE",
+    "float": "FLOAT_TYPE",
+    "date": "DATE_TYPE",
+    "timestamp": "TIMESTAMP_TYPE",
+    "timestamp with time zone": "TIMESTAMP_TYPE",
+    "decimal": "DECIMAL_TYPE",
+    "blob": "BINARY_TYPE",
+    "list": "ARRAY_TYPE",
+    "struct": "STRUCT_TYPE",
+    "map": "MAP_TYPE",
+}
+NUMBERS = {
+    "BOOLEAN_TYPE": ("boolVal", ttypes.TBoolColumn, False),
+    "TINYINT_TYPE": ("byteVal", ttypes.TByteColumn, 0),
+    "SMALLINT_TYPE": ("i16Val", ttypes.TI16Column, 0),
+    "INT_TYPE": ("i32Val", ttypes.TI32Column, 0),
+    "BIGINT_TYPE": ("i64Val", ttypes.TI64Column, 0),
+    "DOUBLE_TYPE": ("doubleVal", ttypes.TDoubleColumn, 0.0),
+    "FLOAT_TYPE": ("doubleVal", ttypes.TDoubleColumn, 0.0),
+}
+
+
+class Rows:
+    """The rows of a result that have not been sent."""
+
+    def __init__(self, cursor: Any, is_arrow: bool) -> None:
+        self.columns = [(name, TYPES.get(kind.id, "STRING_TYPE"), kind) for name, kind, *_ in cursor.description]
+        self._cursor = cursor
+        self._reader: Any = cursor.to_arrow_reader(ROWS_OF_A_FETCH) if is_arrow else None
+        self._next: Any = None
+        self._sent = 0
+        self._read()
+
+    @property
+    def has_more(self) -> bool:
+        return self._next is not None
+
+    @property
+    def waiting(self) -> int:
+        """The number of rows that the next fetch can send."""
+        if self._next is None:
+            return 0
+        return int(self._next.num_rows) if self._reader is not None else len(self._next)
+
+    def take(self, number: int) -> Any:
+        """The next rows as a TRowSet, at most this many."""
+        number = min(number, self.waiting)
+        found = ttypes.TRowSet(startRowOffset=self._sent, rows=[])
+        self._sent += number
+        if self._reader is not None:
+            found.arrowBatches = [_batch(self._next.slice(0, number))] if number else []
+            rest = self._next.slice(number) if self._next is not None else None
+            self._next = rest if rest is not None and rest.num_rows else None
+        else:
+            rows = (self._next or [])[:number]
+            found.columns = [
+                _column(kind, [row[at] for row in rows]) for at, (_, kind, _) in enumerate(self.columns)
+            ]
+            self._next = (self._next or [])[number:] or None
+        if self._next is None:
+            self._read()
+        return found
+
+    def metadata(self) -> Any:
+        """The TGetResultSetMetadataResp of the result."""
+        columns = [
+            ttypes.TColumnDesc(name, ttypes.TTypeDesc([ttypes.TTypeEntry(primitiveEntry=_entry(kind, of))]), at)
+            for at, (name, kind, of) in enumerate(self.columns, 1)
+        ]
+        formats = ttypes.TSparkRowSetType
+        return ttypes.TGetResultSetMetadataResp(
+            status=ttypes.TStatus(statusCode=ttypes.TStatusCode.SUCCESS_STATUS),
+            schema=ttypes.TTableSchema(columns),
+            resultFormat=formats.COLUMN_BASED_SET if self._reader is None else formats.ARROW_BASED_SET,
+            lz4Compressed=False,
+            arrowSchema=None if self._reader is None else self._reader.schema.serialize().to_pybytes(),
+        )
+
+    def _read(self) -> None:
+        if self._reader is None:
+            self._next = self._cursor.fetchmany(ROWS_OF_A_FETCH) or None
+            return
+        self._next = next((batch for batch in self._reader if batch.num_rows), None)
+
+
+def _batch(batch: Any) -> Any:
+    return ttypes.TSparkArrowBatch(batch=batch.serialize().to_pybytes(), rowCount=batch.num_rows)
+
+
+def _entry(kind: str, of: Any) -> Any:
+    entry = ttypes.TPrimitiveTypeEntry(getattr(ttypes.TTypeId, kind))
+    if kind == "DECIMAL_TYPE":
+        sizes = {name: ttypes.TTypeQualifierValue(i32Value=size) for name, size in of.children}
+        entry.typeQualifiers = ttypes.TTypeQualifiers(sizes)
+    return entry
+
+
+def _column(kind: str, values: Sequence[Any]) -> Any:
+    nulls = bytearray((len(values) + 7) // 8)
+    for at, value in enumerate(values):
+        if value is None:
+            nulls[at // 8] |= 1 << at % 8
+    if kind in NUMBERS:
+        name, of, empty = NUMBERS[kind]
+        return ttypes.TColumn(**{name: of([empty if value is None else value for value in values], bytes(nulls))})
+    return ttypes.TColumn(stringVal=ttypes.TStringColumn([_text(value) for value in values], bytes(nulls)))
+
+
+def _text(value: Any) -> str:
+    """A value as text. Times are in the session's time zone, UTC; nested values are JSON."""
+    if value is None:
+        return ""
+    if isinstance(value, dict | list | tuple):
+        return json.dumps(value, default=str, separators=(",", ":"))
+    if isinstance(value, dt.datetime):
+        return f"{value.replace(tzinfo=None):%Y-%m-%d %H:%M:%S.%f}"
+    return str(value)
