@@ -272,7 +272,9 @@ def test_the_model_fills_the_server(server: DatabricksServer, client: Any) -> No
 def test_many_tables_are_filled_quickly_enough(server: DatabricksServer, client: Any) -> None:
     try:
         harness.Server(server).fill(many_tables(harness, 2_000))
-        counted = "SELECT count(*) AS n FROM main_shop.information_schema.columns AS c WHERE c.table_schema LIKE 'schema%'"
+        counted = (
+            "SELECT count(*) AS n FROM main_shop.information_schema.columns AS c WHERE c.table_schema LIKE 'schema%'"
+        )
         assert ask(client, counted) == [(20_000,)]
     finally:
         server.load(workspace())
