@@ -16,6 +16,7 @@ else:
 FILE = Path(__file__).resolve().parents[3] / "scripts/templates/databricks/catalog.toml"
 INFORMATION_SCHEMA = "information_schema"
 SYSTEM = "system"
+HIVE = "hive_metastore"  # the catalog of the Hive metastore, which has no information schema
 
 Columns = Mapping[str, str]
 

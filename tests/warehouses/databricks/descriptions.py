@@ -75,7 +75,11 @@ def _details(relation: Relation) -> dict[str, str]:
         found["Comment"] = relation["comment"]
     if relation["definition"] is not None:
         text = relation["definition"]
-        return found | {"View Text": text, "View Original Text": text, "View Catalog and Namespace": f"{catalog}.{schema}"}
+        return found | {
+            "View Text": text,
+            "View Original Text": text,
+            "View Catalog and Namespace": f"{catalog}.{schema}",
+        }
     found["Provider"] = relation["format"].lower()
     if known := relation["statistics"]:
         rows = f", {known['num_rows']} rows" if "num_rows" in known else ""

@@ -50,7 +50,9 @@ def no_schema(catalog: str, schema: str) -> Refused:
 
 
 def no_catalog(catalog: str) -> Refused:
-    text = f"Catalog '{catalog}' was not found. Please verify the catalog name and then retry the query or command again."
+    text = (
+        f"Catalog '{catalog}' was not found. Please verify the catalog name and then retry the query or command again."
+    )
     return refused("NO_SUCH_CATALOG_EXCEPTION", text, "42704")
 
 

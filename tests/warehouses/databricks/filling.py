@@ -48,12 +48,15 @@ def rows(warehouse: Warehouse) -> dict[str, list[Row]]:
 
 def _rows(warehouse: Warehouse) -> Iterator[tuple[str, Mapping[str, Any]]]:
     for (catalog, schema), created in _schemas(warehouse).items():
-        yield "information_schema.schemata", {
-            "catalog_name": catalog,
-            "schema_name": schema,
-            "schema_owner": OWNER,
-            "created": created,
-        }
+        yield (
+            "information_schema.schemata",
+            {
+                "catalog_name": catalog,
+                "schema_name": schema,
+                "schema_owner": OWNER,
+                "created": created,
+            },
+        )
     for relation in warehouse.relations:
         if relation.catalog in warehouse.catalogs:
             yield from _relation_rows(relation)
@@ -81,43 +84,52 @@ def _relation_rows(relation: Relation) -> Iterator[tuple[str, Row]]:
         "table_schema": relation.schema,
         "table_name": relation.name,
     }
-    yield "information_schema.tables", {
-        **place,
-        "table_type": relation.kind,
-        "is_insertable_into": "NO" if relation.definition else "YES",
-        "commit_action": "PRESERVE",
-        "table_owner": relation.owner,
-        "comment": relation.comment,
-        "created": relation.created,
-        "created_by": relation.owner,
-        # after the last write: a collector that takes it for freshness is noticed
-        "last_altered": relation.altered or relation.created + timedelta(hours=1),
-        "last_altered_by": relation.owner,
-        "data_source_format": "UNKNOWN_DATA_SOURCE_FORMAT" if relation.kind == "VIEW" else relation.format,
-        "storage_path": None if relation.kind == "VIEW" else relation.location,
-    }
-    if relation.definition is not None:
-        yield "information_schema.views", {
+    yield (
+        "information_schema.tables",
+        {
             **place,
-            "view_definition": relation.definition if relation.is_owned else None,
-            "check_option": "NONE",
-            "is_updatable": "NO",
-            "is_insertable_into": "NO",
-            "is_materialized": "YES" if relation.kind == "MATERIALIZED_VIEW" else "NO",
-        }
+            "table_type": relation.kind,
+            "is_insertable_into": "NO" if relation.definition else "YES",
+            "commit_action": "PRESERVE",
+            "table_owner": relation.owner,
+            "comment": relation.comment,
+            "created": relation.created,
+            "created_by": relation.owner,
+            # after the last write: a collector that takes it for freshness is noticed
+            "last_altered": relation.altered or relation.created + timedelta(hours=1),
+            "last_altered_by": relation.owner,
+            "data_source_format": "UNKNOWN_DATA_SOURCE_FORMAT" if relation.kind == "VIEW" else relation.format,
+            "storage_path": None if relation.kind == "VIEW" else relation.location,
+        },
+    )
+    if relation.definition is not None:
+        yield (
+            "information_schema.views",
+            {
+                **place,
+                "view_definition": relation.definition if relation.is_owned else None,
+                "check_option": "NONE",
+                "is_updatable": "NO",
+                "is_insertable_into": "NO",
+                "is_materialized": "YES" if relation.kind == "MATERIALIZED_VIEW" else "NO",
+            },
+        )
     tagged = dict(zip(("catalog_name", "schema_name", "table_name"), relation.path, strict=True))
     for name, value in relation.tags.items():
         yield "information_schema.table_tags", {**tagged, "tag_name": name, "tag_value": value}
     for at, column in enumerate(relation.columns, 1):
-        yield "information_schema.columns", {
-            **place,
-            "column_name": column.name,
-            "ordinal_position": at,
-            "is_nullable": "YES" if column.nullable else "NO",
-            "full_data_type": column.type,
-            "data_type": column.type.partition("(")[0].partition("<")[0].upper(),
-            "comment": column.comment,
-        }
+        yield (
+            "information_schema.columns",
+            {
+                **place,
+                "column_name": column.name,
+                "ordinal_position": at,
+                "is_nullable": "YES" if column.nullable else "NO",
+                "full_data_type": column.type,
+                "data_type": column.type.partition("(")[0].partition("<")[0].upper(),
+                "comment": column.comment,
+            },
+        )
         for name, value in column.tags.items():
             row = {**tagged, "column_name": column.name, "tag_name": name, "tag_value": value}
             yield "information_schema.column_tags", row
@@ -132,23 +144,29 @@ def _snapshots(relation: Relation, newest: int) -> Iterator[tuple[str, Row]]:
     common |= {"table_type": relation.kind, "table_owner": relation.owner}
     view = "system.storage.table_metrics_history"
     for day in range(SNAPSHOTS):
-        yield view, {
+        yield (
+            view,
+            {
+                **common,
+                "table_id": f"id-{'.'.join(relation.path)}",
+                "table_creation_time": relation.created,
+                "snapshot_date": yesterday - timedelta(days=day),
+                "active_bytes": newest - day * SNAPSHOT_BYTES,
+                "active_files": 7,
+            },
+        )
+    yield (
+        view,
+        {
             **common,
-            "table_id": f"id-{'.'.join(relation.path)}",
-            "table_creation_time": relation.created,
-            "snapshot_date": yesterday - timedelta(days=day),
-            "active_bytes": newest - day * SNAPSHOT_BYTES,
-            "active_files": 7,
-        }
-    yield view, {
-        **common,
-        "table_id": f"old-{'.'.join(relation.path)}",
-        "table_creation_time": relation.created - timedelta(days=20),
-        "table_dropped_time": relation.created - timedelta(days=1),
-        "snapshot_date": yesterday - timedelta(days=SNAPSHOTS),
-        "active_bytes": 5,
-        "active_files": 1,
-    }
+            "table_id": f"old-{'.'.join(relation.path)}",
+            "table_creation_time": relation.created - timedelta(days=20),
+            "table_dropped_time": relation.created - timedelta(days=1),
+            "snapshot_date": yesterday - timedelta(days=SNAPSHOTS),
+            "active_bytes": 5,
+            "active_files": 1,
+        },
+    )
 
 
 def _object(relation: Relation) -> Row:

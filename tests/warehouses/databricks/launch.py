@@ -112,6 +112,22 @@ class DatabricksServer:
         """The id and the secret of a service principal."""
         return CLIENT_IDS[credentials], client_secret(SECRET_MARK, credentials, TRAILING)
 
+    def environment(self, credentials: Credentials = "right") -> dict[str, str]:
+        """The variables with which a script connects, with a personal access token."""
+        return {
+            "DATABRICKS_HOST": self.url,
+            "DATABRICKS_HTTP_PATH": HTTP_PATH,
+            "DATABRICKS_TOKEN": self.token(credentials),
+            "DATABRICKS_RETRY_SECONDS": RETRY_SECONDS,
+        }
+
+    def oauth_environment(self, credentials: Credentials = "right") -> dict[str, str]:
+        """As ``environment``, for a service principal with an OAuth secret."""
+        found = self.environment()
+        del found["DATABRICKS_TOKEN"]
+        client_id, secret = self.client(credentials)
+        return found | {"DATABRICKS_CLIENT_ID": client_id, "DATABRICKS_CLIENT_SECRET": secret}
+
     # --- filling ----------------------------------------------------------------------------------------
 
     def empty(self, catalogs: Sequence[str]) -> None:

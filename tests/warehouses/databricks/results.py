@@ -75,9 +75,7 @@ class Rows:
             self._next = rest if rest is not None and rest.num_rows else None
         else:
             rows = (self._next or [])[:number]
-            found.columns = [
-                _column(kind, [row[at] for row in rows]) for at, (_, kind, _) in enumerate(self.columns)
-            ]
+            found.columns = [_column(kind, [row[at] for row in rows]) for at, (_, kind, _) in enumerate(self.columns)]
             self._next = (self._next or [])[number:] or None
         if self._next is None:
             self._read()

@@ -33,6 +33,7 @@ from tests.warehouses.databricks.storage import Storage
 from tests.warehouses.databricks.world import World
 
 WAREHOUSE_PATH = "/sql/1.0/warehouses/"
+METADATA_PATH = "/.well-known/databricks-config"  # the SDK gets the next address from it
 DISCOVERY_PATH = "/oidc/.well-known/oauth-authorization-server"
 TOKEN_PATH = "/oidc/v1/token"
 CONTROL_PATH = "/testbed/"
@@ -145,10 +146,14 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path = urlsplit(self.path).path
-        if path != DISCOVERY_PATH:
-            return self._send_json(404, {"error_code": "ENDPOINT_NOT_FOUND", "message": f"No API found for 'GET {path}'"})
         scheme = "https" if isinstance(self.connection, ssl.SSLSocket) else "http"
         here = f"{scheme}://{self.headers['Host']}"
+        if path == METADATA_PATH:
+            return self._send_json(200, {"oidc_endpoint": f"{here}/oidc", "cloud": "AWS"})
+        if path != DISCOVERY_PATH:
+            return self._send_json(
+                404, {"error_code": "ENDPOINT_NOT_FOUND", "message": f"No API found for 'GET {path}'"}
+            )
         known = {"authorization_endpoint": f"{here}/oidc/v1/authorize", "token_endpoint": f"{here}{TOKEN_PATH}"}
         self._send_json(200, known | {"issuer": f"{here}/oidc"})
 
@@ -161,7 +166,9 @@ class Handler(BaseHTTPRequestHandler):
         if path == TOKEN_PATH:
             return self._token(content)
         if not path.startswith(WAREHOUSE_PATH):
-            return self._send_json(404, {"error_code": "ENDPOINT_NOT_FOUND", "message": f"No API found for 'POST {path}'"})
+            return self._send_json(
+                404, {"error_code": "ENDPOINT_NOT_FOUND", "message": f"No API found for 'POST {path}'"}
+            )
         self._thrift(path, content)
 
     def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002
@@ -178,7 +185,9 @@ class Handler(BaseHTTPRequestHandler):
         self._record("token", form.get("grant_type", ""))
         issued = self.accounts.issue(client, secret) if form.get("grant_type") == "client_credentials" else None
         if issued is None:
-            return self._send_json(401, {"error": "invalid_client", "error_description": "Client authentication failed"})
+            return self._send_json(
+                401, {"error": "invalid_client", "error_description": "Client authentication failed"}
+            )
         self._send_json(200, issued)
 
     def _identity(self) -> str | None:

@@ -7,13 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.warehouses.databricks import own_objects
-from tests.warehouses.databricks.catalog import INFORMATION_SCHEMA, SYSTEM, Catalog, catalog_column
+from tests.warehouses.databricks.catalog import HIVE, INFORMATION_SCHEMA, SYSTEM, Catalog, catalog_column
 from tests.warehouses.databricks.errors import Refused, denied, no_catalog, no_schema, no_table
 from tests.warehouses.databricks.faults import Orders
 from tests.warehouses.databricks.storage import Storage, quoted
 
-HIVE = "hive_metastore"
-NO_INFORMATION_SCHEMA = (HIVE,)
 Path = tuple[str, str, str]
 
 
@@ -58,7 +56,7 @@ class World:
             self.storage.insert(view, rows)
 
     def add(self, catalog: str, schemas: Sequence[str], relations: Sequence[dict[str, Any]]) -> None:
-        known = self.schemas.setdefault(catalog, [] if catalog in NO_INFORMATION_SCHEMA else [INFORMATION_SCHEMA])
+        known = self.schemas.setdefault(catalog, [] if catalog == HIVE else [INFORMATION_SCHEMA])
         known += [schema for schema in schemas if schema not in known]
         if catalog not in self.catalogs:
             self.catalogs.append(catalog)
@@ -110,7 +108,7 @@ class World:
         view = self.documented.view_of(catalog, schema, name)
         if f"{catalog}.{schema}" in self.orders.disabled:
             raise no_schema(catalog, schema)
-        if view is None or catalog not in self.catalogs or catalog in NO_INFORMATION_SCHEMA:
+        if view is None or catalog not in self.catalogs or catalog == HIVE:
             raise no_table(*path)
         if schema != INFORMATION_SCHEMA:
             if not session.sees_data or self.orders.denies(view):
