@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import base64
 import json
+import logging
 import secrets
 import socket
 import ssl
@@ -251,6 +252,7 @@ def main() -> int:
     parser.add_argument("--trailing", default="")
     parser.add_argument("--certificate", help="serve HTTPS with this file (certificate and key in PEM)")
     given = parser.parse_args()
+    logging.getLogger("sqlglot").setLevel(logging.ERROR)  # it warns of commands that it does not know
     Handler.accounts, Handler.control = Accounts(given.mark, given.trailing), Control()
     with Listener(("127.0.0.1", 0), Handler) as listener:
         if given.certificate:

@@ -154,7 +154,7 @@ class Calls:
             return Rows(world.storage.table_of(result.columns, result.rows), is_arrow)
         sql = translate(text, parameters, lambda parts: world.source(session, parts), world.orders.now())
         try:
-            return Rows(world.storage.cursor().execute(sql), is_arrow)
+            return Rows(world.storage.relation(sql), is_arrow)
         except duckdb.BinderException as error:
             raise unknown_column(str(error).splitlines()[0]) from None
         except duckdb.Error as error:
