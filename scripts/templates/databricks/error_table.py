@@ -1,4 +1,4 @@
-"""Errors of Databricks, its connector and its SDK: their effect on a run, their remedies, and which ones are retried."""
+"""Errors of Databricks, its connector and its SDK: their effect on a run, their remedies, which ones are retried."""
 
 from __future__ import annotations
 
@@ -187,3 +187,9 @@ def is_retried(error: BaseException) -> bool:
         return False
     is_starting = found.table is SERVER and any(words in str(error) for words in STARTING)
     return is_starting or (found.table is REQUEST and found.code in BUSY_STATUS)
+
+
+def is_unknown_syntax(error: BaseException) -> bool:
+    """Whether the warehouse does not know the command at all."""
+    found = read_error(error)
+    return found is not None and found.code == "42601"
