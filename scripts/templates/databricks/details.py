@@ -7,10 +7,9 @@ run. Tables that changed most recently are asked about first. Facts of tables th
 from __future__ import annotations
 
 import heapq
-import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from typing import Any, NamedTuple, TypeVar
 
 from connection import Warehouse, is_statement_error, is_too_much, is_unreadable, quoted
@@ -19,7 +18,8 @@ from history import HISTORY_SQL, RECENT_SQL, CommitRow, LastWrite, last_write
 from kinds import STORED_TYPES, VERSIONED_FORMATS
 from mcpush.collect.collector import Options
 from mcpush.collect.pool import Answer, Pool
-from mcpush.records import AssetKey, parse_utc
+from mcpush.records import AssetKey
+from row_counts import aware, current_rows, statistics_of
 from variables import DETAIL_SECONDS_VARIABLE, detail_seconds, detail_workers
 
 T = TypeVar("T")
@@ -33,16 +33,12 @@ DEFAULT_SECONDS = 600  # README.md says how many tables that is
 DEFAULT_WORKERS = 8
 FASTEST = 5  # tables that a worker can ask about in a second, at most: more are not kept in memory
 RECENT = 50  # commits of RECENT_SQL
-# A commit can be a little later than the statistics that were collected while its data were written.
-TOLERANCE = timedelta(minutes=5)
 LONG_AGO = datetime(1, 1, 1, tzinfo=timezone.utc)
 
 NOT_REACHED = f"rows, bytes or last write not read: {DETAIL_SECONDS_VARIABLE} is over"
 UNREADABLE = "rows, bytes or last write not readable: table dropped during the run, or no SELECT on it"
 TOO_SLOW = "rows, bytes or last write not read: the statement took too long"
 NO_COMMAND = "command not supported for a table"
-NO_ROWS = "row count unknown: no statistics (ANALYZE TABLE, or predictive optimization)"
-OLD_ROWS = "row count unknown: statistics older than the last write"
 NO_WRITE = "last write unknown: none in the table's history"
 UNKNOWN_OPERATION = "operation in a table's history that is not documented: not taken for a write"
 NO_HISTORY = "last write unknown: only Delta and Iceberg tables have a history"
@@ -86,13 +82,7 @@ def question(
     if table_type.upper() not in STORED_TYPES:
         return None
     is_versioned = (data_format or "").upper() in VERSIONED_FORMATS
-    return Question(_aware(changed), key, is_versioned, has_bytes)
-
-
-def _aware(moment: datetime | None) -> datetime:
-    if moment is None:
-        return LONG_AGO
-    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+    return Question(aware(changed) if changed else LONG_AGO, key, is_versioned, has_bytes)
 
 
 class Details:
@@ -210,31 +200,3 @@ class _Counted:
         for each in self._questions:
             self.number += 1
             yield each
-
-
-def statistics_of(document: object) -> dict[str, Any]:
-    """The statistics in the JSON of SHOW STATISTICS; empty if there are none."""
-    try:
-        content = json.loads(str(document))
-    except ValueError:
-        return {}
-    found = content.get("statistics") if isinstance(content, dict) else None
-    return found if isinstance(found, dict) else {}
-
-
-def current_rows(statistics: dict[str, Any], written: datetime | None) -> tuple[int | None, str | None]:
-    """The number of rows, or the reason why it is not known. Statistics can be older than the data."""
-    rows = statistics.get("num_rows")
-    if not isinstance(rows, int) or isinstance(rows, bool) or rows < 0:
-        return None, NO_ROWS
-    collected = _time(statistics.get("created_at"))
-    if collected and written and _aware(written) > collected + TOLERANCE:
-        return None, OLD_ROWS
-    return rows, None
-
-
-def _time(value: object) -> datetime | None:
-    try:
-        return parse_utc(str(value)) if value else None
-    except (ValueError, OverflowError):
-        return None

@@ -28,7 +28,7 @@ STACK = re.compile(r"\n\s*at [\w.$]+\(|\nJVM stacktrace:")  # where a message go
 SESSION_LOST = ("Invalid SessionHandle", "has not been initialized or had already closed")
 STARTING = (*SESSION_LOST, "Couldn't create directory /local_disk0/tmp", "TEMPORARILY_UNAVAILABLE")
 
-BUSY = 503  # also stands for 429
+BUSY = 503  # and 429
 BUSY_STATUS = (429, BUSY)
 
 # Errors of statements, by SQLSTATE: https://docs.databricks.com/aws/en/error-messages/sqlstates

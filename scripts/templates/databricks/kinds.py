@@ -22,5 +22,6 @@ def asset_type(table_type: str | None) -> str:
 
 
 def kind_of(table_type: str) -> str:
-    """The type as in records: materialized view."""
-    return table_type.lower().replace("_", " ")
+    """The type as records have it: view, materialized view, managed table."""
+    words = table_type.lower().replace("_", " ")
+    return f"{words} table" if table_type.upper() in ("MANAGED", "EXTERNAL", "FOREIGN") else words
