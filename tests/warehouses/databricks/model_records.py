@@ -70,7 +70,7 @@ def table_record(model: Model, table: Table) -> Record:
     database, schema, name = table.path
     return _known(
         type="VIEW" if table.is_view else "TABLE",
-        kind="view" if table.is_view else "managed",
+        kind="view" if table.is_view else "managed table",
         database=database,
         schema=schema,
         name=name,
@@ -93,7 +93,7 @@ def hive_record(relation: Relation) -> Record:
     is_view = relation.definition is not None
     return _known(
         type="VIEW" if is_view else "TABLE",
-        kind="view" if is_view else "managed",
+        kind="view" if is_view else "managed table",
         database=relation.catalog,
         schema=relation.schema,
         name=relation.name,
