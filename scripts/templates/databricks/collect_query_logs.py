@@ -31,7 +31,8 @@ from mcpush.collect.query_text import NO_DATABASE, NO_TEXT, add_text_limit, limi
 from mcpush.console import log
 from mcpush.errors import RefusedError
 from mcpush.records import QueryLogRecord, TimeRange, iso_utc, known
-from query_history import LATENCY, RETENTION, HistoryRow, QueryHistory, Schema
+from query_history import LATENCY, RETENTION, HistoryRow, QueryHistory
+from query_schemas import Schema
 
 # https://docs.databricks.com/aws/en/admin/system-tables/query-history
 REDACTED = "<redacted>"
