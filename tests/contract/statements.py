@@ -116,7 +116,7 @@ def command_of(text: str, catalog: Mapping[str, Any]) -> str | None:
 
 def undocumented(statement: Statement, catalog: Mapping[str, Any], dialect: str) -> list[str]:
     """The views, columns and commands that a statement uses and ``catalog.toml`` does not document."""
-    if statement.text.strip().upper().startswith("SHOW "):  # sqlglot parses few SHOW commands
+    if COMMANDS.match(statement.text):  # sqlglot parses few of them
         return [] if command_of(statement.text, catalog) else [statement.text.strip().upper()]
     tree = parse_one(statement.text, read=dialect)
     assert isinstance(tree, READ_ONLY), f"{statement} is not a query: {type(tree).__name__}"

@@ -1,6 +1,6 @@
 """Connects to a SQL warehouse of Databricks and runs statements, for all scripts in this folder.
 
-The configuration comes from environment variables (see README.md). Needs ``databricks-sql-connector`` 4.2 or later, with
+The configuration comes from environment variables (see README.md). Needs ``databricks-sql-connector`` 4.2 or later, and
 ``pyarrow``.
 
     with connect() as warehouse:
@@ -87,6 +87,11 @@ class Warehouse:
         """Runs the statement in the thread's own session and returns all its rows. For small results."""
         cursor = self.of_threads.session().execute(sql, values, is_streamed=False)
         return list(named_rows(kind, _columns(cursor), fetch_in_batches(cursor, FETCH_ROWS)))
+
+    def read_value(self, sql: str, /) -> object:
+        """The first column of the first row of a result whose column has no documented name; None without a row."""
+        row = self.of_threads.session().execute(sql, {}, is_streamed=False).fetchone()
+        return row[0] if row else None
 
 
 def _columns(cursor: Any) -> list[str]:

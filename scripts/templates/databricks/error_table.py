@@ -1,4 +1,4 @@
-"""Errors of Databricks, its connector and its SDK: their effect on a run, their remedies, and which ones are retried."""
+"""Errors of Databricks, its connector and its SDK: their effect on a run, their remedies, which ones are retried."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ STACK = re.compile(r"\n\s*at [\w.$]+\(|\nJVM stacktrace:")  # where a message go
 SESSION_LOST = ("Invalid SessionHandle", "has not been initialized or had already closed")
 STARTING = (*SESSION_LOST, "Couldn't create directory /local_disk0/tmp", "TEMPORARILY_UNAVAILABLE")
 
-BUSY = 503  # also stands for 429
+BUSY = 503  # and 429
 BUSY_STATUS = (429, BUSY)
 
 # Errors of statements, by SQLSTATE: https://docs.databricks.com/aws/en/error-messages/sqlstates
@@ -187,3 +187,9 @@ def is_retried(error: BaseException) -> bool:
         return False
     is_starting = found.table is SERVER and any(words in str(error) for words in STARTING)
     return is_starting or (found.table is REQUEST and found.code in BUSY_STATUS)
+
+
+def is_unknown_syntax(error: BaseException) -> bool:
+    """Whether the warehouse does not know the command at all."""
+    found = read_error(error)
+    return found is not None and found.code == "42601"

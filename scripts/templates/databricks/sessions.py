@@ -66,7 +66,7 @@ class Session:
         return self._connected().cursor(arraysize=FETCH_ROWS, buffer_size_bytes=FETCH_BYTES)
 
     def _reused_cursor(self) -> Any:
-        """The connection keeps every cursor that it has opened, so many statements share one."""
+        """The connection keeps every cursor that it has opened, and so statements that follow each other share one."""
         if self._connection is None or self._cursor is None:
             self._cursor = self._new_cursor()
         return self._cursor

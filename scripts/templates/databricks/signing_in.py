@@ -1,6 +1,6 @@
 """Selects the sign-in method from the variables, and converts them to the connector's arguments.
 
-A personal access token needs only the connector. All other methods are those of the Databricks SDK, an optional package.
+A personal access token needs only the connector. The other methods are those of the Databricks SDK, which is optional.
 https://docs.databricks.com/aws/en/dev-tools/auth/unified-auth
 """
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.warehouses.databricks.launch import DatabricksServer
-from tests.warehouses.databricks.small_workspace import connection, workspace
+from tests.warehouses.databricks.small_workspace import connected, workspace
 
 
 @pytest.fixture(scope="session")
@@ -24,14 +24,7 @@ def server(running: DatabricksServer) -> Iterator[DatabricksServer]:
     running.restore()
 
 
-@pytest.fixture(scope="session")
-def kept(running: DatabricksServer) -> Iterator[Any]:
-    found = connection(running)
-    yield found
-    found.close()
-
-
 @pytest.fixture
-def client(server: DatabricksServer, kept: Any) -> Any:
-    """A connection that tests share, as most do not change the session."""
-    return kept
+def client(server: DatabricksServer) -> Iterator[Any]:
+    with connected(server) as found:
+        yield found

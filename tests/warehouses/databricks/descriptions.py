@@ -1,6 +1,6 @@
 """What DESCRIBE and SHOW say about a table or view.
 
-DESCRIBE … EXTENDED: https://docs.databricks.com/aws/en/sql/language-manual/sql-ref-syntax-aux-describe-table. SHOW STATISTICS:
+https://docs.databricks.com/aws/en/sql/language-manual/sql-ref-syntax-aux-describe-table
 https://docs.databricks.com/aws/en/sql/language-manual/sql-ref-syntax-aux-show-statistics
 """
 

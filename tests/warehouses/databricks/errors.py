@@ -1,7 +1,7 @@
 """Errors of Databricks. Needs only the standard library.
 
-Error conditions and SQLSTATEs: https://docs.databricks.com/aws/en/error-messages/error-classes. The texts are those that
-users quote in public issues, unless a page has them.
+Error conditions and SQLSTATEs: https://docs.databricks.com/aws/en/error-messages/error-classes. The texts are those
+that users quote in public issues, unless a page has them.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ def no_table(*parts: str) -> Refused:
     name = ".".join(f"`{part}`" for part in parts)
     text = (
         f"The table or view {name} cannot be found. Verify the spelling and correctness of the schema and catalog.\n"
-        "If you did not qualify the name with a schema, verify the current_schema() output, or qualify the name with the "
-        "correct schema and catalog.\n"
+        "If you did not qualify the name with a schema, verify the current_schema() output, or qualify the name with "
+        "the correct schema and catalog.\n"
         "To tolerate the error on drop use DROP VIEW IF EXISTS or DROP TABLE IF EXISTS."
     )
     return refused("TABLE_OR_VIEW_NOT_FOUND", text, "42P01")
 
 
 def no_schema(catalog: str, schema: str) -> Refused:
-    text = f"The schema `{catalog}`.`{schema}` cannot be found. Verify the spelling and correctness of the schema and catalog."
+    text = f"The schema `{catalog}`.`{schema}` cannot be found. Verify the spelling and correctness of both."
     return refused("SCHEMA_NOT_FOUND", text, "42704")
 
 

@@ -1,4 +1,4 @@
-"""The harness of Databricks for the contract suite: see ``tests/warehouses/harness.py``. Importing it starts nothing."""
+"""The harness of Databricks for the contract suite: see tests/warehouses/harness.py. Importing it starts nothing."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ LONGEST_NAME = 255
 
 
 def legal_name(text: str) -> str:
-    """The nearest name that is legal for a schema, a table and a column. Schemas and tables are stored in lower case, and
-    have no period, space, slash or control character. Columns can have any character.
+    """The nearest name that is legal for a schema, a table and a column. Schemas and tables are stored in lower case,
+    and have no period, space, slash or control character. Columns can have any character.
     https://docs.databricks.com/aws/en/sql/language-manual/sql-ref-names
     """
     return re.sub(r"[./\x00-\x20\x7f]", "_", text).lower()[:LONGEST_NAME]

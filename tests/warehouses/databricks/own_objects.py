@@ -1,4 +1,4 @@
-"""The rows of the information schema about the system's own objects: each information_schema, and the catalog system."""
+"""The rows of the information schema about the system's own objects: itself, and the catalog system."""
 
 from __future__ import annotations
 

@@ -45,13 +45,14 @@ NUMBERS = {
 class Rows:
     """The rows of a result that have not been sent."""
 
-    def __init__(self, cursor: Any, is_arrow: bool) -> None:
-        self.columns = [(name, TYPES.get(kind.id, "STRING_TYPE"), kind) for name, kind, *_ in cursor.description]
-        self._cursor = cursor
-        self._reader: Any = cursor.to_arrow_reader(ROWS_OF_A_FETCH) if is_arrow else None
-        self._next: Any = None
+    def __init__(self, relation: Any, is_arrow: bool) -> None:
+        """``relation``: a DuckDB relation. It runs now."""
+        named = zip(relation.columns, relation.types, strict=True)
+        self._columns = [(name, TYPES.get(kind.id, "STRING_TYPE"), kind) for name, kind in named]
+        self._is_arrow = is_arrow
+        self._reader: Any = relation.to_arrow_reader(ROWS_OF_A_FETCH)
+        self._next: Any = self._read()
         self._sent = 0
-        self._read()
 
     @property
     def has_more(self) -> bool:
@@ -60,47 +61,42 @@ class Rows:
     @property
     def waiting(self) -> int:
         """The number of rows that the next fetch can send."""
-        if self._next is None:
-            return 0
-        return int(self._next.num_rows) if self._reader is not None else len(self._next)
+        return 0 if self._next is None else int(self._next.num_rows)
 
     def take(self, number: int) -> Any:
         """The next rows as a TRowSet, at most this many."""
-        number = min(number, self.waiting)
+        batch, number = self._next, min(number, self.waiting)
         found = ttypes.TRowSet(startRowOffset=self._sent, rows=[])
-        self._sent += number
-        if self._reader is not None:
-            found.arrowBatches = [_batch(self._next.slice(0, number))] if number else []
-            rest = self._next.slice(number) if self._next is not None else None
-            self._next = rest if rest is not None and rest.num_rows else None
+        if self._is_arrow:
+            found.arrowBatches = [_batch(batch.slice(0, number))] if number else []
         else:
-            rows = (self._next or [])[:number]
-            found.columns = [_column(kind, [row[at] for row in rows]) for at, (_, kind, _) in enumerate(self.columns)]
-            self._next = (self._next or [])[number:] or None
-        if self._next is None:
-            self._read()
+            values = batch.slice(0, number).columns if number else [None] * len(self._columns)
+            of_columns = zip(self._columns, values, strict=True)
+            found.columns = [_column(kind, each.to_pylist() if each else []) for (_, kind, _), each in of_columns]
+        if number < self.waiting:
+            self._next = batch.slice(number)
+        elif number:
+            self._next = self._read()
+        self._sent += number
         return found
 
     def metadata(self) -> Any:
         """The TGetResultSetMetadataResp of the result."""
         columns = [
             ttypes.TColumnDesc(name, ttypes.TTypeDesc([ttypes.TTypeEntry(primitiveEntry=_entry(kind, of))]), at)
-            for at, (name, kind, of) in enumerate(self.columns, 1)
+            for at, (name, kind, of) in enumerate(self._columns, 1)
         ]
         formats = ttypes.TSparkRowSetType
         return ttypes.TGetResultSetMetadataResp(
             status=ttypes.TStatus(statusCode=ttypes.TStatusCode.SUCCESS_STATUS),
             schema=ttypes.TTableSchema(columns),
-            resultFormat=formats.COLUMN_BASED_SET if self._reader is None else formats.ARROW_BASED_SET,
+            resultFormat=formats.ARROW_BASED_SET if self._is_arrow else formats.COLUMN_BASED_SET,
             lz4Compressed=False,
-            arrowSchema=None if self._reader is None else self._reader.schema.serialize().to_pybytes(),
+            arrowSchema=self._reader.schema.serialize().to_pybytes() if self._is_arrow else None,
         )
 
-    def _read(self) -> None:
-        if self._reader is None:
-            self._next = self._cursor.fetchmany(ROWS_OF_A_FETCH) or None
-            return
-        self._next = next((batch for batch in self._reader if batch.num_rows), None)
+    def _read(self) -> Any:
+        return next((batch for batch in self._reader if batch.num_rows), None)
 
 
 def _batch(batch: Any) -> Any:

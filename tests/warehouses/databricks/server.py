@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import base64
 import json
+import logging
 import secrets
 import socket
 import ssl
@@ -149,27 +150,25 @@ class Handler(BaseHTTPRequestHandler):
         scheme = "https" if isinstance(self.connection, ssl.SSLSocket) else "http"
         here = f"{scheme}://{self.headers['Host']}"
         if path == METADATA_PATH:
-            return self._send_json(200, {"oidc_endpoint": f"{here}/oidc", "cloud": "AWS"})
-        if path != DISCOVERY_PATH:
-            return self._send_json(
-                404, {"error_code": "ENDPOINT_NOT_FOUND", "message": f"No API found for 'GET {path}'"}
-            )
-        known = {"authorization_endpoint": f"{here}/oidc/v1/authorize", "token_endpoint": f"{here}{TOKEN_PATH}"}
-        self._send_json(200, known | {"issuer": f"{here}/oidc"})
+            self._send_json(200, {"oidc_endpoint": f"{here}/oidc", "cloud": "AWS"})
+        elif path == DISCOVERY_PATH:
+            known = {"authorization_endpoint": f"{here}/oidc/v1/authorize", "token_endpoint": f"{here}{TOKEN_PATH}"}
+            self._send_json(200, known | {"issuer": f"{here}/oidc"})
+        else:
+            self._send_not_found(path)
 
     def do_POST(self) -> None:
         content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         path = urlsplit(self.path).path
         if path.startswith(CONTROL_PATH):
             order = getattr(self.control, path.removeprefix(CONTROL_PATH))
-            return self._send_json(200, {"answer": order(**json.loads(content))})
-        if path == TOKEN_PATH:
-            return self._token(content)
-        if not path.startswith(WAREHOUSE_PATH):
-            return self._send_json(
-                404, {"error_code": "ENDPOINT_NOT_FOUND", "message": f"No API found for 'POST {path}'"}
-            )
-        self._thrift(path, content)
+            self._send_json(200, {"answer": order(**json.loads(content))})
+        elif path == TOKEN_PATH:
+            self._token(content)
+        elif path.startswith(WAREHOUSE_PATH):
+            self._thrift(path, content)
+        else:
+            self._send_not_found(path)
 
     def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002
         """Log nothing: the server's log is for tracebacks."""
@@ -184,11 +183,8 @@ class Handler(BaseHTTPRequestHandler):
         client, secret = identity or form.get("client_id", ""), secret or form.get("client_secret", "")
         self._record("token", form.get("grant_type", ""))
         issued = self.accounts.issue(client, secret) if form.get("grant_type") == "client_credentials" else None
-        if issued is None:
-            return self._send_json(
-                401, {"error": "invalid_client", "error_description": "Client authentication failed"}
-            )
-        self._send_json(200, issued)
+        error = {"error": "invalid_client", "error_description": "Client authentication failed"}
+        self._send_json(200 if issued else 401, issued or error)
 
     def _identity(self) -> str | None:
         return self.accounts.tokens.get((self.headers.get("Authorization") or "").removeprefix("Bearer "))
@@ -198,20 +194,24 @@ class Handler(BaseHTTPRequestHandler):
     def _thrift(self, path: str, content: bytes) -> None:
         name, _, _ = TBinaryProtocol.TBinaryProtocol(TTransport.TMemoryBuffer(content)).readMessageBegin()
         self._record(name, path)
-        if fault := self.control.world.orders.http_fault(name):
-            if not fault.status:
-                return self._break()
-            return self._refuse(fault.status, fault.message, fault.headers)
-        identity = self._identity()
-        if identity is None:
-            return self._refuse(403, "Invalid access token.", {})
-        calls = Calls(self.control.service, PRINCIPALS[identity], identity == RIGHT)
+        fault, identity = self.control.world.orders.http_fault(name), self._identity()
+        if fault and not fault.status:
+            self._break()
+        elif fault:
+            self._refuse(fault.status, fault.message, fault.headers)
+        elif identity is None:
+            self._refuse(403, "Invalid access token.", {})
+        else:
+            self._call(content, Calls(self.control.service, PRINCIPALS[identity], identity == RIGHT))
+
+    def _call(self, content: bytes, calls: Calls) -> None:
         sent = TTransport.TMemoryBuffer()
         received = TBinaryProtocol.TBinaryProtocol(TTransport.TMemoryBuffer(content))
         TCLIService.Processor(calls).process(received, TBinaryProtocol.TBinaryProtocolAccelerated(sent))
         if calls.is_gone:
-            return self._break()
-        self._send(200, sent.getvalue(), {"Content-Type": "application/x-thrift"})
+            self._break()
+        else:
+            self._send(200, sent.getvalue(), {"Content-Type": "application/x-thrift"})
 
     def _refuse(self, status: int, message: str, headers: dict[str, str]) -> None:
         """An error without a Thrift body: the driver reads these headers."""
@@ -223,6 +223,10 @@ class Handler(BaseHTTPRequestHandler):
         self.control.requests.append({"method": method, "path": path, "headers": headers})
 
     # --- HTTP -------------------------------------------------------------------------------------------
+
+    def _send_not_found(self, path: str) -> None:
+        message = f"No API found for '{self.command} {path}'"
+        self._send_json(404, {"error_code": "ENDPOINT_NOT_FOUND", "message": message})
 
     def _send_json(self, status: int, body: Any) -> None:
         self._send(status, json.dumps(body).encode(), {"Content-Type": "application/json"})
@@ -251,6 +255,7 @@ def main() -> int:
     parser.add_argument("--trailing", default="")
     parser.add_argument("--certificate", help="serve HTTPS with this file (certificate and key in PEM)")
     given = parser.parse_args()
+    logging.getLogger("sqlglot").setLevel(logging.ERROR)  # it warns of commands that it does not know
     Handler.accounts, Handler.control = Accounts(given.mark, given.trailing), Control()
     with Listener(("127.0.0.1", 0), Handler) as listener:
         if given.certificate:

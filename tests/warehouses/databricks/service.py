@@ -91,7 +91,7 @@ class Calls:
 
     # --- sessions ---------------------------------------------------------------------------------------
 
-    def OpenSession(self, request: Any) -> Any:
+    def OpenSession(self, request: Any) -> Any:  # noqa: N802
         given = request.initialNamespace
         catalog = (given and given.catalogName) or DEFAULT_CATALOG
         session = Session(self._principal, self._sees_data, catalog, (given and given.schemaName) or "default")
@@ -108,14 +108,14 @@ class Calls:
             canUseMultipleCatalogs=True,
         )
 
-    def CloseSession(self, request: Any) -> Any:
+    def CloseSession(self, request: Any) -> Any:  # noqa: N802
         if self._service.sessions.pop(request.sessionHandle.sessionId.guid, None) is not None:
             self._service.closed += 1
         return ttypes.TCloseSessionResp(status=OK)
 
     # --- statements -------------------------------------------------------------------------------------
 
-    def ExecuteStatement(self, request: Any) -> Any:
+    def ExecuteStatement(self, request: Any) -> Any:  # noqa: N802
         text = request.statement
         self._service.statements.append(text)
         fault = self._orders.statement_fault(text)
@@ -154,7 +154,7 @@ class Calls:
             return Rows(world.storage.table_of(result.columns, result.rows), is_arrow)
         sql = translate(text, parameters, lambda parts: world.source(session, parts), world.orders.now())
         try:
-            return Rows(world.storage.cursor().execute(sql), is_arrow)
+            return Rows(world.storage.relation(sql), is_arrow)
         except duckdb.BinderException as error:
             raise unknown_column(str(error).splitlines()[0]) from None
         except duckdb.Error as error:
@@ -175,23 +175,23 @@ class Calls:
 
     # --- operations -------------------------------------------------------------------------------------
 
-    def GetOperationStatus(self, request: Any) -> Any:
+    def GetOperationStatus(self, request: Any) -> Any:  # noqa: N802
         operation = self._service.operations[request.operationHandle.operationId.guid]
         if operation.state == ttypes.TOperationState.RUNNING_STATE:
             time.sleep(POLL_SECONDS)
         return _status(operation)
 
-    def GetResultSetMetadata(self, request: Any) -> Any:
+    def GetResultSetMetadata(self, request: Any) -> Any:  # noqa: N802
         return self._rows(request).metadata()
 
-    def FetchResults(self, request: Any) -> Any:
+    def FetchResults(self, request: Any) -> Any:  # noqa: N802
         return self._fetched(self._rows(request), request.maxRows)
 
-    def CloseOperation(self, request: Any) -> Any:
+    def CloseOperation(self, request: Any) -> Any:  # noqa: N802
         self._service.operations.pop(request.operationHandle.operationId.guid, None)
         return ttypes.TCloseOperationResp(status=OK)
 
-    def CancelOperation(self, request: Any) -> Any:
+    def CancelOperation(self, request: Any) -> Any:  # noqa: N802
         if operation := self._service.operations.get(request.operationHandle.operationId.guid):
             operation.is_canceled = True
         return ttypes.TCancelOperationResp(status=OK)

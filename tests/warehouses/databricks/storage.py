@@ -51,12 +51,16 @@ class Storage:
         with self._lock:
             return self._duckdb.cursor()
 
+    def relation(self, sql: str, values: Mapping[str, Any] | None = None) -> Any:
+        """The result of a query. It runs when it is read."""
+        return self.cursor().sql(sql, params=dict(values or {}))
+
     def table_of(self, columns: Columns, rows: Sequence[Mapping[str, Any]]) -> Any:
-        """A cursor with these rows, whose types are those of Databricks."""
+        """A relation of these rows, with the types of Databricks."""
         fields = ", ".join(f"{quoted(name)} {duckdb_type(kind)}" for name, kind in columns.items())
         content = [{name: row.get(name) for name in columns} for row in rows]
         sql = f"SELECT UNNEST(CAST(CAST($rows AS JSON) AS STRUCT({fields})[]), max_depth := 2)"
-        return self.cursor().execute(sql, {"rows": json.dumps(content)})
+        return self.relation(sql, {"rows": json.dumps(content)})
 
     def insert(self, view: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Append rows of a view, in random order. Raises KeyError for a column that is not documented.

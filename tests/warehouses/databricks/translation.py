@@ -66,10 +66,10 @@ def _bind(tree: exp.Expr, parameters: Sequence[Any]) -> None:
     named = {each.name: each for each in parameters if each.name}
     in_order = iter([each for each in parameters if not each.name])
     for node in list(tree.find_all(exp.Placeholder, exp.Parameter)):
-        name = node.name
-        given = named.get(name) if name else next(in_order, None)
+        name = node.name  # sqlglot names the marker ? itself
+        given = next(in_order, None) if name == "?" else named.get(name)
         if given is None:
-            raise unbound(name or "?")
+            raise unbound(name)
         node.replace(_value(given))
 
 

@@ -1,4 +1,4 @@
-"""The contents of a local Databricks as plain data. filling.py converts them to the rows of views and to what commands show.
+"""The contents of a local Databricks as plain data. filling.py converts them to rows of views and what commands show.
 
 Names of catalogs, schemas and tables are in lower case, as Unity Catalog stores them.
 """
@@ -39,9 +39,10 @@ class Commit:
 class Relation:
     """A table or view. ``kind`` is TABLES.table_type, in hive_metastore MANAGED, EXTERNAL or VIEW.
 
-    ``rows`` is what SHOW STATISTICS knows: None before ANALYZE. ``size`` is what DESCRIBE DETAIL knows, ``active_bytes``
-    what the newest row of table_metrics_history has; without such a row it is None. ``is_owned``: whether the collector
-    owns it, and so sees the definition of a view. ``altered`` is LAST_ALTERED, and not about the data.
+    ``rows`` is what SHOW STATISTICS knows: None before ANALYZE. ``size`` is what DESCRIBE DETAIL knows,
+    ``active_bytes`` what the newest row of table_metrics_history has; without such a row it is None. ``is_owned``:
+    whether the collector owns it, and so sees the definition of a view. ``altered`` is LAST_ALTERED, which is not about
+    the data.
     """
 
     catalog: str

@@ -89,9 +89,8 @@ class World:
     def relation(self, session: Session, parts: Sequence[str]) -> tuple[Path, dict[str, Any]]:
         """A table or view, by its name in a command."""
         path = session.path(parts)
-        catalog, schema, name = path
         try:
-            self.check_schema(session, catalog, schema)
+            self.check_schema(session, *path[:2])
         except Refused as error:
             raise no_table(*path) if error.state == "42704" else error from None
         if path not in self.relations:
