@@ -177,9 +177,11 @@ class QueryHistory:
             yield row.logged_at.replace(minute=0, second=0, microsecond=0), row.schema
 
     def counts(self, window: TimeRange) -> Iterator[CountRow]:
-        """The number of queries by hour. Those without a text are not counted."""
+        """Numbers of queries by hour, possibly in parts. Those without a text are not counted."""
         with refused_without("system.query"):
-            yield from self._warehouse.rows(CountRow, COUNTS_SQL, **bounds(window))
+            yield from in_slices(
+                window, lambda part: self._warehouse.rows(CountRow, COUNTS_SQL, **bounds(part)), SLICING, is_too_much
+            )
 
 
 def _place(row: HistoryRow | SchemaRow) -> tuple[str, str]:

@@ -336,7 +336,7 @@ def test_the_log_type_in_monte_carlo_is_an_option(folder: Folder) -> None:
 # --- what cannot be read ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("option", [(), ("--list",)])
+@pytest.mark.parametrize("option", [(), ("--list",), ("--list", "--include", "main.*")])
 def test_without_the_history_the_run_is_refused(folder: Folder, option: tuple[str, ...]) -> None:
     fill(folder, query("q1", SINCE))
     folder.server.deny(HISTORY)
