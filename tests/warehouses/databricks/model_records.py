@@ -34,6 +34,7 @@ SENT_FIGURES = (
     "waiting_for_compute_duration_ms",
     "waiting_at_capacity_duration_ms",
     "result_fetch_duration_ms",
+    "total_task_duration_ms",
     "read_rows",
     "read_files",
     "read_bytes",
