@@ -31,7 +31,8 @@ from mcpush.collect.query_text import NO_DATABASE, NO_TEXT, add_text_limit, limi
 from mcpush.console import log
 from mcpush.errors import RefusedError
 from mcpush.records import QueryLogRecord, TimeRange, iso_utc, known
-from query_history import LATENCY, RETENTION, HistoryRow, QueryHistory, Schema
+from query_history import LATENCY, RETENTION, HistoryRow, QueryHistory
+from query_schemas import Schema
 
 # https://docs.databricks.com/aws/en/admin/system-tables/query-history
 REDACTED = "<redacted>"
@@ -92,15 +93,17 @@ def targets(warehouse: Warehouse, options: Options) -> Iterator[str]:
     """Yields hour, catalog and number of queries, as ``--list`` prints them. Databricks counts them."""
     warn_about_narrow_filters(options.filters, DATABASE_AND_SCHEMA)
     history, window = QueryHistory(warehouse, options), TimeRange(options.since, options.until)
+    unknown: Counter[str] = Counter()  # queries whose catalog is not known
+    for row in history.counts(window):
+        unknown[iso_utc(row.hour)] += row.queries
     found: Counter[tuple[str, str]] = Counter()
-    with_schema: Counter[str] = Counter()
     for hour, schema in history.schemas(window):
-        with_schema[iso_utc(hour)] += 1
+        unknown[iso_utc(hour)] -= 1
         if options.filters.allows_schema(*schema):
             found[iso_utc(hour), schema.database or NO_DATABASE] += 1
     if options.filters.allows_schema(None, None):
-        for row in history.counts(window):
-            found[iso_utc(row.hour), NO_DATABASE] += row.queries - with_schema[iso_utc(row.hour)]
+        for hour_text, queries in unknown.items():
+            found[hour_text, NO_DATABASE] += queries
     for (hour_text, database), queries in sorted(found.items()):
         if queries:
             yield f"{hour_text} {database} {queries}"

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from connection import Warehouse, is_too_much
 from mcpush.collect.checkpoint import Slicing, in_slices
 from mcpush.collect.collector import Options
-from mcpush.lineage.graph import EXACT, LineageTarget, external_asset
+from mcpush.lineage.graph import EXACT, Key, LineageTarget, external_asset
 from mcpush.records import Asset, AssetKey, TimeRange
 from table_lineage import TableLineage, bounds
 
@@ -165,9 +165,9 @@ class Edges:
             self.kinds[key] = time, kind or ""
         return key
 
-    def targets(self, asset_of: Callable[[AssetKey], Asset]) -> dict[AssetKey, LineageTarget]:
+    def targets(self, asset_of: Callable[[AssetKey], Asset]) -> dict[Key, LineageTarget]:
         """The targets by key, with their sources and without columns."""
-        found = {}
+        found: dict[Key, LineageTarget] = {}
         for key, sources in self._sources.items():
             target = LineageTarget(self.paths.get(key) or asset_of(key), "table_lineage", EXACT)
             for source in sources:
@@ -190,7 +190,7 @@ def read_edges(warehouse: Warehouse, window: TimeRange, options: Options) -> Edg
 
 
 def add_columns(
-    warehouse: Warehouse, window: TimeRange, targets: Mapping[AssetKey, LineageTarget], options: Options
+    warehouse: Warehouse, window: TimeRange, targets: Mapping[Key, LineageTarget], options: Options
 ) -> None:
     """Add the column mappings in the window to their targets, if the pair of tables has direct lineage."""
 

@@ -8,16 +8,17 @@ update: the run for the earlier window could have been too early to see the reco
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import groupby
 from typing import NamedTuple
 
-from connection import Warehouse, is_too_much, is_unreadable
+from connection import Warehouse, is_too_much
 from mcpush.collect.catalog import SortedRows
 from mcpush.collect.checkpoint import Slicing, in_slices
 from mcpush.collect.collector import Options
 from mcpush.records import TimeRange
-from table_lineage import TableLineage
+from query_schemas import NO_SCHEMA, QuerySchemas, Schema, SchemaRow, bounds
+from table_lineage import refused_without
 
 # Running queries have no end_time. The bound on start_time limits the scan of a year of history. If there are several
 # records of a query, the last one comes first.
@@ -53,6 +54,7 @@ SELECT
     h.waiting_at_capacity_duration_ms AS waiting_at_capacity_duration_ms,
     h.execution_duration_ms AS execution_duration_ms,
     h.compilation_duration_ms AS compilation_duration_ms,
+    h.total_task_duration_ms AS total_task_duration_ms,
     h.result_fetch_duration_ms AS result_fetch_duration_ms,
     h.read_files AS read_files,
     h.read_rows AS read_rows,
@@ -72,36 +74,6 @@ FROM (
 WHERE h.logged_at >= :since
     AND h.logged_at < :until
 ORDER BY h.logged_at, h.statement_id, h.update_time DESC
-"""
-
-# The only catalog, and the only schema, of the tables that a statement reads and writes.
-# https://docs.databricks.com/aws/en/admin/system-tables/lineage (statement_id)
-# https://docs.databricks.com/aws/en/sql/language-manual/functions/greatest (skips NULL, as least does)
-SCHEMAS_SQL = """
-SELECT
-    h.logged_at AS logged_at,
-    h.statement_id AS statement_id,
-    MIN(LEAST(l.source_table_catalog, l.target_table_catalog)) AS first_catalog,
-    MAX(GREATEST(l.source_table_catalog, l.target_table_catalog)) AS last_catalog,
-    MIN(LEAST(l.source_table_schema, l.target_table_schema)) AS first_schema,
-    MAX(GREATEST(l.source_table_schema, l.target_table_schema)) AS last_schema
-FROM (
-    SELECT
-        q.statement_id AS statement_id,
-        CASE WHEN q.update_time > q.end_time + INTERVAL 2 HOURS THEN q.update_time ELSE q.end_time END AS logged_at
-    FROM system.query.history AS q
-    WHERE q.start_time >= :started_since
-        AND q.start_time < :until
-        AND LOWER(TRIM(q.statement_text)) NOT IN ('', '<redacted>')
-) AS h
-JOIN system.access.table_lineage AS l ON l.statement_id = h.statement_id
-WHERE h.logged_at >= :since
-    AND h.logged_at < :until
-    AND l.event_date >= :first_day
-    AND l.event_date <= :last_day
-    AND {condition}
-GROUP BY h.logged_at, h.statement_id
-ORDER BY h.logged_at, h.statement_id
 """
 
 # Counts the queries that have a record.
@@ -128,11 +100,7 @@ ORDER BY DATE_TRUNC('HOUR', h.logged_at)
 # Records are typically available within one hour, the page says; this is twice that. The statements contain it as well.
 LATENCY = timedelta(hours=2)
 RETENTION = timedelta(days=365)  # https://docs.databricks.com/aws/en/admin/system-tables/
-# Statements run for at most two days (https://docs.databricks.com/aws/en/sql/language-manual/parameters/statement_timeout).
-# One day more, for waiting and fetching.
-LONGEST_QUERY = timedelta(days=3)
 SLICING = Slicing(first=timedelta(hours=1), shortest=timedelta(minutes=1), few_rows=20_000, many_rows=500_000)
-NO_SCHEMAS = "catalog and schema of queries not readable (system.access.table_lineage)"
 
 
 class HistoryRow(NamedTuple):
@@ -165,6 +133,7 @@ class HistoryRow(NamedTuple):
     waiting_at_capacity_duration_ms: int | None
     execution_duration_ms: int | None
     compilation_duration_ms: int | None
+    total_task_duration_ms: int | None
     result_fetch_duration_ms: int | None
     read_files: int | None
     read_rows: int | None
@@ -175,23 +144,6 @@ class HistoryRow(NamedTuple):
     from_result_cache: bool | None
 
 
-class SchemaRow(NamedTuple):
-    """A row of SCHEMAS_SQL: the first and last catalog and schema, by name, of the tables of a statement."""
-
-    logged_at: datetime
-    statement_id: str
-    first_catalog: str | None
-    last_catalog: str | None
-    first_schema: str | None
-    last_schema: str | None
-
-    @property
-    def schema(self) -> Schema:
-        if self.first_catalog != self.last_catalog:
-            return NO_SCHEMA
-        return Schema(self.first_catalog, self.first_schema if self.first_schema == self.last_schema else None)
-
-
 class CountRow(NamedTuple):
     """A row of COUNTS_SQL."""
 
@@ -199,30 +151,21 @@ class CountRow(NamedTuple):
     queries: int
 
 
-class Schema(NamedTuple):
-    """The catalog and schema of all tables of a query. None: unknown, or several."""
-
-    database: str | None
-    schema: str | None
-
-
-NO_SCHEMA = Schema(None, None)
-
-
 class QueryHistory:
-    """Reads the history of one run. Counts once that the tables of queries are not readable."""
+    """Reads the history of one run."""
 
     def __init__(self, warehouse: Warehouse, options: Options) -> None:
-        self._warehouse, self._options = warehouse, options
-        self._lineage: TableLineage | None = TableLineage(warehouse)
+        self._warehouse = warehouse
+        self._schemas = QuerySchemas(warehouse, options)
 
     def queries(self, window: TimeRange) -> Iterator[tuple[HistoryRow, Schema]]:
         """Yields each query that ended in the window, by end, with the schema of its tables."""
-        yield from in_slices(window, self._queries, SLICING, is_too_much)
+        with refused_without("system.query"):
+            yield from in_slices(window, self._queries, SLICING, is_too_much)
 
     def _queries(self, part: TimeRange) -> Iterator[tuple[HistoryRow, Schema]]:
-        rows = self._warehouse.rows(HistoryRow, HISTORY_SQL, **_bounds(part))
-        schemas = SortedRows(self._schema_rows(part), _place)
+        rows = self._warehouse.rows(HistoryRow, HISTORY_SQL, **bounds(part))
+        schemas = SortedRows(self._schemas.rows(part), _place)
         for place, records in groupby(rows, key=_place):
             row = next(records)
             found = schemas.take(place)
@@ -230,28 +173,15 @@ class QueryHistory:
 
     def schemas(self, window: TimeRange) -> Iterator[tuple[datetime, Schema]]:
         """Yields the hour and the schema of each query whose tables are known."""
-        for row in in_slices(window, self._schema_rows, SLICING, is_too_much):
+        for row in in_slices(window, self._schemas.rows, SLICING, is_too_much):
             yield row.logged_at.replace(minute=0, second=0, microsecond=0), row.schema
 
     def counts(self, window: TimeRange) -> Iterator[CountRow]:
-        yield from self._warehouse.rows(CountRow, COUNTS_SQL, **_bounds(window))
-
-    def _schema_rows(self, part: TimeRange) -> Iterator[SchemaRow]:
-        if self._lineage is None:
-            return iter(())
-        days = {"first_day": (part.start - LONGEST_QUERY).date(), "last_day": (part.end + timedelta(days=1)).date()}
-        try:
-            return iter(self._lineage.rows(SchemaRow, SCHEMAS_SQL, **_bounds(part), **days))
-        except Exception as error:
-            if not is_unreadable(error):
-                raise
-            self._options.skip(NO_SCHEMAS, str(error))
-            self._lineage = None
-            return iter(())
-
-
-def _bounds(part: TimeRange) -> dict[str, date | datetime]:
-    return {"since": part.start, "until": part.end, "started_since": part.start - LONGEST_QUERY}
+        """Numbers of queries by hour, possibly in parts. Those without a text are not counted."""
+        with refused_without("system.query"):
+            yield from in_slices(
+                window, lambda part: self._warehouse.rows(CountRow, COUNTS_SQL, **bounds(part)), SLICING, is_too_much
+            )
 
 
 def _place(row: HistoryRow | SchemaRow) -> tuple[str, str]:

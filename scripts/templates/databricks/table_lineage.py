@@ -1,15 +1,18 @@
-"""Reads Unity Catalog's table_lineage: direct accesses only. Lineage and query logs use it.
+"""Reads Unity Catalog's table_lineage, for lineage and query logs: direct accesses only.
 
 An access is indirect if a statement reads a table through a view. Lineage goes through the view then.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 
-from connection import Warehouse, is_statement_error
+from connection import Warehouse, explain, is_statement_error, is_unreadable
 from mcpush.collect.rows import R, Rows
 from mcpush.console import log
+from mcpush.errors import RefusedError
 from mcpush.records import TimeRange
 
 # https://docs.databricks.com/aws/en/admin/system-tables/lineage
@@ -18,6 +21,24 @@ ANY_CONDITION = "TRUE"  # for a metastore whose table_lineage does not have the 
 
 # https://docs.databricks.com/aws/en/admin/system-tables/lineage#data-retention
 RETENTION = timedelta(days=365)
+
+# https://docs.databricks.com/aws/en/admin/system-tables/#grant-access-to-system-tables
+GRANTS = (
+    "GRANT USE CATALOG ON CATALOG system TO `<principal>`; "
+    "GRANT USE SCHEMA, SELECT ON SCHEMA {schema} TO `<principal>`. "
+    "If the schema does not exist, an account admin has to enable it."
+)
+
+
+@contextmanager
+def refused_without(schema: str) -> Iterator[None]:
+    """Turns an error for a system schema that is not readable into a refusal with the grants: it is not just empty."""
+    try:
+        yield
+    except Exception as error:
+        if not is_unreadable(error):
+            raise
+        raise RefusedError(str(explain(error)), GRANTS.format(schema=schema)) from error
 
 
 class TableLineage:

@@ -1,7 +1,7 @@
 """Parses statements with Spark's own parser: `python spark_parser.py`, in the environment of the local HiveServer2.
 
-Reads a JSON list of statements from standard input, and prints a JSON list: the first line of each error, or null. Starts
-no Spark session.
+Reads a JSON list of statements from standard input, and prints a JSON list: the first line of each error, or null. It
+starts no Spark session.
 """
 
 from __future__ import annotations

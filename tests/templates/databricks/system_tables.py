@@ -1,4 +1,4 @@
-"""Runs the lineage and query log scripts as processes against a local Databricks, and makes rows of the system tables."""
+"""Runs the lineage and query log scripts against a local Databricks, and makes rows of the system tables."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from typing import Any
 
 from tests.collected import Collected, Record
 from tests.script_process import TEMPLATES, Run, run_script
-from tests.warehouses.databricks.launch import HTTP_PATH, DatabricksServer
+from tests.warehouses.databricks.launch import DatabricksServer
 from tests.warehouses.databricks.truth import Relation, Warehouse
-from tests.warehouses.harness import Credentials
 
 LINEAGE, COLUMN_LINEAGE = "system.access.table_lineage", "system.access.column_lineage"
 HISTORY = "system.query.history"
@@ -30,13 +29,6 @@ class Folder:
     server: DatabricksServer
     work: Path
 
-    def environment(self, credentials: Credentials = "right") -> dict[str, str]:
-        return {
-            "DATABRICKS_HOST": self.server.url,
-            "DATABRICKS_HTTP_PATH": HTTP_PATH,
-            "DATABRICKS_TOKEN": self.server.token(credentials),
-        }
-
     def fill(self, rows: Mapping[str, list[Mapping[str, Any]]], relations: Sequence[Relation] = ()) -> None:
         """Rows of the system tables, and the tables that exist in the catalogs main and raw."""
         self.server.restore()
@@ -44,13 +36,17 @@ class Folder:
 
     def run(self, flow: str, *arguments: str, **changes: str) -> Run:
         command = ("--manifest", str(self.work / f"{flow}.jsonl"), *window(), *arguments)
-        environment = {**self.environment(), **changes}
+        environment = {**self.server.environment(), **changes}
         return run_script(TEMPLATES / "databricks", f"collect_{flow}.py", *command, env=environment, cwd=self.work)
 
     def collect(self, flow: str, *arguments: str, **changes: str) -> Collected:
         """Run a collect script that must succeed, and read its manifest."""
         self.run(flow, *arguments, **changes).check()
         return Collected.read(self.work / f"{flow}.jsonl")
+
+    def records(self, flow: str) -> list[Record]:
+        """The records of the last run."""
+        return Collected.read(self.work / f"{flow}.jsonl").records
 
 
 def iso(moment: datetime) -> str:

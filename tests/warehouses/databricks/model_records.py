@@ -34,6 +34,7 @@ SENT_FIGURES = (
     "waiting_for_compute_duration_ms",
     "waiting_at_capacity_duration_ms",
     "result_fetch_duration_ms",
+    "total_task_duration_ms",
     "read_rows",
     "read_files",
     "read_bytes",
@@ -70,7 +71,7 @@ def table_record(model: Model, table: Table) -> Record:
     database, schema, name = table.path
     return _known(
         type="VIEW" if table.is_view else "TABLE",
-        kind="view" if table.is_view else "managed table",
+        kind="view" if table.is_view else "managed",
         database=database,
         schema=schema,
         name=name,
@@ -93,7 +94,7 @@ def hive_record(relation: Relation) -> Record:
     is_view = relation.definition is not None
     return _known(
         type="VIEW" if is_view else "TABLE",
-        kind="view" if is_view else "managed table",
+        kind="view" if is_view else "managed",
         database=relation.catalog,
         schema=relation.schema,
         name=relation.name,
