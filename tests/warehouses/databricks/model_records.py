@@ -71,7 +71,7 @@ def table_record(model: Model, table: Table) -> Record:
     database, schema, name = table.path
     return _known(
         type="VIEW" if table.is_view else "TABLE",
-        kind="view" if table.is_view else "managed",
+        kind="view" if table.is_view else "managed table",
         database=database,
         schema=schema,
         name=name,
@@ -94,7 +94,7 @@ def hive_record(relation: Relation) -> Record:
     is_view = relation.definition is not None
     return _known(
         type="VIEW" if is_view else "TABLE",
-        kind="view" if is_view else "managed",
+        kind="view" if is_view else "managed table",
         database=relation.catalog,
         schema=relation.schema,
         name=relation.name,

@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from databricks.sql.thrift_api.TCLIService import ttypes
+from tests.warehouses.databricks.stubs import ttypes
 
 ROWS_OF_A_FETCH = 10_000
 # The Thrift types of DuckDB's types. All others are text.

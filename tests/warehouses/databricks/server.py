@@ -22,15 +22,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from databricks.sql.thrift_api.TCLIService import TCLIService
-from thrift.protocol import TBinaryProtocol
-from thrift.transport import TTransport
+from thrift.protocol import TBinaryProtocol  # type: ignore[import-untyped, unused-ignore]
+from thrift.transport import TTransport  # type: ignore[import-untyped, unused-ignore]
 
 from tests.warehouses.databricks.catalog import documented_catalog
 from tests.warehouses.databricks.faults import HttpFault, Orders, StatementFault
 from tests.warehouses.databricks.identities import CLIENT_IDS, DENIED, PRINCIPALS, RIGHT, client_secret, token
 from tests.warehouses.databricks.service import Calls, Service
 from tests.warehouses.databricks.storage import Storage
+from tests.warehouses.databricks.stubs import service as stubs
 from tests.warehouses.databricks.world import World
 
 WAREHOUSE_PATH = "/sql/1.0/warehouses/"
@@ -207,7 +207,7 @@ class Handler(BaseHTTPRequestHandler):
     def _call(self, content: bytes, calls: Calls) -> None:
         sent = TTransport.TMemoryBuffer()
         received = TBinaryProtocol.TBinaryProtocol(TTransport.TMemoryBuffer(content))
-        TCLIService.Processor(calls).process(received, TBinaryProtocol.TBinaryProtocolAccelerated(sent))
+        stubs.Processor(calls).process(received, TBinaryProtocol.TBinaryProtocolAccelerated(sent))
         if calls.is_gone:
             self._break()
         else:

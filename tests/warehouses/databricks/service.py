@@ -14,7 +14,6 @@ from threading import Lock
 from typing import Any
 
 import duckdb  # type: ignore[import-not-found, unused-ignore]
-from databricks.sql.thrift_api.TCLIService import ttypes
 
 from tests.warehouses.databricks import commands
 from tests.warehouses.databricks.errors import (
@@ -27,6 +26,7 @@ from tests.warehouses.databricks.errors import (
 )
 from tests.warehouses.databricks.faults import StatementFault
 from tests.warehouses.databricks.results import ROWS_OF_A_FETCH, Rows
+from tests.warehouses.databricks.stubs import ttypes
 from tests.warehouses.databricks.translation import translate
 from tests.warehouses.databricks.world import Session, World
 
