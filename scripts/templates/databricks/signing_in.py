@@ -38,6 +38,7 @@ HTTP_SECONDS = 60
 # Attributes of the SDK's configuration that a profile can set.
 SECRET_ATTRIBUTES = ("token", "password", "client_secret", "azure_client_secret", "google_credentials")
 BROWSER = "external-browser"
+AZURE_VARIABLE = "DATABRICKS_AZURE_RESOURCE_ID"  # the SDK gets the host from it
 
 
 class SignIn(NamedTuple):
@@ -64,6 +65,8 @@ def sign_in(retry_seconds: int) -> SignIn:
         settings = {"host": _required(url), "client_id": client, "client_secret": secret, "auth_type": "oauth-m2m"}
         return _by_sdk("OAuth of a service principal", settings, retry_seconds)
     url = url or _url_of_profile()
+    if not url and not os.environ.get(AZURE_VARIABLE):
+        _required(url)
     return _by_sdk("unified authentication", {"host": url} if url else {}, retry_seconds)
 
 
@@ -97,7 +100,8 @@ def _method() -> str:
 def _required(url: str | None) -> str:
     if not url:
         raise ConfigurationError(
-            f"{HOST_VARIABLES[0]} is not set.", "Set it to the host name of the workspace (see README.md)."
+            f"{HOST_VARIABLES[0]} is not set.",
+            f"Set it to the host name of the workspace, and {TOKEN_VARIABLE} or another sign-in method (see README.md).",
         )
     return url
 
