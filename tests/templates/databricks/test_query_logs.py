@@ -18,8 +18,10 @@ from tests.templates.databricks.system_tables import (
     SINCE,
     UNTIL,
     Folder,
+    asset,
     edge,
     iso,
+    lineage,
     logged,
     query,
     window,
@@ -242,6 +244,21 @@ def test_a_slice_that_takes_too_long_is_halved(folder: Folder) -> None:
     folder.server.restore()
     folder.server.fail("h.statement_text AS text", "timeout")
     folder.run("query_logs").check(4)
+
+
+# --- clients ----------------------------------------------------------------------------------------------
+
+
+def test_without_pyarrow_the_records_are_the_same(folder: Folder) -> None:
+    """Such a client gets times without a zone, in UTC as the session, and columns instead of Arrow."""
+    row = query("q1", SINCE + timedelta(microseconds=1), from_result_cache=False, compute={"warehouse_id": "w1"})
+    fill(folder, row, query("q2", UNTIL), edges=(edge(ITEMS, ORDERS, SINCE, statement_id="q1"),))
+    (folder.work / "pyarrow.py").write_text("raise ImportError('not installed')", encoding="utf-8")
+    expected = logged(row, database="main", schema="shop", from_result_cache=False, warehouse_id="w1")
+    for zone in ("UTC", "Asia/Tokyo"):
+        changes = {"PYTHONPATH": str(folder.work), "TZ": zone}
+        assert folder.collect("query_logs", **changes).records == [expected]
+        assert folder.collect("lineage", **changes).records == [lineage(asset(ORDERS), asset(ITEMS))]
 
 
 # --- catalog and schema -----------------------------------------------------------------------------------

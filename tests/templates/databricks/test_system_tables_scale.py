@@ -31,7 +31,8 @@ QUERIES_SQL = """
 INSERT INTO facts."system.query.history"
     (statement_id, start_time, end_time, update_time, execution_status, statement_text)
 SELECT
-    'q' || lpad(CAST(i AS VARCHAR), 7, '0'), moment - to_seconds(3), moment, moment, 'FINISHED', repeat('SELECT ' || i, 100)
+    'q' || lpad(CAST(i AS VARCHAR), 7, '0'), moment - to_seconds(3), moment, moment, 'FINISHED',
+    repeat('SELECT ' || i, 100)
 FROM (SELECT i, TIMESTAMPTZ '{since}' + to_seconds(i * {seconds} / {rows}) AS moment FROM range({rows}) AS t(i))
 """
 TIMES = {"since": iso(SINCE), "seconds": (UNTIL - SINCE).total_seconds()}
