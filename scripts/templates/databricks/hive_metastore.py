@@ -28,11 +28,11 @@ from mcpush.records import AssetKey, Column, TableRecord
 from variables import DETAIL_SECONDS_VARIABLE
 
 # https://docs.databricks.com/aws/en/sql/language-manual/sql-ref-syntax-aux-show-schemas
-SCHEMAS_SQL = "SHOW SCHEMAS IN {catalog}"
+HIVE_SCHEMAS_SQL = "SHOW SCHEMAS IN {catalog}"
 # https://docs.databricks.com/aws/en/sql/language-manual/sql-ref-syntax-aux-show-tables: tables and views
-TABLES_SQL = "SHOW TABLES IN {schema}"
+HIVE_TABLES_SQL = "SHOW TABLES IN {schema}"
 # https://docs.databricks.com/aws/en/sql/language-manual/sql-ref-syntax-aux-show-views
-VIEWS_SQL = "SHOW VIEWS IN {schema}"
+HIVE_VIEWS_SQL = "SHOW VIEWS IN {schema}"
 # https://docs.databricks.com/aws/en/sql/language-manual/sql-ref-syntax-aux-describe-table
 DESCRIBE_SQL = "DESCRIBE TABLE EXTENDED {table}"
 
@@ -131,7 +131,7 @@ class HiveMetastore:
     def names(self) -> Iterator[Name]:
         """The selected tables and views, sorted. Counts unreadable schemas."""
         filters = self._options.filters
-        schemas = self._warehouse.rows(SchemaRow, SCHEMAS_SQL.format(catalog=quote(HIVE)))
+        schemas = self._warehouse.rows(SchemaRow, HIVE_SCHEMAS_SQL.format(catalog=quote(HIVE)))
         for schema in sorted(row.databasename for row in schemas):
             if filters.may_hold(f"{HIVE}.{schema}"):
                 for name, is_view in sorted(self._of_schema(schema).items()):
@@ -144,7 +144,7 @@ class HiveMetastore:
         tables = read_or_skip(
             self._options,
             UNREADABLE_SCHEMA,
-            lambda: list(self._warehouse.rows(TableRow, TABLES_SQL.format(schema=place))),
+            lambda: list(self._warehouse.rows(TableRow, HIVE_TABLES_SQL.format(schema=place))),
             is_statement_error,
             lambda error: f"{HIVE}.{schema}: {message(error)}",
         )
@@ -154,7 +154,7 @@ class HiveMetastore:
         views = read_or_skip(
             self._options,
             UNREADABLE_VIEWS,
-            lambda: {row.viewname for row in self._warehouse.rows(ViewRow, VIEWS_SQL.format(schema=place))},
+            lambda: {row.viewname for row in self._warehouse.rows(ViewRow, HIVE_VIEWS_SQL.format(schema=place))},
             is_statement_error,
             lambda error: f"{HIVE}.{schema}: {message(error)}",
         )

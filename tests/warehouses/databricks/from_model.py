@@ -30,6 +30,7 @@ APPLICATION, DRIVER = "Databricks SQL Editor", "Databricks JDBC Driver"
 LINEAGE = "system.access.table_lineage"
 COLUMN_LINEAGE = "system.access.column_lineage"
 HISTORY = "system.query.history"
+MANY_COMMITS = 60
 OPTIMIZED = timedelta(hours=5)  # after the last write: a collector that takes it for a write is noticed
 Row = dict[str, Any]
 
@@ -41,7 +42,8 @@ def warehouse(model: Model) -> Warehouse:
     columns = [row for query in model.queries for row in column_lineage(model, query)]
     return Warehouse(
         catalogs=CATALOGS,
-        relations=[*(relation(model, table) for table in model.tables), *hive_relations(model)],
+        relations=[relation(model, table) for table in model.tables],
+        schemas=[(HIVE, "default")],  # each workspace has a Hive metastore. The model has no place for its tables.
         rows={HISTORY: list(history), LINEAGE: list(lineage), COLUMN_LINEAGE: list(columns)},
     )
 
@@ -73,31 +75,10 @@ def _history(table: Table) -> tuple[Commit, ...]:
         return ()
     created = Commit(0, table.created, "CREATE TABLE")
     written = Commit(1, table.modified, "WRITE", {"numOutputRows": "5"})
-    return created, written, Commit(2, table.modified + OPTIMIZED, "OPTIMIZE")
-
-
-def hive_relations(model: Model) -> list[Relation]:
-    """A table and a view in the Hive metastore, if the model has tables. Its expected records: model_records.py."""
-    if not model.tables:
-        return []
-    created = model.tables[0].created - timedelta(days=400)
-    columns = (Column("id", "int", "of the old order"), Column("note", "array<string>"))
-    table = Relation(
-        HIVE,
-        "old_sales",
-        "orders",
-        columns,
-        created,
-        format="DELTA",
-        comment="before the migration",
-        rows=77,
-        size=77_000,
-        history=(Commit(0, created + timedelta(days=1), "WRITE"),),
-        location="dbfs:/user/hive/warehouse/old_sales.db/orders",
-    )
-    definition = "SELECT `id` FROM `hive_metastore`.`old_sales`.`orders`"
-    view = replace(table, name="v_orders", kind="VIEW", comment=None, rows=None, size=None, history=())
-    return [table, replace(view, columns=columns[:1], definition=definition)]
+    # so many in some tables that the write is not among the newest commits
+    number = MANY_COMMITS if table.modified.second == 1 else 1
+    later = [Commit(2 + at, table.modified + OPTIMIZED + timedelta(minutes=at), "OPTIMIZE") for at in range(number)]
+    return created, written, *later
 
 
 # --- statements -----------------------------------------------------------------------------------------

@@ -19,12 +19,11 @@ from tests.warehouses.databricks.from_model import (
     WORKSPACE,
     Texts,
     figures,
-    hive_relations,
     session_id,
     statement_id,
     statement_type,
 )
-from tests.warehouses.databricks.truth import OWNER, Relation
+from tests.warehouses.databricks.truth import OWNER
 from tests.warehouses.harness import Flow, Record
 from tests.warehouses.model import Column, Model, Path, Query, Table
 
@@ -64,7 +63,7 @@ def _known(**values: Any) -> Record:
 
 
 def metadata(model: Model) -> list[Record]:
-    return [table_record(model, table) for table in model.tables] + list(map(hive_record, hive_relations(model)))
+    return [table_record(model, table) for table in model.tables]
 
 
 def table_record(model: Model, table: Table) -> Record:
@@ -87,25 +86,6 @@ def table_record(model: Model, table: Table) -> Record:
 
 def _field(column: Column) -> Record:
     return _known(name=column.name, type=TYPES[column.type], description=column.comment)
-
-
-def hive_record(relation: Relation) -> Record:
-    """A table or view of the Hive metastore, from SHOW and DESCRIBE."""
-    is_view = relation.definition is not None
-    return _known(
-        type="VIEW" if is_view else "TABLE",
-        kind="view" if is_view else "managed table",
-        database=relation.catalog,
-        schema=relation.schema,
-        name=relation.name,
-        description=relation.comment,
-        created_on=_iso(relation.created),
-        row_count=relation.rows,
-        byte_count=relation.size,
-        last_update_time=_iso(relation.history[-1].time) if relation.history else None,
-        view_query=relation.definition,
-        fields=[_known(name=each.name, type=each.type, description=each.comment) for each in relation.columns],
-    )
 
 
 # --- lineage --------------------------------------------------------------------------------------------
