@@ -3,7 +3,8 @@ server received.
 
 Statements are the module constants ending in ``_SQL``. The documented views, commands and functions are in the folder's
 ``catalog.toml``. A statement with ``{condition}`` has a variant for each constant that ends in ``_CONDITION``: of its
-module and those that this imports, or, if they have none, of its folder. A table that is only ``{table}`` is one of the customer's, which no page documents.
+module and of those that this imports, or else of its folder. A table that is only ``{table}`` is one of the customer's,
+which no page documents.
 """
 
 from __future__ import annotations

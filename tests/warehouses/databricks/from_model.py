@@ -76,7 +76,7 @@ def _history(table: Table) -> tuple[Commit, ...]:
     created = Commit(0, table.created, "CREATE TABLE")
     written = Commit(1, table.modified, "WRITE", {"numOutputRows": "5"})
     # so many in some tables that the write is not among the newest commits
-    number = MANY_COMMITS if table.modified.second == 1 else 1
+    number = MANY_COMMITS if (table.rows or 0) % 10 == 1 else 1
     later = [Commit(2 + at, table.modified + OPTIMIZED + timedelta(minutes=at), "OPTIMIZE") for at in range(number)]
     return created, written, *later
 
