@@ -29,10 +29,14 @@ class Folder:
     server: DatabricksServer
     work: Path
 
-    def fill(self, rows: Mapping[str, list[Mapping[str, Any]]], relations: Sequence[Relation] = ()) -> None:
+    def fill(self, rows: Mapping[str, Sequence[Mapping[str, Any]]], relations: Sequence[Relation] = ()) -> None:
         """Rows of the system tables, and the tables that exist in the catalogs main and raw."""
         self.server.restore()
-        self.server.load(Warehouse(["main", "raw"], relations=list(relations), rows=dict(rows)))
+        self.server.load(
+            Warehouse(
+                ["main", "raw"], relations=list(relations), rows={view: list(found) for view, found in rows.items()}
+            )
+        )
 
     def run(self, flow: str, *arguments: str, **changes: str) -> Run:
         command = ("--manifest", str(self.work / f"{flow}.jsonl"), *window(), *arguments)

@@ -48,7 +48,7 @@ def folder(server: DatabricksServer, tmp_path: Path) -> Folder:
 def fill(folder: Folder, *rows: dict[str, Any], relations: Any = TABLES) -> None:
     """Rows with a column name are of column_lineage."""
     columns = [row for row in rows if "target_column_name" in row]
-    folder.fill({LINEAGE: [row for row in rows if row not in columns], COLUMN_LINEAGE: columns}, relations)
+    folder.fill({LINEAGE: [row for row in rows if "target_column_name" not in row], COLUMN_LINEAGE: columns}, relations)
 
 
 # --- edges -------------------------------------------------------------------------------------------------

@@ -276,7 +276,7 @@ def test_catalog_and_schema_are_those_of_all_tables_of_the_statement(folder: Fol
     }
     rows = [query(name, SINCE + n * MINUTE) for n, name in enumerate(cases)]
     edges = [edge(*pair, SINCE, statement_id=name) for name, (pairs, _) in cases.items() for pair in pairs]
-    hidden = edge("raw.base.beneath_a_view", None, SINCE, statement_id="read", direct_access=False)
+    hidden = edge("raw.base.base_table", None, SINCE, statement_id="read", direct_access=False)
     fill(folder, *rows, edges=(*edges, hidden, edge("raw.a.b", "raw.a.c")))
     collected = folder.collect("query_logs")
     assert collected.records == [logged(row, **cases[row["statement_id"]][1]) for row in rows]
