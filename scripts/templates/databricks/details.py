@@ -112,8 +112,7 @@ class Details:
         return self._facts.pop(key, Facts())
 
     def _newest(self, questions: _Counted) -> list[Question]:
-        limit = self._workers * self._seconds * FASTEST
-        newest = heapq.nlargest(limit, questions)
+        newest = heapq.nlargest(max(1, self._workers * self._seconds * FASTEST), questions)
         questions.kept = len(newest)
         return newest
 
