@@ -101,7 +101,7 @@ def _required(url: str | None) -> str:
     if not url:
         raise ConfigurationError(
             f"{HOST_VARIABLES[0]} is not set.",
-            f"Set it to the host name of the workspace, and {TOKEN_VARIABLE} or another sign-in method (see README.md).",
+            f"Set it to the host name of the workspace, and {TOKEN_VARIABLE} or another method (see README.md).",
         )
     return url
 

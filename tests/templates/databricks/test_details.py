@@ -97,10 +97,18 @@ def test_a_table_without_select_is_asked_about_once(scripts: Scripts) -> None:
     assert len([each for each in scripts.server.statements() if "`t`" in each]) == 1
 
 
-def test_a_slow_statement_is_counted(scripts: Scripts) -> None:
+def test_a_slow_statement_is_counted_and_the_others_are_kept(scripts: Scripts) -> None:
     scripts.load(warehouse())
     scripts.server.fail("DESCRIBE DETAIL", "timeout")
-    assert scripts.collect().skipped == {TOO_SLOW: 1}
+    found = scripts.collect()
+    assert (facts(found.records[0]), found.skipped) == ([7, None, KNOWN[2]], {TOO_SLOW: 1})
+
+
+def test_a_table_whose_statistics_are_not_readable_keeps_its_last_write(scripts: Scripts) -> None:
+    scripts.load(warehouse())
+    scripts.server.fail("SHOW STATISTICS", "denied")
+    found = scripts.collect()
+    assert (facts(found.records[0]), found.skipped) == ([None, *KNOWN[1:]], {UNREADABLE: 1})
 
 
 def test_a_lost_connection_ends_the_run(scripts: Scripts) -> None:
@@ -115,7 +123,7 @@ def test_a_command_that_the_warehouse_does_not_know_is_tried_once(scripts: Scrip
     message = "[PARSE_SYNTAX_ERROR] Syntax error at or near 'STATISTICS'. SQLSTATE: 42601"
     scripts.server.fail("SHOW STATISTICS", "error", message=message, state="42601")
     found = scripts.collect(DATABRICKS_DETAIL_WORKERS="1")
-    assert found.skipped == {NO_COMMAND: 3, NO_ROWS: 3}
+    assert found.skipped == {NO_COMMAND: 3}
     assert [facts(record) for record in found.records] == [[None, *KNOWN[1:]]] * 3
     assert sum("SHOW STATISTICS" in each for each in scripts.server.statements()) == 1
 
