@@ -112,25 +112,19 @@ class Details:
         return self._facts.pop(key, Facts())
 
     def _newest(self, questions: _Counted) -> list[Question]:
-        limit = self._workers * self._seconds * FASTEST
-        newest = heapq.nlargest(limit, questions)
+        newest = heapq.nlargest(max(1, self._workers * self._seconds * FASTEST), questions)
         questions.kept = len(newest)
         return newest
 
     def _take(self, answer: Answer[Question, Found]) -> Facts | None:
-        name = ".".join(answer.item.key)
         if answer.error is not None:
-            if not (is_statement_error(answer.error) or is_too_much(answer.error)):
-                raise answer.error
-            reason = TOO_SLOW if is_too_much(answer.error) else UNREADABLE
-            self._options.skip(reason, f"{name}: {message(answer.error)}")
-        elif answer.value is None:
-            self._options.skip(NOT_REACHED, name)
-        else:
-            for reason, example in answer.value.skipped:
-                self._options.skip(reason, example)
-            return answer.value.facts
-        return None
+            raise answer.error
+        if answer.value is None:
+            self._options.skip(NOT_REACHED, ".".join(answer.item.key))
+            return None
+        for reason, example in answer.value.skipped:
+            self._options.skip(reason, example)
+        return answer.value.facts
 
     # --- in the threads of the pool ---------------------------------------------------------------------
 
@@ -138,25 +132,27 @@ class Details:
         return self.found(item.key, is_versioned=item.is_versioned, has_bytes=item.has_bytes)
 
     def found(self, key: AssetKey, *, is_versioned: bool, has_bytes: bool = False) -> Found:
-        """Asks about one table. Raises the errors of a table that is not readable."""
-        table, name = quoted(*key), ".".join(key)
-        skipped: list[tuple[str, str]] = []
-        size, write = None, LastWrite(None)
+        """Asks about one table. Raises only errors that end the run."""
+        asking, table = Asking(".".join(key), self._unsupported), quoted(*key)
+        write, size = None, None
         if is_versioned:
-            write = self._if_supported(skipped, "DESCRIBE HISTORY", lambda: self._last_write(table)) or write
-            if write.unknown:
-                skipped.append((UNKNOWN_OPERATION, f"{name}: {write.unknown}"))
-            if write.time is None:
-                skipped.append((NO_WRITE, name))
+            write = asking.answer("DESCRIBE HISTORY", lambda: self._last_write(table))
+            if write and write.unknown:
+                asking.skip(UNKNOWN_OPERATION, write.unknown)
+            if write and write.time is None:
+                asking.skip(NO_WRITE)
             if not has_bytes:
-                size = self._if_supported(skipped, "DESCRIBE DETAIL", lambda: self._size(table))
+                size = asking.answer("DESCRIBE DETAIL", lambda: self._size(table))
         else:
-            skipped.append((NO_HISTORY, name))
-        statistics = self._if_supported(skipped, "SHOW STATISTICS", lambda: self._statistics(table)) or {}
-        rows, reason = current_rows(statistics, write.time)
-        if reason:
-            skipped.append((reason, name))
-        return Found(Facts(rows, size, write.time), skipped)
+            asking.skip(NO_HISTORY)
+        written = write.time if write else None
+        rows = None
+        statistics = asking.answer("SHOW STATISTICS", lambda: self._statistics(table))
+        if statistics is not None:
+            rows, reason = current_rows(statistics, written)
+            if reason:
+                asking.skip(reason)
+        return Found(Facts(rows, size, written), asking.skipped)
 
     def _last_write(self, table: str) -> LastWrite:
         recent = self._warehouse.read(CommitRow, RECENT_SQL.format(table=table))
@@ -171,23 +167,45 @@ class Details:
     def _statistics(self, table: str) -> dict[str, Any]:
         return statistics_of(self._warehouse.read_value(STATISTICS_SQL.format(table=table)))
 
-    def _if_supported(self, skipped: list[tuple[str, str]], command: str, ask: Callable[[], T]) -> T | None:
-        """The answer; None, with a reason, if Databricks does not support the command here. Then it is not tried again.
 
-        Raises other errors, such as those of a table that is not readable.
+class Asking:
+    """Asks about one table, and notes what is missing. ``unsupported``: commands that the warehouse does not know."""
+
+    def __init__(self, name: str, unsupported: set[str]) -> None:
+        self._name, self._unsupported, self._is_readable = name, unsupported, True
+        self.skipped: list[tuple[str, str]] = []
+
+    def skip(self, reason: str, what: str = "") -> None:
+        self.skipped.append((reason, f"{self._name}: {what}" if what else self._name))
+
+    def answer(self, command: str, ask: Callable[[], T]) -> T | None:
+        """What ``ask`` returns; None, with a reason, if it fails for this table. Raises errors that end the run.
+
+        Asks nothing more about a table that is not readable.
         """
+        if not self._is_readable:
+            return None
         if command in self._unsupported:
-            skipped.append((NO_COMMAND, command))
+            self.skip(NO_COMMAND, command)
             return None
         try:
             return ask()
         except Exception as error:
-            if is_unreadable(error) or not is_statement_error(error):
-                raise
-            skipped.append((NO_COMMAND, f"{command}: {message(error)}"))
+            self._failed(command, error)
+            return None
+
+    def _failed(self, command: str, error: Exception) -> None:
+        if is_unreadable(error):
+            self._is_readable = False
+            self.skip(UNREADABLE, message(error))
+        elif is_too_much(error):
+            self.skip(TOO_SLOW, command)
+        elif is_statement_error(error):
+            self.skip(NO_COMMAND, f"{command}: {message(error)}")
             if is_unknown_syntax(error):
                 self._unsupported.add(command)
-            return None
+        else:
+            raise error
 
 
 class _Counted:

@@ -32,6 +32,7 @@ class Session:
         self._arguments, self._retry_seconds = arguments, retry_seconds
         self._connection: Any = None
         self._cursor: Any = None
+        self._is_closed = False
 
     def open(self) -> None:
         """Connects. Raises the connector's errors when retries do not help."""
@@ -46,6 +47,7 @@ class Session:
 
     def close(self) -> None:
         """Ends the session, and the statements in it. Waits a few seconds at most."""
+        self._is_closed = True
         connection, self._connection, self._cursor = self._connection, None, None
         if connection is not None:
             in_background(connection.close)
@@ -72,6 +74,8 @@ class Session:
         return self._cursor
 
     def _connected(self) -> Any:
+        if self._is_closed:  # a thread of a pool can outlive the run
+            raise connector.exc.InterfaceError("the session is closed")  # type: ignore[no-untyped-call]
         if self._connection is None:
             self._connection = connector.connect(**self._arguments)
         return self._connection

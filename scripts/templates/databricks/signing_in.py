@@ -64,9 +64,9 @@ def sign_in(retry_seconds: int) -> SignIn:
         client, secret = (os.environ[name] for name in CLIENT_VARIABLES)
         settings = {"host": _required(url), "client_id": client, "client_secret": secret, "auth_type": "oauth-m2m"}
         return _by_sdk("OAuth of a service principal", settings, retry_seconds)
-    url = url or _url_of_profile()
-    if not url and not os.environ.get(AZURE_VARIABLE):
-        _required(url)
+    if not (url or _url_of_profile() or os.environ.get(AZURE_VARIABLE)):
+        _required(None)
+    # With a host, the SDK does not read the default profile.
     return _by_sdk("unified authentication", {"host": url} if url else {}, retry_seconds)
 
 
@@ -101,7 +101,7 @@ def _required(url: str | None) -> str:
     if not url:
         raise ConfigurationError(
             f"{HOST_VARIABLES[0]} is not set.",
-            f"Set it to the host name of the workspace, and {TOKEN_VARIABLE} or another sign-in method (see README.md).",
+            f"Set it to the host name of the workspace, and {TOKEN_VARIABLE} or another method (see README.md).",
         )
     return url
 
