@@ -84,6 +84,8 @@ def _method() -> str:
         PROFILE_VARIABLE: given[PROFILE_VARIABLE],
     }
     names = [name for name, is_given in configured.items() if is_given]
+    if kind == "pat" and given[TOKEN_VARIABLE]:
+        return "token"
     if kind:
         return "unified"  # the SDK uses only what belongs to this type
     if len(names) > 1:

@@ -206,6 +206,11 @@ def test_contradictory_methods_are_refused(scripts: Scripts, changes: dict[str, 
     assert named in error_of(scripts.attempt(**changes).check(2))["message"]
 
 
+def test_a_type_selects_one_of_several_methods(scripts: Scripts) -> None:
+    others = {"DATABRICKS_CLIENT_ID": "x", "DATABRICKS_CLIENT_SECRET": "y"}
+    assert lines(scripts, DATABRICKS_AUTH_TYPE="pat", **others) == 6
+
+
 def test_half_a_client_is_refused(scripts: Scripts) -> None:
     run = scripts.attempt(without=TOKEN, DATABRICKS_CLIENT_ID="x").check(2)
     assert "DATABRICKS_CLIENT_SECRET" in error_of(run)["message"]
