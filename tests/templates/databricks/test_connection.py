@@ -173,7 +173,12 @@ def profile(scripts: Scripts, host: str, name: str = "DEFAULT") -> dict[str, str
     response = requests.post(f"{scripts.server.url}/oidc/v1/token", form, auth=scripts.server.client(), timeout=60)
     path = Path(scripts.work) / "databricks.cfg"
     path.write_text(f"[{name}]\nhost = {host}\ntoken = {response.json()['access_token']}\n", encoding="utf-8")
-    return {"DATABRICKS_CONFIG_FILE": str(path), "DATABRICKS_HTTP_PATH": HTTP_PATH, "HOME": str(scripts.work)}
+    return {
+        "DATABRICKS_CONFIG_FILE": str(path),
+        "DATABRICKS_HTTP_PATH": HTTP_PATH,
+        "HOME": str(scripts.work),
+        "DATABRICKS_RETRY_SECONDS": "3",
+    }
 
 
 def test_a_profile_has_the_host_and_the_token(scripts: Scripts) -> None:
@@ -186,7 +191,7 @@ def test_the_default_profile_needs_no_variable(scripts: Scripts) -> None:
 
 
 def test_a_profile_does_not_send_its_token_unencrypted(scripts: Scripts) -> None:
-    run = scripts.run(profile(scripts, "http://192.0.2.1:80")).check(2)
+    run = scripts.run(profile(scripts, "http://databricks.invalid:80")).check(2)
     assert "DATABRICKS_CONFIG_PROFILE" in error_of(run)["message"]
     assert "unencrypted" in error_of(run)["message"]
 
