@@ -220,11 +220,12 @@ def edges(options: Options) -> Iterator[LineageTarget]:
     parsed = list(  # also fills `exact`, which takes precedence
         statement_lineage(statements.texts(), "hive", statements.full_name, options.skip, schema=names.schema)
     )
-    found = merge_by_target(chain(statements.exact, parsed))
+    existing = (names.with_existing_columns(target, options) for target in parsed)
+    found = merge_by_target(chain(statements.exact, existing))
     for old, new in statements.tables.renamed:
         if old.key in found and new.key in found:
             found[new.key].copy_columns(found[old.key])
-    found = {target.asset.key: target for target in names.finished(found, options)}
+    found = {target.asset.key: target for target in names.with_types(found)}
     moved = {old.key for old, _ in statements.tables.renamed}
     for asset in missing_tables(found.values(), statements.tables.exists):
         if options.filters.allows(*asset.key) and asset.key not in moved:

@@ -1,6 +1,6 @@
 """Writes logs in HiveServer2's format, with entries of its hook LineageLogger, for the tests of lineage.
 
-The lines and entries have the format of the recorded log of Hive 2.3.9 in tests/warehouses/hive/recorded. The session in
+Lines and entries have the format of the recorded log of Hive 2.3.9 in tests/warehouses/hive/recorded. The session in
 front of the thread's name is that of Hive 3 and 4, see
 https://github.com/apache/hive/blob/master/service/src/java/org/apache/hive/service/cli/session/HiveSessionImpl.java
 """
