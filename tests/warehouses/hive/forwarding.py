@@ -8,7 +8,6 @@ from __future__ import annotations
 import random
 import re
 import time
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from threading import Lock
@@ -36,12 +35,15 @@ OPERATIONS = {
     "DESCRIBE FORMATTED": "DESCTABLE",
     "DESCRIBE EXTENDED": "DESCTABLE",
 }
-# The message of Hive's own authorization, as users report it: https://github.com/ExpediaGroup/waggle-dance/issues/117. A
-# test compares it with the genuine server's.
+# The message of Hive's own authorization, as users report it: https://github.com/ExpediaGroup/waggle-dance/issues/117.
+# test_testbed.py compares it with the genuine server's.
 DENIED = (
-    "Error while compiling statement: FAILED: HiveAccessControlException Permission denied: Principal [name={user}, "
-    "type=USER] does not have following privileges for operation {operation} [[SELECT] on Object [type={type}, name={name}]]"
+    "Error while compiling statement: FAILED: HiveAccessControlException Permission denied: "
+    "Principal [name={user}, type=USER] does not have following privileges for operation {operation} "
+    "[[SELECT] on Object [type={type}, name={name}]]"
 )
+# https://github.com/apache/hive/blob/0046932a660ff613ea32ca053bec92ad3cf9579d/service/src/java/org/apache/hive/service/cli/operation/Operation.java
+TIMED_OUT = "Expected states: [FINISHED], but found TIMEDOUT"
 DENIED_CODE, DENIED_STATE = 40000, "42000"
 NAME = re.compile(r"((?:`[^`]+`|\w+)(?:\.(?:`[^`]+`|\w+))?)\s*;?\s*$")
 
@@ -83,7 +85,9 @@ class Sessions:
 
 
 class Handler:
-    """Answers the calls of one client connection as ``user``; with HTTP, of one request."""
+    """Answers the calls of one client connection as ``user``; with HTTP, of one request. Methods are named as in the
+    protocol.
+    """
 
     def __init__(self, server: HiveServer, orders: Orders, sessions: Sessions, user: str | None) -> None:
         self._server, self._orders, self._sessions, self._user = server, orders, sessions, user
@@ -91,7 +95,7 @@ class Handler:
 
     # --- calls that are more than forwarded -------------------------------------------------------------
 
-    def OpenSession(self, request: Any) -> Any:
+    def OpenSession(self, request: Any) -> Any:  # noqa: N802
         transport = TBufferedTransport(TSocket(HOST, self._server.port))
         transport.open()
         user = self._user or request.username or "anonymous"
@@ -105,14 +109,14 @@ class Handler:
             self.opened.append(session)
         return response
 
-    def CloseSession(self, request: Any) -> Any:
+    def CloseSession(self, request: Any) -> Any:  # noqa: N802
         session = self._sessions.of(request)
         response = self._forward("CloseSession", request)
         if session is not None:
             self.close(session)
         return response
 
-    def ExecuteStatement(self, request: Any) -> Any:
+    def ExecuteStatement(self, request: Any) -> Any:  # noqa: N802
         session = self._session(request)
         with self._orders.lock:
             self._orders.received.append(Received(session.user, request.statement))
@@ -127,17 +131,16 @@ class Handler:
                     self._sessions.timed_out.add(response.operationHandle.operationId.guid)
         return response
 
-    def FetchResults(self, request: Any) -> Any:
+    def FetchResults(self, request: Any) -> Any:  # noqa: N802
         if self._is_timed_out(request):
-            # https://github.com/apache/hive/blob/rel/release-2.3.9/service/src/java/org/apache/hive/service/cli/operation/Operation.java
-            return ttypes.TFetchResultsResp(_error("Expected state FINISHED, but found TIMEDOUT"))
+            return ttypes.TFetchResultsResp(_error(TIMED_OUT))
         response = self._forward("FetchResults", request)
         rows = _rows(response)
         if self._orders.sendable(rows) < rows:
             raise TTransportException(message="the connection breaks here")
         return response
 
-    def GetOperationStatus(self, request: Any) -> Any:
+    def GetOperationStatus(self, request: Any) -> Any:  # noqa: N802
         response = self._forward("GetOperationStatus", request)
         if self._is_timed_out(request):
             response.operationState = ttypes.TOperationState.TIMEDOUT_STATE
@@ -230,7 +233,3 @@ def _error(message: str, sql_state: str | None = None, code: int = 0) -> Any:
     infos = [f"*org.apache.hive.service.cli.HiveSQLException:{message}:17:16", "org.example.Frame:run:Frame.java:1"]
     status = ttypes.TStatusCode.ERROR_STATUS
     return ttypes.TStatus(status, infoMessages=infos, sqlState=sql_state, errorCode=code, errorMessage=message)
-
-
-def new_identifier() -> bytes:
-    return uuid.uuid4().bytes

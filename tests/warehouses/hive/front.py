@@ -1,5 +1,5 @@
-"""What scripts under test connect to instead of the genuine server: it checks passwords, speaks every transport, and fails
-on request. Everything else is the genuine server's.
+"""What scripts under test connect to instead of the genuine server. It checks passwords, speaks every transport, and
+fails on request. Everything else is the genuine server's.
 
     with HiveServer() as server, Front(server, {"ana": "secret"}) as front:
         front.orders.faults.append(Fault("SHOW TABLES", "denied"))

@@ -4,8 +4,8 @@
         hive.add([Database("sales")], [Table("sales", "orders", (Column("id", "int"),))])
         pyhive.hive.connect("127.0.0.1", hive.port, auth="NOSASL")
 
-Runs in the main environment, and starts the server with the Java runtime in the environment of ``requirements.txt``, built
-on first use. Scripts under test connect to the front (front.py), which forwards to this server.
+Runs in the main environment, and starts the server with the Java runtime in the environment of ``requirements.txt``,
+built on first use. Scripts under test connect to the front (front.py), which forwards to this server.
 
 The server ends when its stdin is closed, so it ends with the process that started it.
 """
@@ -158,7 +158,8 @@ class HiveServer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        assert self._process.stdin is not None and self._process.stdout is not None
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
         self._process.stdin.close()
         try:
             self._process.wait(timeout=STOP_SECONDS)

@@ -18,8 +18,8 @@ FREE = re.compile(r"\s*(SET|USE)\b", re.IGNORECASE)
 
 @dataclass
 class Fault:
-    """Applies to each statement that contains ``text``, after ``after`` of them have succeeded. ``times`` limits how often;
-    None means always. With ``user``, it applies to this user only. The last four are for "error" and "slow".
+    """Applies to each statement that contains ``text``, after ``after`` of them have succeeded. ``times`` limits how
+    often; None means always. With ``user``, it applies to this user only. The last four are for "error" and "slow".
     """
 
     text: str
@@ -43,8 +43,8 @@ class Received:
 
 @dataclass
 class Orders:
-    """The current orders. ``denied``: the commands that nobody may run, e.g. ``SHOW TABLES``. ``powerless``: users who may
-    run nothing. ``rows_left``: how many rows are sent before the connection breaks.
+    """The current orders. ``denied``: the commands and tables that nobody may use, e.g. ``SHOW TABLES``. ``powerless``:
+    users who may use nothing. ``rows_left``: how many rows are sent before the connection breaks.
     """
 
     faults: list[Fault] = field(default_factory=list)

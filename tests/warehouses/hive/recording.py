@@ -2,8 +2,8 @@
 
     python -m tests.warehouses.hive.recording tests/warehouses/hive/recorded
 
-writes ``hive-server2.log``. Of other classes than those that say something about statements, and of long stack traces, lines
-are left out; temporary paths are replaced. Nothing else is changed.
+writes ``hive-server2.log``. Left out are the lines of classes that say nothing about statements, and the ends of stack
+traces. Temporary paths are replaced. Nothing else is changed.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ STATEMENTS = (
     "CREATE VIEW mart.big_orders AS SELECT id, amount FROM sales.orders WHERE amount > 15",
     "CREATE TABLE mart.small (id INT, note STRING)",
     "CREATE TABLE mart.large (id INT, amount DECIMAL(12,2))",
-    "FROM orders o\n"
-    "INSERT OVERWRITE TABLE mart.small SELECT o.id, o.note WHERE o.amount < 15\n"
-    "INSERT INTO TABLE mart.large SELECT o.id, o.amount WHERE o.amount >= 15",
+    """FROM orders o
+INSERT OVERWRITE TABLE mart.small SELECT o.id, o.note WHERE o.amount < 15
+INSERT INTO TABLE mart.large SELECT o.id, o.amount WHERE o.amount >= 15""",
     "CREATE TABLE by_day (id INT, amount DECIMAL(12,2)) PARTITIONED BY (day STRING)",
     "INSERT OVERWRITE TABLE by_day PARTITION (day='2026-11-30') SELECT id, amount FROM orders",
     "SET hive.exec.dynamic.partition.mode=nonstrict",
