@@ -79,7 +79,7 @@ def each_readable(
     refusal: Callable[[list[str]], PushIngestionError],
     message: Describe = str,
 ) -> Iterator[T]:
-    """Yield from ``read``; count unreadable databases, raise ``refusal(messages)`` if all are.
+    """Yield from ``read``; count the unreadable, raise ``refusal(messages)`` if all are.
 
     It raises because an empty manifest would look like an empty warehouse. An empty ``databases`` raises nothing.
     """
@@ -247,5 +247,5 @@ class SortedRows(Generic[T]):
 
 
 def listed_table(database: str, schema: str, name: str, kind: str) -> str:
-    """A table or view, as printed by ``--list``."""
+    """A table or view for ``--list``."""
     return f"{database}.{schema}.{name} ({kind})"
