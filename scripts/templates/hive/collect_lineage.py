@@ -1,7 +1,7 @@
 # /// script
 # requires-python = ">=3.10"
 # dependencies = [
-#     "PyHive[hive-pure-sasl]>=0.7,<0.8",
+#     "pyhive[hive-pure-sasl]>=0.7,<0.8",
 #     "sqlglot[c]==30.30.0; python_version >= '3.11'",
 #     "sqlglot==30.30.0; python_version < '3.11'",
 #     "tqdm>=4.67,<5",
@@ -25,14 +25,16 @@ import argparse
 import re
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from datetime import datetime, timedelta
 from itertools import chain, islice
 from typing import NamedTuple
 
+from connection import explain
 from lineage_hook import BrokenEntryError, HookLineage, parse_entry, without_comments
 from lineage_names import Names
 from log_files import add_log_arguments
-from logged_queries import LATENCY, RETENTION, HookEntry, LoggedQuery, connect, explain, logged_queries
+from logged_queries import LATENCY, HookEntry, LoggedQuery, logged_queries
 from logged_tables import LoggedTables, creates_temporary
 from mcpush.collect.collector import Collector, Options, run_collect
 from mcpush.console import log
@@ -43,7 +45,7 @@ from mcpush.lineage.query_log import FullName, LoggedStatement, Recent, statemen
 from mcpush.lineage.schema_manifest import add_schema_argument, schema_of
 from mcpush.records import LineageRecord
 from mcpush.sql import Defaults, TableName
-from variables import catalog_name
+from variables import catalog
 
 # First words of statements that write, or that affect later statements of their session.
 CHANGES = frozenset(
@@ -213,7 +215,7 @@ def _first_word(text: str) -> str:
 
 def edges(options: Options) -> Iterator[LineageTarget]:
     """Yields each target once, with sources that exist as far as the logs say."""
-    names = Names(catalog_name(), schema_of(options.arguments))
+    names = Names(catalog(), schema_of(options.arguments))
     if not len(names.schema):
         log.warning(NO_SCHEMA)
     statements = Statements(names, options)
@@ -233,7 +235,7 @@ def edges(options: Options) -> Iterator[LineageTarget]:
     yield from bypass_missing_tables(found, statements.tables.exists)
 
 
-def collect(_: object, options: Options) -> Iterator[LineageRecord]:
+def collect(connection: None, options: Options) -> Iterator[LineageRecord]:
     """Yields one record for each target that has a source and that the filters select, by name."""
     for target in sorted(edges(options), key=lambda target: target.asset.key):
         stop_if_asked()
@@ -241,7 +243,7 @@ def collect(_: object, options: Options) -> Iterator[LineageRecord]:
             yield target.ordered().record()
 
 
-def targets(connection: object, options: Options) -> Iterator[str]:
+def targets(connection: None, options: Options) -> Iterator[str]:
     """Yields a line for each target, as ``--list`` prints it: full name, number of sources and columns."""
     return map(listed, collect(connection, options))
 
@@ -255,13 +257,12 @@ COLLECTOR = Collector(
     flow="lineage",
     warehouse="hive",
     resource="data-lake",
-    connect=connect,
+    connect=nullcontext,
     collect=collect,
     targets=targets,
     explain=explain,
     description="Collect table and column lineage from HiveServer2's logs into a manifest.",
     latency=LATENCY,
-    retention=RETENTION,
     arguments=add_arguments,
 )
 
