@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -266,8 +265,10 @@ def test_denials(filled: Front) -> None:
     assert refusal(cursor_of(filled), DESCRIBE) == ("42000", 40000, denied(USER, DESCRIBE))
 
 
-def test_every_way_to_sign_in(hive: HiveServer) -> None:
+def test_every_way_to_sign_in(hive: HiveServer, tmp_path: Path) -> None:
     certificate = certificate_for("localhost")
+    trusted = tmp_path / "certificate.pem"
+    trusted.write_text(certificate, encoding="utf-8")
     right, wrong = {"username": USER, "password": PASSWORDS[USER]}, {"username": USER, "password": "wrong"}
     with Front(hive, PASSWORDS) as front, pytest.raises(TTransportException, match="Bad status: 3"):
         driver.connect(HOST, front.port, auth="LDAP", **wrong)
@@ -280,7 +281,7 @@ def test_every_way_to_sign_in(hive: HiveServer) -> None:
         connection = driver.connect("localhost", front.port, scheme="https", auth="BASIC", **right)
         assert ask(connection.cursor(), "SHOW DATABASES") == [("default",)]
     with Front(hive, {}, authentication="NOSASL", tls=certificate) as front:
-        transport = TBufferedTransport(TSSLSocket("localhost", front.port, cert_reqs=ssl.CERT_NONE))
+        transport = TBufferedTransport(TSSLSocket("localhost", front.port, ca_certs=str(trusted)))
         assert ask(driver.connect(thrift_transport=transport).cursor(), "SHOW DATABASES") == [("default",)]
 
 
