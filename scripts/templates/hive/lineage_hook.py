@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from lineage_names import Names
+from lineage_names import VIRTUAL_COLUMNS, Names
 from mcpush.lineage.graph import EXACT, LineageTarget
 from mcpush.sql import TableName
 
@@ -130,7 +130,7 @@ def _place(vertex: dict[str, Any]) -> Place | None:
     if vertex["vertexType"] == "TABLE" and len(parts) == 2 and all(parts):
         return Place(parts[0], parts[1], None)
     if vertex["vertexType"] == "COLUMN" and len(parts) == 3 and all(parts):
-        return Place(*parts)
+        return Place(parts[0], parts[1], None if parts[2] in VIRTUAL_COLUMNS else parts[2])
     return None
 
 
