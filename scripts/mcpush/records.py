@@ -144,7 +144,7 @@ AssetKey = tuple[str, str, str]  # database, schema and name, spelled as in the 
 
 
 class Asset(NamedTuple):
-    """A table, view or external location; ``type`` is one of ASSET_TYPES."""
+    """A table, view or external location; ``type``: one of ASSET_TYPES."""
 
     type: str
     database: str

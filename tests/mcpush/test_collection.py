@@ -247,6 +247,33 @@ def test_the_example_of_a_skipped_object_is_masked_and_truncated(monkeypatch: py
     assert options.skipped_examples == {"no grant": "***" + 297 * "x"}
 
 
+@pytest.mark.parametrize(
+    ("latency", "key", "option"), [(None, "resource_type", "--resource-type"), (LATENCY, "log_type", "--log-type")]
+)
+def test_a_disputed_resource_is_an_option(
+    latency: timedelta | None, key: str, option: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """The value in the header is the one that the push sends."""
+    path = tmp_path / "m.jsonl"
+    made = collector(latency, [], other_resources=["data-lake"])
+    headers = []
+    for arguments in ([], [option, "data-lake"], [option, "not-known-yet"]):
+        run(capsys, made, "--manifest", str(path), *arguments)
+        headers.append(json.loads(path.read_text().splitlines()[0]))
+    assert [header[key] for header in headers] == ["snowflake", "data-lake", "not-known-yet"]
+    assert all("resource" not in header["options"] for header in headers)
+    for typo in ("Data Lake", ""):
+        with pytest.raises(SystemExit) as ended:
+            run_collect(made, ["--manifest", str(path), option, typo])
+        assert ended.value.code == 2
+
+
+def test_without_other_resources_there_is_no_option_for_them(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run_collect(collector(None, []), ["--manifest", str(tmp_path / "m.jsonl"), "--resource-type", "data-lake"])
+    assert ended.value.code == 2
+
+
 def test_an_empty_warehouse_is_not_reported_as_a_filter_without_matches(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -45,6 +46,7 @@ NOT_IN_HEADER = frozenset(
         "dry_run",
         "workers",
         "max_retry_seconds",
+        "resource",
     ]
 )
 MAX_EXAMPLE_LENGTH = 300  # characters of the example for a skip reason
@@ -99,7 +101,8 @@ class Collector:
     error into one of errors.py, or returns None if it is not a driver error. ``latency`` is how far the system
     views lag: windows end that long before now. ``retention`` is how long the views keep rows. ``clock`` returns
     the warehouse's time, which the views use, or None if it is not readable; without it, windows end by this
-    machine's clock. All three are None for metadata.
+    machine's clock. All three are None for metadata. ``other_resources`` are further values that Monte Carlo can have
+    for ``resource``: the script then has an option for it.
     """
 
     flow: str
@@ -115,6 +118,7 @@ class Collector:
     clock: Callable[[Any, Options], datetime | None] | None = None
     arguments: Callable[[argparse.ArgumentParser], None] | None = None
     estimate: Callable[[Any, Options], Iterator[str]] | None = None
+    other_resources: Sequence[str] = ()
 
 
 # --- arguments -----------------------------------------------------------------------------------------
@@ -148,8 +152,40 @@ def add_collect_arguments(parser: argparse.ArgumentParser, collector: Collector)
         )
     if collector.latency is not None:
         add_window_arguments(parser)
+    if collector.other_resources:
+        _add_resource_argument(parser, collector)
     if collector.arguments:
         collector.arguments(parser)
+
+
+def _add_resource_argument(parser: argparse.ArgumentParser, collector: Collector) -> None:
+    """Add the option for the type that Monte Carlo has for the warehouse. It is free text: new types can appear."""
+    others = ", ".join(collector.other_resources)
+    option, key = resource_option(collector.flow)
+    parser.add_argument(
+        option,
+        dest="resource",
+        type=_resource,
+        default=collector.resource,
+        metavar="TYPE",
+        help=f"the {key} of the warehouse in Monte Carlo (default: {collector.resource}; other known values: {others})",
+    )
+
+
+def resource_option(flow: str) -> tuple[str, str]:
+    """The option that sets a manifest's resource, and what Monte Carlo calls it."""
+    return ("--log-type", "log_type") if flow == "query_logs" else ("--resource-type", "resource_type")
+
+
+def _resource(text: str) -> str:
+    if not re.fullmatch(r"[a-z0-9-]+", text):
+        raise argparse.ArgumentTypeError("expected lowercase letters, digits and hyphens, e.g. data-lake")
+    return text
+
+
+def resource_of(collector: Collector, arguments: argparse.Namespace) -> str:
+    """The resource in the manifest's header: that of the option, or the collector's own."""
+    return str(getattr(arguments, "resource", collector.resource))
 
 
 # --- running --------------------------------------------------------------------------------------------
@@ -312,7 +348,7 @@ def _header(collector: Collector, options: Options, now: datetime) -> Header:
     return Header(
         flow=collector.flow,
         warehouse=collector.warehouse,
-        resource=collector.resource,
+        resource=resource_of(collector, options.arguments),
         collected_at=now,
         window=options.window,
         options=options_in_header(options.arguments),

@@ -166,7 +166,7 @@ LineageTarget = Target[Asset]
 
 
 def merge_by_target(found: Iterable[Target[N]]) -> dict[Key, Target[N]]:
-    """Merge targets with the same key. Keeps the origin of the first one."""
+    """Merge targets of one key. Keeps the origin of the first one."""
     known: dict[Key, Target[N]] = {}
     for target in found:
         first = known.setdefault(target.asset.key, target)

@@ -19,6 +19,7 @@ from mcpush.collect.collector import (
     locked_files,
     make_options,
     options_in_header,
+    resource_of,
 )
 from mcpush.console import Progress, log
 from mcpush.errors import DONE
@@ -116,7 +117,7 @@ def _finish_earlier_run(
 
 
 def _is_same_job(header: Header, collector: Collector, arguments: argparse.Namespace) -> bool:
-    ours = (collector.warehouse, collector.resource, options_in_header(arguments))
+    ours = (collector.warehouse, resource_of(collector, arguments), options_in_header(arguments))
     return (header.warehouse, header.resource, header.options) == ours
 
 
