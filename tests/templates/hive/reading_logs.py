@@ -114,6 +114,6 @@ class Reader:
 
 @contextmanager
 def reader(folder: Path) -> Iterator[Reader]:
-    names = ("logged_queries", "log_files", "log_lines", "log_blocks", "log_opening", "seen_ids")
+    names = ("logged_queries", "log_files", "log_lines", "log_blocks", "log_opening", "log_statements", "seen_ids")
     with imported(TEMPLATES / "hive", *names) as found:
         yield Reader(dict(zip(names, found, strict=True)), folder)
