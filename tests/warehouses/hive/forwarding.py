@@ -45,6 +45,8 @@ DENIED = (
 # https://github.com/apache/hive/blob/0046932a660ff613ea32ca053bec92ad3cf9579d/service/src/java/org/apache/hive/service/cli/operation/Operation.java
 TIMED_OUT = "Expected states: [FINISHED], but found TIMEDOUT"
 DENIED_CODE, DENIED_STATE = 40000, "42000"
+# The language manual says of all other lists that they are ordered. These have one column.
+UNORDERED = re.compile(r"\s*SHOW\s+(DATABASES|SCHEMAS)\b", re.IGNORECASE)
 NAME = re.compile(r"((?:`[^`]+`|\w+)(?:\.(?:`[^`]+`|\w+))?)\s*;?\s*$")
 
 
@@ -61,11 +63,14 @@ class Session:
 
 @dataclass
 class Sessions:
-    """The open sessions of a front, by the identifiers in their handles and in those of their operations."""
+    """The open sessions of a front, by the identifiers in their handles and in those of their operations; operations
+    that timed out, and those whose rows have no order.
+    """
 
     by_handle: dict[bytes, Session] = field(default_factory=dict)
     by_operation: dict[bytes, Session] = field(default_factory=dict)
     timed_out: set[bytes] = field(default_factory=set)
+    unordered: set[bytes] = field(default_factory=set)
     lock: Lock = field(default_factory=Lock)
 
     def of(self, request: Any) -> Session | None:
@@ -125,11 +130,16 @@ class Handler:
             return failed
         response = self._forward("ExecuteStatement", request)
         if response.operationHandle is not None:
-            with self._sessions.lock:
-                self._sessions.by_operation[response.operationHandle.operationId.guid] = session
-                if fault is not None and fault.kind == "timeout":
-                    self._sessions.timed_out.add(response.operationHandle.operationId.guid)
+            self._note(response.operationHandle.operationId.guid, session, request.statement, fault)
         return response
+
+    def _note(self, operation: bytes, session: Session, statement: str, fault: Fault | None) -> None:
+        with self._sessions.lock:
+            self._sessions.by_operation[operation] = session
+            if fault is not None and fault.kind == "timeout":
+                self._sessions.timed_out.add(operation)
+            if UNORDERED.match(statement):
+                self._sessions.unordered.add(operation)
 
     def FetchResults(self, request: Any) -> Any:  # noqa: N802
         if self._is_timed_out(request):
@@ -138,6 +148,8 @@ class Handler:
         rows = _rows(response)
         if self._orders.sendable(rows) < rows:
             raise TTransportException(message="the connection breaks here")
+        if rows and request.operationHandle.operationId.guid in self._sessions.unordered:
+            random.shuffle(_values(response.results.columns[0]))
         return response
 
     def GetOperationStatus(self, request: Any) -> Any:  # noqa: N802
@@ -221,11 +233,6 @@ def _rows(response: Any) -> int:
 
 def _values(column: Any) -> list[Any]:
     return next(part.values for part in vars(column).values() if part is not None)
-
-
-def shuffled(response: Any) -> None:
-    """Shuffle the rows of a result with one column."""
-    random.shuffle(_values(response.results.columns[0]))
 
 
 def _error(message: str, sql_state: str | None = None, code: int = 0) -> Any:

@@ -103,7 +103,7 @@ class Server:
         return self.environment() | {"HIVE_PORT": NOBODY_LISTENS}
 
     def at(self, host: str) -> dict[str, str]:
-        return self.environment() | {"HIVE_HOST": host}
+        return self.environment() | {"HIVE_HOST": host, "HIVE_SSL": "false"}
 
     # --- data -------------------------------------------------------------------------------------------
 
