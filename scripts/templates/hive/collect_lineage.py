@@ -57,6 +57,7 @@ CHANGES = frozenset(
 _INSERT = re.compile(r"(?i)\bINSERT\b")
 SUCCESSFUL = ("finished", None)  # None: unknown
 MAX_SESSIONS = 20_000  # sessions whose current database is remembered
+MAX_ADDED = 100_000  # entries of the hook of which repeats are recognized
 MAX_WAITING = 20_000  # texts of entries without a statement
 TOLERANCE = timedelta(seconds=1)  # of the times in a log
 
@@ -134,6 +135,7 @@ class Statements:
         self._names, self._options = names, options
         self._entries = Entries()
         self._databases: Recent[str, str] = Recent(MAX_SESSIONS)
+        self._added: Recent[bytes, bool] = Recent(MAX_ADDED)
 
     def texts(self) -> Iterator[LoggedStatement]:
         for item in logged_queries(self._options):
@@ -168,7 +170,10 @@ class Statements:
                 self._add(entry.lineage)
 
     def _add(self, entry: HookLineage) -> None:
-        for target in entry.lineage(self._names) if entry.is_usable else ():
+        if not entry.is_usable or self._added.get(entry.key):
+            return
+        self._added[entry.key] = True
+        for target in entry.lineage(self._names):
             first = self.exact.setdefault(target.asset.key, target)
             if first is not target:
                 first.merge(target)
@@ -216,11 +221,21 @@ def _first_word(text: str) -> str:
 
 
 def edges(options: Options) -> Iterator[LineageTarget]:
-    """Yields each target once, with sources that exist as far as the logs say."""
+    """Yields each target once, by name, with sources that exist as far as the logs say."""
     names = Names(catalog(), schema_of(options.arguments))
     if not len(names.schema):
         log.warning(NO_SCHEMA)
     statements = Statements(names, options)
+    found = merged(statements, names, options)
+    moved = {old.key for old, _ in statements.tables.renamed}
+    for asset in missing_tables(found.values(), statements.tables.exists):
+        if options.filters.allows(*asset.key) and asset.key not in moved:
+            options.skip(DROPPED, str(asset))
+    yield from bypass_missing_tables(found, statements.tables.exists)
+
+
+def merged(statements: Statements, names: Names, options: Options) -> dict[Key, LineageTarget]:
+    """Reads the log. Returns what the hook recorded and what was parsed, by name."""
     parsed = list(  # also fills `exact`, which takes precedence
         statement_lineage(statements.texts(), "hive", statements.full_name, options.skip, schema=names.schema)
     )
@@ -229,17 +244,12 @@ def edges(options: Options) -> Iterator[LineageTarget]:
     for old, new in statements.tables.renamed:
         if old.key in found and new.key in found:
             found[new.key].copy_columns(found[old.key])
-    found = {target.asset.key: target for target in names.with_types(found)}
-    moved = {old.key for old, _ in statements.tables.renamed}
-    for asset in missing_tables(found.values(), statements.tables.exists):
-        if options.filters.allows(*asset.key) and asset.key not in moved:
-            options.skip(DROPPED, str(asset))
-    yield from bypass_missing_tables(found, statements.tables.exists)
+    return {target.asset.key: target for target in sorted(names.with_types(found), key=lambda each: each.asset.key)}
 
 
 def collect(connection: None, options: Options) -> Iterator[LineageRecord]:
     """Yields one record for each target that has a source and that the filters select, by name."""
-    for target in sorted(edges(options), key=lambda target: target.asset.key):
+    for target in edges(options):
         stop_if_asked()
         if target.sources and options.filters.allows(*target.asset.key):
             yield target.ordered().record()

@@ -83,6 +83,9 @@ class Names:
         created = (key for key, target in found.items() if target.asset.type == "VIEW")
         views = {key for key in created if not self._is_table(key)}
         for target in found.values():
+            if target.asset.key not in views and views.isdisjoint(target.sources):
+                yield target
+                continue
             result = LineageTarget(_typed(target.asset, views), target.origin, target.certainty)
             for column in (None, *target.columns):
                 for (source, source_column), certainty in target.sources_of(column).items():

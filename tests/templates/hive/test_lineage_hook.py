@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from tests.folder_modules import imported
+from tests.script_process import TEMPLATES
 from tests.templates.hive.lineage_log import START, ServerLog, asset, collected, entry, exact, record
 
 NO_COLUMN = "column in a query text that the table does not have"
@@ -159,16 +162,27 @@ def test_a_broken_entry_is_counted_and_its_text_parsed(log: ServerLog, tmp_path:
         {"edges": [{"sources": [0]}]},
         {"vertices": {"id": 1}},
         {"vertices": [{"id": 0, "vertexType": "COLUMN", "vertexId": None}]},
+        {"vertices": [{"id": [], "vertexType": "COLUMN", "vertexId": "shop.t.x"}]},
         {"database": ["shop"]},
     ],
 )
-def test_other_values_than_the_hook_writes_are_counted(
-    log: ServerLog, tmp_path: Path, change: dict[str, object]
-) -> None:
-    log.run("INSERT INTO t SELECT a FROM s", {**entry("INSERT INTO t SELECT a FROM s", EDGES), **change})
-    found = collected(tmp_path, log.write())
-    assert found.records == [record(T, [S], {"a": [(0, "a")]})]
-    assert found.skipped == {BROKEN_ENTRY: 1}
+def test_other_values_than_the_hook_writes_are_broken(change: dict[str, object]) -> None:
+    with imported(TEMPLATES / "hive", "lineage_hook") as (module,), pytest.raises(module.BrokenEntryError):
+        module.parse_entry(json.dumps({**entry(TEXT, EDGES), **change}))
+
+
+def test_values_that_are_not_objects_are_broken() -> None:
+    with imported(TEMPLATES / "hive", "lineage_hook") as (module,):
+        for text in ("", "{", "null", "{}", "[" * 100_000, '{"queryText": "INSERT"}'):
+            with pytest.raises(module.BrokenEntryError):
+                module.parse_entry(text)
+
+
+def test_comments_before_a_statement_are_skipped_in_linear_time() -> None:
+    with imported(TEMPLATES / "hive", "lineage_hook") as (module,):
+        assert module.without_comments("  -- a\n/* b\n*/\n SELECT 1 -- c") == "SELECT 1 -- c"
+        assert module.without_comments("/**/" * 500_000 + "SELECT 1") == "SELECT 1"
+        assert module.without_comments("/* a") == module.without_comments("-- a") == ""
 
 
 # --- entries in a file of their own ------------------------------------------------------------------------
