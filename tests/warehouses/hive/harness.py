@@ -160,11 +160,10 @@ class Server:
 @contextmanager
 def start() -> Iterator[Any]:
     from tests.warehouses.hive.front import Front
-    from tests.warehouses.hive.launch import HiveServer
+    from tests.warehouses.hive.shared import shared_server
 
     with (
-        HiveServer() as server,
-        Front(server, PASSWORDS) as front,
+        Front(shared_server(), PASSWORDS) as front,
         tempfile.TemporaryDirectory(prefix="hive-logs-") as logs,
     ):
         yield Server(front, Path(logs))
