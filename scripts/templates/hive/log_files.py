@@ -84,7 +84,8 @@ def log_streams(options: Options) -> Iterator[list[LogFile]]:
             "Check --log-path. README.md lists the layouts.",
         )
     log.info("reading %d of %d log files, time stamps in %s", len(found), len(listed), options.arguments.log_timezone)
-    found.sort(key=lambda file: (file.stream, file.first or file.modified, file.name))
+    found.sort(key=lambda file: file.name, reverse=True)  # of the same time: hive.log.2, hive.log.1, hive.log
+    found.sort(key=lambda file: (file.stream, file.first or file.modified, -len(file.name)))
     for _, files in groupby(found, key=lambda file: file.stream):
         yield list(files)
 

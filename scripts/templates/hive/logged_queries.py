@@ -65,8 +65,10 @@ def _stream(
     for file in files:
         with opened(file) as content:
             for block in blocks(content):
-                text = block.content.decode("utf-8", "replace").rstrip("\r\n")
-                if line := parse_line(text, clock):
+                text = block.content.decode("utf-8", "replace")
+                if text.endswith("\r\n"):  # a log of Windows; otherwise, line ends of SQL stay as they are
+                    text = text.replace("\r\n", "\n")
+                if line := parse_line(text.removesuffix("\n"), clock):
                     yield from statements.read(line, block.is_whole)
     yield from statements.finish()
     unfinished += statements.unfinished()
