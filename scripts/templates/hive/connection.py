@@ -68,7 +68,7 @@ class Session:
         self.discard()
 
     def discard(self) -> None:
-        """Closes the connection without a word. The server ends the session (hive.server2.close.session.on.disconnect)."""
+        """Closes the connection only. The server then ends the session (hive.server2.close.session.on.disconnect)."""
         with suppress(Exception):
             self._socket.close()
 
