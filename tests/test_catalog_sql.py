@@ -17,11 +17,11 @@ from folders import bundle
 from folders.dependencies import imported
 
 from tests.contract.statements import Statement, catalog_of, constants, filled, undocumented, variants
-from tests.warehouses.harness import harness
+from tests.warehouses.harness import dialect_of, harness
 
 ROOT = Path(__file__).resolve().parents[1]
 STATEMENT = re.compile(r"\s*(SELECT|WITH|SHOW|DESCRIBE|DESC|INSERT|CREATE|ALTER|DROP|DELETE|UPDATE)\s+\S+\s", re.I)
-DIALECTS = {folder.name: harness(folder.name).dialect for folder in bundle.warehouses()}
+HARNESSES = {folder.name: harness(folder.name) for folder in bundle.warehouses()}
 
 
 def template_files() -> list[Path]:
@@ -31,7 +31,7 @@ def template_files() -> list[Path]:
 STATEMENTS = [
     Statement(path, name, filled(text))
     for path in template_files()
-    if path.parent.name in DIALECTS
+    if path.parent.name in HARNESSES
     for name, text in variants(path)
 ]
 
@@ -53,7 +53,7 @@ def test_there_are_statements_in_every_collector() -> None:
 @pytest.mark.parametrize("statement", STATEMENTS, ids=str)
 def test_a_statement_names_only_documented_views_and_columns(statement: Statement) -> None:
     warehouse = statement.path.parent.name
-    assert undocumented(statement, documented(warehouse), DIALECTS[warehouse]) == []
+    assert undocumented(statement, documented(warehouse), dialect_of(HARNESSES[warehouse], statement.path)) == []
 
 
 @pytest.mark.parametrize("path", template_files(), ids=lambda path: f"{path.parent.name}/{path.name}")
@@ -69,7 +69,7 @@ def test_no_statement_hides_outside_the_constants(path: Path) -> None:
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
-@pytest.mark.parametrize("warehouse", sorted(DIALECTS))
+@pytest.mark.parametrize("warehouse", sorted(HARNESSES))
 def test_every_documented_view_has_its_page_and_columns(warehouse: str) -> None:
     views = documented(warehouse)["views"]
     assert views

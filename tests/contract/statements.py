@@ -66,9 +66,13 @@ def constants(path: Path, ending: str = "_SQL") -> Iterator[tuple[str, str]]:
 
 
 def variants(path: Path) -> Iterator[tuple[str, str]]:
-    """Names and texts of the statements in a module. One with ``{condition}`` yields a variant per condition."""
+    """Names and texts of the statements in a module. One with ``{condition}`` yields a variant per condition.
+
+    The conditions are those of the module, or of the whole folder if it has none.
+    """
     folder = sorted(path.parent.glob("*.py"))
-    conditions = [found for each in folder for found in constants(each, "_CONDITION")]
+    conditions = list(constants(path, "_CONDITION"))
+    conditions = conditions or [found for each in folder for found in constants(each, "_CONDITION")]
     for name, text in constants(path):
         if "{condition}" not in text:
             yield name, text

@@ -40,7 +40,7 @@ from mcpush.collect.collector import Collector, Options, run_collect
 from mcpush.console import log
 from mcpush.interrupts import stop_if_asked
 from mcpush.lineage.fingerprint import digest
-from mcpush.lineage.graph import LineageTarget, bypass_missing_tables, listed, merge_by_target, missing_tables
+from mcpush.lineage.graph import Key, LineageTarget, bypass_missing_tables, listed, merge_by_target, missing_tables
 from mcpush.lineage.query_log import FullName, LoggedStatement, Recent, statement_lineage
 from mcpush.lineage.schema_manifest import add_schema_argument, schema_of
 from mcpush.records import LineageRecord
@@ -129,7 +129,7 @@ class Statements:
     """Reads the log once. Collects what the hook recorded, and yields the statements that have to be parsed."""
 
     def __init__(self, names: Names, options: Options) -> None:
-        self.exact: list[LineageTarget] = []
+        self.exact: dict[Key, LineageTarget] = {}  # what the hook recorded
         self.tables = LoggedTables(names)
         self._names, self._options = names, options
         self._entries = Entries()
@@ -168,8 +168,10 @@ class Statements:
                 self._add(entry.lineage)
 
     def _add(self, entry: HookLineage) -> None:
-        if entry.is_usable:
-            self.exact.extend(entry.lineage(self._names))
+        for target in entry.lineage(self._names) if entry.is_usable else ():
+            first = self.exact.setdefault(target.asset.key, target)
+            if first is not target:
+                first.merge(target)
 
     # -- statements
 
@@ -183,7 +185,7 @@ class Statements:
         if query.status not in SUCCESSFUL:
             return None
         defaults = Defaults(self._names.catalog, database)
-        session = query.session or f"thread {query.thread or query.id}"  # a thread works for one session at a time
+        session = query.session or query.key  # unknown: a session of its own
         statement = LoggedStatement(query.text, session, defaults, query.start, not query.is_whole)
         is_temporary = self.tables.uses_temporary(session, start, defaults, is_known=query.session is not None)
         if query.end < self._options.since:
@@ -223,7 +225,7 @@ def edges(options: Options) -> Iterator[LineageTarget]:
         statement_lineage(statements.texts(), "hive", statements.full_name, options.skip, schema=names.schema)
     )
     existing = (names.with_existing_columns(target, options) for target in parsed)
-    found = merge_by_target(chain(statements.exact, existing))
+    found = merge_by_target(chain(statements.exact.values(), existing))
     for old, new in statements.tables.renamed:
         if old.key in found and new.key in found:
             found[new.key].copy_columns(found[old.key])

@@ -24,7 +24,7 @@ class LoggedTables:
     """What is known about tables at this point of the log."""
 
     def __init__(self, names: Names) -> None:
-        self.renamed: list[tuple[Asset, Asset]] = []
+        self.renamed: dict[tuple[Asset, Asset], None] = {}  # old and new name, in order
         self._names = names
         self._temporaries: Recent[str, set[str]] = Recent(MAX_SESSIONS)
         self._unassigned: dict[str, set[str | None]] = {}  # name → schemas
@@ -65,7 +65,7 @@ class LoggedTables:
     # -- tables that are gone
 
     def note(self, text: str, verb: str, defaults: Defaults, at: datetime) -> None:
-        """Notes the tables that a statement drops or renames. They exist again when a later statement names them.
+        """Notes the tables that a statement drops or renames. They exist again if a later statement can name them.
 
         The logs of several servers come one after the other, so their order is unknown, and no table counts as gone.
         """
@@ -83,13 +83,19 @@ class LoggedTables:
                 elif lineage.kind == "rename":
                     self._rename(self._names.asset(lineage.sources[0]), target)
         elif self._gone:
-            for name in _words(text) & self._gone.keys():
-                del self._gone[name]
+            self._revive(_words(text), defaults.schema)
+
+    def _revive(self, words: set[str], schema: str | None) -> None:
+        """Tables with a name that a statement contains exist again, if it can be a table of their schema."""
+        for name in words & self._gone.keys():
+            keys = self._gone.pop(name)
+            if rest := {key for key in keys if schema not in (None, key[1]) and key[1] not in words}:
+                self._gone[name] = rest
 
     def _rename(self, old: Asset, new: Asset) -> None:
         self._gone.get(new.name, set()).discard(new.key)
         self._gone.setdefault(old.name, set()).add(old.key)
-        self.renamed.append((old, new))
+        self.renamed[old, new] = None
 
     def exists(self, asset: Asset) -> bool:
         return not self._is_ordered or asset.key not in self._gone.get(asset.name, ())

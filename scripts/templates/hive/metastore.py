@@ -23,7 +23,7 @@ from mcpush.errors import ConfigurationError
 from mcpush.records import TableRecord
 from metastore_errors import is_unreadable_statement, read_metastore_error
 from metastore_records import Details, Records, by_table, merged
-from metastore_session import URL_VARIABLE, Session, open_session
+from metastore_session import Session, open_session
 from metastore_sql import (
     COLUMNS_SQL,
     DATABASES_OF_CATALOGS_SQL,
@@ -43,6 +43,7 @@ from metastore_sql import (
     VersionRow,
     ViewRow,
 )
+from metastore_url import URL_VARIABLE
 
 DEFAULT_CATALOG = "hive"
 FIRST_WITH_CATALOGS = 3  # major version

@@ -17,11 +17,8 @@ TLS_REMEDY = (
     "The connection must be encrypted and the server's certificate valid. Set sslrootcert (PostgreSQL) or ssl_ca "
     f"(MySQL) in {URL_VARIABLE} to the file of its certificate authority (see README.md)."
 )
-SCHEMA_REMEDY = (
-    f"Check the database in {URL_VARIABLE}. If the metastore's tables are in another schema than public, add "
-    "?options=-csearch_path%3DSCHEMA to the URL."
-)
-NOT_A_METASTORE = " (not a table of this database, or in another schema)"
+DATABASE_REMEDY = f"Set the database in {URL_VARIABLE} to the one that has the metastore's tables."
+SCHEMA_REMEDY = f"{DATABASE_REMEDY} If they are in another schema than public, add ?options=-csearch_path%3DSCHEMA."
 AGAIN = "Run the same command again. If it fails again, look up the code in the database's documentation."
 TLS_WORDS = ("certificate", "SSL is required", "does not support SSL", "SSL error", "sslmode")
 
@@ -32,15 +29,13 @@ POSTGRESQL = ErrorTable(
     cases=(
         ErrorCase(RefusedError, SIGN_IN_REMEDY, codes=("28000", "28P01"), scope=Scope.STATEMENT),
         ErrorCase(RefusedError, GRANT_REMEDY, codes=("42501",), scope=Scope.OBJECT),
-        ErrorCase(ConfigurationError, f"Correct the database in {URL_VARIABLE}.", codes=("3D000",)),
-        ErrorCase(
-            ConfigurationError, SCHEMA_REMEDY, codes=("42P01", "42703"), scope=Scope.OBJECT, note=NOT_A_METASTORE
-        ),
+        ErrorCase(ConfigurationError, DATABASE_REMEDY, codes=("3D000",)),
+        ErrorCase(ConfigurationError, SCHEMA_REMEDY, codes=("42P01", "42703"), scope=Scope.OBJECT),
         ErrorCase(UnavailableError, TIMEOUT_REMEDY, codes=("57014",), scope=Scope.STATEMENT),
         ErrorCase(UnavailableError, NETWORK_REMEDY, starts=("08", "53", "57", "58")),
         ErrorCase(RefusedError, SIGN_IN_REMEDY, words=("password authentication failed", "no pg_hba.conf entry")),
         ErrorCase(RefusedError, SIGN_IN_REMEDY, words=("no password supplied", "not permitted to log in")),
-        ErrorCase(ConfigurationError, f"Correct the database in {URL_VARIABLE}.", words=('database "',), codes=(None,)),
+        ErrorCase(ConfigurationError, DATABASE_REMEDY, words=('database "',), codes=(None,)),
         ErrorCase(ConfigurationError, TLS_REMEDY, words=TLS_WORDS, codes=(None,)),
         ErrorCase(
             ConfigurationError, "Correct the parameters after ? in the URL.", words=("invalid connection option",)
@@ -57,10 +52,10 @@ MYSQL = ErrorTable(
     "Metastore database (MySQL)",
     cases=(
         ErrorCase(RefusedError, SIGN_IN_REMEDY, codes=(1045, 1698)),
-        ErrorCase(RefusedError, GRANT_REMEDY, codes=(1044,)),
+        ErrorCase(RefusedError, f"{DATABASE_REMEDY} {GRANT_REMEDY}", codes=(1044,)),
         ErrorCase(RefusedError, GRANT_REMEDY, codes=(1142, 1143), scope=Scope.OBJECT),
-        ErrorCase(ConfigurationError, f"Correct the database in {URL_VARIABLE}.", codes=(1046, 1049)),
-        ErrorCase(ConfigurationError, SCHEMA_REMEDY, codes=(1054, 1146), scope=Scope.OBJECT, note=NOT_A_METASTORE),
+        ErrorCase(ConfigurationError, DATABASE_REMEDY, codes=(1046, 1049)),
+        ErrorCase(ConfigurationError, DATABASE_REMEDY, codes=(1054, 1146), scope=Scope.OBJECT),
         ErrorCase(UnavailableError, TIMEOUT_REMEDY, codes=(1317, 1969, 3024), scope=Scope.STATEMENT),
         ErrorCase(ConfigurationError, TLS_REMEDY, codes=(2026,)),
         ErrorCase(ConfigurationError, TLS_REMEDY, words=("CERTIFICATE_VERIFY_FAILED", "Hostname mismatch")),
@@ -92,7 +87,9 @@ def read_metastore_error(error: BaseException) -> DriverError | None:
 
 
 def _message(cause: BaseException) -> str:
-    """The driver's message, without SQLAlchemy's additions and MySQL's number."""
+    """The driver's message, without SQLAlchemy's additions, MySQL's number and PostgreSQL's copy of the statement."""
+    if primary := getattr(getattr(cause, "diag", None), "message_primary", None):
+        return str(primary)
     if len(cause.args) == 2 and isinstance(cause.args[0], int):
         return str(cause.args[1]).strip()
     return str(cause).strip()

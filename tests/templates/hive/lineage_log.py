@@ -110,7 +110,7 @@ class ServerLog:
 
 def run_lineage(work: Path, *logs: Path, arguments: Sequence[str] = (), **env: str) -> Run:
     paths = [argument for path in logs for argument in ("--log-path", str(path))]
-    window = ("--since", "2026-11-30T00:00:00Z", "--until", "2026-12-01T00:00:00Z")
+    window = () if "--since" in arguments else ("--since", "2026-11-30T00:00:00Z", "--until", "2026-12-01T00:00:00Z")
     manifest = ("--manifest", str(work / "lineage.jsonl"))
     return run_script(TEMPLATES / "hive", "collect_lineage.py", *manifest, *window, *paths, *arguments, env=env)
 

@@ -152,6 +152,8 @@ def test_tables_that_are_gone_are_replaced_by_their_sources(log: ServerLog, tmp_
     log.run("CREATE TABLE again AS SELECT a FROM s")
     log.run("DROP TABLE again")
     log.run("CREATE TABLE again AS SELECT c FROM t")
+    log.run("USE other")
+    log.run("CREATE TABLE other.stage (a INT)")
     log.run("DROP TABLE missing", error="SemanticException [Error 10001]: Table not found missing")
     found = collected(tmp_path, log.write())
     assert found.records == [

@@ -39,9 +39,9 @@ class Proxy:
         await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
         for each in pumps:
             each.cancel()
-        for each in (writer, ours):
+        for end in (writer, ours):
             with suppress(OSError):
-                each.transport.abort()
+                end.transport.abort()
 
     async def _pump(self, source: asyncio.StreamReader, target: asyncio.StreamWriter, is_counted: bool = False) -> None:
         with suppress(OSError):

