@@ -1,4 +1,4 @@
-"""Fixtures: one genuine HiveServer2 for the tests in this directory."""
+"""Fixtures: a genuine HiveServer2 for the tests in this directory."""
 
 from __future__ import annotations
 
@@ -8,21 +8,17 @@ import pytest
 
 from tests.warehouses.hive.front import Front
 from tests.warehouses.hive.launch import HiveServer
+from tests.warehouses.hive.shared import shared_server
 
 PASSWORDS = {"ana": "pass'w örd", "bob": "other"}
 
 
-@pytest.fixture(scope="session")
-def running() -> Iterator[HiveServer]:
-    with HiveServer() as server:
-        yield server
-
-
 @pytest.fixture
-def hive(running: HiveServer) -> HiveServer:
+def hive() -> HiveServer:
     """The server, without databases."""
-    running.empty()
-    return running
+    server = shared_server()
+    server.empty()
+    return server
 
 
 @pytest.fixture

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any
 
-from TCLIService import TCLIService, ttypes
-from thrift.protocol.TBinaryProtocol import TBinaryProtocol
-from thrift.transport.TSocket import TSocket
-from thrift.transport.TTransport import TBufferedTransport, TTransportException
+from TCLIService import TCLIService, ttypes  # type: ignore[import-untyped]
+from thrift.protocol.TBinaryProtocol import TBinaryProtocol  # type: ignore[import-untyped]
+from thrift.transport.TSocket import TSocket  # type: ignore[import-untyped]
+from thrift.transport.TTransport import TBufferedTransport, TTransportException  # type: ignore[import-untyped]
 
 from tests.warehouses.hive.launch import HOST, HiveServer
 from tests.warehouses.hive.orders import Fault, Orders, Received

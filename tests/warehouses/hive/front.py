@@ -24,10 +24,10 @@ from threading import Thread
 from types import TracebackType
 from typing import Any, Literal
 
-from TCLIService import TCLIService
-from thrift.protocol.TBinaryProtocol import TBinaryProtocol
-from thrift.transport.TSocket import TSocket
-from thrift.transport.TTransport import TBufferedTransport, TFramedTransport, TMemoryBuffer, TTransportException
+from TCLIService import TCLIService  # type: ignore[import-untyped]
+from thrift.protocol.TBinaryProtocol import TBinaryProtocol  # type: ignore[import-untyped]
+from thrift.transport.TSocket import TSocket  # type: ignore[import-untyped]
+from thrift.transport.TTransport import TBufferedTransport, TFramedTransport, TMemoryBuffer, TTransportException  # type: ignore[import-untyped]
 
 from tests.warehouses.hive.forwarding import Handler, Sessions
 from tests.warehouses.hive.launch import HOST, HiveServer
@@ -106,7 +106,7 @@ class _Listener(ThreadingMixIn, TCPServer):
         with suppress(OSError):
             encrypted = self.tls.wrap_socket(request, server_side=True) if self.tls else request
             try:
-                self.RequestHandlerClass(encrypted, client_address, self)
+                self.RequestHandlerClass(encrypted, client_address, self)  # type: ignore[arg-type]
             finally:
                 encrypted.close()
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 import requests
-from pyhive import exc
+from pyhive import exc  # type: ignore[import-untyped]
 from pyhive import hive as driver
-from thrift.transport.TSSLSocket import TSSLSocket
-from thrift.transport.TTransport import TBufferedTransport, TTransportException
+from thrift.transport.TSSLSocket import TSSLSocket  # type: ignore[import-untyped]
+from thrift.transport.TTransport import TBufferedTransport, TTransportException  # type: ignore[import-untyped]
 
 from tests.certificates import certificate_for
 from tests.script_process import wait_until
@@ -34,6 +34,9 @@ from tests.warehouses.hive.launch import (
     Table,
 )
 from tests.warehouses.hive.orders import Fault, Kind
+from tests.warehouses.hive.shared import ONE_SERVER
+
+pytestmark = ONE_SERVER
 
 USER = "ana"
 ORDERS = Table("sales", "orders", (Column("id", "int", "the key"), Column("note", "varchar(40)")))
