@@ -103,7 +103,8 @@ def describe_seconds() -> int:
 def _host() -> str:
     if not os.environ.get("HIVE_HOST"):
         raise ConfigurationError(
-            "HIVE_HOST is not set.", "Set it to the host name of HiveServer2, or set HIVE_METASTORE_URL (see README.md)."
+            "HIVE_HOST is not set.",
+            "Set it to the host name of HiveServer2, or set HIVE_METASTORE_URL (see README.md).",
         )
     return checked("HIVE_HOST", os.environ["HIVE_HOST"], host_name)
 
