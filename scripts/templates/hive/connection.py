@@ -44,11 +44,11 @@ class Session:
     def __init__(self, connection: Any, socket: Any) -> None:
         self._connection, self._socket = connection, socket
 
-    def rows(self, kind: type[R], sql: str) -> Rows[R]:
-        """Runs the statement now and streams its rows as ``kind``."""
+    def rows(self, kind: type[R], sql: str, **values: object) -> Rows[R]:
+        """Runs the statement now and streams its rows as ``kind``. Values are bound to ``%(name)s``."""
         cursor = self._connection.cursor(arraysize=FETCH_ROWS)
         with interruptible():
-            cursor.execute(sql)
+            cursor.execute(sql, values or None)
             # Hive can put the table before the name (hive.resultset.use.unique.column.names):
             # https://hive.apache.org/docs/latest/user/configuration-properties/
             columns = [column[0].rpartition(".")[2] for column in cursor.description or []]
@@ -88,9 +88,9 @@ class Hive:
     sign_in: SignIn
     sessions: Sessions
 
-    def rows(self, kind: type[R], sql: str) -> Rows[R]:
+    def rows(self, kind: type[R], sql: str, **values: object) -> Rows[R]:
         """Runs the statement now in the main session and streams its rows as ``kind``."""
-        return self.main.rows(kind, sql)
+        return self.main.rows(kind, sql, **values)
 
     def read(self, kind: type[R], sql: str, setting: str | None = None) -> list[R]:
         """All rows of a statement, from any thread, in a session of its own in which ``setting`` was run.

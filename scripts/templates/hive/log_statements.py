@@ -22,18 +22,26 @@ from log_messages import (
     USE,
 )
 from log_sessions import Database, Sessions
-from logged_query import CANCELLATION, FAILURE, FINISHED, TIMEOUT, HookEntry, LoggedQuery, Statement, without_console
+from logged_query import (
+    CANCELLATION,
+    CONSOLE_LINES,
+    DROPPED,
+    FAILURE,
+    FINISHED,
+    NEVER_RAN,
+    NO_ID_FAILURE,
+    NO_START,
+    TIMEOUT,
+    HookEntry,
+    LoggedQuery,
+    Statement,
+    without_console,
+)
 from mcpush.collect.collector import Options
 
 GRACE = timedelta(minutes=1)  # Hive can run a statement again after it has failed, under the same id
 MAX_HELD = 64_000_000  # characters of statements that have not ended; the oldest are dropped
 MAX_ERROR = 4_000  # characters
-
-NO_START = "statement without a start in the logs: they do not have its text"
-NO_ID_FAILURE = "FAILED line that belongs to no known statement"
-NEVER_RAN = "statement that was compiled but not executed: its outcome is unknown"
-DROPPED = "statement without an end in the logs: too many of them to wait for it"
-CONSOLE_LINES = "lines of a console behind the text of a statement, removed"
 
 
 class Statements:
@@ -94,6 +102,7 @@ class Statements:
                 del self._threads[statement.thread]
             statement.start_again(phase, line.thread, sql, is_whole)
             statement.session = statement.session or session
+        statement.database = statement.database or self._sessions.database(statement.session, statement.start)
         self._running[key] = statement
         self._threads[line.thread] = key
         self._held += len(statement.text)
@@ -191,7 +200,7 @@ class Statements:
             yield from statement.hooks
             user = self._sessions.user(statement.session)
             database = self._sessions.database(statement.session, statement.start)
-            yield statement.result(statement.end, user, database)
+            yield statement.result(statement.end, user, statement.database or database)
 
     def _drop_oldest(self) -> None:
         while self._held > MAX_HELD and len(self._running) > 1:

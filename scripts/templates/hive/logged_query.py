@@ -9,6 +9,13 @@ from log_messages import CONSOLE, ERROR_NUMBER
 
 FINISHED, FAILURE, CANCELLATION, TIMEOUT = "finished", "failed", "canceled", "timed out"
 
+# Reasons for skipping.
+NO_START = "statement without a start in the logs: they do not have its text"
+NO_ID_FAILURE = "FAILED line that belongs to no known statement"
+NEVER_RAN = "statement that was compiled but not executed: its outcome is unknown"
+DROPPED = "statement without an end in the logs: too many of them to wait for it"
+CONSOLE_LINES = "lines of a console behind the text of a statement, removed"
+
 
 @dataclass(frozen=True)
 class HookEntry:
@@ -70,6 +77,7 @@ class Statement:
     thread: str
     session: str | None
     phase: str
+    database: str | None = None
     copies: int = 1
     is_compiled: bool = False
     is_doubtful: bool = False

@@ -33,7 +33,9 @@ def at(seconds: float) -> datetime:
     return DAY + timedelta(hours=10, seconds=seconds)
 
 
-def line(seconds: float, message: str, thread: str = WITH_SESSION, logger: str = "ql.Driver", level: str = "INFO") -> str:
+def line(
+    seconds: float, message: str, thread: str = WITH_SESSION, logger: str = "ql.Driver", level: str = "INFO"
+) -> str:
     """A line in Apache Hive's default pattern, %d{ISO8601} %5p [%t] %c{2}: %m%n."""
     moment = at(seconds)
     stamp = f"{moment:%Y-%m-%dT%H:%M:%S},{moment.microsecond // 1000:03}"
@@ -47,7 +49,9 @@ def statement(seconds: float, text: str, query_id: str = ID, session: str | None
         line(seconds, f"Compiling command(queryId={query_id}): {text}", handler)
         + line(seconds, f"Completed compiling command(queryId={query_id}); Time taken: 0.05 seconds", handler)
         + line(seconds, f"Executing command(queryId={query_id}): {text}", BACKGROUND)
-        + line(seconds + took, f"Completed executing command(queryId={query_id}); Time taken: {took} seconds", BACKGROUND)
+        + line(
+            seconds + took, f"Completed executing command(queryId={query_id}); Time taken: {took} seconds", BACKGROUND
+        )
     )
 
 

@@ -14,7 +14,18 @@ import pytest
 from mcpush.errors import ConfigurationError, UnavailableError
 from mcpush.records import TimeRange
 
-from tests.templates.hive.reading_logs import BACKGROUND, DAY, ID, OTHER_ID, SESSION, Reader, at, line, reader, statement
+from tests.templates.hive.reading_logs import (
+    BACKGROUND,
+    DAY,
+    ID,
+    OTHER_ID,
+    SESSION,
+    Reader,
+    at,
+    line,
+    reader,
+    statement,
+)
 
 UNREADABLE = "log file not readable"
 NOT_A_LOG = "file without log lines of HiveServer2"
@@ -151,7 +162,7 @@ def test_a_folder_with_no_log_at_all_is_an_error(logs: Reader, tmp_path: Path) -
 
 
 def test_a_path_that_does_not_exist_is_an_error(logs: Reader, tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="Cannot read .*nowhere: No such file"):
+    with pytest.raises(ConfigurationError, match=r"Cannot read .*nowhere: No such file"):
         logs.read_paths(tmp_path / "nowhere")
 
 
@@ -178,7 +189,7 @@ def test_a_damaged_gzip_file_is_named(logs: Reader, content: bytes, kind: type[E
 
 def test_a_damaged_zip_file_is_named(logs: Reader, tmp_path: Path) -> None:
     put(tmp_path, **{"logs.zip": zipped(**{"hive.log": LINES})[:-30]})
-    with pytest.raises(ConfigurationError, match="logs.zip is damaged"):
+    with pytest.raises(ConfigurationError, match=r"logs\.zip is damaged"):
         logs.read_paths(tmp_path)
 
 

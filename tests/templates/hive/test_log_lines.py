@@ -23,7 +23,9 @@ from tests.templates.hive.reading_logs import (
     statement,
 )
 
-MDC = r'[mdc@18060 class="{logger}" level="{level}" queryId="x \"q\" \] y" sessionId="' + SESSION + '" thread="{thread}"]'
+MDC = (
+    r'[mdc@18060 class="{logger}" level="{level}" queryId="x \"q\" \] y" sessionId="' + SESSION + '" thread="{thread}"]'
+)
 # {message} of a line in each layout, as seen in public logs, and what it shows.
 LAYOUTS = {
     "Apache": "2026-03-02T{time},000 {level:>5} [{thread}] {logger}: {message}",
@@ -51,14 +53,17 @@ def logs(tmp_path: Path) -> Iterator[Reader]:
 
 def written(layout: str, seconds: int, message: str, thread: str = BACKGROUND, level: str = "INFO") -> str:
     moment = at(seconds)
-    return LAYOUTS[layout].format(
-        time=f"{moment:%H:%M:%S}",
-        shifted=f"{moment + timedelta(hours=2):%H:%M:%S}",
-        level=level,
-        thread=thread,
-        logger="ql.Driver",
-        message=message.replace("\n", "\r\n") if layout == "Windows" else message,
-    ) + "\n"
+    return (
+        LAYOUTS[layout].format(
+            time=f"{moment:%H:%M:%S}",
+            shifted=f"{moment + timedelta(hours=2):%H:%M:%S}",
+            level=level,
+            thread=thread,
+            logger="ql.Driver",
+            message=message.replace("\n", "\r\n") if layout == "Windows" else message,
+        )
+        + "\n"
+    )
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -97,7 +102,7 @@ def test_the_name_of_a_thread_can_have_the_session(logs: Reader, thread: str, se
 
 def test_without_threads_a_failure_of_several_statements_makes_their_outcome_unknown(logs: Reader) -> None:
     def pair(seconds: int, text: str) -> str:
-        return "".join(written("console", seconds, text.format(id)) for id in ("q_1", "q_2"))
+        return "".join(written("console", seconds, text.format(each)) for each in ("q_1", "q_2"))
 
     read = logs.read(
         pair(0, "Executing command(queryId={}): SELECT 1")

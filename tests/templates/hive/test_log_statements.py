@@ -74,7 +74,7 @@ def test_a_statement_has_everything_that_the_log_says(logs: Reader) -> None:
 
 def test_a_statement_that_does_not_compile_has_failed(logs: Reader) -> None:
     error = "SemanticException [Error 10001]: Line 1:14 Table not found 'missing'"
-    trace = "org.apache.hadoop.hive.ql.parse.SemanticException: Line 1:14\n\tat org.apache.Hive.x(Hive.java:1)\nFAILED: other\n"
+    trace = "org.apache.hadoop.hive.ql.parse.SemanticException: Line 1:14\n\tat Hive.x(Hive.java:1)\nFAILED: other\n"
     read = logs.read(
         line(0, COMPILING + "SELECT * FROM missing") + failed(1, error, WITH_SESSION) + trace + line(2, COMPILED)
     )
@@ -91,7 +91,10 @@ def test_completed_executing_is_not_success(logs: Reader) -> None:
 
 def test_a_failure_belongs_to_the_statement_of_its_thread(logs: Reader) -> None:
     other = "HiveServer2-Background-Pool: Thread-45"
-    first, second = statement(0, "SELECT 1"), statement(0, "SELECT 2", OTHER_ID, OTHER_SESSION).replace(BACKGROUND, other)
+    first, second = (
+        statement(0, "SELECT 1"),
+        statement(0, "SELECT 2", OTHER_ID, OTHER_SESSION).replace(BACKGROUND, other),
+    )
     starts = "".join(text.rpartition("2026-")[0] for text in (first, second))
     ends = "".join(text[len(text.rpartition("2026-")[0]) :] for text in (first, second))
     read = logs.read(starts + failed(1, "Execution Error, return code 1", other) + ends)
@@ -163,7 +166,8 @@ def test_a_canceled_statement_has_not_failed(logs: Reader, lines: str, status: s
 
 def test_interrupted_is_not_a_start(logs: Reader) -> None:
     read = logs.read(
-        line(0, COMPILING + "SELECT 1") + line(3, f"Compiling command(queryId={ID}) has been interrupted after 3.0 seconds")
+        line(0, COMPILING + "SELECT 1")
+        + line(3, f"Compiling command(queryId={ID}) has been interrupted after 3.0 seconds")
     )
     assert (read.only["text"], read.only["status"], read.only["end"]) == ("SELECT 1", "canceled", at(3))
 
@@ -267,7 +271,9 @@ def test_bytes_that_are_not_utf_8_are_replaced(logs: Reader) -> None:
 def opened(seconds: float, *lines: str, session: str = SESSION) -> str:
     """The lines of a session that is opened."""
     start = line(seconds, "Client protocol version: HIVE_CLI_SERVICE_PROTOCOL_V10", HANDLER, "thrift.ThriftCLIService")
-    end = line(seconds, f"Session opened, SessionHandle [{session}], current sessions:1", HANDLER, "service.CompositeService")
+    end = line(
+        seconds, f"Session opened, SessionHandle [{session}], current sessions:1", HANDLER, "service.CompositeService"
+    )
     return start + "".join(line(seconds, each, HANDLER, "x.Y") for each in lines) + end
 
 
@@ -286,7 +292,10 @@ CREATING = "Creating Hive session handle for user [{}] from IP 10.0.0.7"
         (opened(0, "RetryingMetaStoreClient proxy=class X ugi=hive (auth:SIMPLE) retries=1"), None),
         (line(0, PROXY, HANDLER) + opened(1), None),
         (opened(0, CREATING.format("other"), session=OTHER_SESSION) + opened(0), None),
-        (line(0, f"Connected: sessionId={SESSION} user=mapr ip=10.0.0.7", HANDLER, "session.HiveSessionImpl.audit"), "mapr"),
+        (
+            line(0, f"Connected: sessionId={SESSION} user=mapr ip=10.0.0.7", HANDLER, "session.HiveSessionImpl.audit"),
+            "mapr",
+        ),
         (line(0, f'{{"repo":"hive","reqUser":"cid","sess":"{SESSION}","access":"SELECT"}}', HANDLER, "xaaudit"), "cid"),
     ],
     ids=[
