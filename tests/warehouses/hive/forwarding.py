@@ -212,11 +212,11 @@ class Handler:
 
 def denied(user: str, statement: str) -> str:
     """Hive's message for a user who lacks the right to run a statement."""
-    words = " ".join(statement.upper().split()[:2])
-    database, table = named(statement)
-    kind, name = ("TABLE_OR_VIEW", f"{database}.{table}") if table else ("DATABASE", database or "default")
-    operation = OPERATIONS.get(words, "QUERY")
-    return DENIED.format(user=user, operation=operation, type=kind, name=name)
+    first, _, rest = statement.strip().partition(" ")
+    command = f"{first} {rest.split()[0]}".upper()
+    database, table = named(statement) if len(rest.split()) > 1 else ("default", "")
+    kind, name = ("TABLE_OR_VIEW", f"{database}.{table}") if table else ("DATABASE", database)
+    return DENIED.format(user=user, operation=OPERATIONS.get(command, "QUERY"), type=kind, name=name)
 
 
 def named(statement: str) -> tuple[str, str]:

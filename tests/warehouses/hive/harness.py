@@ -68,6 +68,7 @@ RIGHT, DENIED = "monte_carlo", "may_read_nothing"
 PASSWORDS = {RIGHT: f"r1ght' {SECRET_MARK}{TRAILING}", DENIED: f"den1ed {SECRET_MARK}"}
 WRONG_PASSWORD = f"wr0ng {SECRET_MARK}"
 NOBODY_LISTENS = "1"  # a port
+WORKERS = "2"  # a session costs the local server more than the description of a table
 
 
 def legal_name(text: str) -> str:
@@ -108,6 +109,7 @@ class Server:
             "HIVE_USER": user,
             "HIVE_PASSWORD": WRONG_PASSWORD if credentials == "wrong" else PASSWORDS[user],
             "HIVE_LOG_PATH": str(self.logs),
+            "HIVE_WORKERS": WORKERS,
         }
 
     def unreachable(self) -> dict[str, str]:
