@@ -16,12 +16,13 @@ from mcpush.lineage.fingerprint import digest
 from mcpush.lineage.graph import EXACT, LineageTarget
 from mcpush.sql import TableName
 
-# The hook writes POSTHOOK: LINEAGE: before the object in older releases.
+# The object follows POSTHOOK: LINEAGE: in older releases, such as
+# https://github.com/apache/hive/blob/release-1.2.1/ql/src/java/org/apache/hadoop/hive/ql/hooks/LineageLogger.java
 START = "{"
 EDGES = '"edges":'  # only the rest of an entry has its lineage; in texts, quotes are escaped
 # Statements whose entries are used. Hive rewrites UPDATE, DELETE and MERGE to inserts that select ROW__ID first. The
 # hook matches columns by position, so their entries can have wrong columns.
-# https://github.com/apache/hive/blob/master/ql/src/java/org/apache/hadoop/hive/ql/parse/UpdateDeleteSemanticAnalyzer.java
+# https://github.com/apache/hive/blob/rel/release-3.1.3/ql/src/java/org/apache/hadoop/hive/ql/parse/UpdateDeleteSemanticAnalyzer.java
 _WRITES = re.compile(r"(?i)\b(?:INSERT|CREATE|ALTER)\b")
 _INSERT = re.compile(r"(?i)\bINSERT\b")
 _NOT_USED = re.compile(r"(?i)(?:UPDATE|DELETE|MERGE|EXPLAIN)\b")
@@ -149,7 +150,7 @@ def _typed(value: Any, kind: type) -> Any:
 
 
 def without_comments(text: str) -> str:
-    """The text from its first word on, without the comments before it."""
+    """The text from its first word on, without the comments in front of it."""
     position = 0
     while True:
         position = _SPACE.match(text, position).end()  # type: ignore[union-attr]  # matches everything
