@@ -80,7 +80,9 @@ def test_one_edge_has_several_targets_of_several_tables(log: ServerLog, tmp_path
 def test_targets_of_queries_are_not_tables(
     log: ServerLog, tmp_path: Path, text: str, edges: dict[str, list[str]]
 ) -> None:
+    """With and without the statement in the log."""
     log.run(text, entry(text, edges))
+    log.add_entry(entry(text, edges))
     found = collected(tmp_path, log.write())
     assert (found.records, found.skipped) == ([], {})
 
