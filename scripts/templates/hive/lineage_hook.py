@@ -77,20 +77,33 @@ class HookLineage(NamedTuple):
         written = {_table(place) for edge in self.edges for place in edge.targets}
         return len(_INSERT.findall(self.text)) <= max(1, len(written))
 
-    def lineage(self, names: Names) -> Iterator[LineageTarget]:
+    @property
+    def mapping_count(self) -> int:
+        return sum(len(edge.targets) * len(edge.sources) for edge in self.edges)
+
+    def lineage(self, names: Names, *, with_columns: bool = True) -> Iterator[LineageTarget]:
         """Yields the targets with their sources and column mappings."""
+        edges = self.edges if with_columns else self._edges_of_tables()
         found: dict[tuple[str, str], LineageTarget] = {}
-        for edge in self.edges:
+        for edge in edges:
             for place in edge.targets:
                 asset = names.asset(TableName(names.catalog, place.database, place.table, self.kind))
                 target = found.setdefault(_table(place), LineageTarget(asset, "lineage_hook", EXACT))
-                names.note_column(asset, place.column or "", is_target=True)
+                if place.column:
+                    names.note_column(asset, place.column, is_target=True)
                 for source in edge.sources:
                     read = names.asset(TableName(names.catalog, source.database, source.table))
                     target.add(read, place.column, source.column)
                     if source.column:
                         names.note_column(read, source.column, is_target=False)
         return iter(found.values())
+
+    def _edges_of_tables(self) -> Iterator[Edge]:
+        for edge in self.edges:
+            targets, sources = (
+                tuple({place._replace(column=None) for place in places}) for places in (edge.targets, edge.sources)
+            )
+            yield Edge(targets, sources)
 
 
 def _table(place: Place) -> tuple[str, str]:

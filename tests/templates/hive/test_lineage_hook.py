@@ -155,6 +155,18 @@ def test_a_broken_entry_is_counted_and_its_text_parsed(log: ServerLog, tmp_path:
     assert found.skipped == {BROKEN_ENTRY: 1}
 
 
+def test_an_entry_with_too_many_mappings_gives_tables_only(log: ServerLog, tmp_path: Path) -> None:
+    hook = entry(TEXT, {f"shop.t.c{number}": [] for number in range(501)})
+    sources = [{"id": 1000 + number, "vertexType": "COLUMN", "vertexId": f"shop.s.c{number}"} for number in range(500)]
+    hook["vertices"] += sources
+    numbers = [each["id"] for each in sources]
+    hook["edges"] = [{"sources": numbers, "targets": list(range(501)), "edgeType": "PROJECTION"}]
+    log.run(TEXT, hook)
+    found = collected(tmp_path, log.write())
+    assert found.records == [exact(T, [S])]
+    assert found.skipped == {"LineageLogger entry with too many column mappings: only its tables are sent": 1}
+
+
 @pytest.mark.parametrize(
     "change",
     [
