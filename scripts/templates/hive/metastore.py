@@ -9,7 +9,6 @@ Runs a constant number of statements. Their rows are streamed in the same order 
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -44,8 +43,8 @@ from metastore_sql import (
     ViewRow,
 )
 from metastore_url import URL_VARIABLE
+from variables import catalog
 
-DEFAULT_CATALOG = "hive"
 FIRST_WITH_CATALOGS = 3  # major version
 KNOWN_VERSIONS = range(2, 5)  # major versions
 
@@ -147,7 +146,7 @@ def metastore_source() -> Iterator[MetastoreSource]:
         versions = [row.schema_version for row in session.rows(VersionRow, VERSION_SQL)]
         major = major_version(versions)
         log.info("connected to the metastore database, version %s", versions[0])
-        yield MetastoreSource(session, os.environ.get("HIVE_CATALOG") or DEFAULT_CATALOG, major >= FIRST_WITH_CATALOGS)
+        yield MetastoreSource(session, catalog(), major >= FIRST_WITH_CATALOGS)
 
 
 def major_version(versions: list[str]) -> int:

@@ -55,7 +55,7 @@ MYSQL = ErrorTable(
         ErrorCase(RefusedError, f"{DATABASE_REMEDY} {GRANT_REMEDY}", codes=(1044,)),
         ErrorCase(RefusedError, GRANT_REMEDY, codes=(1142, 1143), scope=Scope.OBJECT),
         ErrorCase(ConfigurationError, DATABASE_REMEDY, codes=(1046, 1049)),
-        ErrorCase(ConfigurationError, DATABASE_REMEDY, codes=(1054, 1146), scope=Scope.OBJECT),
+        ErrorCase(ConfigurationError, DATABASE_REMEDY, codes=(1054, 1109, 1146), scope=Scope.OBJECT),
         ErrorCase(UnavailableError, TIMEOUT_REMEDY, codes=(1317, 1969, 3024), scope=Scope.STATEMENT),
         ErrorCase(ConfigurationError, TLS_REMEDY, codes=(2026,)),
         ErrorCase(ConfigurationError, TLS_REMEDY, words=("CERTIFICATE_VERIFY_FAILED", "Hostname mismatch")),

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from kinds import has_data, is_view, kind_of, type_of
 from mcpush.collect.catalog import NO_COLUMNS, NO_VIEW_TEXT, SortedRows
 from mcpush.collect.collector import Options
 from mcpush.records import Column, TableRecord
 from metastore_sql import ColumnRow, ParameterRow, PartitionsRow, TableRow, ViewRow
+from spark_schema import spark_columns
 from table_parameters import UNKNOWN_VOLUME, Change, Volume, change_of, latest_change, other_writer, time_of, volume_of
+from view_text import comment_of, view_query
 
 T = TypeVar("T", ViewRow, ColumnRow, ParameterRow, PartitionsRow)
 
 NO_TYPE = "column without a type"
-UNREADABLE_VIEW = "view definition of Presto or Trino not readable"
-PRESTO_VIEW = "/* Presto View: "
-PRESTO_COMMENT = "Presto View"  # Presto and Trino set it as the comment of their views, as a mark
 
 
 @dataclass(frozen=True)
@@ -58,10 +55,13 @@ class Records:
         keys = taken(self.details.partition_keys, row.table_id)
         partitions = next(iter(taken(self.details.partitions, row.table_id)), None)
         shown = f"{self.catalog}.{database}.{name}"
-        volume, change = self._facts(row, parameters, is_partitioned=bool(keys), partitions=partitions, shown=shown)
+        kind = kind_of(row.table_type or "")
+        volume, change = Volume(), Change(None)
+        if has_data(kind):
+            volume, change = self._facts(parameters, is_partitioned=bool(keys), partitions=partitions, shown=shown)
         return TableRecord(
-            type="VIEW" if is_view(row.table_type) else "TABLE",
-            kind=row.table_type.lower() if row.table_type else None,
+            type=type_of(kind),
+            kind=kind or None,
             database=self.catalog,
             schema=database,
             name=name,
@@ -69,14 +69,13 @@ class Records:
             row_count=volume.row_count,
             byte_count=volume.byte_count,
             last_update_time=change.time,
-            description=_comment(parameters) if self.is_full else None,
-            view_query=self._view_query(row, shown) if self.is_full else None,
-            fields=self._fields(row, keys, shown) if self.is_full else (),
+            description=comment_of(parameters) if self.is_full else None,
+            view_query=self._view_query(row, shown) if self.is_full and is_view(kind) else None,
+            fields=self._fields(row, keys, parameters, shown) if self.is_full else (),
         )
 
     def _facts(
         self,
-        row: TableRow,
         parameters: Mapping[str, str],
         *,
         is_partitioned: bool,
@@ -84,7 +83,7 @@ class Records:
         shown: str,
     ) -> tuple[Volume, Change]:
         """Volume and last change. Counts what is unknown of a table whose rows could be read."""
-        if is_view(row.table_type) or self.details.parameters is None or self.details.partition_keys is None:
+        if self.details.parameters is None or self.details.partition_keys is None:
             return Volume(), Change(None)
         if not is_partitioned:
             volume, change = volume_of(parameters), change_of(parameters)
@@ -98,11 +97,17 @@ class Records:
             self.options.skip(change.reason, shown)
         return volume, change
 
-    def _fields(self, row: TableRow, keys: list[ColumnRow], shown: str) -> list[Column]:
+    def _fields(
+        self, row: TableRow, keys: list[ColumnRow], parameters: Mapping[str, str], shown: str
+    ) -> Sequence[Column]:
+        """The columns, with partition columns at the end. Those that Spark stored replace Hive's placeholder."""
+        found = taken(self.details.columns, row.table_id)
+        if columns := spark_columns(parameters):
+            return columns
         if self.details.columns is None:
-            return []
+            return ()
         fields = []
-        for each in (*taken(self.details.columns, row.table_id), *keys):
+        for each in (*found, *keys):
             if each.column_type:
                 fields.append(Column(each.column_name, each.column_type, each.comment))
             else:
@@ -112,32 +117,13 @@ class Records:
         return fields
 
     def _view_query(self, row: TableRow, shown: str) -> str | None:
-        has_query = is_view(row.table_type) or row.table_type == "MATERIALIZED_VIEW"
-        if not has_query or self.details.views is None:
+        if self.details.views is None:
             return None
         view = next(iter(taken(self.details.views, row.table_id)), None)
-        query = view_query(view) if view else None
+        query = view_query(view.expanded_text, view.original_text) if view else None
         if not query:
             self.options.skip(NO_VIEW_TEXT, shown)
         return query
-
-
-def is_view(table_type: str | None) -> bool:
-    return table_type == "VIRTUAL_VIEW"
-
-
-def view_query(view: ViewRow) -> str | None:
-    """The SELECT of a view, with full names if Hive expanded it. Presto and Trino store it as JSON in base64."""
-    original = view.original_text or ""
-    if not original.startswith(PRESTO_VIEW):
-        return view.expanded_text or original or None
-    encoded = original.removeprefix(PRESTO_VIEW).partition(" ")[0]
-    try:
-        found = json.loads(base64.b64decode(encoded, validate=True))
-    except (ValueError, binascii.Error, RecursionError):
-        return None
-    text = found.get("originalSql") if isinstance(found, dict) else None
-    return text if isinstance(text, str) else None
 
 
 def sum_of(partitions: PartitionsRow | None) -> Volume:
@@ -162,11 +148,6 @@ def change_of_partitions(parameters: Mapping[str, str], partitions: PartitionsRo
 
 def _whole(value: object) -> int | None:
     return None if value is None else int(str(value))
-
-
-def _comment(parameters: Mapping[str, str]) -> str | None:
-    comment = parameters.get("comment")
-    return None if comment == PRESTO_COMMENT and parameters.get("presto_view") == "true" else comment
 
 
 def merged(rows: Iterable[TableRow], databases: Mapping[int, str], records: Records) -> Iterator[TableRecord]:

@@ -54,7 +54,7 @@ class Session:
             return self.free.pop()
         with interruptible(), _unknown_parameters():
             connection = self.engine.connect()
-            self.closing.callback(_discard, connection)
+            self.closing.callback(_discard, connection, connection.connection.driver_connection)
             for setting in self._settings(connection):
                 connection.exec_driver_sql(setting)
         return connection
@@ -92,12 +92,11 @@ def _unknown_parameters() -> Iterator[None]:
         ) from None
 
 
-def _discard(connection: Any) -> None:
+def _discard(connection: Any, driver_connection: Any) -> None:
     """Closes the connection. PyMySQL would first read all rows that remain, unless its result counts as finished."""
+    if result := getattr(driver_connection, "_result", None):
+        result.unbuffered_active = False
     with suppress(Exception):  # must not hide the result or error of the run
-        if result := getattr(connection.connection.driver_connection, "_result", None):
-            result.unbuffered_active = False
-    with suppress(Exception):
         connection.invalidate()
         connection.close()
 

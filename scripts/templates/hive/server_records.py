@@ -16,7 +16,7 @@ from server_tables import Described, ServerTables
 from spark_schema import spark_columns
 from table_parameters import UNKNOWN_VOLUME, Change, Volume, change_of, number, other_writer, volume_of
 from variables import catalog, describe_seconds, workers
-from view_text import table_comment
+from view_text import comment_of
 
 UNKNOWN_ZONE = "creation time in an ambiguous time zone (such as CST): unknown"
 NO_TYPE = "column without a type"
@@ -67,7 +67,7 @@ def record(database: str, found: Described, options: Options) -> TableRecord:
         row_count=volume.row_count,
         byte_count=volume.byte_count,
         last_update_time=change.time,
-        description=table_comment(described.parameters.get("comment")) if is_full else None,
+        description=comment_of(described.parameters) if is_full else None,
         view_query=found.query,
         fields=_fields(described, shown, options) if is_full else (),
     )

@@ -113,7 +113,7 @@ def query_in_json(rows: list[DescribeRow]) -> str | None:
     """
     try:
         table = json.loads(rows[0].col_name or "")["tableInfo"]
-        return view_query(table.get("viewOriginalText"), table.get("viewExpandedText"))
+        return view_query(table.get("viewExpandedText"), table.get("viewOriginalText"))
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
         return None
 

@@ -55,10 +55,10 @@ def table(name: str | None, type_: str | None = "MANAGED_TABLE", **fields: Any) 
     return Table("sales", name, type_, **{"columns": [ID], "created": CREATED, "parameters": parameters(), **fields})
 
 
-def record(name: str, kind: str | None = "managed_table", **changes: Any) -> Record:
+def record(name: str, kind: str | None = "managed table", **changes: Any) -> Record:
     """The record of ``table(name)``; a change to None leaves a key out."""
     usual = {
-        "type": "VIEW" if kind == "virtual_view" else "TABLE",
+        "type": "VIEW" if kind in ("virtual view", "materialized view") else "TABLE",
         "kind": kind,
         "database": "hive",
         "schema": "sales",
@@ -70,6 +70,18 @@ def record(name: str, kind: str | None = "managed_table", **changes: Any) -> Rec
         "fields": FIELDS,
     }
     return {key: value for key, value in {**usual, **changes}.items() if value is not None}
+
+
+def spark_parameters(provider: str, *names: str) -> dict[str, str]:
+    """A schema of columns of the type long, cut in the middle, as Spark stores it."""
+    fields = [{"name": name, "type": "long", "nullable": True, "metadata": {}} for name in names]
+    schema = json.dumps({"type": "struct", "fields": fields})
+    return {
+        "spark.sql.sources.provider": provider,
+        "spark.sql.sources.schema.numParts": "2",
+        "spark.sql.sources.schema.part.0": schema[:40],
+        "spark.sql.sources.schema.part.1": schema[40:],
+    }
 
 
 NO_VOLUME: Record = {"row_count": None, "byte_count": None}
@@ -98,7 +110,7 @@ TABLES: list[Case] = [
         ),
         (),
     ),
-    (table("external", "EXTERNAL_TABLE"), record("external", "external_table"), ()),
+    (table("external", "EXTERNAL_TABLE"), record("external", "external table"), ()),
     # --- statistics
     (table("empty", parameters=parameters(numRows="0", totalSize="0")), record("empty", row_count=0, byte_count=0), ()),
     (
@@ -221,7 +233,7 @@ TABLES: list[Case] = [
                 **{"current-snapshot-timestamp-ms": f"{CHANGED + 86_400}123"},
             ),
         ),
-        record("iceberg", "external_table", **NO_VOLUME, last_update_time="2023-11-15T22:13:20Z"),
+        record("iceberg", "external table", **NO_VOLUME, last_update_time="2023-11-15T22:13:20Z"),
         (VOLUME_UNKNOWN,),
     ),
     (
@@ -241,6 +253,22 @@ TABLES: list[Case] = [
         record("spark_hive"),
         (),
     ),
+    (  # Hive's own columns are a placeholder
+        table(
+            "delta",
+            "EXTERNAL_TABLE",
+            columns=[("col", "array<string>", "from deserializer")],
+            parameters=parameters(COLUMN_STATS_ACCURATE="absent", **spark_parameters("delta", "total", "no`te")),
+        ),
+        record(
+            "delta",
+            "external table",
+            **NO_VOLUME,
+            last_update_time=None,
+            fields=[{"name": "total", "type": "bigint"}, {"name": "no`te", "type": "bigint"}],
+        ),
+        (VOLUME_UNKNOWN, NOT_BY_HIVE),
+    ),
     # --- views
     (
         table(
@@ -252,7 +280,7 @@ TABLES: list[Case] = [
         ),
         record(
             "view",
-            "virtual_view",
+            "virtual view",
             **NO_VOLUME,
             last_update_time=None,
             view_query="SELECT `orders`.`id` FROM `sales`.`orders`",
@@ -262,7 +290,7 @@ TABLES: list[Case] = [
     (
         table("unexpanded_view", "VIRTUAL_VIEW", original_text="SELECT id FROM orders"),
         record(
-            "unexpanded_view", "virtual_view", **NO_VOLUME, last_update_time=None, view_query="SELECT id FROM orders"
+            "unexpanded_view", "virtual view", **NO_VOLUME, last_update_time=None, view_query="SELECT id FROM orders"
         ),
         (),
     ),
@@ -274,7 +302,7 @@ TABLES: list[Case] = [
             expanded_text="/* Presto View */",
             original_text=f"/* Presto View: {PRESTO} */",
         ),
-        record("presto_view", "virtual_view", **NO_VOLUME, last_update_time=None, view_query="SELECT 'ü' FROM orders"),
+        record("presto_view", "virtual view", **NO_VOLUME, last_update_time=None, view_query="SELECT 'ü' FROM orders"),
         (),
     ),
     (
@@ -285,17 +313,17 @@ TABLES: list[Case] = [
             expanded_text="/* Presto View */",
             original_text="/* Presto View: e30= */",
         ),
-        record("broken_presto_view", "virtual_view", **NO_VOLUME, last_update_time=None, description="mine"),
+        record("broken_presto_view", "virtual view", **NO_VOLUME, last_update_time=None, description="mine"),
         ("view definition not visible",),
     ),
     (
         table("view_without_text", "VIRTUAL_VIEW"),
-        record("view_without_text", "virtual_view", **NO_VOLUME, last_update_time=None),
+        record("view_without_text", "virtual view", **NO_VOLUME, last_update_time=None),
         ("view definition not visible",),
     ),
     (
         table("materialized", "MATERIALIZED_VIEW", expanded_text="SELECT 1"),
-        record("materialized", "materialized_view", view_query="SELECT 1"),
+        record("materialized", "materialized view", view_query="SELECT 1"),
         (),
     ),
     # --- columns and names

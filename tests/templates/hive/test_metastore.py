@@ -47,7 +47,7 @@ def test_the_list_has_every_name_and_kind_and_reads_only_tables(server: Metastor
     for name in ("TABLE_PARAMS", "PARTITION_KEYS", "PARTITIONS", "PARTITION_PARAMS", "COLUMNS_V2", "SDS"):
         runs.metastore.revoke(name)
     lines = runs.run("--list").check().stdout.splitlines()
-    assert lines == ["hive.sales.orders (managed_table)", "hive.sales.v (virtual_view)", "hive.sales.x ()"]
+    assert lines == ["hive.sales.orders (managed table)", "hive.sales.v (virtual view)", "hive.sales.x ()"]
 
 
 MANY = [replace(table(name), database=database) for database in ("a", "b", "c", "d") for name in ("t", "u")]
