@@ -1,7 +1,7 @@
 # /// script
 # requires-python = ">=3.10"
 # dependencies = [
-#     "PyHive[hive-pure-sasl]>=0.7,<0.8",
+#     "pyhive[hive-pure-sasl]>=0.7,<0.8",
 #     "sqlglot[c]==30.30.0; python_version >= '3.11'",
 #     "sqlglot==30.30.0; python_version < '3.11'",
 #     "tqdm>=4.67,<5",
@@ -25,34 +25,27 @@ import argparse
 import re
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from datetime import datetime, timedelta
-from functools import partial
 from itertools import chain, islice
 from typing import NamedTuple
 
+from connection import explain
 from lineage_hook import BrokenEntryError, HookLineage, parse_entry, without_comments
 from lineage_names import Names
-from logged_queries import (
-    LATENCY,
-    RETENTION,
-    HookEntry,
-    LoggedQuery,
-    add_log_arguments,
-    catalog_name,
-    connect,
-    explain,
-    logged_queries,
-)
+from log_files import add_log_arguments
+from logged_queries import LATENCY, HookEntry, LoggedQuery, logged_queries
+from logged_tables import LoggedTables, creates_temporary
 from mcpush.collect.collector import Collector, Options, run_collect
-from mcpush.collect.query_text import NO_TEXT
 from mcpush.console import log
 from mcpush.interrupts import stop_if_asked
 from mcpush.lineage.fingerprint import digest
-from mcpush.lineage.graph import LineageTarget, bypass_missing_tables, listed, merge_by_target, missing_tables
-from mcpush.lineage.query_log import LoggedStatement, Recent, statement_lineage
+from mcpush.lineage.graph import Key, LineageTarget, bypass_missing_tables, listed, merge_by_target, missing_tables
+from mcpush.lineage.query_log import FullName, LoggedStatement, Recent, statement_lineage
 from mcpush.lineage.schema_manifest import add_schema_argument, schema_of
-from mcpush.records import Asset, AssetKey, LineageRecord
-from mcpush.sql import Defaults, extract
+from mcpush.records import LineageRecord
+from mcpush.sql import Defaults, TableName
+from variables import catalog
 
 # First words of statements that write, or that affect later statements of their session.
 CHANGES = frozenset(
@@ -62,15 +55,14 @@ CHANGES = frozenset(
     )
 )  # fmt: skip
 _INSERT = re.compile(r"(?i)\bINSERT\b")
-_WORD = re.compile(r"\w+")
-# https://cwiki.apache.org/confluence/display/Hive/LanguageManual+DDL#LanguageManualDDL-TemporaryTables
-_TEMPORARY = re.compile(r"(?i)CREATE\s+TEMPORARY\s+(?:EXTERNAL\s+)?TABLE\s+(?:IF\s+NOT\s+EXISTS\s+)?([^\s(]+)")
-MAX_SESSIONS = 20_000  # sessions whose temporary tables and current database are remembered
-MAX_WAITING = 20_000  # entries of the hook whose statement has not ended yet
-MAX_DROP_CHARACTERS = 2_000  # of DROP and ALTER … RENAME statements, which are parsed in this process
+SUCCESSFUL = ("finished", None)  # None: unknown
+MAX_SESSIONS = 20_000  # sessions whose current database is remembered
+MAX_ADDED = 100_000  # entries of the hook of which repeats are recognized
+MAX_WAITING = 20_000  # texts of entries without a statement
 TOLERANCE = timedelta(seconds=1)  # of the times in a log
 
 BROKEN_ENTRY = "LineageLogger entry not readable (truncated)"
+UNASSIGNED = "name of a temporary table whose session the logs do not show"
 DROPPED = "destination that a later statement in the logs drops"
 NO_SCHEMA = (
     "warning: without --schema-manifest, SELECT * is not expanded, and a view that these logs do not create is sent as "
@@ -84,43 +76,50 @@ NO_SCHEMA = (
 class Waiting(NamedTuple):
     """An entry of the hook that has no statement yet. The log contains it shortly before the statement's end."""
 
-    at: datetime | None
+    at: datetime
     lineage: HookLineage
 
     def belongs_to(self, query: LoggedQuery) -> bool:
-        is_late = query.start and self.at and self.at < query.start - TOLERANCE
-        is_early = query.end and self.at and self.at > query.end + TOLERANCE
-        return not (is_late or is_early)
+        return query.start - TOLERANCE <= self.at <= query.end + TOLERANCE
 
 
 class Entries:
-    """The entries of the hook that wait for their statements. An entry has the statement's text, but no query id."""
+    """The entries of the hook that wait for their statements.
+
+    An entry has no query id. If its thread does not show the statement either, as in a log file of its own, the entry
+    belongs to a statement with the same text that was running at that time.
+    """
 
     def __init__(self) -> None:
-        self._waiting: dict[bytes, list[Waiting]] = {}
+        self._by_id: dict[str, HookLineage] = {}
+        self._by_text: dict[bytes, list[Waiting]] = {}
 
-    def __len__(self) -> int:
-        return len(self._waiting)
-
-    def add(self, entry: Waiting) -> None:
-        self._waiting.setdefault(_text_key(entry.lineage.text), []).append(entry)
+    def add(self, entry: HookEntry, lineage: HookLineage) -> list[Waiting]:
+        """Adds an entry. Returns the oldest ones without a statement if there are too many."""
+        if entry.query_id is not None:
+            self._by_id[entry.query_id] = lineage
+            return []
+        self._by_text.setdefault(_text_key(lineage.text), []).append(Waiting(entry.time, lineage))
+        return self.take_oldest(MAX_WAITING // 10) if len(self._by_text) > MAX_WAITING else []
 
     def take(self, query: LoggedQuery) -> HookLineage | None:
         """Removes and returns the entry of a statement; None if there is none."""
-        key = _text_key(query.text or "")
-        found = self._waiting.get(key, [])
+        if query.id is not None and (lineage := self._by_id.pop(query.id, None)):
+            return lineage
+        key = _text_key(query.text) if self._by_text else b""
+        found = self._by_text.get(key, [])
         for number, entry in enumerate(found):
             if entry.belongs_to(query):
                 del found[number]
                 if not found:
-                    del self._waiting[key]
+                    del self._by_text[key]
                 return entry.lineage
         return None
 
-    def take_oldest(self, count: int) -> list[Waiting]:
-        """Removes and returns the entries of the oldest ``count`` texts."""
-        keys = list(islice(self._waiting, count))
-        return [entry for key in keys for entry in self._waiting.pop(key)]
+    def take_oldest(self, count: int | None = None) -> list[Waiting]:
+        """Removes and returns the entries of the oldest ``count`` texts, or all."""
+        keys = list(islice(self._by_text, count))
+        return [entry for key in keys for entry in self._by_text.pop(key)]
 
 
 def _text_key(text: str) -> bytes:
@@ -131,68 +130,78 @@ class Statements:
     """Reads the log once. Collects what the hook recorded, and yields the statements that have to be parsed."""
 
     def __init__(self, names: Names, options: Options) -> None:
-        self.exact: list[LineageTarget] = []
-        self.renamed: list[tuple[Asset, Asset]] = []
+        self.exact: dict[Key, LineageTarget] = {}  # what the hook recorded
+        self.tables = LoggedTables(names)
         self._names, self._options = names, options
         self._entries = Entries()
-        self._gone: dict[str, set[AssetKey]] = {}  # by name: dropped or renamed, and not written again
-        self._temporaries: Recent[str | None, set[str]] = Recent(MAX_SESSIONS)
         self._databases: Recent[str, str] = Recent(MAX_SESSIONS)
+        self._added: Recent[bytes, bool] = Recent(MAX_ADDED)
 
     def texts(self) -> Iterator[LoggedStatement]:
         for item in logged_queries(self._options):
             if isinstance(item, HookEntry):
                 self._wait_for_statement(item)
-            elif item.status != "failed":
-                yield from self._read(item)
-            else:
-                self._entries.take(item)
-        self._add_without_statement(self._entries.take_oldest(len(self._entries)))
+            elif (statement := self._read(item, self._entries.take(item))) is not None:
+                yield statement
+        self._add_without_statement(self._entries.take_oldest())
 
-    def exists(self, asset: Asset) -> bool:
-        return asset.key not in self._gone.get(asset.name, ())
+    def full_name(self, table: TableName) -> FullName | None:
+        """The asset that a name in a statement refers to; counts it and returns None if that is unknown."""
+        found = self._names.complete(self._options, table)
+        if found and self.tables.is_unassigned(found.asset):
+            self._options.skip(UNASSIGNED, str(found.asset))
+            return None
+        return found
 
     # -- the hook
 
     def _wait_for_statement(self, entry: HookEntry) -> None:
         try:
-            self._entries.add(Waiting(entry.at, parse_entry(entry.text)))
+            lineage = parse_entry(entry.text)
         except BrokenEntryError:
             self._options.skip(BROKEN_ENTRY, entry.text)
-        if len(self._entries) > MAX_WAITING:
-            self._add_without_statement(self._entries.take_oldest(MAX_WAITING // 10))
+        else:
+            self._add_without_statement(self._entries.add(entry, lineage))
 
     def _add_without_statement(self, entries: list[Waiting]) -> None:
         """Adds entries whose statements the logs do not contain: the hook runs only if a statement succeeds."""
         for entry in entries:
-            if entry.at is None or self._options.since <= entry.at < self._options.until:
+            if self._options.since <= entry.at < self._options.until and not creates_temporary(entry.lineage.text):
                 self._add(entry.lineage)
 
     def _add(self, entry: HookLineage) -> None:
-        if entry.is_usable and not _TEMPORARY.match(without_comments(entry.text)):
-            self.exact.extend(entry.lineage(self._names))
+        if not entry.is_usable or self._added.get(entry.key):
+            return
+        self._added[entry.key] = True
+        for target in entry.lineage(self._names):
+            first = self.exact.setdefault(target.asset.key, target)
+            if first is not target:
+                first.merge(target)
 
     # -- statements
 
-    def _read(self, query: LoggedQuery) -> Iterator[LoggedStatement]:
-        """Yields the statement if it can write, unless the hook recorded its lineage."""
-        entry = self._entries.take(query)
-        defaults = Defaults(self._names.catalog, self._database(query, entry))
-        if not query.text:
-            self._options.skip(NO_TEXT, query.id)
-            return
+    def _read(self, query: LoggedQuery, entry: HookLineage | None) -> LoggedStatement | None:
+        """Returns the statement if it has to be parsed: it can write, and the hook did not record its lineage."""
+        database = self._database(query, entry)
         start = without_comments(query.text)
         verb = _first_word(start)
         if verb not in CHANGES or (verb in ("FROM", "WITH") and not _INSERT.search(start)):
-            return
-        is_temporary = self._uses_temporary(query.session, start)
+            return None
+        if query.status not in SUCCESSFUL:
+            return None
+        defaults = Defaults(self._names.catalog, database)
+        session = query.session or query.key  # unknown: a session of its own
+        statement = LoggedStatement(query.text, session, defaults, query.start, not query.is_whole)
+        is_temporary = self.tables.uses_temporary(session, start, defaults, is_known=query.session is not None)
+        if query.end < self._options.since:
+            return statement if is_temporary and self.tables.writes_only_temporary(session, start) else None
         if not is_temporary:
-            self._note_gone(start, verb, defaults)
+            self.tables.note(start, verb, defaults, query.end)
         if entry and entry.is_usable and not is_temporary:
             self._add(entry)
             if entry.is_complete:
-                return
-        yield LoggedStatement(query.text, query.session, defaults, query.start if query.session else None)
+                return None
+        return statement
 
     def _database(self, query: LoggedQuery, entry: HookLineage | None) -> str | None:
         """The session's current database. The hook records it, also if no USE is in the logs."""
@@ -202,78 +211,51 @@ class Statements:
             self._databases[query.session] = entry.database
         return self._databases.get(query.session)
 
-    def _uses_temporary(self, session: str | None, text: str) -> bool:
-        """Whether a statement names a temporary table of its session.
-
-        The hook records temporary tables as if they were permanent, and leaves them out as sources.
-        """
-        names = self._temporaries.get(session) or set()
-        if created := _TEMPORARY.match(text):
-            names.add(created[1].replace("`", "").rpartition(".")[2].lower())
-            self._temporaries[session] = names
-        return bool(names) and not names.isdisjoint(_words(text))
-
-    def _note_gone(self, text: str, verb: str, defaults: Defaults) -> None:
-        """Notes the tables that a statement drops or renames. They exist again when a later statement names them."""
-        if verb in ("DROP", "ALTER") and len(text) <= MAX_DROP_CHARACTERS:
-            for lineage in extract(text, "hive", defaults, self._names.schema).lineages:
-                target = lineage.target
-                if target is None or target.is_external or not target.schema:
-                    continue
-                if lineage.kind == "drop":
-                    self._gone.setdefault(target.name, set()).add(self._names.asset(target).key)
-                elif lineage.kind == "rename":
-                    old, new = self._names.asset(lineage.sources[0]), self._names.asset(target)
-                    self._gone.pop(new.name, None)
-                    self._gone.setdefault(old.name, set()).add(old.key)
-                    self.renamed.append((old, new))
-        elif self._gone:
-            for name in _words(text) & self._gone.keys():
-                del self._gone[name]
-
 
 def _first_word(text: str) -> str:
-    found = _WORD.match(text.lstrip("("))
+    found = re.match(r"\w+", text.lstrip("("))
     return found[0].upper() if found else ""
-
-
-def _words(text: str) -> set[str]:
-    return set(_WORD.findall(text.lower()))
 
 
 # --- collector -------------------------------------------------------------------------------------------
 
 
 def edges(options: Options) -> Iterator[LineageTarget]:
-    """Yields each target once, with sources that exist as far as the logs say."""
-    names = Names(catalog_name(), schema_of(options.arguments))
+    """Yields each target once, by name, with sources that exist as far as the logs say."""
+    names = Names(catalog(), schema_of(options.arguments))
     if not len(names.schema):
         log.warning(NO_SCHEMA)
     statements = Statements(names, options)
-    complete = partial(names.complete, options)
-    parsed = statement_lineage(statements.texts(), "hive", complete, options.skip, schema=names.schema)
-    later = list(parsed)  # also fills `exact`, which takes precedence
-    found = merge_by_target(chain(statements.exact, later))
-    for old, new in statements.renamed:
-        if old.key in found and new.key in found:
-            found[new.key].copy_columns(found[old.key])
-    found = {target.asset.key: target for target in names.finished(found, options)}
-    moved = {old.key for old, _ in statements.renamed}
-    for asset in missing_tables(found.values(), statements.exists):
+    found = merged(statements, names, options)
+    moved = {old.key for old, _ in statements.tables.renamed}
+    for asset in missing_tables(found.values(), statements.tables.exists):
         if options.filters.allows(*asset.key) and asset.key not in moved:
             options.skip(DROPPED, str(asset))
-    yield from bypass_missing_tables(found, statements.exists)
+    yield from bypass_missing_tables(found, statements.tables.exists)
 
 
-def collect(_: object, options: Options) -> Iterator[LineageRecord]:
+def merged(statements: Statements, names: Names, options: Options) -> dict[Key, LineageTarget]:
+    """Reads the log. Returns what the hook recorded and what was parsed, by name."""
+    parsed = list(  # also fills `exact`, which takes precedence
+        statement_lineage(statements.texts(), "hive", statements.full_name, options.skip, schema=names.schema)
+    )
+    existing = (names.with_existing_columns(target, options) for target in parsed)
+    found = merge_by_target(chain(statements.exact.values(), existing))
+    for old, new in statements.tables.renamed:
+        if old.key in found and new.key in found:
+            found[new.key].copy_columns(found[old.key])
+    return {target.asset.key: target for target in sorted(names.with_types(found), key=lambda each: each.asset.key)}
+
+
+def collect(connection: None, options: Options) -> Iterator[LineageRecord]:
     """Yields one record for each target that has a source and that the filters select, by name."""
-    for target in sorted(edges(options), key=lambda target: target.asset.key):
+    for target in edges(options):
         stop_if_asked()
         if target.sources and options.filters.allows(*target.asset.key):
             yield target.ordered().record()
 
 
-def targets(connection: object, options: Options) -> Iterator[str]:
+def targets(connection: None, options: Options) -> Iterator[str]:
     """Yields a line for each target, as ``--list`` prints it: full name, number of sources and columns."""
     return map(listed, collect(connection, options))
 
@@ -287,13 +269,12 @@ COLLECTOR = Collector(
     flow="lineage",
     warehouse="hive",
     resource="data-lake",
-    connect=connect,
+    connect=nullcontext,
     collect=collect,
     targets=targets,
     explain=explain,
     description="Collect table and column lineage from HiveServer2's logs into a manifest.",
     latency=LATENCY,
-    retention=RETENTION,
     arguments=add_arguments,
 )
 

@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from error_table import is_broken, read_error
+from error_table import is_dropped, read_error
 from mcpush.collect.driver_errors import Scope, explained, has_scope
 from mcpush.collect.rows import R, Rows, fetch_in_batches, named_rows
 from mcpush.console import log
@@ -44,15 +44,22 @@ class Session:
     def __init__(self, connection: Any, socket: Any) -> None:
         self._connection, self._socket = connection, socket
 
-    def rows(self, kind: type[R], sql: str) -> Rows[R]:
-        """Runs the statement now and streams its rows as ``kind``."""
+    def rows(self, kind: type[R], sql: str, **values: object) -> Rows[R]:
+        """Runs the statement now and streams its rows as ``kind``. Values are bound to ``%(name)s``."""
         cursor = self._connection.cursor(arraysize=FETCH_ROWS)
         with interruptible():
-            cursor.execute(sql)
+            cursor.execute(sql, values or None)
             # Hive can put the table before the name (hive.resultset.use.unique.column.names):
             # https://hive.apache.org/docs/latest/user/configuration-properties/
             columns = [column[0].rpartition(".")[2] for column in cursor.description or []]
         return named_rows(kind, columns, _fetched(cursor))
+
+    def run(self, sql: str) -> None:
+        """Runs a statement that returns no rows."""
+        cursor = self._connection.cursor()
+        with interruptible():
+            cursor.execute(sql)
+            cursor.close()
 
     def close(self) -> None:
         with suppress(Exception):  # must not hide the result or error of the run
@@ -61,7 +68,7 @@ class Session:
         self.discard()
 
     def discard(self) -> None:
-        """Closes the connection without a word. The server ends the session (hive.server2.close.session.on.disconnect)."""
+        """Closes the connection only. The server then ends the session (hive.server2.close.session.on.disconnect)."""
         with suppress(Exception):
             self._socket.close()
 
@@ -74,52 +81,68 @@ def _fetched(cursor: Any) -> Iterator[Any]:
 
 @dataclass(frozen=True)
 class Hive:
-    """A server: the main session, and sessions of other threads, opened on request."""
+    """A server: the main session, and the sessions of threads, opened on request and used again."""
 
     main: Session
     settings: Settings
     sign_in: SignIn
     sessions: Sessions
 
-    def rows(self, kind: type[R], sql: str) -> Rows[R]:
+    def rows(self, kind: type[R], sql: str, **values: object) -> Rows[R]:
         """Runs the statement now in the main session and streams its rows as ``kind``."""
-        return self.main.rows(kind, sql)
+        return self.main.rows(kind, sql, **values)
 
-    def read(self, kind: type[R], sql: str) -> list[R]:
-        """All rows of a statement, from any thread: in a session that no other thread uses."""
-        session = self.sessions.take() or self.sessions.add(_open(self.settings, self.sign_in))
+    def read(self, kind: type[R], sql: str, setting: str | None = None) -> list[R]:
+        """All rows of a statement, from any thread, in a session of its own in which ``setting`` was run.
+
+        A session that was idle can have been dropped by a load balancer: then it reads again in a new one.
+        """
+        idle = self.sessions.take(setting)
+        if idle is not None:
+            try:
+                return self._read(idle, kind, sql, setting)
+            except Exception as error:
+                if not is_dropped(error):
+                    raise
+        session = self.sessions.add(_open(self.settings, self.sign_in))
+        if setting is not None:
+            session.run(setting)
+        return self._read(session, kind, sql, setting)
+
+    def _read(self, session: Session, kind: type[R], sql: str, setting: str | None) -> list[R]:
         try:
             found = list(session.rows(kind, sql))
         except BaseException as error:
-            if is_broken(error):
-                self.sessions.discard(session)
+            if is_statement_error(error):
+                self.sessions.give_back(session, setting)
             else:
-                self.sessions.give_back(session)
+                self.sessions.discard(session)
             raise
-        self.sessions.give_back(session)
+        self.sessions.give_back(session, setting)
         return found
 
 
 @dataclass
 class Sessions:
-    """The sessions of threads: those that are free now, and all that are open."""
+    """The sessions of threads: all that are open, and by their setting those that no thread uses now."""
 
-    free: list[Session] = field(default_factory=list)
+    idle: dict[str | None, list[Session]] = field(default_factory=dict)
     opened: list[Session] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def take(self) -> Session | None:
+    def take(self, setting: str | None) -> Session | None:
         with self.lock:
-            return self.free.pop() if self.free else None
+            found = self.idle.get(setting)
+            return found.pop() if found else None
 
     def add(self, session: Session) -> Session:
         with self.lock:
             self.opened.append(session)
         return session
 
-    def give_back(self, session: Session) -> None:
+    def give_back(self, session: Session, setting: str | None) -> None:
         with self.lock:
-            self.free.append(session)
+            self.idle.setdefault(setting, []).append(session)
 
     def discard(self, session: Session) -> None:
         with self.lock:
@@ -127,11 +150,14 @@ class Sessions:
         session.discard()
 
     def close(self) -> None:
-        """Ends free sessions. Discards the others: their threads wait for an answer that nobody needs."""
+        """Ends idle sessions. Discards the others: their threads wait for answers that nobody needs."""
         with self.lock:
-            free, opened = self.free[:], self.opened[:]
-        for session in opened:
-            session.close() if session in free else session.discard()
+            idle = [session for sessions in self.idle.values() for session in sessions]
+            busy = [session for session in self.opened if session not in idle]
+        for session in idle:
+            session.close()
+        for session in busy:
+            session.discard()
 
 
 def quote(identifier: str) -> str:
@@ -167,9 +193,7 @@ def connect() -> Iterator[Hive]:
 def _open(settings: Settings, sign_in: SignIn) -> Session:
     transport, socket = sign_in.transport()
     try:
-        connection = hive.Connection(
-            username=settings.user, database=settings.database, thrift_transport=transport
-        )
+        connection = hive.Connection(username=settings.user, database=settings.database, thrift_transport=transport)
     except AssertionError as error:
         raise ConfigurationError(
             f"The protocol of this HiveServer2 is too old for the driver: {error}.", "Upgrade Hive to 0.13 or later."

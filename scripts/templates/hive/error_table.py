@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import os
 import ssl
 from typing import Any
 
@@ -126,7 +125,13 @@ def _without_values(text: str) -> str:
     return hide_values(text, ["HIVE_PASSWORD"])
 
 
-def is_broken(error: BaseException) -> bool:
-    """Whether the session cannot be used again."""
+def is_dropped(error: BaseException) -> bool:
+    """Whether the connection was closed by the server or on the way to it. A timeout is not: the server is busy."""
+    is_closed = isinstance(error, (TTransportException, ConnectionError, http.client.HTTPException))
+    return is_closed and getattr(error, "type", None) != TTransportException.TIMED_OUT
+
+
+def message(error: BaseException) -> str:
+    """The message of the server or the driver."""
     found = read_error(error)
-    return found is None or found.case.scope is Scope.RUN
+    return found.text if found else str(error)

@@ -8,14 +8,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from sys import intern
 from typing import Any, NamedTuple
 
-from lineage_names import Names
+from lineage_names import VIRTUAL_COLUMNS, Names
+from mcpush.lineage.fingerprint import digest
 from mcpush.lineage.graph import EXACT, LineageTarget
 from mcpush.sql import TableName
 
 # The hook writes POSTHOOK: LINEAGE: before the object in older releases.
 START = "{"
+EDGES = '"edges":'  # only the rest of an entry has its lineage; in texts, quotes are escaped
 # Statements whose entries are used. Hive rewrites UPDATE, DELETE and MERGE to inserts that select ROW__ID first. The
 # hook matches columns by position, so their entries can have wrong columns.
 # https://github.com/apache/hive/blob/master/ql/src/java/org/apache/hadoop/hive/ql/parse/UpdateDeleteSemanticAnalyzer.java
@@ -46,11 +49,16 @@ class Edge(NamedTuple):
 
 
 class HookLineage(NamedTuple):
-    """An entry. ``database`` is the session's current database; None in older releases, which do not write it."""
+    """An entry. ``database`` is the session's current database; None in older releases, which do not write it.
+
+    Entries with the same ``key`` have the same lineage.
+    """
 
     text: str
     database: str | None
+    kind: str  # VIEW if the statement creates or changes a view, else TABLE
     edges: tuple[Edge, ...]
+    key: bytes
 
     @property
     def is_usable(self) -> bool:
@@ -70,11 +78,10 @@ class HookLineage(NamedTuple):
 
     def lineage(self, names: Names) -> Iterator[LineageTarget]:
         """Yields the targets with their sources and column mappings."""
-        kind = "VIEW" if _CREATES_VIEW.match(without_comments(self.text)) else "TABLE"
         found: dict[tuple[str, str], LineageTarget] = {}
         for edge in self.edges:
             for place in edge.targets:
-                asset = names.asset(TableName(names.catalog, place.database, place.table, kind))
+                asset = names.asset(TableName(names.catalog, place.database, place.table, self.kind))
                 target = found.setdefault(_table(place), LineageTarget(asset, "lineage_hook", EXACT))
                 names.note_column(asset, place.column or "", is_target=True)
                 for source in edge.sources:
@@ -101,7 +108,8 @@ def parse_entry(text: str) -> HookLineage:
         edges = tuple(_edges(value)) if _is_used(query) else ()
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise BrokenEntryError(text) from error
-    return HookLineage(query, database, edges)
+    kind = "VIEW" if _CREATES_VIEW.match(without_comments(query)) else "TABLE"
+    return HookLineage(query, database, kind, edges, digest(kind + text[text.rfind(EDGES) :]))
 
 
 def _is_used(query: str) -> bool:
@@ -126,11 +134,11 @@ def _place(vertex: dict[str, Any]) -> Place | None:
 
     Hive allows dots only in names of columns.
     """
-    parts = _typed(vertex["vertexId"], str).lower().split(".", 2)
+    parts = [intern(part) for part in _typed(vertex["vertexId"], str).lower().split(".", 2)]
     if vertex["vertexType"] == "TABLE" and len(parts) == 2 and all(parts):
         return Place(parts[0], parts[1], None)
     if vertex["vertexType"] == "COLUMN" and len(parts) == 3 and all(parts):
-        return Place(*parts)
+        return Place(parts[0], parts[1], None if parts[2] in VIRTUAL_COLUMNS else parts[2])
     return None
 
 

@@ -60,17 +60,36 @@ class Names:
         if is_target:
             self._listed.add(asset.key)
 
-    def finished(self, found: Mapping[Key, LineageTarget], options: Options) -> Iterator[LineageTarget]:
-        """Yields the targets with the type VIEW for each view that a statement created, and columns that exist."""
-        views = {key for key, target in found.items() if target.asset.type == "VIEW"}
-        views = {key for key in views if not self._is_table(key)}
+    def with_existing_columns(self, parsed: LineageTarget, options: Options) -> LineageTarget:
+        """A parsed target without mappings of columns that do not exist, as far as known.
+
+        INSERT assigns columns by position. If the target's columns are unknown, the parser assumes those of the query.
+        """
+        result = LineageTarget(parsed.asset, parsed.origin, parsed.certainty)
+        for column in (None, *parsed.columns):
+            for (source, source_column), certainty in parsed.sources_of(column).items():
+                if column is None or source_column is None:
+                    result.add(source, certainty=certainty)
+                elif source_column.lower() in VIRTUAL_COLUMNS:
+                    continue
+                elif missing := self._missing(parsed.asset, column) or self._missing(source, source_column):
+                    options.skip(NO_COLUMN, missing)
+                else:
+                    result.add(source, column, source_column, certainty)
+        return result
+
+    def with_types(self, found: Mapping[Key, LineageTarget]) -> Iterator[LineageTarget]:
+        """Yields the targets with the type VIEW for each view that a statement created."""
+        created = (key for key, target in found.items() if target.asset.type == "VIEW")
+        views = {key for key in created if not self._is_table(key)}
         for target in found.values():
-            asset = _typed(target.asset, views)
-            result = LineageTarget(asset, target.origin, target.certainty)
+            if target.asset.key not in views and views.isdisjoint(target.sources):
+                yield target
+                continue
+            result = LineageTarget(_typed(target.asset, views), target.origin, target.certainty)
             for column in (None, *target.columns):
                 for (source, source_column), certainty in target.sources_of(column).items():
-                    if self._is_mapping(options, asset, column, source, source_column):
-                        result.add(_typed(source, views), column, source_column, certainty)
+                    result.add(_typed(source, views), column, source_column, certainty)
             yield result
 
     def _is_table(self, key: Key) -> bool:
@@ -78,29 +97,14 @@ class Names:
         known = self.schema.find((key[0] or "", key[1] or "", key[2]))
         return known is not None and known[0].kind == "TABLE"
 
-    def _is_mapping(
-        self, options: Options, target: Asset, column: str | None, source: Asset, source_column: str | None
-    ) -> bool:
-        """Whether both columns exist, as far as known.
-
-        INSERT assigns columns by position. If the target's columns are unknown, those of the query are assumed.
-        """
-        if column is None or source_column is None:
-            return True
-        if source_column.lower() in VIRTUAL_COLUMNS:
-            return False
-        for asset, name in ((target, column), (source, source_column)):
-            if not asset.is_external and not self._has_column(asset, name):
-                options.skip(NO_COLUMN, f"{asset}.{name}")
-                return False
-        return True
-
-    def _has_column(self, asset: Asset, column: str) -> bool:
+    def _missing(self, asset: Asset, column: str) -> str | None:
+        """The full name of a column if its table is known not to have it."""
         entry = self.schema.find(asset.key)
         listed = entry[1] if entry else ()
-        if not listed and asset.key not in self._listed:
-            return True
-        return column in listed or column.lower() in self._columns.get(asset.key, ())
+        if asset.is_external or not (listed or asset.key in self._listed):
+            return None
+        is_known = column in listed or column.lower() in self._columns.get(asset.key, ())
+        return None if is_known else f"{asset}.{column}"
 
 
 def _typed(asset: Asset, views: set[Key]) -> Asset:

@@ -7,28 +7,24 @@ read.
 from __future__ import annotations
 
 import argparse
-import gzip
 import os
 import re
 import stat
-import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone, tzinfo
 from itertools import groupby
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from log_lines import LINE_START, Clock, parse_line
+from log_opening import LogFile, members, opened
 from log_urls import files_at_url, is_url
 from mcpush.collect.collector import Options
 from mcpush.console import log
-from mcpush.errors import ConfigurationError, RefusedError, UnavailableError
+from mcpush.errors import ConfigurationError
 from mcpush.files import open_file
-from mcpush.records import iso_utc
 
 # How long before its window a run starts to read: statements that end in the window start earlier, as do their
 # sessions. ADAPT: set this to the longest time that one of your statements takes.
@@ -37,30 +33,9 @@ HEAD = 1 << 20  # bytes in which the first log line of a file must be
 
 UNREADABLE = "log file not readable"
 NOT_A_LOG = "file without log lines of HiveServer2"
-# The names of a rotated log file, without what rotation and compression append: .1, .2026-03-01, -2026030112, .gz, .zip
-ROTATION = re.compile(r"(?:\.gz|\.zip|\.\d{1,4}|[._-]\d{4}-?\d\d-?\d\d(?:[T._-]?\d{1,4}){0,4})\Z")
 # In the log folder of an EMR cluster, only Hive's files are read.
 # https://docs.aws.amazon.com/emr/latest/ManagementGuide/emr-manage-view-web-log-files.html
 EMR_APPLICATION = re.compile(r"/applications/(?!hive/)[^/]+/|/containers/|/steps/|/daemons/")
-
-
-@dataclass(frozen=True)
-class LogFile:
-    """A log file, or a member of a .zip file. ``first`` is the time of its first line."""
-
-    name: str
-    modified: datetime
-    opener: Callable[[], BinaryIO]
-    is_named: bool  # by --log-path, not found in a folder
-    first: datetime | None = None
-
-    @property
-    def stream(self) -> str:
-        """The name without rotation: files of one server's log have the same."""
-        name = self.name
-        while found := ROTATION.search(name):
-            name = name[: found.start()]
-        return name
 
 
 def add_log_arguments(parser: argparse.ArgumentParser) -> None:
@@ -75,6 +50,12 @@ def add_log_arguments(parser: argparse.ArgumentParser) -> None:
         default=os.environ.get("HIVE_LOG_TIMEZONE") or "UTC",
         metavar="ZONE",
         help="time zone of the log's time stamps, e.g. Europe/Berlin (default: HIVE_LOG_TIMEZONE or UTC)",
+    )
+    parser.add_argument(
+        "--session-per-connection",
+        action="store_true",
+        help="for logs of older versions, which do not show the session of a statement: every client opens one session "
+        "per connection, as JDBC and PyHive do, and Hue does not",
     )
 
 
@@ -94,13 +75,17 @@ def log_zone(options: Options) -> tzinfo:
 
 def log_streams(options: Options) -> Iterator[list[LogFile]]:
     """Yields the log files of each stream in the order of time. Raises ConfigurationError if there are none."""
-    found = list(_checked(_listed(options), options))
-    if not found:
+    listed = list(_listed(options))
+    found = list(_checked(listed, options))
+    unknown = options.skipped.get(NOT_A_LOG, 0) + options.skipped.get(UNREADABLE, 0)
+    if not found and unknown >= len(listed):
         raise ConfigurationError(
-            "No log file of HiveServer2 was found.", "Check --log-path: it must have files with lines such as README.md shows."
+            f"No log file of HiveServer2 was found: {unknown} files are not readable, or have no known layout.",
+            "Check --log-path. README.md lists the layouts.",
         )
-    log.info("reading %d log files, time stamps in %s", len(found), options.arguments.log_timezone)
-    found.sort(key=lambda file: (file.stream, file.first or file.modified, file.name))
+    log.info("reading %d of %d log files, time stamps in %s", len(found), len(listed), options.arguments.log_timezone)
+    found.sort(key=lambda file: file.name, reverse=True)  # of the same time: hive.log.2, hive.log.1, hive.log
+    found.sort(key=lambda file: (file.stream, file.first or file.modified, -len(file.name)))
     for _, files in groupby(found, key=lambda file: file.stream):
         yield list(files)
 
@@ -117,7 +102,7 @@ def _listed(options: Options) -> Iterator[LogFile]:
         for name, modified, opener, is_named in files:
             if name not in names and not EMR_APPLICATION.search(name):
                 names.add(name)
-                yield from _members(LogFile(name, modified, opener, is_named))
+                yield from members(LogFile(name, modified, opener, is_named))
 
 
 def _local_files(path: Path, options: Options) -> Iterator[tuple[str, datetime, Callable[[], BinaryIO], bool]]:
@@ -154,44 +139,29 @@ def _files_below(folder: Path, options: Options) -> Iterator[Path]:
         yield from (Path(parent, name) for name in sorted(files) if not name.startswith((".", "_")))
 
 
-def _members(file: LogFile) -> Iterator[LogFile]:
-    """Yields the file, or the files in it if it is a .zip file."""
-    if not file.name.endswith(".zip"):
-        yield file
-        return
-    with reported(file.name), file.opener() as raw, zipfile.ZipFile(raw) as archive:
-        members = [member.filename for member in archive.infolist() if not member.is_dir()]
-    for member in members:
-        opener = lambda member=member: cast(BinaryIO, zipfile.ZipFile(file.opener()).open(member))  # noqa: E731
-        yield LogFile(f"{file.name}/{member}", file.modified, opener, file.is_named)
-
-
 def _checked(files: Iterable[LogFile], options: Options) -> Iterator[LogFile]:
     """Yields the files that can contain the window, with their first time. Counts those that are not logs."""
-    denied = []
+    zone = log_zone(options)
     for file in files:
         if file.modified < options.since - OVERLAP:
             continue
         try:
             head = _head(file)
         except PermissionError as error:
-            denied.append(file.name)
             options.skip(UNREADABLE, f"{file.name}: {error.strerror}")
             continue
-        if not head:
+        if not head:  # a new file after rotation
             continue
-        first = _first_time(head, log_zone(options))
+        first = _first_time(head, zone)
         if first is None:
             _report_unknown(file, head, options)
         elif first < options.until:
-            yield LogFile(file.name, file.modified, file.opener, file.is_named, first)
-    if denied and len(denied) == options.skipped.get(UNREADABLE) and not options.skipped.get(NOT_A_LOG):
-        log.warning("warning: %d log files are not readable, such as %s", len(denied), denied[0])
+            yield replace(file, first=first)
 
 
 def _head(file: LogFile) -> bytes:
     with opened(file) as content:
-        return content.read(HEAD)
+        return content.read(HEAD)  # also raises an error for a file that is damaged at its start
 
 
 def _first_time(head: bytes, zone: tzinfo) -> datetime | None:
@@ -211,29 +181,3 @@ def _report_unknown(file: LogFile, head: bytes, options: Options) -> None:
             "Pass a log file of HiveServer2. README.md lists the layouts.",
         )
     options.skip(NOT_A_LOG, file.name)
-
-
-@contextmanager
-def opened(file: LogFile) -> Iterator[BinaryIO]:
-    """Opens a file for reading, uncompressed. Errors name the file."""
-    with reported(file.name), file.opener() as raw:
-        magic = raw.read(2)
-        raw.seek(0)
-        if magic == b"\x1f\x8b":
-            with gzip.GzipFile(fileobj=raw) as content:
-                yield cast(BinaryIO, content)
-        else:
-            yield raw
-
-
-@contextmanager
-def reported(name: str) -> Iterator[None]:
-    """Turns errors of reading a file into errors that name it."""
-    try:
-        yield
-    except EOFError as error:
-        raise UnavailableError(
-            f"{name} is cut off: its end is missing.", "Run again when it is copied completely, or fetch it again."
-        ) from error
-    except (gzip.BadGzipFile, zlib.error, zipfile.BadZipFile) as error:
-        raise ConfigurationError(f"{name} is damaged: {error}", "Fetch it again.") from error

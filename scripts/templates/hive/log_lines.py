@@ -26,7 +26,7 @@ STAMP = re.compile(
 REST = (
     # Apache: %d{ISO8601} %5p [%t] %c{2}: %m%n
     # https://github.com/apache/hive/blob/master/common/src/main/resources/hive-log4j2.properties
-    # HDP: %d{ISO8601} %-5p [%t]: %c{2} (%F:%M(%L)) - %m%n, and with log4j 2 "ql.Driver (:()) - ". MapR: "Thread-57([])".
+    # HDP: %d{ISO8601} %-5p [%t]: %c{2} (%F:%M(%L)) - %m%n, with log4j 2 "ql.Driver (:()) - ". MapR: "Thread-57([])".
     # https://github.com/cdapio/hadoop_cookbook/blob/master/attributes/hive2.rb
     re.compile(
         r"\A +[A-Z]{4,5} +\[(?P<thread>(?:[^\[\]]|\[\])*)\]:? (?P<logger>[\w.$-]+)"
@@ -43,7 +43,9 @@ REST = (
 
 # RFC 5424, as log4j's Rfc5424Layout writes it in containers: <14>1 time host app process id [mdc@18060 …] message
 # https://logging.apache.org/log4j/2.x/manual/layouts.html
-SYSLOG = re.compile(r'\A<\d{1,3}>1 (?P<stamp>\S+) \S+ \S+ \S+ \S+ (?P<data>-|(?:\[(?:[^\]"\\]|"(?:[^"\\]|\\.)*")*\])+) ?')
+SYSLOG = re.compile(
+    r'\A<\d{1,3}>1 (?P<stamp>\S+) \S+ \S+ \S+ \S+ (?P<data>-|(?:\[(?:[^\]"\\]|"(?:[^"\\]|\\.)*")*\])+) ?'
+)
 FIELD = re.compile(r'([\w.-]{1,99})="((?:[^"\\]|\\.)*)"')
 
 # Hive puts the session in front of the thread's name while the thread works for it.
@@ -77,8 +79,8 @@ class Clock:
     def utc(self, stamp: re.Match[str]) -> datetime:
         """The time of a match of STAMP. Raises ValueError if it is not a valid time."""
         day = stamp["day"] or f"20{stamp['short_day'].replace('/', '-')}"
-        microsecond = int((stamp["fraction"] or "0")[:6].ljust(6, "0"))
-        local = datetime.fromisoformat(f"{day} {stamp['time']}").replace(microsecond=microsecond)
+        fraction = (stamp["fraction"] or "")[:6].ljust(6, "0")
+        local = datetime.fromisoformat(f"{day} {stamp['time']}.{fraction}")
         if stamp["offset"]:
             moment = local.replace(tzinfo=_offset(stamp["offset"])).astimezone(timezone.utc)
         else:
@@ -88,6 +90,8 @@ class Clock:
         return moment
 
     def _in_zone(self, local: datetime) -> datetime:
+        if self._zone is timezone.utc:
+            return local.replace(tzinfo=timezone.utc)
         first = local.replace(tzinfo=self._zone).astimezone(timezone.utc)
         second = local.replace(tzinfo=self._zone, fold=1).astimezone(timezone.utc)
         if self.latest and first < second and first < self.latest - BACKWARDS:

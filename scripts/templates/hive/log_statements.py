@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from log_lines import LogLine
 from log_messages import (
+    BACKUP,
     CANCELED,
     COMPLETED,
-    CONSOLE,
     EXECUTED,
     FAILED,
     HOOK,
@@ -23,77 +22,26 @@ from log_messages import (
     USE,
 )
 from log_sessions import Database, Sessions
+from logged_query import (
+    CANCELLATION,
+    CONSOLE_LINES,
+    DROPPED,
+    FAILURE,
+    FINISHED,
+    NEVER_RAN,
+    NO_ID_FAILURE,
+    NO_START,
+    TIMEOUT,
+    HookEntry,
+    LoggedQuery,
+    Statement,
+    without_console,
+)
 from mcpush.collect.collector import Options
 
-FINISHED, FAILURE, CANCELLATION, TIMEOUT = "finished", "failed", "canceled", "timed out"
 GRACE = timedelta(minutes=1)  # Hive can run a statement again after it has failed, under the same id
 MAX_HELD = 64_000_000  # characters of statements that have not ended; the oldest are dropped
 MAX_ERROR = 4_000  # characters
-
-NO_START = "statement without a start in the logs: they do not have its text"
-NO_ID_FAILURE = "FAILED line that belongs to no known statement"
-NEVER_RAN = "statement that was compiled but not executed: its outcome is unknown"
-DROPPED = "statement without an end in the logs: too many of them to wait for it"
-CONSOLE_LINES = "lines of a console behind the text of a statement, removed"
-
-
-@dataclass(frozen=True)
-class HookEntry:
-    """An entry of LineageLogger: its JSON as written, maybe over several lines, and the statement that was running."""
-
-    time: datetime
-    thread: str
-    session: str | None
-    text: str
-    query_id: str | None = None
-
-    @property
-    def key(self) -> str:
-        return f"{self.time} {self.text}"
-
-
-@dataclass(frozen=True)
-class LoggedQuery:
-    """A statement that has ended. None means unknown. ``is_whole``: the log has its complete text.
-
-    ``status`` is finished, failed, canceled or timed out.
-    """
-
-    id: str | None
-    thread: str
-    session: str | None
-    user: str | None
-    database: str | None
-    start: datetime
-    end: datetime
-    status: str | None
-    error: str | None
-    text: str
-    is_whole: bool = True
-
-    @property
-    def key(self) -> str:
-        """The same for each copy of the statement."""
-        return self.id or f"{self.start} {self.thread} {self.text}"
-
-
-@dataclass
-class _Statement:
-    id: str | None
-    key: str
-    start: datetime
-    text: str
-    is_whole: bool
-    thread: str
-    session: str | None
-    phase: str
-    copies: int = 1
-    is_compiled: bool = False
-    is_doubtful: bool = False
-    end: datetime | None = None
-    status: str | None = None
-    error: str | None = None
-    hooks: list[HookEntry] = field(default_factory=list)
 
 
 class Statements:
@@ -101,9 +49,9 @@ class Statements:
 
     def __init__(self, options: Options) -> None:
         self._options = options
-        self._sessions = Sessions()
-        self._running: dict[str, _Statement] = {}  # by key, in the order of their starts
-        self._ended: dict[str, _Statement] = {}  # in the order of their ends
+        self._sessions = Sessions(options.arguments.session_per_connection)
+        self._running: dict[str, Statement] = {}  # by key, in the order of their starts
+        self._ended: dict[str, Statement] = {}  # in the order of their ends
         self._threads: dict[str, str] = {}  # thread → key of the statement that it works on
         self._held = 0  # characters of the running statements
 
@@ -115,18 +63,14 @@ class Statements:
             self._start(line, found[1] or "Starting", found[2], message[found.end() :], is_whole)
         elif found := COMPLETED.match(message):
             self._completed(line, found[1], found[2])
-        elif found := INTERRUPTED.match(message):
-            self._stop(line, found[1], CANCELLATION)
-        elif found := CANCELED.match(message):
+        elif found := INTERRUPTED.match(message) or CANCELED.match(message):
             self._stop(line, found[1], CANCELLATION)
         elif found := TIMED_OUT.match(message):
             self._stop(line, found[1], TIMEOUT)
         elif FAILED.match(message):
             self._failed(line)
-        elif EXECUTED.match(message):
-            statement = self._on_thread(line.thread)
-            if statement and statement.phase == "Starting":
-                self._end(statement, line.moment)
+        elif found := BACKUP.match(message) or EXECUTED.match(message):
+            self._on_the_way(line, found.re is EXECUTED)
         elif found := REMOVED.match(message):
             self._removed(found[1], line.session)
         elif line.logger.endswith(HOOK_LOGGER) and (found := HOOK.match(message)):
@@ -147,29 +91,22 @@ class Statements:
     def _start(self, line: LogLine, phase: str, query_id: str | None, text: str, is_whole: bool) -> None:
         key = query_id or f"{line.moment} {line.thread}"
         statement = self._ended.pop(key, None) or self._running.pop(key, None)
-        text = self._without_console(text.strip(), key)
+        if (sql := without_console(text)) != text.strip():
+            self._options.skip(CONSOLE_LINES, key)
+        session = self._sessions.of_statement(line)
         if statement is None:
-            statement = _Statement(query_id, key, line.moment, text, is_whole, line.thread, line.session, phase)
+            statement = Statement(query_id, key, line.moment, sql, is_whole, line.thread, session, phase)
         else:
-            self._held -= len(statement.text)
-            self._again(statement, line, phase, text, is_whole)
+            self._held -= len(statement.text) if statement.end is None else 0
+            if statement.thread != line.thread and self._threads.get(statement.thread) == key:
+                del self._threads[statement.thread]
+            statement.start_again(phase, line.thread, sql, is_whole)
+            statement.session = statement.session or session
+        statement.database = statement.database or self._sessions.database(statement.session, statement.start)
         self._running[key] = statement
         self._threads[line.thread] = key
         self._held += len(statement.text)
         self._drop_oldest()
-
-    def _again(self, statement: _Statement, line: LogLine, phase: str, text: str, is_whole: bool) -> None:
-        """The next phase of a statement, or the first one again. The log then has its text again."""
-        if statement.copies == 1 and (is_whole and not statement.is_whole or statement.text.startswith(f"{text}\n")):
-            statement.text, statement.is_whole = text, is_whole  # what the first copy has more is not SQL
-        if statement.thread != line.thread and self._threads.get(statement.thread) == statement.key:
-            del self._threads[statement.thread]
-        statement.copies += 1
-        statement.thread, statement.phase = line.thread, phase
-        statement.session = statement.session or line.session
-        statement.is_compiled = phase != "Compiling"
-        statement.end = statement.status = statement.error = None
-        statement.hooks.clear()
 
     def _completed(self, line: LogLine, phase: str, query_id: str) -> None:
         """The end of a phase, successful or not."""
@@ -190,6 +127,14 @@ class Statements:
         elif (statement := self._ended.get(query_id)) and statement.status in (CANCELLATION, TIMEOUT):
             statement.end = line.moment
 
+    def _on_the_way(self, line: LogLine, is_executed: bool) -> None:
+        """A failed task is replaced by another, or a statement of Hive 1.x ended."""
+        statement = self._on_thread(line.thread)
+        if statement and not is_executed:
+            statement.error = None
+        elif statement and statement.phase == "Starting":
+            self._end(statement, line.moment)
+
     def _failed(self, line: LogLine) -> None:
         """The line has no id: it belongs to the statement of its thread."""
         statement = self._on_thread(line.thread)
@@ -206,13 +151,13 @@ class Statements:
         if statement.phase == "Compiling" and statement.is_compiled:  # no lock: it will not be executed
             self._end(statement, line.moment)
 
-    def _on_thread(self, thread: str) -> _Statement | None:
+    def _on_thread(self, thread: str) -> Statement | None:
         """The statement that a thread works on. Without names of threads, the only running one."""
         if thread:
             return self._running.get(self._threads.get(thread, ""))
         return next(iter(self._running.values())) if len(self._running) == 1 else None
 
-    def _end(self, statement: _Statement, moment: datetime) -> None:
+    def _end(self, statement: Statement, moment: datetime) -> None:
         self._running.pop(statement.key, None)
         self._held -= len(statement.text)
         if self._threads.get(statement.thread) == statement.key:
@@ -253,22 +198,9 @@ class Statements:
                 return
             del self._ended[statement.key]
             yield from statement.hooks
-            yield self._result(statement, statement.end)
-
-    def _result(self, statement: _Statement, end: datetime) -> LoggedQuery:
-        return LoggedQuery(
-            id=statement.id,
-            thread=statement.thread,
-            session=statement.session,
-            user=self._sessions.user(statement.session),
-            database=self._sessions.database(statement.session, statement.start),
-            start=statement.start,
-            end=end,
-            status=statement.status,
-            error=statement.error,
-            text=statement.text,
-            is_whole=statement.is_whole,
-        )
+            user = self._sessions.user(statement.session)
+            database = self._sessions.database(statement.session, statement.start)
+            yield statement.result(statement.end, user, statement.database or database)
 
     def _drop_oldest(self) -> None:
         while self._held > MAX_HELD and len(self._running) > 1:
@@ -276,13 +208,6 @@ class Statements:
             self._held -= len(statement.text)
             if self._is_in_window(statement.start):
                 self._options.skip(DROPPED, statement.key)
-
-    def _without_console(self, text: str, key: str) -> str:
-        found = CONSOLE.search(text)
-        if not found:
-            return text
-        self._options.skip(CONSOLE_LINES, key)
-        return text[: found.start()].rstrip()
 
     def _is_in_window(self, moment: datetime) -> bool:
         return self._options.since <= moment < self._options.until

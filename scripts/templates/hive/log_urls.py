@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
+from importlib import import_module
 from typing import Any, BinaryIO
 
 from mcpush.errors import ConfigurationError, PushIngestionError, RefusedError, UnavailableError
@@ -47,9 +48,7 @@ def _opened(system: Any, name: str) -> BinaryIO:
 
 def _s3() -> Any:
     try:
-        import fsspec
-
-        return fsspec.filesystem("s3")
+        return import_module("fsspec").filesystem("s3")
     except ImportError as error:
         raise ConfigurationError(
             "Reading s3:// needs the packages fsspec and s3fs.",

@@ -10,18 +10,22 @@ Both come stream by stream, in the order in which statements ended. Those that e
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from log_blocks import blocks
-from log_files import LogFile, log_streams, log_zone, opened
+from log_files import log_streams, log_zone
 from log_lines import Clock, parse_line
-from log_statements import HookEntry, LoggedQuery, Statements
+from log_opening import LogFile, opened
+from log_statements import Statements
+from logged_query import HookEntry, LoggedQuery
 from mcpush.collect.collector import Options
 from mcpush.console import log
 from mcpush.records import iso_utc
 from seen_ids import SeenIds
 
+# How late lines can be in the files that are read: EMR uploads log files every five minutes.
+# https://pyongwonlee.com/2021/11/16/aws-elastic-mapreduce-emr/
+LATENCY = timedelta(minutes=15)
 NO_END = "statement without an end in the logs: it still runs, or the server stopped"
 
 __all__ = ["HookEntry", "LoggedQuery", "logged_queries"]
@@ -49,7 +53,8 @@ def logged_queries(options: Options) -> Iterator[LoggedQuery | HookEntry]:
     if latest and latest < options.until:
         log.warning(
             "warning: the logs end at %s, before the end of the window: statements that are not in them yet are lost "
-            "unless they are collected again", iso_utc(latest),
+            "unless they are collected again",
+            iso_utc(latest),
         )
 
 
@@ -60,8 +65,10 @@ def _stream(
     for file in files:
         with opened(file) as content:
             for block in blocks(content):
-                text = block.content.decode("utf-8", "replace").rstrip("\r\n")
-                if line := parse_line(text, clock):
+                text = block.content.decode("utf-8", "replace")
+                if text.endswith("\r\n"):  # a log of Windows; otherwise, line ends of SQL stay as they are
+                    text = text.replace("\r\n", "\n")
+                if line := parse_line(text.removesuffix("\n"), clock):
                     yield from statements.read(line, block.is_whole)
     yield from statements.finish()
     unfinished += statements.unfinished()

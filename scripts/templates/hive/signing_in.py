@@ -10,8 +10,8 @@ from typing import Any
 from mcpush.errors import ConfigurationError
 from mcpush.redaction import register_secret
 from pyhive.hive import get_installed_sasl  # type: ignore[import-untyped]
-from thrift_sasl import TSaslClientTransport  # type: ignore[import-untyped]
 from thrift.transport.TTransport import TBufferedTransport  # type: ignore[import-untyped]
+from thrift_sasl import TSaslClientTransport  # type: ignore[import-untyped]
 from transport import HttpTransport, TcpTransport, tls_context
 from variables import Settings
 

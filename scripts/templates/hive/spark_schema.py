@@ -21,7 +21,7 @@ MAX_DEPTH = 50  # of nested types
 
 
 def spark_columns(parameters: Mapping[str, str]) -> list[Column] | None:
-    """The columns as Spark wrote them, partition columns included; None if Spark wrote none or they are not readable."""
+    """The columns as Spark wrote them, with partition columns; None if Spark wrote none or they are not readable."""
     text = _schema(parameters)
     if text is None:
         return None

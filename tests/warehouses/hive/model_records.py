@@ -108,6 +108,11 @@ def _query(statement: Statement) -> Record:
         end_time=_iso(statement.end),
         query_text=statement.text,
         user=statement.user,
+        error_code="failed" if statement.error else None,
         error_text=statement.error,
-        extra={"database": CATALOG, "session_id": statement.session},
+        extra={
+            "database": CATALOG,
+            "session_id": statement.session,
+            "status": "failed" if statement.error else "finished",
+        },
     )

@@ -86,8 +86,9 @@ class Orders:
 
 
 def _names(statement: str, table: str) -> bool:
-    """Whether a query reads this table, e.g. ``sys.query_history``."""
-    return re.search(rf"\b(FROM|JOIN) `?{re.escape(table.upper()).replace('[.]', '`?[.]`?')}\b", statement) is not None
+    """Whether a query in upper case reads this table, e.g. ``sys.query_history``."""
+    read = re.findall(r"\b(?:FROM|JOIN) ([\w.]+)", statement.replace("`", ""))
+    return table.upper() in read
 
 
 def _is_due(fault: Fault) -> bool:

@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from pyhive import exc, hive
-from TCLIService.ttypes import TOperationState
+from pyhive import exc, hive  # type: ignore[import-untyped]
+from TCLIService.ttypes import TOperationState  # type: ignore[import-untyped]
 
 from tests.warehouses.hive.launch import HOST, LOG, HiveServer
 
