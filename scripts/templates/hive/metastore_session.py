@@ -30,6 +30,7 @@ class Session:
     dialect: Dialect
     timeout: int
     free: list[Any] = field(default_factory=list)  # connections for the next statement
+    results: list[Any] = field(default_factory=list)  # until ``closing``: without a reference, PyMySQL would read them
     closing: ExitStack = field(default_factory=ExitStack)
 
     def rows(self, kind: type[R], sql: str, **values: object) -> Rows[R]:
@@ -44,6 +45,7 @@ class Session:
         with interruptible(), self._savepoint(connection):
             streamed = {"stream_results": True, "max_row_buffer": FETCH_ROWS}
             result = connection.execute(sqlalchemy.text(sql), values, execution_options=streamed)
+            self.results.append(result)
             first = result.fetchmany(FETCH_ROWS)
         remaining = fetch_in_batches(result, FETCH_ROWS)
         return named_rows(kind, result.keys(), chain(first, remaining, self._released(connection)))
@@ -54,7 +56,7 @@ class Session:
             return self.free.pop()
         with interruptible(), _unknown_parameters():
             connection = self.engine.connect()
-            self.closing.callback(_discard, connection, connection.connection.driver_connection)
+            self.closing.callback(_discard, connection)
             for setting in self._settings(connection):
                 connection.exec_driver_sql(setting)
         return connection
@@ -92,13 +94,19 @@ def _unknown_parameters() -> Iterator[None]:
         ) from None
 
 
-def _discard(connection: Any, driver_connection: Any) -> None:
-    """Closes the connection. PyMySQL would first read all rows that remain, unless its result counts as finished."""
-    if result := getattr(driver_connection, "_result", None):
-        result.unbuffered_active = False
+def _discard(connection: Any) -> None:
+    """Closes the connection without reading the rows that remain."""
     with suppress(Exception):  # must not hide the result or error of the run
+        _forget_rows(connection)
         connection.invalidate()
         connection.close()
+
+
+def _forget_rows(connection: Any) -> None:
+    """PyMySQL otherwise reads the rest of a result before it closes it, even from a connection that is lost."""
+    with suppress(Exception):  # there is no connection
+        if result := getattr(connection.connection.driver_connection, "_result", None):
+            result.unbuffered_active = False
 
 
 @contextmanager
@@ -120,6 +128,7 @@ def open_session() -> Iterator[Session]:
         connect_args=connect_arguments(dialect.driver, url.host, url.query, timeout),
         hide_parameters=True,
     )
+    sqlalchemy.event.listen(engine, "handle_error", lambda context: _forget_rows(context.connection))
     session = Session(engine, dialect, timeout)
     with session.closing:
         yield session

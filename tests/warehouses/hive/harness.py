@@ -51,6 +51,8 @@ not_applicable: Mapping[tuple[Flow, str], str] = {
     **{("query_logs", promise): reason for promise, reason in _FROM_LOGS.items()},
 }
 _METASTORE = "in the metastore database: tests/templates/hive/test_metastore.py"
+# Statements on the metastore database: names in double quotes, in PostgreSQL and in MySQL with ANSI_QUOTES.
+module_dialects: Mapping[str, str] = {"metastore_sql.py": "postgres"}
 run_elsewhere: Mapping[str, str] = {
     **dict.fromkeys(
         (

@@ -118,7 +118,7 @@ def rows_of(tables: Iterable[Table], version: str) -> Rows:
 
 def metastore_tables() -> dict[str, dict[str, Any]]:
     views: dict[str, dict[str, Any]] = catalog_of(TEMPLATES / "hive")["views"]
-    return {name: view for name, view in views.items() if view.get("metastore")}
+    return {name: view for name, view in views.items() if view.get("quoted")}
 
 
 def columns_of(view: dict[str, Any], version: str) -> dict[str, str]:
