@@ -40,7 +40,6 @@ from variables import catalog
 NO_USER = "user unknown: the logs do not name who opened the session"
 NO_DATABASE = "query with an unknown database: --include cannot select it"
 CUT = "query text incomplete: the log file ends in it, or it is too long"
-UNKNOWN_SCHEMA = "(unknown)"  # in --list
 
 
 def collect(connection: None, options: Options) -> Iterator[QueryLogRecord]:
@@ -90,21 +89,16 @@ def _record(query: LoggedQuery, options: Options) -> QueryLogRecord:
 
 
 def targets(connection: None, options: Options) -> Iterator[str]:
-    """Yields hour, database and number of queries, as ``--list`` prints them."""
-    counts: Counter[tuple[str, str]] = Counter()
-    for end, schema in _listed(options):
-        counts[iso_utc(end.replace(minute=0, second=0, microsecond=0)), schema or UNKNOWN_SCHEMA] += 1
-    for (hour, schema), number in sorted(counts.items()):
-        yield f"{hour} {catalog()}.{schema} {number}"
+    """Yields hour, catalog and number of queries, as ``--list`` prints them."""
+    counts = Counter(iso_utc(end.replace(minute=0, second=0, microsecond=0)) for end in _ends(options))
+    for hour, number in sorted(counts.items()):
+        yield f"{hour} {catalog()} {number}"
 
 
-def _listed(options: Options) -> Iterator[tuple[datetime, str | None]]:
+def _ends(options: Options) -> Iterator[datetime]:
     if options.arguments.from_query_history:
-        for record in history_records(options):
-            yield record.end_time, (record.extra or {}).get("schema")
-        return
-    for query in _queries(options):
-        yield query.end, query.database
+        return (record.end_time for record in history_records(options))
+    return (query.end for query in _queries(options) if query.text)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -44,7 +44,8 @@ def blocks(file: BinaryIO) -> Iterator[Block]:
         for start in marked_lines(piece, position):
             if start < position or not LINE_START.match(piece, start):
                 continue
-            following = LINE_START.search(piece, line_end(piece, start))
+            end = line_end(piece, start)
+            following = LINE_START.match(piece, end) or LINE_START.search(piece, end)
             position = following.start() if following else len(piece)
             if following is None:
                 open_block, is_whole = bytearray(piece[start : start + LONGEST]), not is_cut

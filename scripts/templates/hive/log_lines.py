@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timedelta, timezone, tzinfo
+from functools import lru_cache
 from typing import NamedTuple
 
 # The start of a log line. A date alone is not enough: a line of SQL can start with one.
@@ -29,14 +30,14 @@ REST = (
     # HDP: %d{ISO8601} %-5p [%t]: %c{2} (%F:%M(%L)) - %m%n, with log4j 2 "ql.Driver (:()) - ". MapR: "Thread-57([])".
     # https://github.com/cdapio/hadoop_cookbook/blob/master/attributes/hive2.rb
     re.compile(
-        r"\A +[A-Z]{4,5} +\[(?P<thread>(?:[^\[\]]|\[\])*)\]:? (?P<logger>[\w.$-]+)"
+        r"\A +[A-Z]{4,5} +\[(?P<thread>[^\[\]]*(?:\[\][^\[\]]*)*)\]:? (?P<logger>[\w.$-]+)"
         r"(?:: ?| \([^()]*(?:\([^()]*\))?\) - ?)"
     ),
     # CDH: %d{ISO8601} %p %c: [%t]: %m%n
-    re.compile(r"\A +[A-Z]{4,5} +(?P<logger>[\w.$-]+): \[(?P<thread>(?:[^\[\]]|\[\])*)\]: ?"),
+    re.compile(r"\A +[A-Z]{4,5} +(?P<logger>[\w.$-]+): \[(?P<thread>[^\[\]]*(?:\[\][^\[\]]*)*)\]: ?"),
     # Console: %d{yy/MM/dd HH:mm:ss} [%t]: %p %c{2}: %m%n
     # https://github.com/apache/hive/blob/master/ql/src/main/resources/hive-exec-log4j2.properties
-    re.compile(r"\A +\[(?P<thread>(?:[^\[\]]|\[\])*)\]: [A-Z]{4,5} +(?P<logger>[\w.$-]+): ?"),
+    re.compile(r"\A +\[(?P<thread>[^\[\]]*(?:\[\][^\[\]]*)*)\]: [A-Z]{4,5} +(?P<logger>[\w.$-]+): ?"),
     # Without a thread: %d{yy/MM/dd HH:mm:ss} %p %c{2}: %m%n
     re.compile(r"\A +[A-Z]{4,5} +(?P<logger>[\w.$-]+)(?:: ?| \([^()]*(?:\([^()]*\))?\) - ?)"),
 )
@@ -78,13 +79,10 @@ class Clock:
 
     def utc(self, stamp: re.Match[str]) -> datetime:
         """The time of a match of STAMP. Raises ValueError if it is not a valid time."""
-        day = stamp["day"] or f"20{stamp['short_day'].replace('/', '-')}"
-        fraction = (stamp["fraction"] or "")[:6].ljust(6, "0")
-        local = datetime.fromisoformat(f"{day} {stamp['time']}.{fraction}")
-        if stamp["offset"]:
-            moment = local.replace(tzinfo=_offset(stamp["offset"])).astimezone(timezone.utc)
-        else:
-            moment = self._in_zone(local)
+        day, short_day, time, fraction, offset = stamp.groups()
+        day = day or f"20{short_day.replace('/', '-')}"
+        local = datetime.fromisoformat(f"{day} {time}.{(fraction or '')[:6].ljust(6, '0')}")
+        moment = local.replace(tzinfo=_offset(offset)).astimezone(timezone.utc) if offset else self._in_zone(local)
         if self.latest is None or moment > self.latest:
             self.latest = moment
         return moment
@@ -121,9 +119,9 @@ def _from_pattern(text: str, clock: Clock) -> LogLine | None:
     rest = text[stamp.end() :]
     for layout in REST:
         if found := layout.match(rest):
-            fields = found.groupdict()
-            thread, session = _thread_and_session(fields.get("thread") or "")
-            return LogLine(clock.utc(stamp), fields["logger"], thread, session, rest[found.end() :])
+            name = found["thread"] if "thread" in layout.groupindex else ""
+            thread, session = _thread_and_session(name)
+            return LogLine(clock.utc(stamp), found["logger"], thread, session, rest[found.end() :])
     return None
 
 
@@ -138,6 +136,7 @@ def _from_syslog(text: str, clock: Clock) -> LogLine | None:
     return LogLine(clock.utc(stamp), fields.get("class", ""), thread, session, text[found.end() :])
 
 
+@lru_cache(maxsize=10_000)
 def _thread_and_session(name: str) -> tuple[str, str | None]:
     if found := SESSION_IN_FRONT.match(name):
         return name[found.end() :], found[1]

@@ -12,7 +12,7 @@ import re
 
 # Parts of lines that matter, found before a line is decoded. Most lines have none of them.
 MARKERS = (
-    b"command(queryId=",
+    b"queryId",
     b"Starting command: ",
     b"FAILED: ",
     b"ATTEMPT: Execute BackupTask: ",
@@ -20,7 +20,6 @@ MARKERS = (
     b"has been successfully interrupted: ",
     b"Successfully cancelled the query: ",
     b"Query timed out after: ",
-    b"Removed queryId: ",
     b"</PERFLOG method=Driver.execute ",
     b"Session opened, SessionHandle [",
     b"SessionState: Created ",

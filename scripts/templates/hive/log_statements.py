@@ -57,7 +57,8 @@ class Statements:
 
     def read(self, line: LogLine, is_whole: bool) -> Iterator[LoggedQuery | HookEntry]:
         """Take in a line. Yields the statements that cannot change any more."""
-        yield from self._settled(line.moment - GRACE)
+        if self._ended:
+            yield from self._settled(line.moment - GRACE)
         message = line.message
         if found := START.match(message):
             self._start(line, found[1] or "Starting", found[2], message[found.end() :], is_whole)
