@@ -24,7 +24,7 @@ EDGES = '"edges":'  # only the rest of an entry has its lineage; in texts, quote
 # https://github.com/apache/hive/blob/master/ql/src/java/org/apache/hadoop/hive/ql/parse/UpdateDeleteSemanticAnalyzer.java
 _WRITES = re.compile(r"(?i)\b(?:INSERT|CREATE|ALTER)\b")
 _INSERT = re.compile(r"(?i)\bINSERT\b")
-_CHANGES = re.compile(r"(?i)(?:UPDATE|DELETE|MERGE)\b")
+_NOT_USED = re.compile(r"(?i)(?:UPDATE|DELETE|MERGE|EXPLAIN)\b")
 _CREATES_VIEW = re.compile(r"(?i)(?:CREATE(?:\s+OR\s+REPLACE)?|ALTER)\s+VIEW\b")
 _SPACE = re.compile(r"\s*")
 
@@ -109,13 +109,13 @@ def parse_entry(text: str) -> HookLineage:
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise BrokenEntryError(text) from error
     kind = "VIEW" if _CREATES_VIEW.match(without_comments(query)) else "TABLE"
-    return HookLineage(query, database, kind, edges, digest(kind + text[text.rfind(EDGES) :]))
+    return HookLineage(query, database, kind, edges, digest(kind + text[max(0, text.rfind(EDGES)) :]))
 
 
 def _is_used(query: str) -> bool:
     """Whether the targets of an entry are tables. The columns of a query's result can look like them."""
     start = without_comments(query)
-    return bool(_WRITES.search(start)) and not _CHANGES.match(start)
+    return bool(_WRITES.search(start)) and not _NOT_USED.match(start)
 
 
 def _edges(value: dict[str, Any]) -> Iterator[Edge]:

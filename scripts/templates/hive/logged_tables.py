@@ -73,17 +73,21 @@ class LoggedTables:
             self._latest = at
         elif at < self._latest - DISORDER:
             self._is_ordered = False
-        if verb in ("DROP", "ALTER") and len(text) <= MAX_CHARACTERS:
-            for lineage in extract(text, "hive", defaults, self._names.schema).lineages:
-                if lineage.target is None or lineage.target.is_external or not lineage.target.schema:
-                    continue
-                target = self._names.asset(lineage.target)
-                if lineage.kind == "drop":
-                    self._gone.setdefault(target.name, set()).add(target.key)
-                elif lineage.kind == "rename":
-                    self._rename(self._names.asset(lineage.sources[0]), target)
-        elif self._gone:
-            self._revive(_words(text), defaults.schema)
+        if verb not in ("DROP", "ALTER") or not self._note_gone(text, defaults):
+            self._revive(_words(text) if self._gone else set(), defaults.schema)
+
+    def _note_gone(self, text: str, defaults: Defaults) -> bool:
+        """Notes what DROP or ALTER … RENAME removes. Returns False for another statement."""
+        found = extract(text, "hive", defaults, self._names.schema).lineages if len(text) <= MAX_CHARACTERS else ()
+        for lineage in found:
+            if lineage.target is None or not lineage.target.schema or lineage.kind not in ("drop", "rename"):
+                return False
+            target = self._names.asset(lineage.target)
+            if lineage.kind == "drop":
+                self._gone.setdefault(target.name, set()).add(target.key)
+            for old in lineage.sources:
+                self._rename(self._names.asset(old), target)
+        return bool(found)
 
     def _revive(self, words: set[str], schema: str | None) -> None:
         """Tables with a name that a statement contains exist again, if it can be a table of their schema."""

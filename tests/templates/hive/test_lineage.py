@@ -149,14 +149,18 @@ def test_tables_that_are_gone_are_replaced_by_their_sources(log: ServerLog, tmp_
     log.run("DROP TABLE stage")
     log.run("CREATE TABLE new AS SELECT a AS b FROM s")
     log.run("ALTER TABLE new RENAME TO shop.u")
+    log.run("CREATE TABLE other.late AS SELECT a FROM s")
     log.run("CREATE TABLE again AS SELECT a FROM s")
     log.run("DROP TABLE again")
     log.run("CREATE TABLE again AS SELECT c FROM t")
+    log.run("DROP TABLE other.late")
+    log.run("ALTER TABLE other.late ADD COLUMNS (b INT)")  # who created it is not in the log
     log.run("USE other")
     log.run("CREATE TABLE other.stage (a INT)")
     log.run("DROP TABLE missing", error="SemanticException [Error 10001]: Table not found missing")
     found = collected(tmp_path, log.write())
     assert found.records == [
+        record(asset("other.late"), [S], {"a": [(0, "a")]}),
         record(asset("shop.again"), [S, T], {"a": [(0, "a")], "c": [(1, "c")]}),
         record(T, [S], {"a": [(0, "a")]}),
         record(U, [S], {"b": [(0, "a")]}),

@@ -31,10 +31,10 @@ def log(tmp_path: Path) -> ServerLog:
 def test_an_entry_replaces_the_text(log: ServerLog, tmp_path: Path) -> None:
     """COUNT(*) reads a table without a column. Conditions are no sources of columns."""
     log.run(TEXT, entry(TEXT, EDGES, predicates={"shop.t.x": ["shop.r.i"]}))
-    text = "CREATE TABLE u AS SELECT count(*) AS n, s.`we ird` AS w FROM s"
-    log.run(text, entry(text, {"shop.u.n": ["shop.s"], "shop.u.w": ["shop.s.we ird"]}))
+    text = "CREATE TABLE u AS SELECT count(*) AS n, s.`we ird` AS w FROM r, s"
+    log.run(text, entry(text, {"shop.u.n": ["shop.r"], "shop.u.w": ["shop.s.we ird"]}))
     found = collected(tmp_path, log.write())
-    assert found.records == [EXACT, exact(U, [S], {"w": [(0, "we ird")]})]
+    assert found.records == [EXACT, exact(U, [R, S], {"w": [(1, "we ird")]})]
     assert found.skipped == {}
 
 
@@ -199,6 +199,20 @@ def test_an_entry_without_its_thread_belongs_to_the_statement_with_its_text(log:
     view = asset("shop.v")
     assert found.records == [record(T, [S, view], {"x": [(0, "b")]}, origin="lineage_hook")]
     assert found.skipped == {NO_COLUMN: 1}
+
+
+def test_entries_belong_to_a_run_by_their_time(log: ServerLog, tmp_path: Path) -> None:
+    """The same text has two runs in different databases. For the first one, the hook was off."""
+    hooks = ServerLog(tmp_path / "a-lineage.log")
+    text = "INSERT INTO t SELECT a FROM s"
+    log.run("USE other")
+    log.run(text)
+    log.run("USE shop")
+    hooks.add_entry(entry(text, {"shop.t.a": ["shop.s.a"]}), at=log.now + timedelta(seconds=1))
+    log.run(text)
+    found = collected(tmp_path, hooks.write(), log.write())
+    columns = {"a": [(0, "a")]}
+    assert found.records == [record(asset("other.t"), [asset("other.s")], columns), exact(T, [S], columns)]
 
 
 def test_entries_alone_give_lineage_if_they_are_in_the_window(tmp_path: Path) -> None:
