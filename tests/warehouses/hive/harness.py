@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 flows: Sequence[Flow] = ("metadata", "lineage", "query_logs")
 dialect = "hive"
-module_dialects: Mapping[str, str] = {"metastore_sql.py": "postgres"}
 databases: Sequence[str] = ("hive",)
 
 _NO_CONNECTION = "comes from log files: no credentials, no statements, no grants"
