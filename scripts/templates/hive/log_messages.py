@@ -1,4 +1,4 @@
-"""The messages of HiveServer2's log that tell about statements and sessions, as data.
+"""The messages of HiveServer2's log about statements and sessions, as data.
 
 The texts are those of Hive's source, https://github.com/apache/hive/tree/master:
 ql/src/java/org/apache/hadoop/hive/ql/Compiler.java and Executor.java (statements),

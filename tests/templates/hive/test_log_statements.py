@@ -291,6 +291,7 @@ CREATING = "Creating Hive session handle for user [{}] from IP 10.0.0.7"
         (opened(0, PROXY), "bea"),
         (opened(0, "RetryingMetaStoreClient proxy=class X ugi=hive (auth:SIMPLE) retries=1"), None),
         (line(0, PROXY, HANDLER) + opened(1), None),
+        (line(0, PROXY, HANDLER) + "".join(opened(1).splitlines(keepends=True)[1:]), None),
         (opened(0, CREATING.format("other"), session=OTHER_SESSION) + opened(0), None),
         (
             line(0, f"Connected: sessionId={SESSION} user=mapr ip=10.0.0.7", HANDLER, "session.HiveSessionImpl.audit"),
@@ -299,7 +300,17 @@ CREATING = "Creating Hive session handle for user [{}] from IP 10.0.0.7"
         (line(0, f'{{"repo":"hive","reqUser":"cid","sess":"{SESSION}","access":"SELECT"}}', HANDLER, "xaaudit"), "cid"),
     ],
     ids=[
-        *("client", "null", "empty", "proxy of a client", "proxy", "server", "before the session", "other session"),
+        *(
+            "client",
+            "null",
+            "empty",
+            "proxy of a client",
+            "proxy",
+            "server",
+            "before the session",
+            "without its start",
+            "other session",
+        ),
         *("MapR", "Ranger"),
     ],
 )
