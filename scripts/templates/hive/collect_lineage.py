@@ -59,9 +59,11 @@ SUCCESSFUL = ("finished", None)  # None: unknown
 MAX_SESSIONS = 20_000  # sessions whose current database is remembered
 MAX_ADDED = 100_000  # entries of the hook of which repeats are recognized
 MAX_WAITING = 20_000  # texts of entries without a statement
+MAX_MAPPINGS = 250_000  # columns of an entry of the hook, times their sources: about 50 MB
 TOLERANCE = timedelta(seconds=1)  # of the times in a log
 
 BROKEN_ENTRY = "LineageLogger entry not readable (truncated)"
+TOO_WIDE = "LineageLogger entry with too many column mappings: only its tables are sent"
 UNASSIGNED = "name of a temporary table whose session the logs do not show"
 DROPPED = "destination that a later statement in the logs drops"
 NO_SCHEMA = (
@@ -173,7 +175,10 @@ class Statements:
         if not entry.is_usable or self._added.get(entry.key):
             return
         self._added[entry.key] = True
-        for target in entry.lineage(self._names):
+        is_too_wide = entry.mapping_count > MAX_MAPPINGS
+        if is_too_wide:
+            self._options.skip(TOO_WIDE, entry.text)
+        for target in entry.lineage(self._names, with_columns=not is_too_wide):
             first = self.exact.setdefault(target.asset.key, target)
             if first is not target:
                 first.merge(target)

@@ -25,8 +25,9 @@ ENDED_REMEDY = (
 )
 TIMEOUT_REMEDY = (
     "Run the same command again when the server is less busy, or raise HIVE_TIMEOUT. If it fails at once, check "
-    "that HIVE_AUTH and HIVE_TRANSPORT_MODE are as in the server's hive-site.xml."
+    "that HIVE_AUTH, HIVE_TRANSPORT_MODE and HIVE_SSL are as in the server's hive-site.xml."
 )
+NO_ANSWER = "no answer within the timeout"
 # Codes and states: https://github.com/apache/hive/blob/rel/release-4.1.0/common/src/java/org/apache/hadoop/hive/ql/ErrorMsg.java
 INVALID_TABLE, DATABASE_NOT_EXISTS = 10001, 10072
 
@@ -77,8 +78,7 @@ CONNECTION = ErrorTable(
             types=(ssl.SSLError,),
             without=("EOF",),
         ),
-        ErrorCase(UnavailableError, TIMEOUT_REMEDY, types=(TimeoutError,)),
-        ErrorCase(UnavailableError, TIMEOUT_REMEDY, words=("read timeout",)),
+        ErrorCase(UnavailableError, TIMEOUT_REMEDY, words=(NO_ANSWER,)),
         ErrorCase(UnavailableError, ENDED_REMEDY, types=(TTransportException, http.client.HTTPException)),
         ErrorCase(UnavailableError, ENDED_REMEDY, types=(ssl.SSLError, ConnectionResetError, BrokenPipeError)),
         ErrorCase(
@@ -111,7 +111,9 @@ def read_error(error: BaseException) -> DriverError | None:
     if isinstance(error, HttpStatusError):
         return DriverError(CONNECTION, error, error.status, str(error))
     if isinstance(error, BROKEN):
-        return DriverError(CONNECTION, error, None, _without_values(str(error) or type(error).__name__))
+        cause = getattr(error, "inner", None) or error  # Thrift's "unexpected exception" has the cause
+        text = NO_ANSWER if isinstance(cause, TimeoutError) else str(cause) or type(cause).__name__
+        return DriverError(CONNECTION, error, None, _without_values(text))
     return None
 
 

@@ -16,12 +16,13 @@ from mcpush.lineage.fingerprint import digest
 from mcpush.lineage.graph import EXACT, LineageTarget
 from mcpush.sql import TableName
 
-# The hook writes POSTHOOK: LINEAGE: before the object in older releases.
+# The object follows POSTHOOK: LINEAGE: in older releases, such as
+# https://github.com/apache/hive/blob/release-1.2.1/ql/src/java/org/apache/hadoop/hive/ql/hooks/LineageLogger.java
 START = "{"
 EDGES = '"edges":'  # only the rest of an entry has its lineage; in texts, quotes are escaped
 # Statements whose entries are used. Hive rewrites UPDATE, DELETE and MERGE to inserts that select ROW__ID first. The
 # hook matches columns by position, so their entries can have wrong columns.
-# https://github.com/apache/hive/blob/master/ql/src/java/org/apache/hadoop/hive/ql/parse/UpdateDeleteSemanticAnalyzer.java
+# https://github.com/apache/hive/blob/rel/release-3.1.3/ql/src/java/org/apache/hadoop/hive/ql/parse/UpdateDeleteSemanticAnalyzer.java
 _WRITES = re.compile(r"(?i)\b(?:INSERT|CREATE|ALTER)\b")
 _INSERT = re.compile(r"(?i)\bINSERT\b")
 _NOT_USED = re.compile(r"(?i)(?:UPDATE|DELETE|MERGE|EXPLAIN)\b")
@@ -76,20 +77,33 @@ class HookLineage(NamedTuple):
         written = {_table(place) for edge in self.edges for place in edge.targets}
         return len(_INSERT.findall(self.text)) <= max(1, len(written))
 
-    def lineage(self, names: Names) -> Iterator[LineageTarget]:
+    @property
+    def mapping_count(self) -> int:
+        return sum(len(edge.targets) * len(edge.sources) for edge in self.edges)
+
+    def lineage(self, names: Names, *, with_columns: bool = True) -> Iterator[LineageTarget]:
         """Yields the targets with their sources and column mappings."""
+        edges = self.edges if with_columns else self._edges_of_tables()
         found: dict[tuple[str, str], LineageTarget] = {}
-        for edge in self.edges:
+        for edge in edges:
             for place in edge.targets:
                 asset = names.asset(TableName(names.catalog, place.database, place.table, self.kind))
                 target = found.setdefault(_table(place), LineageTarget(asset, "lineage_hook", EXACT))
-                names.note_column(asset, place.column or "", is_target=True)
+                if place.column:
+                    names.note_column(asset, place.column, is_target=True)
                 for source in edge.sources:
                     read = names.asset(TableName(names.catalog, source.database, source.table))
                     target.add(read, place.column, source.column)
                     if source.column:
                         names.note_column(read, source.column, is_target=False)
         return iter(found.values())
+
+    def _edges_of_tables(self) -> Iterator[Edge]:
+        for edge in self.edges:
+            targets, sources = (
+                tuple({place._replace(column=None) for place in places}) for places in (edge.targets, edge.sources)
+            )
+            yield Edge(targets, sources)
 
 
 def _table(place: Place) -> tuple[str, str]:
@@ -149,7 +163,7 @@ def _typed(value: Any, kind: type) -> Any:
 
 
 def without_comments(text: str) -> str:
-    """The text from its first word on, without the comments before it."""
+    """The text from its first word on, without the comments in front of it."""
     position = 0
     while True:
         position = _SPACE.match(text, position).end()  # type: ignore[union-attr]  # matches everything

@@ -55,7 +55,7 @@ class Names:
         return FullName(self.asset(table))
 
     def note_column(self, asset: Asset, column: str, is_target: bool) -> None:
-        """Notes a column that the hook recorded. Of a target, it records all columns."""
+        """Notes a column that the hook recorded. Of a target, it records all columns but those of static partitions."""
         self._columns.setdefault(asset.key, set()).add(column)
         if is_target:
             self._listed.add(asset.key)

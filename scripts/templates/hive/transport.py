@@ -6,6 +6,8 @@ import http.client
 import socket
 import ssl
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from typing import Any
 
@@ -18,6 +20,15 @@ PRODUCT = "push-ingestion"
 KEEPALIVE_SECONDS = 30
 LONGEST_IDLE = 20  # seconds after which HTTP opens a new connection
 KEEPALIVE = {"TCP_KEEPIDLE": KEEPALIVE_SECONDS, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}  # the names of Linux
+
+
+@contextmanager
+def _closed_by_server() -> Iterator[None]:
+    """Converts BrokenPipeError, which elsewhere means that nobody reads the output of the script."""
+    try:
+        yield
+    except BrokenPipeError as error:
+        raise ConnectionResetError(*error.args) from None
 
 
 class HttpStatusError(Exception):
@@ -45,7 +56,8 @@ def _connect(host: str, port: int, timeout: float, context: ssl.SSLContext | Non
             if hasattr(socket, option):
                 connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return context.wrap_socket(connection, server_hostname=name) if context else connection
+        with _closed_by_server():
+            return context.wrap_socket(connection, server_hostname=name) if context else connection
     except BaseException:
         connection.close()
         raise
@@ -144,9 +156,10 @@ class HttpTransport(TTransportBase):  # type: ignore[misc]
         }
         if self._cookies:
             headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in self._cookies.items())
-        connection.request("POST", f"/{self._path}", body, headers)
-        response = connection.getresponse()
-        content = response.read()
+        with _closed_by_server():
+            connection.request("POST", f"/{self._path}", body, headers)
+            response = connection.getresponse()
+            content = response.read()
         self._used = time.monotonic()
         if response.status != http.client.OK:
             raise HttpStatusError(response.status, response.reason)

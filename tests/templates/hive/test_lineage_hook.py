@@ -80,7 +80,9 @@ def test_one_edge_has_several_targets_of_several_tables(log: ServerLog, tmp_path
 def test_targets_of_queries_are_not_tables(
     log: ServerLog, tmp_path: Path, text: str, edges: dict[str, list[str]]
 ) -> None:
+    """With and without the statement in the log."""
     log.run(text, entry(text, edges))
+    log.add_entry(entry(text, edges))
     found = collected(tmp_path, log.write())
     assert (found.records, found.skipped) == ([], {})
 
@@ -151,6 +153,18 @@ def test_a_broken_entry_is_counted_and_its_text_parsed(log: ServerLog, tmp_path:
     found = collected(tmp_path, path)
     assert found.records == [record(T, [S], {"a": [(0, "a")]})]
     assert found.skipped == {BROKEN_ENTRY: 1}
+
+
+def test_an_entry_with_too_many_mappings_gives_tables_only(log: ServerLog, tmp_path: Path) -> None:
+    hook = entry(TEXT, {f"shop.t.c{number}": [] for number in range(501)})
+    sources = [{"id": 1000 + number, "vertexType": "COLUMN", "vertexId": f"shop.s.c{number}"} for number in range(500)]
+    hook["vertices"] += sources
+    numbers = [each["id"] for each in sources]
+    hook["edges"] = [{"sources": numbers, "targets": list(range(501)), "edgeType": "PROJECTION"}]
+    log.run(TEXT, hook)
+    found = collected(tmp_path, log.write())
+    assert found.records == [exact(T, [S])]
+    assert found.skipped == {"LineageLogger entry with too many column mappings: only its tables are sent": 1}
 
 
 @pytest.mark.parametrize(

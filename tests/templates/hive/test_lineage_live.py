@@ -7,8 +7,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from pyhive import hive
-from pyhive.exc import OperationalError
+from pyhive import exc, hive  # type: ignore[import-untyped]
 
 from tests.collected import Collected, Record
 from tests.templates.hive.lineage_log import asset, collected, exact, record
@@ -47,7 +46,7 @@ def run(server: HiveServer, *statements: str) -> None:
         for statement in statements:
             try:
                 cursor.execute(statement)
-            except OperationalError:
+            except exc.OperationalError:
                 assert "nowhere" in statement
 
 

@@ -288,7 +288,7 @@ def test_a_server_that_hangs_ends_the_run(hive: HiveServer, runs: ServerRuns) ->
     fill(hive, TABLES[0])
     runs.front.orders.faults.append(Fault("SHOW DATABASES", "slow", seconds=30))
     error = error_of(runs.run(HIVE_TIMEOUT="2").check(4))
-    assert error["message"] == "HiveServer2: read timeout"
+    assert error["message"] == "HiveServer2: no answer within the timeout"
     assert "HIVE_TIMEOUT" in error["remedy"]
 
 

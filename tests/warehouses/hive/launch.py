@@ -200,6 +200,16 @@ class HiveServer:
     def drop(self, database: str, table: str) -> None:
         self._order("drop", database=database, table=table)
 
+    def metastore_columns(self) -> dict[str, dict[str, str]]:
+        """The types of the columns of each table that this Hive has created in its own metastore database, Derby."""
+        path = self.folder / "metastore_columns.txt"
+        self._order("columns", file=str(path))
+        found: dict[str, dict[str, str]] = {}
+        for line in path.read_text(encoding="utf-8").splitlines():
+            table, column, kind = line.split(" ", 2)
+            found.setdefault(table, {})[column] = kind
+        return found
+
     def _order(self, name: str, **arguments: Any) -> None:
         assert self._process.stdin is not None
         with self._lock:

@@ -1,3 +1,7 @@
+import java.io.PrintWriter;
+import java.sql.Connection;
+import java.sql.DriverManager;
+import java.sql.ResultSet;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.Iterator;
@@ -23,9 +27,11 @@ import org.apache.hadoop.hive.metastore.api.Table;
  */
 final class Metastore {
   private static final String DEFAULT = "default";
+  private final HiveConf conf;
   private final RawStore store;
 
   Metastore(HiveConf conf) throws Exception {
+    this.conf = conf;
     store = RawStoreProxy.getProxy(conf, conf, conf.getVar(HiveConf.ConfVars.METASTORE_RAW_STORE_IMPL), 0);
   }
 
@@ -34,7 +40,19 @@ final class Metastore {
     if (name.equals("empty")) empty();
     else if (name.equals("add")) add(order);
     else if (name.equals("drop")) store.dropTable(order.get("database").asText(), order.get("table").asText());
+    else if (name.equals("columns")) columnsOfTheDatabase(order.get("file").asText());
     else throw new IllegalArgumentException(name);
+  }
+
+  /** Writes a line for each column that Hive has created in its own database: table, column and type. */
+  private void columnsOfTheDatabase(String file) throws Exception {
+    Connection connection = DriverManager.getConnection(conf.getVar(HiveConf.ConfVars.METASTORECONNECTURLKEY));
+    PrintWriter lines = new PrintWriter(file, "UTF-8");
+    ResultSet columns = connection.getMetaData().getColumns(null, null, "%", "%");
+    while (columns.next())
+      lines.println(columns.getString("TABLE_NAME") + " " + columns.getString("COLUMN_NAME") + " " + columns.getString("TYPE_NAME"));
+    lines.close();
+    connection.close();
   }
 
   private void empty() throws Exception {
