@@ -161,7 +161,8 @@ class Statements:
         try:
             lineage = parse_entry(entry.text)
         except BrokenEntryError:
-            self._options.skip(BROKEN_ENTRY, entry.text)
+            if self._options.since <= entry.time:
+                self._options.skip(BROKEN_ENTRY, entry.text)
         else:
             self._add_without_statement(self._entries.add(entry, lineage))
 

@@ -146,6 +146,8 @@ def test_old_entries_without_a_database_are_read(log: ServerLog, tmp_path: Path)
 
 def test_a_broken_entry_is_counted_and_its_text_parsed(log: ServerLog, tmp_path: Path) -> None:
     log.run("INSERT INTO t SELECT a FROM s", entry("INSERT INTO t SELECT a FROM s", EDGES))
+    log.now -= timedelta(hours=13)  # before the window
+    log.run("INSERT INTO early SELECT a FROM s", entry("INSERT INTO early SELECT a FROM s", EDGES))
     path = log.write()
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     cut = [line[:-200] + "\n" if "LineageLogger" in line else line for line in lines]

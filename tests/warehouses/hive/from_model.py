@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 
 from sqlglot import exp, parse_one
 
@@ -58,8 +59,8 @@ def _parameters(table: ModelTable) -> dict[str, str]:
     return found | {"comment": table.comment} if table.comment else found
 
 
-def _seconds(moment: object) -> int:
-    return int(moment.timestamp())  # type: ignore[attr-defined]
+def _seconds(moment: datetime) -> int:
+    return int(moment.timestamp())
 
 
 # --- texts ----------------------------------------------------------------------------------------------

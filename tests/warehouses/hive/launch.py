@@ -23,6 +23,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from threading import Lock
 from types import TracebackType
 from typing import Any, Literal
 from xml.sax.saxutils import escape
@@ -54,7 +55,7 @@ OPENED = (
     "util.regex",
 )
 # The layout is Hive's default (conf/hive-log4j2.properties):
-# https://github.com/apache/hive/blob/rel/release-2.3.9/common/src/main/resources/hive-log4j2.properties
+# https://github.com/apache/hive/blob/041584557874927e4557506ecbc0e98fa0b0f1bc/common/src/main/resources/hive-log4j2.properties
 LOG_SETTINGS = """\
 status = error
 appenders = file
@@ -139,6 +140,7 @@ class HiveServer:
         self._authentication, self._http, self._hook, self._zone = authentication, http, hook, zone
         self._authorization = authorization
         self._exit = ExitStack()
+        self._lock = Lock()
 
     def __enter__(self) -> HiveServer:
         python = environment_python("hive")
@@ -210,9 +212,11 @@ class HiveServer:
 
     def _order(self, name: str, **arguments: Any) -> None:
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps({"order": name, **arguments}) + "\n")
-        self._process.stdin.flush()
-        if error := self._answer().get("error"):
+        with self._lock:
+            self._process.stdin.write(json.dumps({"order": name, **arguments}) + "\n")
+            self._process.stdin.flush()
+            answer = self._answer()
+        if error := answer.get("error"):
             raise RuntimeError(f"the local HiveServer2 could not {name}: {error}")
 
     def _answer(self) -> dict[str, Any]:
