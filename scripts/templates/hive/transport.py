@@ -13,7 +13,7 @@ from typing import Any
 
 from mcpush.version import RELEASE
 from thrift.transport.TSocket import TSocket  # type: ignore[import-untyped]
-from thrift.transport.TTransport import TTransportBase  # type: ignore[import-untyped]
+from thrift.transport.TTransport import TTransportException  # type: ignore[import-untyped]
 
 PRODUCT = "push-ingestion"
 # A load balancer drops idle connections without notice, often after 60 seconds.
@@ -81,7 +81,7 @@ class TcpTransport(TSocket):  # type: ignore[misc]
         self.setTimeout(seconds * 1000)
 
 
-class HttpTransport(TTransportBase):  # type: ignore[misc]
+class HttpTransport:
     """Sends each message in a POST, over a connection that is kept open. Uses no proxy and follows no redirect.
 
     Returns cookies to the server: with them a load balancer chooses the same server again.
@@ -135,8 +135,11 @@ class HttpTransport(TTransportBase):  # type: ignore[misc]
         if self._connection is not None and self._connection.sock is not None:
             self._connection.sock.settimeout(seconds)
 
-    def read(self, size: int) -> bytes:
-        return self._response.read(size)
+    def readAll(self, size: int) -> bytes:  # noqa: N802 - Thrift's name
+        data = self._response.read(size)
+        if len(data) < size:
+            raise TTransportException(TTransportException.END_OF_FILE, "the response ends early")
+        return data
 
     def write(self, data: bytes) -> None:
         self._written.write(data)
