@@ -21,7 +21,16 @@ from pathlib import Path
 from typing import Any
 
 # Packages that import slowly and read no environment variables during import.
-SLOW_IMPORTS = ("pycarlo.lib.schema", "dataclasses_json", "box", "requests", "sqlglot", "sqlglot.optimizer")
+SLOW_IMPORTS = (
+    "pycarlo.lib.schema",
+    "dataclasses_json",
+    "box",
+    "requests",
+    "sqlglot",
+    "sqlglot.optimizer",
+    "pyarrow",
+    "databricks.sql.client",
+)
 LONGEST_REQUEST = 1 << 20
 
 

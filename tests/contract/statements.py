@@ -2,8 +2,9 @@
 server received.
 
 Statements are the module constants ending in ``_SQL``. The documented views, commands and functions are in the folder's
-``catalog.toml``. A statement with ``{condition}`` has a variant for each constant of its folder that ends in
-``_CONDITION``. A table that is only ``{table}`` is one of the customer's, which no page documents.
+``catalog.toml``. A statement with ``{condition}`` has a variant for each constant that ends in ``_CONDITION``: of its
+module and of those that this imports, or else of its folder. A table that is only ``{table}`` is one of the customer's,
+which no page documents.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from folders.dependencies import imported
 from sqlglot import exp, parse_one
 from sqlglot.errors import SqlglotError
 from sqlglot.optimizer.qualify import qualify
@@ -66,13 +68,9 @@ def constants(path: Path, ending: str = "_SQL") -> Iterator[tuple[str, str]]:
 
 
 def variants(path: Path) -> Iterator[tuple[str, str]]:
-    """Names and texts of the statements in a module. One with ``{condition}`` yields a variant per condition.
-
-    The conditions are those of the module, or of the whole folder if it has none.
-    """
-    folder = sorted(path.parent.glob("*.py"))
-    conditions = list(constants(path, "_CONDITION"))
-    conditions = conditions or [found for each in folder for found in constants(each, "_CONDITION")]
+    """Names and texts of the statements in a module. One with ``{condition}`` yields a variant per condition."""
+    near = [path, *(path.with_name(f"{module}.py") for module in imported(path))]
+    conditions = _conditions(near) or _conditions(sorted(path.parent.glob("*.py")))
     for name, text in constants(path):
         if "{condition}" not in text:
             yield name, text
@@ -80,6 +78,10 @@ def variants(path: Path) -> Iterator[tuple[str, str]]:
         assert conditions, f"{path.name}: {name} has {{condition}}, but its folder has no _CONDITION constant"
         for condition, part in conditions:
             yield f"{name}[{condition}]", text.replace("{condition}", part)
+
+
+def _conditions(paths: Iterable[Path]) -> list[tuple[str, str]]:
+    return [found for path in paths if path.is_file() for found in constants(path, "_CONDITION")]
 
 
 def filled(text: str) -> str:
@@ -120,7 +122,7 @@ def command_of(text: str, catalog: Mapping[str, Any]) -> str | None:
 
 def undocumented(statement: Statement, catalog: Mapping[str, Any], dialect: str) -> list[str]:
     """The views, columns and commands that a statement uses and ``catalog.toml`` does not document."""
-    if statement.text.strip().upper().startswith("SHOW "):  # sqlglot parses few SHOW commands
+    if COMMANDS.match(statement.text):  # sqlglot parses few of them
         return [] if command_of(statement.text, catalog) else [statement.text.strip().upper()]
     tree = parse_one(statement.text, read=dialect)
     assert isinstance(tree, READ_ONLY), f"{statement} is not a query: {type(tree).__name__}"

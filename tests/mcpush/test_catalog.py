@@ -119,6 +119,10 @@ KEYS = st.tuples(st.sampled_from(["A", "B", "a", "é"]), st.sampled_from("abcdef
 )
 def test_every_table_is_read_once_in_order_or_counted(tables: dict[Key, int], limit: int, cut: int) -> None:
     database, options = FakeDatabase(tables, limit, cut), new_options()
+    if tables and not cut and min(tables.values()) > limit:
+        with pytest.raises(TooMuchDataError):  # nothing can be read
+            list(database.collect(options))
+        return
     found = list(database.collect(options))
     # A table that is too large by itself can still be read: in a part that is truncated after it.
     assert found == sorted(set(found))
@@ -173,6 +177,13 @@ def test_a_table_that_is_too_large_by_itself_is_counted_and_the_rest_is_read() -
     assert list(FakeDatabase(tables, limit=5).collect(options)) == [("A", "small"), ("B", "small")]
     assert options.skipped == {UNREADABLE_SCHEMA: 1}
     assert options.skipped_examples == {UNREADABLE_SCHEMA: "D.A.huge: too much data"}
+
+
+def test_a_database_of_which_no_part_can_be_read_is_not_empty() -> None:
+    """An empty catalog would look as if all tables had been dropped."""
+    database, options = FakeDatabase({("A", "x"): 5, ("B", "y"): 6}, limit=4), new_options()
+    with pytest.raises(TooMuchDataError):
+        list(database.collect(options))
 
 
 def test_a_schema_whose_names_cannot_be_listed_is_counted_and_the_rest_is_read() -> None:

@@ -136,12 +136,21 @@ class SplitDatabase(Generic[T]):
     def items(self) -> Iterator[T]:
         """Yield each item once. If a statement turns out to be too large midway, reading resumes after the last item.
 
-        Unreadable schemas, and tables that alone are too large, are counted as skipped.
+        Unreadable schemas, and tables that alone are too large, are counted as skipped. If no part can be read, the
+        first error is raised: it has another reason than the size.
         """
         last, refusal = yield from self._read_until_refused(Part())
         if refusal is None:
             return
         log.info("%s: too large for one query, reading it schema by schema", self.name)
+        found = last is not None
+        for item in self._by_schema(last):
+            found = True
+            yield item
+        if not found:
+            raise refusal
+
+    def _by_schema(self, last: Key | None) -> Iterator[T]:
         for schema in self.schemas():
             if last is None or schema > last[0]:
                 yield from self._readable(schema, self._schema(schema))

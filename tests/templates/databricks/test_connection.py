@@ -1,0 +1,178 @@
+"""Tests the connection: the settings of sessions, retries, sign-in methods, and their errors."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from tests.folder_modules import error_of
+from tests.templates.databricks.conftest import Scripts
+from tests.warehouses.databricks.launch import HTTP_PATH, closed_port
+from tests.warehouses.databricks.small_workspace import workspace
+
+LIST = "--list"
+HOST, TOKEN = "DATABRICKS_HOST", "DATABRICKS_TOKEN"
+
+
+@pytest.fixture(autouse=True)
+def filled(scripts: Scripts) -> None:
+    scripts.load(workspace())
+
+
+def lines(scripts: Scripts, *arguments: str, **changes: Any) -> int:
+    return len(scripts.attempt(LIST, *arguments, **changes).check().stdout.splitlines())
+
+
+def test_sessions_have_limits_utc_and_the_name_of_the_product(scripts: Scripts) -> None:
+    release = scripts.modules["connection"].RELEASE
+    scripts.collect(DATABRICKS_STATEMENT_TIMEOUT="77", DATABRICKS_DETAIL_WORKERS="2")
+    observed = scripts.server.observed()
+    wanted = {"STATEMENT_TIMEOUT": "77", "TIMEZONE": "UTC"}
+    assert [wanted.items() <= each["settings"].items() for each in observed["opened"]] == [True] * len(
+        observed["opened"]
+    )
+    assert {"(push-ingestion/" + release + ")" in each["headers"]["user-agent"] for each in observed["requests"]} == {
+        True
+    }
+    assert {each["path"] for each in observed["requests"]} == {HTTP_PATH}  # no telemetry
+    # the main one, two for Unity Catalog, two for the Hive metastore; all are closed
+    assert 2 <= len(observed["opened"]) <= 5
+    assert (observed["closed"], observed["sessions"]) == (len(observed["opened"]), 0)
+
+
+@pytest.mark.parametrize("method", ["OpenSession", "ExecuteStatement"])
+def test_a_starting_warehouse_is_waited_for(scripts: Scripts, method: str) -> None:
+    scripts.server.http_fault(method, 503, times=2)
+    assert lines(scripts) == 6
+
+
+def test_a_warehouse_that_does_not_start_ends_the_run(scripts: Scripts) -> None:
+    scripts.server.http_fault("OpenSession", 503)
+    run = scripts.attempt(DATABRICKS_RETRY_SECONDS="1").check(4)
+    assert "starting or busy" in error_of(run)["message"]
+    assert "DATABRICKS_RETRY_SECONDS" in error_of(run)["remedy"]
+
+
+@pytest.mark.parametrize(
+    "message", ["requirement failed: Session handle: SessionHandle [x] has not been initialized or had already closed"]
+)
+def test_a_statement_of_a_starting_warehouse_is_repeated(scripts: Scripts, message: str) -> None:
+    scripts.server.fail("SHOW CATALOGS", "error", message=message, state="HY000", times=2)
+    assert lines(scripts) == 6
+
+
+def test_a_session_that_is_gone_is_opened_again(scripts: Scripts) -> None:
+    scripts.server.fail("SHOW SCHEMAS", "session ended", times=1)
+    assert lines(scripts) == 6
+    assert len(scripts.server.observed()["opened"]) == 2
+
+
+def test_a_refused_statement_is_not_repeated(scripts: Scripts) -> None:
+    scripts.server.fail("SHOW CATALOGS", "denied")
+    scripts.attempt(LIST).check(3)
+    assert scripts.server.statements().count("SHOW CATALOGS") == 1
+
+
+def test_an_unreachable_host_is_not_waited_for_as_long_as_a_warehouse(scripts: Scripts) -> None:
+    run = scripts.attempt(**{HOST: f"http://127.0.0.1:{closed_port()}"}).check(4)
+    assert "waiting for the SQL warehouse" not in run.stderr
+    assert "Connection refused" in error_of(run)["message"]
+
+
+def test_a_wrong_token_is_refused(scripts: Scripts) -> None:
+    run = scripts.attempt(**{TOKEN: scripts.server.token("wrong")}).check(3)
+    assert "Invalid access token" in error_of(run)["message"]
+
+
+def test_a_warehouse_that_is_not_known_is_named(scripts: Scripts) -> None:
+    run = scripts.attempt(without="DATABRICKS_HTTP_PATH").check(2)
+    assert "DATABRICKS_HTTP_PATH" in error_of(run)["message"]
+
+
+def test_an_id_is_enough(scripts: Scripts) -> None:
+    name = HTTP_PATH.rpartition("/")[2]
+    assert lines(scripts, without="DATABRICKS_HTTP_PATH", DATABRICKS_WAREHOUSE_ID=name) == 6
+
+
+def test_without_any_variable_the_first_one_is_named(scripts: Scripts) -> None:
+    run = scripts.run({"HOME": str(scripts.work)}).check(2)
+    assert HOST in error_of(run)["message"]
+
+
+def test_identifiers_are_quoted(scripts: Scripts) -> None:
+    assert scripts.modules["connection"].quoted("a", "b`c", "d.e") == "`a`.`b``c`.`d.e`"
+
+
+# --- sign-in methods ---------------------------------------------------------------------------------------
+
+
+def client(scripts: Scripts, credentials: Any = "right") -> dict[str, str]:
+    return scripts.server.oauth_environment(credentials) | {"HOME": str(scripts.work)}
+
+
+def test_a_service_principal_signs_in_with_oauth(scripts: Scripts) -> None:
+    run = scripts.run(client(scripts), LIST).check()
+    assert len(run.stdout.splitlines()) == 6
+    assert "oauth-m2m" in run.stderr
+    assert "token" in {each["method"] for each in scripts.server.observed()["requests"]}
+
+
+def test_a_wrong_oauth_secret_is_refused(scripts: Scripts) -> None:
+    run = scripts.run(client(scripts, "wrong"), LIST).check(3)
+    assert "invalid_client" in run.stderr
+    assert client(scripts, "wrong")["DATABRICKS_CLIENT_SECRET"].strip() not in run.stderr
+
+
+def test_without_the_sdk_its_installation_is_explained(scripts: Scripts, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "databricks.sdk.core", None)
+    error = error_of(scripts.run(client(scripts)).check(2))
+    assert "uv run --with 'databricks-sdk" in error["remedy"]
+    assert "pip install 'databricks-sdk" in error["remedy"]
+
+
+def profile(scripts: Scripts, host: str, name: str = "DEFAULT") -> dict[str, str]:
+    """A configuration file with a token of OAuth: files do not keep the white space at the end of the other one."""
+    form = {"grant_type": "client_credentials"}
+    response = requests.post(f"{scripts.server.url}/oidc/v1/token", form, auth=scripts.server.client(), timeout=60)
+    path = Path(scripts.work) / "databricks.cfg"
+    path.write_text(f"[{name}]\nhost = {host}\ntoken = {response.json()['access_token']}\n", encoding="utf-8")
+    return {"DATABRICKS_CONFIG_FILE": str(path), "DATABRICKS_HTTP_PATH": HTTP_PATH, "HOME": str(scripts.work)}
+
+
+def test_a_profile_has_the_host_and_the_token(scripts: Scripts) -> None:
+    run = scripts.run(profile(scripts, scripts.server.url, "mc") | {"DATABRICKS_CONFIG_PROFILE": "mc"}, LIST).check()
+    assert len(run.stdout.splitlines()) == 6
+
+
+def test_the_default_profile_needs_no_variable(scripts: Scripts) -> None:
+    assert len(scripts.run(profile(scripts, scripts.server.url), LIST).check().stdout.splitlines()) == 6
+
+
+def test_a_profile_does_not_send_its_token_unencrypted(scripts: Scripts) -> None:
+    run = scripts.run(profile(scripts, "http://192.0.2.1:80")).check(2)
+    assert "DATABRICKS_CONFIG_PROFILE" in error_of(run)["message"]
+    assert "unencrypted" in error_of(run)["message"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        (
+            {"DATABRICKS_CLIENT_ID": "x", "DATABRICKS_CLIENT_SECRET": "y"},
+            "DATABRICKS_CLIENT_ID and DATABRICKS_CLIENT_SECRET",
+        ),
+        ({"DATABRICKS_CONFIG_PROFILE": "mc"}, "DATABRICKS_CONFIG_PROFILE"),
+        ({"DATABRICKS_AUTH_TYPE": "external-browser"}, "DATABRICKS_AUTH_TYPE"),
+    ],
+)
+def test_contradictory_methods_are_refused(scripts: Scripts, changes: dict[str, str], named: str) -> None:
+    assert named in error_of(scripts.attempt(**changes).check(2))["message"]
+
+
+def test_half_a_client_is_refused(scripts: Scripts) -> None:
+    run = scripts.attempt(without=TOKEN, DATABRICKS_CLIENT_ID="x").check(2)
+    assert "DATABRICKS_CLIENT_SECRET" in error_of(run)["message"]
