@@ -64,7 +64,9 @@ class _Handler(BaseHTTPRequestHandler):
         address = urlsplit(self.path)
         name = unquote(address.path).lstrip("/")
         if self.s3.is_denied:
-            self._respond(403, b'<?xml version="1.0"?><Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>')
+            self._respond(
+                403, b'<?xml version="1.0"?><Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>'
+            )
         elif name in self.s3.objects:
             self._send_object(self.s3.objects[name])
         elif "/" not in name.rstrip("/"):
@@ -72,7 +74,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._respond(404, b'<?xml version="1.0"?><Error><Code>NoSuchKey</Code><Message>none</Message></Error>')
 
-    do_HEAD = do_GET
+    do_HEAD = do_GET  # noqa: N815 - the name is http.server's
 
     def _send_object(self, content: bytes) -> None:
         wanted = self.headers.get("Range")
