@@ -48,7 +48,7 @@ DIALECTS = {
     "postgresql": Dialect(
         driver="postgresql+psycopg",
         modules=("sqlalchemy", "psycopg"),
-        packages=("sqlalchemy>=2.1,<3", "psycopg[binary]>=3.3,<4"),
+        packages=("sqlalchemy>=2,<3", "psycopg[binary]>=3.2,<4"),
         one_connection=True,
         isolation="REPEATABLE READ",
         number_condition=POSTGRESQL_NUMBER_CONDITION,
@@ -63,7 +63,7 @@ DIALECTS = {
     "mysql": Dialect(
         driver="mysql+pymysql",
         modules=("sqlalchemy", "pymysql"),
-        packages=("sqlalchemy>=2.1,<3", "pymysql>=2.2,<3"),
+        packages=("sqlalchemy>=2,<3", "pymysql>=1.1,<2"),
         one_connection=False,
         isolation="AUTOCOMMIT",
         number_condition=MYSQL_NUMBER_CONDITION,

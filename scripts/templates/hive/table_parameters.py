@@ -43,7 +43,7 @@ def volume_of(parameters: Mapping[str, str]) -> Volume:
 
 
 def is_accurate(value: str | None) -> bool:
-    """Whether COLUMN_STATS_ACCURATE says so of the basic statistics. Older releases stored ``true`` instead of JSON.
+    """Whether COLUMN_STATS_ACCURATE says so of the basic statistics. Until Hive 2.0 it was ``true``, not a JSON object.
 
     https://github.com/apache/hive/blob/master/standalone-metastore/metastore-common/src/main/java/org/apache/hadoop/hive/common/StatsSetupConst.java
     """

@@ -111,7 +111,7 @@ class _Listener(ThreadingMixIn, TCPServer):
                 encrypted.close()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away is no error."""
+        """Ignores clients that went away."""
 
 
 class _Connection(BaseRequestHandler):
