@@ -1,4 +1,4 @@
-"""Tests that volume is no problem for lineage and query logs: 200,000 rows, generated in the server."""
+"""Tests lineage and query logs with 200,000 rows, generated in the server."""
 
 from __future__ import annotations
 

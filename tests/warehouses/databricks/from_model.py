@@ -39,7 +39,9 @@ def warehouse(model: Model) -> Warehouse:
     texts = Texts(model)
     history = [statement(query, texts.of(query)) for query in model.queries]
     lineage = [row for query in model.queries for row in table_lineage(model, query)]
+    lineage += [row for number, view in enumerate(views(model), 1) for row in view_lineage(model, view, number)]
     columns = [row for query in model.queries for row in column_lineage(model, query)]
+    columns += [row for number, view in enumerate(views(model), 1) for row in view_columns(model, view, number)]
     return Warehouse(
         catalogs=CATALOGS,
         relations=[relation(model, table) for table in model.tables],
@@ -75,7 +77,7 @@ def _history(table: Table) -> tuple[Commit, ...]:
         return ()
     created = Commit(0, table.created, "CREATE TABLE")
     written = Commit(1, table.modified, "WRITE", {"numOutputRows": "5"})
-    # so many in some tables that the write is not among the newest commits
+    # In some tables, the write is not among the newest commits.
     number = MANY_COMMITS if (table.rows or 0) % 10 == 1 else 1
     later = [Commit(2 + at, table.modified + OPTIMIZED + timedelta(minutes=at), "OPTIMIZE") for at in range(number)]
     return created, written, *later
@@ -161,12 +163,12 @@ def table_lineage(model: Model, query: Query) -> Iterator[Row]:
     """The rows of a statement: of what it read and wrote. A read has no target. Failed statements have none."""
     if query.error:
         return
-    common = _common(query, "table")
+    common = _of_query(query, "table")
     source, target = _side(model, "source", query.path), _side(model, "target", query.target)
     yield common | source | target | {"direct_access": True, "record_id": f"{common['event_id']}-1"}
     if query.target:
-        # of a table beneath a view, which no statement named
-        hidden = {"source_table_name": "beneath", "source_table_full_name": "x.y.beneath", "direct_access": False}
+        # of a base table, which the statement did not name
+        hidden = {"source_table_name": "base", "source_table_full_name": "x.y.base", "direct_access": False}
         yield common | source | target | hidden | {"record_id": f"{common['event_id']}-2"}
 
 
@@ -174,7 +176,7 @@ def column_lineage(model: Model, query: Query) -> Iterator[Row]:
     """A row for each column that was read, with the column of the same name that was written."""
     if query.error:
         return
-    common = _common(query, "column")
+    common = _of_query(query, "column")
     place = _side(model, "source", query.path) | _side(model, "target", query.target)
     for at, column in enumerate(model.table(query.path).columns):
         written = column.name if query.target else None
@@ -182,7 +184,41 @@ def column_lineage(model: Model, query: Query) -> Iterator[Row]:
         yield common | place | names | {"record_id": f"{common['event_id']}-{at}"}
 
 
-def _common(query: Query, of: str) -> Row:
+def views(model: Model) -> list[Table]:
+    return [table for table in model.tables if table.source]
+
+
+def view_lineage(model: Model, view: Table, number: int) -> Iterator[Row]:
+    """A job has created the view again, in the model's window. It runs on compute without statement ids."""
+    common = _of_view(model, view, number, "table")
+    sides = _side(model, "source", view.source) | _side(model, "target", view.path)
+    yield common | sides | {"direct_access": True, "record_id": f"{common['event_id']}-1"}
+
+
+def view_columns(model: Model, view: Table, number: int) -> Iterator[Row]:
+    common = _of_view(model, view, number, "column")
+    sides = _side(model, "source", view.source) | _side(model, "target", view.path)
+    for at, column in enumerate(view.columns):
+        names = {"source_column_name": column.name, "target_column_name": column.name}
+        yield common | sides | names | {"record_id": f"{common['event_id']}-{at}"}
+
+
+def _of_view(model: Model, view: Table, number: int, of: str) -> Row:
+    time = model.since + timedelta(seconds=number)
+    return {
+        "workspace_id": WORKSPACE,
+        "entity_type": "JOB",
+        "entity_id": "job-7",
+        "entity_run_id": f"run-{number}",
+        "created_by": "etl",
+        "event_time": time,
+        "event_date": time.date(),
+        "event_id": f"{of}-event-of-view-{number}",
+        "entity_metadata": {"job_info": {"job_id": "job-7", "job_run_id": f"run-{number}"}},
+    }
+
+
+def _of_query(query: Query, of: str) -> Row:
     return {
         "workspace_id": WORKSPACE,
         "entity_type": "DBSQL_QUERY",

@@ -92,8 +92,8 @@ def _field(column: Column) -> Record:
 
 
 def lineage(model: Model) -> list[Record]:
-    """One record for each target of the window."""
-    written: dict[Path, set[Path]] = {}
+    """One record for each target of the window, and for each view, which a job has created again in it."""
+    written: dict[Path, set[Path]] = {view.path: {view.source} for view in model.tables if view.source}
     for query in model.queries:
         if query.target and not query.error and model.since <= query.end < model.until:
             written.setdefault(query.target, set()).add(query.path)
