@@ -78,7 +78,7 @@ def read_metastore_error(error: BaseException) -> DriverError | None:
     exceptions = sys.modules.get("sqlalchemy.exc")
     if exceptions is None or not isinstance(error, exceptions.DBAPIError):
         return None
-    cause = error.orig or error
+    cause: BaseException = getattr(error, "orig", None) or error
     text = hide_values(_message(cause), [URL_VARIABLE])
     if type(cause).__module__.startswith("psycopg"):
         return DriverError(POSTGRESQL, error, getattr(cause, "sqlstate", None), text)

@@ -125,7 +125,8 @@ def test_a_path_can_be_given_twice_and_links_can_form_a_loop(logs: Reader, tmp_p
 
 def test_files_that_cannot_contain_the_window_are_not_read(logs: Reader, tmp_path: Path) -> None:
     """Older ones are not opened: this one is damaged. Of a newer one, only the start is read."""
-    put(tmp_path, **{"hive.log.1": b"\x1f\x8bdamaged", "hive.log": LINES, "hive.log.9": statement(90_000, "SELECT 9")})
+    files: dict[str, str | bytes] = {"hive.log.1": b"\x1f\x8bdamaged", "hive.log": LINES}
+    put(tmp_path, **files, **{"hive.log.9": statement(90_000, "SELECT 9")})
     long_ago = (DAY - timedelta(hours=24, seconds=1)).timestamp()
     os.utime(tmp_path / "hive.log.1", (long_ago, long_ago))
     assert logs.read_paths(tmp_path).column("text") == ["SELECT 1"]

@@ -78,8 +78,9 @@ def test_parameters_that_the_driver_does_not_know(filled: Metastore, tmp_path: P
 
 
 def test_a_server_without_tls_is_refused_if_the_url_asks_for_it(filled: Metastore, tmp_path: Path) -> None:
-    query = {"sslmode": "require"} if filled.server.kind == "postgresql" else {"ssl_check_hostname": "false"}
-    code, remedy = error_of(Runs(filled, tmp_path).run(**{URL: filled.url(**query)}))
+    is_postgresql = filled.server.kind == "postgresql"
+    url = filled.url(sslmode="require") if is_postgresql else filled.url(ssl_check_hostname="false")
+    code, remedy = error_of(Runs(filled, tmp_path).run(**{URL: url}))
     assert (code, remedy.partition(".")[0]) == (
         2,
         "The connection must be encrypted and the server's certificate valid",
@@ -277,9 +278,9 @@ def test_a_timeout_that_is_not_valid(tmp_path: Path, timeout: str) -> None:
 @pytest.mark.parametrize(
     ("url", "missing", "packages"),
     [
-        ("postgresql://hive@127.0.0.1:1/m", "sqlalchemy", "'sqlalchemy>=2.1,<3' 'psycopg[binary]>=3.3,<4'"),
-        ("postgresql://hive@127.0.0.1:1/m", "psycopg", "'sqlalchemy>=2.1,<3' 'psycopg[binary]>=3.3,<4'"),
-        ("mysql://hive@127.0.0.1:1/m", "pymysql", "'sqlalchemy>=2.1,<3' 'pymysql>=2.2,<3'"),
+        ("postgresql://hive@127.0.0.1:1/m", "sqlalchemy", "'sqlalchemy>=2,<3' 'psycopg[binary]>=3.2,<4'"),
+        ("postgresql://hive@127.0.0.1:1/m", "psycopg", "'sqlalchemy>=2,<3' 'psycopg[binary]>=3.2,<4'"),
+        ("mysql://hive@127.0.0.1:1/m", "pymysql", "'sqlalchemy>=2,<3' 'pymysql>=1.1,<2'"),
     ],
 )
 def test_a_missing_package_is_an_error_with_the_commands_that_install_it(

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import tomllib
-
 from tests.collected import Collected
+from tests.contract.statements import catalog_of
 from tests.script_process import TEMPLATES, run_script
 from tests.templates.hive.server_runs import ServerRuns, execute
 from tests.warehouses.hive.launch import HiveServer
@@ -45,8 +44,7 @@ def literal(value: str | int | None) -> str:
 
 
 def fill(server: HiveServer) -> None:
-    catalog = tomllib.loads((TEMPLATES / "hive" / "catalog.toml").read_text(encoding="utf-8"))
-    columns = catalog["views"]["sys.query_history"]["columns"]
+    columns = catalog_of(TEMPLATES / "hive")["views"]["sys.query_history"]["columns"]
     types = ", ".join(f"`{name}` {kind}" for name, kind in columns.items())
     rows = [dict(zip(FILLED, row, strict=True)) for row in ROWS]
     values = ", ".join(f"({', '.join(literal(row.get(name)) for name in columns)})" for row in rows)
