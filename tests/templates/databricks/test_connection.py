@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,9 @@ from typing import Any
 import pytest
 import requests
 
+from tests.collected import Collected
 from tests.folder_modules import error_of
+from tests.script_process import TEMPLATES, run_script, started_script, wait_for, wait_until
 from tests.templates.databricks.conftest import Scripts
 from tests.warehouses.databricks.launch import HTTP_PATH, closed_port
 from tests.warehouses.databricks.small_workspace import workspace
@@ -105,6 +108,36 @@ def test_without_any_variable_the_first_one_is_named(scripts: Scripts) -> None:
 
 def test_identifiers_are_quoted(scripts: Scripts) -> None:
     assert scripts.modules["connection"].quoted("a", "b`c", "d.e") == "`a`.`b``c`.`d.e`"
+
+
+# --- processes ---------------------------------------------------------------------------------------------
+
+
+def test_without_pyarrow_the_records_are_the_same(scripts: Scripts) -> None:
+    """Results then have columns instead of Arrow, and times without a zone."""
+    hidden = scripts.work / "hidden"
+    hidden.mkdir()
+    (hidden / "pyarrow.py").write_text("raise ImportError('hidden')\n", encoding="utf-8")
+    expected = scripts.collect().records
+    environment = scripts.server.environment() | {"PYTHONPATH": str(hidden), "HOME": str(scripts.work)}
+    manifest = scripts.work / "other.jsonl"
+    run_script(TEMPLATES / "databricks", "collect_metadata.py", "--manifest", str(manifest), env=environment).check()
+    assert Collected.read(manifest).records == expected
+
+
+@pytest.mark.parametrize("statement", ["SHOW CATALOGS", "DESCRIBE HISTORY"])
+def test_a_signal_cancels_the_statement_and_closes_the_sessions(scripts: Scripts, statement: str) -> None:
+    scripts.server.fail(statement, "slow", seconds=120)
+    command = ("--manifest", str(scripts.work / "metadata.jsonl"))
+    environment = scripts.server.environment() | {"HOME": str(scripts.work)}
+    with started_script(TEMPLATES / "databricks", "collect_metadata.py", *command, env=environment) as process:
+        wait_until(lambda: any(each.startswith(statement) for each in scripts.server.statements()))
+        process.send_signal(signal.SIGTERM)
+        wait_for(process).check(130)
+    assert list(scripts.work.iterdir()) == []
+    methods = [each["method"] for each in scripts.server.observed()["requests"]]
+    assert ("CancelOperation" in methods) is (statement == "SHOW CATALOGS")  # that of the main thread
+    assert scripts.server.observed()["sessions"] == 0
 
 
 # --- sign-in methods ---------------------------------------------------------------------------------------
