@@ -128,7 +128,8 @@ class Harness(Protocol):
 
 def dialect_of(found: Harness, module: Path) -> str:
     """The dialect of the statements in a module of a template folder."""
-    return getattr(found, "module_dialects", {}).get(module.name, found.dialect)
+    dialects: Mapping[str, str] = getattr(found, "module_dialects", {})
+    return dialects.get(module.name, found.dialect)
 
 
 # The end of the right password: scripts remove line ends from variables, and nothing else.

@@ -55,7 +55,7 @@ def test_errors_of_requests(modules: Modules, status: int | None, exit_code: int
 @pytest.mark.parametrize(
     ("error", "is_retried"),
     [
-        (exc.DatabaseError("Invalid SessionHandle: SessionHandle [x]"), True),
+        (made(exc.DatabaseError, "Invalid SessionHandle: SessionHandle [x]"), True),
         (made(exc.ServerOperationError, "Couldn't create directory /local_disk0/tmp/x_resources", {}), True),
         (made(exc.RequestError, "Error during request", {"http-code": 503}), True),
         (made(exc.RequestError, "Error during request", {"http-code": 403}), False),
