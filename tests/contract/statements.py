@@ -136,16 +136,21 @@ def undocumented(statement: Statement, catalog: Mapping[str, Any], dialect: str)
             problems.append(table.sql(dialect))
             continue
         alias = table.alias or table.name
-        quoted = exp.Table(this=exp.to_identifier(view.lower(), quoted=True))
-        table.replace(exp.alias_(quoted, alias, table=True))
+        renamed = exp.Table(this=exp.to_identifier(view.lower(), quoted=True))
+        table.replace(exp.alias_(renamed, alias, table=True))
     if not problems:
         # in lower case: sqlglot changes the case of a schema's names in some dialects
-        schema: dict[str, object] = {view.lower(): dict(found["columns"]) for view, found in views.items()}
+        schema: dict[str, object] = {view.lower(): _columns(found) for view, found in views.items()}
         try:
             qualify(tree, schema=schema, dialect=dialect, validate_qualify_columns=True)
         except SqlglotError as error:
             problems.append(str(error))
     return problems
+
+
+def _columns(view: Mapping[str, Any]) -> dict[str, str]:
+    """The columns of a documented view. With ``quoted`` in the catalog, statements must quote their exact names."""
+    return {f'"{name}"' if view.get("quoted") else name: kind for name, kind in view["columns"].items()}
 
 
 def _physical_tables(tree: exp.Expr) -> list[exp.Table]:

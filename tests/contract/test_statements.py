@@ -19,6 +19,7 @@ from tests.contract.statements import (
     undocumented,
 )
 from tests.contract.subject import Case, Observation
+from tests.warehouses.harness import dialect_of
 
 
 def _statements(case: Case, full: Observation) -> list[str]:
@@ -43,7 +44,10 @@ def test_statements_use_only_documented_views_and_columns(case: Case) -> None:
     catalog = catalog_of(case.subject.template)
     statements = statements_of(case.subject.template)
     assert len(statements) > 0
-    problems = {str(each): undocumented(each, catalog, case.subject.harness.dialect) for each in statements}
+    dialects = [dialect_of(case.subject.harness, each.path) for each in statements]
+    problems = {
+        str(each): undocumented(each, catalog, dialect) for each, dialect in zip(statements, dialects, strict=True)
+    }
     assert {name: found for name, found in problems.items() if found} == {}
 
 

@@ -139,6 +139,22 @@ def test_an_unqualified_name_is_completed_by_the_session_and_never_guessed() -> 
     assert (table.database, table.schema, table.name) == ("dev", None, "t")
 
 
+@pytest.mark.parametrize("dialect", ["hive", "spark", "snowflake"])
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "CREATE VIEW d.v AS SELECT a FROM d.s",
+        "ALTER VIEW d.v AS SELECT a FROM d.s",
+        "ALTER VIEW d.s RENAME TO d.v",
+        "ALTER VIEW d.s RENAME TO v",
+    ],
+)
+def test_statements_on_views_write_views(dialect: str, sql: str) -> None:
+    (lineage,) = extract(sql, dialect).lineages
+    assert lineage.target is not None
+    assert lineage.target.kind == "VIEW"
+
+
 def test_a_name_gets_its_case_and_kind_from_the_catalog() -> None:
     schema = Schema.from_records(
         [{"type": "VIEW", "database": "Shop", "schema": "Raw", "name": "Orders", "fields": [{"name": "Id"}]}]

@@ -12,6 +12,7 @@ import importlib
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, Literal, Protocol, cast
 
 from tests.warehouses.model import Model
@@ -100,6 +101,9 @@ class Harness(Protocol):
     The suite prints these at its end.
     """
 
+    module_dialects: Mapping[str, str]
+    """File name of a module whose statements run in another database → that database's dialect. Optional."""
+
     run_elsewhere: Mapping[str, str]
     """Name of a ``_SQL`` constant that no run of the suite sends → where it is tested. Optional."""
 
@@ -120,6 +124,12 @@ class Harness(Protocol):
     def start(self) -> AbstractContextManager[Server]:
         """Start an empty server. It ends when the context exits."""
         ...
+
+
+def dialect_of(found: Harness, module: Path) -> str:
+    """The dialect of the statements in a module of a template folder."""
+    dialects: Mapping[str, str] = getattr(found, "module_dialects", {})
+    return dialects.get(module.name, found.dialect)
 
 
 # The end of the right password: scripts remove line ends from variables, and nothing else.

@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from mcpush.collect.collector import Options
 from mcpush.console import log
@@ -233,11 +233,14 @@ def pages(wanted: Iterable[T], name: Callable[[T], str], names: Sequence[str], s
 
 
 class SortedRows(Generic[T]):
-    """Rows sorted by key, read in step with the tables they belong to. Keeps the rows of one key in memory."""
+    """Rows sorted by key, read in step with the tables they belong to. Keeps the rows of one key in memory.
 
-    def __init__(self, rows: Iterable[T], key: Callable[[T], Key]) -> None:
+    Keys are schema and name, or ids of tables.
+    """
+
+    def __init__(self, rows: Iterable[T], key: Callable[[T], Key | int]) -> None:
         self._groups = groupby(rows, key=key)
-        self._key: Key | None = None
+        self._key: Any = None
         self._rows: list[T] = []
         self._advance()
 
@@ -245,7 +248,7 @@ class SortedRows(Generic[T]):
         self._key, group = next(self._groups, (None, iter(())))
         self._rows = list(group)
 
-    def take(self, key: Key) -> list[T]:
+    def take(self, key: Key | int) -> list[T]:
         """The rows of this key, possibly none. Call it with keys in ascending order; a key can be repeated."""
         while self._key is not None and self._key < key:
             self._advance()

@@ -140,6 +140,8 @@ def _alter(reader: StatementReader, node: exp.Expr) -> None:
         return
     for action in node.args.get("actions") or ():
         if isinstance(action, exp.AlterRename):
+            if str(node.args.get("kind") or "").upper() == "VIEW":
+                target = replace(target, kind=VIEW)
             _rename(reader, node.this, target, action.this)
             return
         if isinstance(action, exp.SwapTable):
@@ -148,7 +150,7 @@ def _alter(reader: StatementReader, node: exp.Expr) -> None:
         if isinstance(action, exp.Query):
             reader.restart()
             relation = read_query(reader.queries, action, {})
-            reader.emit(target, "alter view", relation.outputs)
+            reader.emit(replace(target, kind=VIEW), "alter view", relation.outputs)
             return
     reader.emit(target, "alter", moves_data=False)
 
@@ -158,6 +160,8 @@ def _rename(reader: StatementReader, node: exp.Expr, old: TableName, to: exp.Exp
     new = reader.namer.table(parts) if parts else None
     if new is None:
         return
+    if old.kind == VIEW:
+        new = replace(new, kind=VIEW)
     if len(parts) == 1:
         # An unqualified new name stays in the schema of the old one.
         new = TableName(old.database, old.schema, new.name, old.kind)

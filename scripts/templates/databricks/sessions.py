@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import Any
 
 from databricks import sql as connector
+from databricks.sql.exc import Error
 from error_table import is_retried, is_session_lost, message
 from mcpush.console import log
 from mcpush.interrupts import interruptible
@@ -59,7 +60,7 @@ class Session:
         try:
             cursor.execute(statement, values or None)
         except BaseException as error:
-            if not isinstance(error, connector.exc.Error) and cursor.active_command_id is not None:
+            if not isinstance(error, Error) and cursor.active_command_id is not None:
                 in_background(cursor.cancel)  # nobody waits for it any longer
             raise
         return cursor

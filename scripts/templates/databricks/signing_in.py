@@ -33,7 +33,7 @@ from variables import (
 )
 
 PRODUCT = "push-ingestion"
-SDK = "databricks-sdk>=0.40,<1"
+SDK = "databricks-sdk>=0.60,<1"
 HTTP_SECONDS = 60
 # Attributes of the SDK's configuration that a profile can set.
 SECRET_ATTRIBUTES = ("token", "password", "client_secret", "azure_client_secret", "google_credentials")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -32,16 +33,21 @@ STATEMENT: list[tuple[str, Scope, int]] = [
 ]
 
 
+def made(kind: Callable[..., Exception], *arguments: object) -> Exception:
+    """An error of the connector, whose classes have no types."""
+    return kind(*arguments)
+
+
 @pytest.mark.parametrize(("text", "scope", "exit_code"), STATEMENT)
 def test_errors_of_statements(modules: Modules, text: str, scope: Scope, exit_code: int) -> None:
-    error = exc.ServerOperationError(text, {})
+    error = made(exc.ServerOperationError, text, {})
     found = modules["error_table"].read_error(error)
     assert (found.case.scope, modules["connection"].explain(error).exit_code) == (scope, exit_code)
 
 
 @pytest.mark.parametrize(("status", "exit_code"), [(401, 3), (403, 3), (404, 2), (400, 2), (500, 4), (None, 4)])
 def test_errors_of_requests(modules: Modules, status: int | None, exit_code: int) -> None:
-    error = exc.RequestError("Error during request to server", {"http-code": status})
+    error = made(exc.RequestError, "Error during request to server", {"http-code": status})
     assert modules["connection"].explain(error).exit_code == exit_code
     assert not modules["connection"].is_statement_error(error)
 
@@ -49,12 +55,12 @@ def test_errors_of_requests(modules: Modules, status: int | None, exit_code: int
 @pytest.mark.parametrize(
     ("error", "is_retried"),
     [
-        (exc.DatabaseError("Invalid SessionHandle: SessionHandle [x]"), True),
-        (exc.ServerOperationError("Couldn't create directory /local_disk0/tmp/x_resources", {}), True),
-        (exc.RequestError("Error during request", {"http-code": 503}), True),
-        (exc.RequestError("Error during request", {"http-code": 403}), False),
-        (exc.ServerOperationError("DEADLINE_EXCEEDED: This operation took too long", {}), False),
-        (exc.ServerOperationError("[TABLE_OR_VIEW_NOT_FOUND] … SQLSTATE: 42P01", {}), False),
+        (made(exc.DatabaseError, "Invalid SessionHandle: SessionHandle [x]"), True),
+        (made(exc.ServerOperationError, "Couldn't create directory /local_disk0/tmp/x_resources", {}), True),
+        (made(exc.RequestError, "Error during request", {"http-code": 503}), True),
+        (made(exc.RequestError, "Error during request", {"http-code": 403}), False),
+        (made(exc.ServerOperationError, "DEADLINE_EXCEEDED: This operation took too long", {}), False),
+        (made(exc.ServerOperationError, "[TABLE_OR_VIEW_NOT_FOUND] … SQLSTATE: 42P01", {}), False),
         (urllib3.exceptions.MaxRetryError(None, "/", None), False),  # type: ignore[arg-type]
         (ValueError("Invalid SessionHandle"), False),
     ],
@@ -70,5 +76,5 @@ def test_errors_of_other_code_are_not_explained(modules: Modules) -> None:
 def test_a_message_has_neither_the_stack_nor_values_of_variables(modules: Modules, monkeypatch: Any) -> None:
     monkeypatch.setenv("DATABRICKS_HTTP_PATH", "a-misplaced-secret")
     text = "[X] no\nwith A-misplaced-secret\n\tat org.apache.spark.Driver.run(Driver.scala:1)\n\tat x.y(z)"
-    error = exc.ServerOperationError(text, {})
+    error = made(exc.ServerOperationError, text, {})
     assert modules["error_table"].message(error) == "[X] no with <DATABRICKS_HTTP_PATH>"

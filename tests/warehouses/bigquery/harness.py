@@ -23,6 +23,7 @@ not_applicable: Mapping[tuple[Flow, str], str] = {
     ("metadata", "a_malformed_host_is_refused_by_the_name_of_its_variable"): _A_URL,
     ("metadata", "names_are_printed_escaped_and_sent_unchanged"): _NAMES,
 }
+module_dialects: Mapping[str, str] = {}
 run_elsewhere: Mapping[str, str] = {}
 
 LONGEST_NAME = 300  # of a column: https://docs.cloud.google.com/bigquery/docs/schemas#column_names

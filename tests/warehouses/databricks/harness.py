@@ -24,6 +24,7 @@ not_applicable: Mapping[tuple[Flow, str], str] = {
 }
 _HIVE = "the model has no tables of the Hive metastore: tests/templates/databricks/test_hive_metastore.py"
 _PARTS = "a catalog is read in parts if its result is too large: tests/templates/databricks/test_metadata.py"
+module_dialects: Mapping[str, str] = {}
 run_elsewhere: Mapping[str, str] = {
     "DESCRIBE_SQL": _HIVE,
     "HIVE_VIEWS_SQL": _HIVE,

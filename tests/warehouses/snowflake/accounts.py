@@ -91,7 +91,7 @@ class Users:
         try:
             claimed = jwt.decode(token, options={"verify_signature": False})
             user = self.by_name[str(claimed["sub"]).rpartition(".")[2]]
-            key = serialization.load_pem_public_key((user.public_key_pem or "").encode())
+            key: Any = serialization.load_pem_public_key((user.public_key_pem or "").encode())
             claims = jwt.decode(token, key=key, algorithms=["RS256"], options={"require": ["exp", "iat"]})
         except (KeyError, ValueError, jwt.InvalidTokenError):
             raise errors.WRONG_JWT from None

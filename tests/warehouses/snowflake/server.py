@@ -44,7 +44,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb  # type: ignore[import-not-found, unused-ignore]
-import pyarrow as pa  # type: ignore[import-not-found, unused-ignore]
+import pyarrow as pa  # type: ignore[import-not-found, import-untyped, unused-ignore]
 import snowflake.connector.errors as connector_errors
 import uvicorn
 from fakesnow import macros  # type: ignore[import-not-found, unused-ignore]

@@ -1,0 +1,32 @@
+"""Finds the query of a view in the two texts that Hive's metastore stores for it."""
+
+from __future__ import annotations
+
+import base64
+import json
+
+PRESTO_VIEW = "/* Presto View: "
+PRESTO_COMMENT = "Presto View"  # Presto and Trino set it as the comment of their views, as a mark
+
+
+def view_query(expanded: str | None, original: str | None) -> str | None:
+    """The query of a view, with full names if Hive expanded it. None if there is none or it is not readable.
+
+    Presto and Trino store JSON in base64 as the original text, and a mark as the expanded one:
+    https://github.com/trinodb/trino/blob/master/plugin/trino-hive/src/main/java/io/trino/plugin/hive/ViewReaderUtil.java
+    """
+    if not original or not original.startswith(PRESTO_VIEW):
+        return expanded or original or None
+    encoded = original.removeprefix(PRESTO_VIEW).partition(" ")[0]
+    try:
+        found = json.loads(base64.b64decode(encoded, validate=True))
+    except (ValueError, RecursionError):
+        return None
+    text = found.get("originalSql") if isinstance(found, dict) else None
+    return text if isinstance(text, str) else None
+
+
+def comment_of(parameters: dict[str, str]) -> str | None:
+    """The comment of a table or view, without the mark of Presto and Trino."""
+    comment = parameters.get("comment")
+    return None if comment == PRESTO_COMMENT and parameters.get("presto_view") == "true" else comment
