@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from folders import bundle
+from mcpush.collect.query_text import NO_DATABASE
 
 from tests.contract.records import name_of
 from tests.contract.subject import INGESTION_PATHS, Case, Observation
@@ -53,7 +54,7 @@ def _queries_listed(lines: list[str]) -> Counter[str]:
 
 
 def _queries_collected(full: Observation) -> Counter[str]:
-    return Counter(str(record["extra"]["database"]) for record in full.records)
+    return Counter(str(record["extra"].get("database", NO_DATABASE)) for record in full.records)
 
 
 @pytest.mark.one_flow
