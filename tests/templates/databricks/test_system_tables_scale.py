@@ -91,7 +91,7 @@ def test_memory_grows_with_distinct_edges_only(folder: Folder) -> None:
 
 
 def test_memory_does_not_grow_with_the_number_of_queries(folder: Folder) -> None:
-    folder.server.sql(QUERIES_SQL.format(rows=2_000, **TIMES))
+    folder.server.sql(QUERIES_SQL.format(rows=40_000, **TIMES))  # more than the connector holds
     few = peak(folder, "query_logs")
     folder.fill({})
     folder.server.sql(QUERIES_SQL.format(rows=ROWS, **TIMES))
