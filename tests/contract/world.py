@@ -49,6 +49,27 @@ def many_tables(harness: Harness, number: int) -> Model:
     return replace(model, tables=tuple(tables))
 
 
+def large_world(harness: Harness, number: int) -> Model:
+    """This many tables and views, in ten schemas of the first database: nine tables and a view of the last of them, and
+    so on. Every third table was written from the one before it.
+    """
+    model = _without_queries(timedelta(hours=2))
+    legal, tables = harness.legal_name, list[Table]()
+    for place in range(number):
+        schema = legal(f"schema_{place // 10 % 10}")
+        if place % 10 == 9:
+            tables.append(_view(harness, legal(f"view_{place:05}"), tables[-1], model.now, place + 1))
+        else:
+            path = (harness.databases[0], schema, legal(f"table_{place:05}"))
+            tables.append(_table(harness, path, model.now, place + 1))
+    pairs = [(tables[place - 1], tables[place]) for place in range(1, number) if place % 10 in (1, 4, 7)]
+    queries = [
+        Query(n, 70 + n % 3, "etl", model.since + timedelta(seconds=n), 10, source.path, target=target.path, rows=n)
+        for n, (source, target) in enumerate(pairs, start=1)
+    ]
+    return replace(model, tables=tuple(tables), queries=tuple(queries))
+
+
 def hostile_names(harness: Harness) -> Model:
     """A table with a hostile name and one with an ordinary name, and no queries."""
     model = _without_queries(timedelta(hours=1))
