@@ -1,4 +1,4 @@
-"""All nine scripts as processes: 200 tables and views in a genuine HiveServer2, and a log of queries that wrote them."""
+"""All nine scripts as processes: 200 tables and views in a genuine HiveServer2, and a log of what wrote them."""
 
 from __future__ import annotations
 
