@@ -112,7 +112,7 @@ def url_and_dialect() -> tuple[Any, Dialect]:
 
 
 def _require(dialect: Dialect) -> None:
-    """Raises ConfigurationError with the commands that install what is missing."""
+    """Raises ConfigurationError with the commands that install packages."""
     try:
         for module in dialect.modules:
             _check_version(importlib.import_module(module))
@@ -170,7 +170,7 @@ def _others(named: Sequence[str]) -> list[str]:
 
 
 def _of_libpq(named: Sequence[str], query: Mapping[str, Any]) -> list[str]:
-    """Hosts, or the service with them, that PostgreSQL's driver takes from variables.
+    """Hosts, or the service with them, that libpq takes from variables.
 
     https://www.postgresql.org/docs/current/libpq-envars.html
     """
