@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from kinds import kind_of
 from mcpush.records import Column
+from view_text import PRESTO_VIEW, column_comment, view_query
 
 # Titles of sections. Their data_type is empty, and that of a column never is. Other sections are ignored.
 COLUMNS, PARTITIONS, DETAILS, VIEW, OTHER = "columns", "partitions", "details", "view", "other"
@@ -25,11 +26,10 @@ SECTIONS = {
 }
 HEADER = ("# col_name", "data_type")  # in the sections of columns
 PARAMETERS, TABLE_TYPE = "Table Parameters:", "Table Type:"
-EXPANDED = ("View Expanded Text:", "Expanded Query:")  # up to Hive 3, since Hive 4 and of materialized views
+# Up to Hive 3, since Hive 4 and of materialized views.
+ORIGINAL = ("View Original Text:", "Original Query:")
+EXPANDED = ("View Expanded Text:", "Expanded Query:")
 SPARK_KINDS = {"MANAGED": "managed table", "EXTERNAL": "external table", "VIEW": "virtual view"}
-# Hive sets it for columns that a SerDe reports, as with Avro:
-# https://github.com/apache/hive/blob/rel/release-2.3.9/metastore/src/java/org/apache/hadoop/hive/metastore/MetaStoreUtils.java
-NO_COMMENT = ("", "from deserializer")
 
 ESCAPE = re.compile(r"\\(u[0-9A-Fa-f]{4}|.)", re.DOTALL)
 ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
@@ -65,6 +65,7 @@ class Description:
     partition_columns: list[Column] = field(default_factory=list)
     parameters: dict[str, str] = field(default_factory=dict)
     view_lines: list[str] = field(default_factory=list)
+    original_line: str | None = None  # the first of the query as written
 
     @property
     def all_columns(self) -> list[Column]:
@@ -74,9 +75,15 @@ class Description:
 
     @property
     def certain_query(self) -> str | None:
-        """The query of a view if it is complete. If it has several lines, Hive can have cut any of them at a tab."""
+        """The query of a view if it is complete. If it has several lines, Hive can have cut any of them at a tab.
+
+        Views of Presto and Trino have one line, which is not a query (view_text.py).
+        """
         is_complete = not self.is_hive or len(self.view_lines) == 1
-        return "\n".join(self.view_lines) or None if is_complete else None
+        if not is_complete or not self.view_lines:
+            return None
+        is_presto = (self.original_line or "").startswith(PRESTO_VIEW)
+        return view_query("\n".join(self.view_lines), self.original_line if is_presto else None)
 
 
 def parse(rows: Iterable[DescribeRow]) -> Description:
@@ -102,7 +109,7 @@ def parse(rows: Iterable[DescribeRow]) -> Description:
 def _column(name: str, kind: str, comment: str, *, is_hive: bool) -> Column:
     if is_hive:
         name, kind, comment = unescape(name), unescape(kind), unescape(comment)
-    return Column(name, kind, None if comment.strip() in NO_COMMENT else comment)
+    return Column(name, kind, column_comment(comment))
 
 
 def _add_of_hive(found: Description, key: str, row: tuple[str, str, str | None]) -> None:
@@ -114,6 +121,8 @@ def _add_of_hive(found: Description, key: str, row: tuple[str, str, str | None])
         found.kind = kind_of(value)
     elif key == "CreateTime:" and name:
         found.created, found.has_unknown_zone = time_of(value.strip())
+    elif key in ORIGINAL and name:
+        found.original_line = value.rstrip()
     elif key in EXPANDED and name:
         # A third value is what follows a tab in the first line. Then the text counts as one of several lines.
         found.view_lines = [value.rstrip()] if comment is None else [value, comment]

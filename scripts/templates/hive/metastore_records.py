@@ -11,9 +11,9 @@ from mcpush.collect.catalog import NO_COLUMNS, NO_VIEW_TEXT, SortedRows
 from mcpush.collect.collector import Options
 from mcpush.records import Column, TableRecord
 from metastore_sql import ColumnRow, ParameterRow, PartitionsRow, TableRow, ViewRow
-from spark_schema import spark_columns
+from spark_schema import current_columns, has_spark_format, spark_columns
 from table_parameters import UNKNOWN_VOLUME, Change, Volume, change_of, latest_change, other_writer, time_of, volume_of
-from view_text import comment_of, view_query
+from view_text import column_comment, comment_of, view_query
 
 T = TypeVar("T", ViewRow, ColumnRow, ParameterRow, PartitionsRow)
 
@@ -102,16 +102,16 @@ class Records:
     ) -> Sequence[Column]:
         """The columns, with partition columns at the end. Those that Spark stored replace Hive's placeholder."""
         found = taken(self.details.columns, row.table_id)
-        if columns := spark_columns(parameters):
-            return columns
         if self.details.columns is None:
-            return ()
+            return spark_columns(parameters) or () if has_spark_format(parameters) else ()
+        rows = [*found, *keys]
+        hive = [Column(each.column_name, each.column_type or "", column_comment(each.comment)) for each in rows]
         fields = []
-        for each in (*found, *keys):
-            if each.column_type:
-                fields.append(Column(each.column_name, each.column_type, each.comment))
+        for column in current_columns(parameters, hive):
+            if column.type:
+                fields.append(column)
             else:
-                self.options.skip(NO_TYPE, f"{shown}.{each.column_name}")
+                self.options.skip(NO_TYPE, f"{shown}.{column.name}")
         if not fields:
             self.options.skip(NO_COLUMNS, shown)
         return fields

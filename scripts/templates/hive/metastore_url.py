@@ -10,6 +10,7 @@ import os
 import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 from mcpush.encryption import is_loopback, require_encryption
@@ -22,6 +23,9 @@ URL_VARIABLE = "HIVE_METASTORE_URL"
 CONNECT_TIMEOUT = 30  # seconds
 NETWORK_GRACE = 60  # seconds that a socket's timeout exceeds a statement's
 PRODUCT = "push-ingestion"
+FIRST_PYMYSQL = (1, 2)
+# https://docs.sqlalchemy.org/en/20/dialects/mysql.html#module-sqlalchemy.dialects.mysql.pymysql
+SSL_PARAMETERS = ("ssl_ca", "ssl_capath", "ssl_cert", "ssl_key", "ssl_cipher", "ssl_check_hostname", "ssl_disabled")
 EXAMPLE = "postgresql+psycopg://user:password@host:5432/metastore or mysql+pymysql://user:password@host:3306/metastore"
 
 
@@ -63,7 +67,7 @@ DIALECTS = {
     "mysql": Dialect(
         driver="mysql+pymysql",
         modules=("sqlalchemy", "pymysql"),
-        packages=("sqlalchemy>=2,<3", "pymysql>=1.1,<2"),
+        packages=("sqlalchemy>=2,<3", "pymysql>=1.2,<2"),
         one_connection=False,
         isolation="AUTOCOMMIT",
         number_condition=MYSQL_NUMBER_CONDITION,
@@ -108,10 +112,10 @@ def url_and_dialect() -> tuple[Any, Dialect]:
 
 
 def _require(dialect: Dialect) -> None:
-    """Raises ConfigurationError with the commands that install what is missing."""
+    """Raises ConfigurationError with the commands that install packages."""
     try:
         for module in dialect.modules:
-            importlib.import_module(module)
+            _check_version(importlib.import_module(module))
     except ImportError as error:
         with_options = " ".join(f"--with '{package}'" for package in dialect.packages)
         quoted = " ".join(f"'{package}'" for package in dialect.packages)
@@ -121,11 +125,22 @@ def _require(dialect: Dialect) -> None:
         ) from None
 
 
+def _check_version(module: ModuleType) -> None:
+    """Older versions of PyMySQL connect without TLS if the server offers none.
+
+    https://github.com/PyMySQL/PyMySQL/blob/v1.2.0/pymysql/connections.py
+    """
+    version = getattr(module, "VERSION", ())
+    if module.__name__ == "pymysql" and version[:2] < FIRST_PYMYSQL:
+        raise ImportError(f"PyMySQL {'.'.join(map(str, version[:3]))} is too old to require TLS")
+
+
 def connect_arguments(driver: str, host: str | None, query: Mapping[str, Any], timeout: int) -> dict[str, Any]:
     """Arguments of the driver that the URL leaves open: timeouts, and verified TLS to other machines.
 
     Raises ConfigurationError if the URL requests an unencrypted connection to another machine.
     """
+    named = [*filter(None, (host, *_each(query.get("host")), *_each(query.get("hostaddr"))))]
     if driver.startswith("postgresql"):
         # https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS
         arguments: dict[str, Any] = {
@@ -135,7 +150,7 @@ def connect_arguments(driver: str, host: str | None, query: Mapping[str, Any], t
             "keepalives_interval": 15,
             "keepalives_count": 4,
             "tcp_user_timeout": 2 * NETWORK_GRACE * 1000,
-            **_postgresql_tls(_hosts(host, query), query),
+            **_postgresql_tls(_others([*named, *_of_libpq(named, query)]), query),
         }
     else:
         # https://pymysql.readthedocs.io/en/latest/modules/connections.html
@@ -143,16 +158,27 @@ def connect_arguments(driver: str, host: str | None, query: Mapping[str, Any], t
             "connect_timeout": CONNECT_TIMEOUT,
             "read_timeout": timeout + NETWORK_GRACE,
             "write_timeout": NETWORK_GRACE,
-            **_mysql_tls(_hosts(host, query), query),
+            **_mysql_tls(_others(named or [name for name in query if name.startswith("read_default")]), query),
         }
     return {name: value for name, value in arguments.items() if name not in query}
 
 
-def _hosts(host: str | None, query: Mapping[str, Any]) -> list[str]:
-    """All other machines that the URL names. Without a name, or with a path, it is a socket of this machine."""
-    named = [host, *_each(query.get("host")), *_each(query.get("hostaddr"))]
-    hosts = [part.partition(":")[0] if part.count(":") == 1 else part for part in filter(None, named)]
+def _others(named: Sequence[str]) -> list[str]:
+    """The other machines among these hosts. A path is a socket of this machine."""
+    hosts = [part.partition(":")[0] if part.count(":") == 1 else part for part in named]
     return [each for each in hosts if not each.startswith("/") and not is_loopback(each)]
+
+
+def _of_libpq(named: Sequence[str], query: Mapping[str, Any]) -> list[str]:
+    """Hosts, or the service with them, that libpq takes from variables.
+
+    https://www.postgresql.org/docs/current/libpq-envars.html
+    """
+    addresses = [] if "hostaddr" in query else _each(os.environ.get("PGHOSTADDR"))
+    if named:
+        return [*addresses]
+    service = query.get("service") or os.environ.get("PGSERVICE")
+    return [*_each(os.environ.get("PGHOST")), *addresses, *_each(service)]
 
 
 def _each(value: Any) -> Sequence[str]:
@@ -173,11 +199,21 @@ def _postgresql_tls(others: Sequence[str], query: Mapping[str, Any]) -> dict[str
 
 
 def _mysql_tls(others: Sequence[str], query: Mapping[str, Any]) -> dict[str, Any]:
+    """Without an authority in the URL, PyMySQL verifies nothing."""
+    given = [name for name in query if name.startswith("ssl")]
+    if not {*given} <= {*SSL_PARAMETERS}:
+        raise ConfigurationError(f"{URL_VARIABLE} has an unknown ssl parameter.", f"Use {', '.join(SSL_PARAMETERS)}.")
     if not others:
         return {}
     if query.get("ssl_disabled"):  # for the driver, any text is true
         require_encryption(f"ssl_disabled in {URL_VARIABLE}", others[0])
         return {}
-    if any(name.startswith("ssl") for name in query):
-        return {}
-    return {"ssl": ssl.create_default_context()}
+    if not given:
+        return {"ssl": ssl.create_default_context()}
+    is_unverified = str(query.get("ssl_check_hostname")).lower() in ("false", "off", "no", "0")  # on purpose
+    if not is_unverified and not {"ssl_ca", "ssl_capath"} & {*given}:
+        raise ConfigurationError(
+            f"{URL_VARIABLE} has {given[0]} without ssl_ca: the driver would not verify the server.",
+            "Add ssl_ca with the file of the server's certificate authority.",
+        )
+    return {}

@@ -13,7 +13,7 @@ from mcpush.collect.collector import Options
 from mcpush.collect.pool import Pool
 from mcpush.records import Column, TableRecord
 from server_tables import Described, ServerTables
-from spark_schema import spark_columns
+from spark_schema import current_columns
 from table_parameters import UNKNOWN_VOLUME, Change, Volume, change_of, number, other_writer, volume_of
 from variables import catalog, describe_seconds, workers
 from view_text import comment_of
@@ -75,7 +75,7 @@ def record(database: str, found: Described, options: Options) -> TableRecord:
 
 def _fields(described: Description, shown: str, options: Options) -> list[Column]:
     fields = []
-    for column in spark_columns(described.parameters) or described.all_columns:
+    for column in current_columns(described.parameters, described.all_columns):
         if column.type:
             fields.append(column)
         else:

@@ -8,16 +8,46 @@ https://github.com/apache/spark/blob/v3.5.3/sql/hive/src/main/scala/org/apache/s
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mcpush.records import Column
 
 SCHEMA = "spark.sql.sources.schema"
 PARTS = f"{SCHEMA}.numParts"
+PROVIDER = "spark.sql.sources.provider"
+# Of char and varchar, which the schema has as strings:
+# https://github.com/apache/spark/blob/v3.5.3/sql/catalyst/src/main/scala/org/apache/spark/sql/catalyst/util/CharVarcharUtils.scala
+RAW_TYPE = "__CHAR_VARCHAR_TYPE_STRING"
 PREFIX = "spark.sql."
 MAX_PARTS = 10_000  # of 4,000 characters each
 MAX_DEPTH = 50  # of nested types
+
+
+def current_columns(parameters: Mapping[str, str], found: Sequence[Column]) -> Sequence[Column]:
+    """The columns as Spark wrote them, or those ``found`` as Hive's if Hive changed them later.
+
+    As Spark itself reads them: its own schema counts for tables in its formats. For others it must be equal to Hive's,
+    except for case. See restoreTableMetadata in HiveExternalCatalog.scala.
+    """
+    columns = spark_columns(parameters)
+    if columns is None or not (
+        has_spark_format(parameters) or _is_placeholder(found) or _shape(columns) == _shape(found)
+    ):
+        return found
+    return columns
+
+
+def has_spark_format(parameters: Mapping[str, str]) -> bool:
+    return parameters.get(PROVIDER, "hive").lower() != "hive"
+
+
+def _is_placeholder(columns: Sequence[Column]) -> bool:
+    return bool(columns) and (columns[0].name, columns[0].type) == ("col", "array<string>")
+
+
+def _shape(columns: Sequence[Column]) -> list[tuple[str, str]]:
+    return [(column.name.lower(), column.type.lower()) for column in columns]
 
 
 def spark_columns(parameters: Mapping[str, str]) -> list[Column] | None:
@@ -27,7 +57,7 @@ def spark_columns(parameters: Mapping[str, str]) -> list[Column] | None:
         return None
     try:
         fields = json.loads(text)["fields"]
-        return [Column(field["name"], type_of(field["type"]), _comment(field)) for field in fields]
+        return [Column(field["name"], _type(field), _text(field, "comment")) for field in fields]
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
 
@@ -41,9 +71,14 @@ def _schema(parameters: Mapping[str, str]) -> str | None:
     return "".join(filter(None, parts)) if all(parts) else None
 
 
-def _comment(field: Mapping[str, Any]) -> str | None:
-    comment = field.get("metadata", {}).get("comment")
-    return comment if isinstance(comment, str) else None
+def _type(field: Mapping[str, Any]) -> str:
+    return _text(field, RAW_TYPE) or type_of(field["type"])
+
+
+def _text(field: Mapping[str, Any], name: str) -> str | None:
+    """A text in the metadata of a column."""
+    text = field.get("metadata", {}).get(name)
+    return text if isinstance(text, str) else None
 
 
 def type_of(found: Any, depth: int = 0) -> str:

@@ -12,6 +12,7 @@ from io import BytesIO
 from typing import Any
 
 from mcpush.version import RELEASE
+from thrift.protocol.TProtocol import TProtocolException  # type: ignore[import-untyped]
 from thrift.transport.TSocket import TSocket  # type: ignore[import-untyped]
 from thrift.transport.TTransport import TTransportException  # type: ignore[import-untyped]
 
@@ -147,7 +148,7 @@ class HttpTransport:
     def flush(self) -> None:
         """Sends what was written and reads the response.
 
-        Raises HttpStatusError, OSError or http.client.HTTPException.
+        Raises HttpStatusError, TProtocolException, OSError or http.client.HTTPException.
         """
         body, self._written = self._written.getvalue(), BytesIO()
         connection = self._open_connection()
@@ -166,6 +167,8 @@ class HttpTransport:
         self._used = time.monotonic()
         if response.status != http.client.OK:
             raise HttpStatusError(response.status, response.reason)
+        if response.headers.get_content_type() == "text/html":
+            raise TProtocolException(TProtocolException.INVALID_DATA, "a web page, of a gateway or another service")
         self._keep_cookies(response)
         self._response = BytesIO(content)
 

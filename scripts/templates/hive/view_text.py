@@ -1,4 +1,4 @@
-"""Finds the query of a view in the two texts that Hive's metastore stores for it."""
+"""Interprets texts in Hive's metastore: the query of a view, which has two, and comments."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ import json
 
 PRESTO_VIEW = "/* Presto View: "
 PRESTO_COMMENT = "Presto View"  # Presto and Trino set it as the comment of their views, as a mark
+# Hive sets it for columns that a SerDe reports, as with Avro:
+# https://github.com/apache/hive/blob/rel/release-2.3.9/metastore/src/java/org/apache/hadoop/hive/metastore/MetaStoreUtils.java
+NO_COMMENT = ("", "from deserializer")
 
 
 def view_query(expanded: str | None, original: str | None) -> str | None:
@@ -30,3 +33,8 @@ def comment_of(parameters: dict[str, str]) -> str | None:
     """The comment of a table or view, without the mark of Presto and Trino."""
     comment = parameters.get("comment")
     return None if comment == PRESTO_COMMENT and parameters.get("presto_view") == "true" else comment
+
+
+def column_comment(comment: str | None) -> str | None:
+    """The comment of a column, without the mark of columns that a SerDe reports."""
+    return None if comment is None or comment.strip() in NO_COMMENT else comment

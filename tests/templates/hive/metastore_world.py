@@ -84,6 +84,12 @@ def spark_parameters(provider: str, *names: str) -> dict[str, str]:
     }
 
 
+def hive_table_of_spark() -> dict[str, str | None]:
+    """Spark stores no provider for a table in Hive's formats."""
+    stored = {name: value for name, value in spark_parameters("", "ID").items() if not name.endswith("provider")}
+    return parameters(**stored)
+
+
 NO_VOLUME: Record = {"row_count": None, "byte_count": None}
 PRESTO = base64.b64encode(json.dumps({"originalSql": "SELECT 'ü' FROM orders"}).encode()).decode()
 
@@ -269,6 +275,16 @@ TABLES: list[Case] = [
         ),
         (VOLUME_UNKNOWN, NOT_BY_HIVE),
     ),
+    (  # Spark's schema of a Hive table is older than the ALTER by Hive
+        table("spark_altered", columns=[ID, ("added", "int", None)], parameters=hive_table_of_spark()),
+        record("spark_altered", fields=[*FIELDS, {"name": "added", "type": "int"}]),
+        (),
+    ),
+    (
+        table("spark_upper_case", parameters=hive_table_of_spark()),
+        record("spark_upper_case", fields=[{"name": "ID", "type": "bigint"}]),
+        (),
+    ),
     # --- views
     (
         table(
@@ -328,6 +344,11 @@ TABLES: list[Case] = [
     ),
     # --- columns and names
     (table("no_columns", columns=[]), record("no_columns", fields=None), ("columns not visible",)),
+    (
+        table("serde_columns", columns=[("id", "bigint", "from deserializer"), ("x", "int", " ")]),
+        record("serde_columns", fields=[*FIELDS, {"name": "x", "type": "int"}]),
+        (),
+    ),
     (table("no_type", columns=[ID, ("x", None, None)]), record("no_type"), ("column without a type",)),
     (table("no_kind", None), record("no_kind", kind=None), ()),
     (table(None), None, ("table without a name",)),

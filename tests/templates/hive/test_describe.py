@@ -151,6 +151,18 @@ def test_a_query_that_hive_may_have_cut_is_not_certain(modules: Modules, rows: l
     assert parsed(modules, ("# Detailed Table Information", None, None), *VIEW, *rows).certain_query == query
 
 
+@pytest.mark.parametrize(
+    ("encoded", "query"), [("eyJvcmlnaW5hbFNxbCI6ICJTRUxFQ1RcbjEifQ==", "SELECT\n1"), ("e30=", None)]
+)
+def test_a_view_of_presto_without_the_json_format(modules: Modules, encoded: str, query: str | None) -> None:
+    """Its expanded text is a mark, not a query."""
+    rows = (
+        padded("View Original Text:", f"/* Presto View: {encoded} */"),
+        padded("View Expanded Text:", "/* Presto View */"),
+    )
+    assert parsed(modules, ("# Detailed Table Information", None, None), *VIEW, *rows).certain_query == query
+
+
 def test_columns_with_the_names_of_sections(modules: Modules) -> None:
     rows: tuple[Row, ...] = (
         ("# col_name            ", "data_type           ", "comment             "),
@@ -229,6 +241,39 @@ def test_types_of_spark_are_spelled_as_in_hive(modules: Modules) -> None:
         Column("b", "array<map<string,struct<x:bigint,y:smallint>>>"),
         Column("c", "decimal(10,2)"),
     ]
+
+
+def test_char_and_varchar_of_spark(modules: Modules) -> None:
+    """Spark stores them as strings, with the type in the column's metadata."""
+    text = schema(field("a", "string", __CHAR_VARCHAR_TYPE_STRING="varchar(10)"), field("b", "string"))
+    assert modules.spark.spark_columns({"spark.sql.sources.schema": text}) == [
+        Column("a", "varchar(10)"),
+        Column("b", "string"),
+    ]
+
+
+PLACEHOLDER = [Column("col", "array<string>"), Column("day", "string")]
+
+
+@pytest.mark.parametrize(
+    ("provider", "hive", "is_from_spark"),
+    [
+        ("delta", [Column("b", "int")], True),
+        (None, PLACEHOLDER, True),
+        (None, [Column("a", "INT")], True),
+        (None, [Column("a", "bigint")], False),
+        ("hive", [Column("a", "int"), Column("b", "int")], False),
+        (None, [], False),
+    ],
+)
+def test_a_schema_of_spark_that_hive_changed_later_is_not_used(
+    modules: Modules, provider: str | None, hive: list[Column], is_from_spark: bool
+) -> None:
+    parameters = {"spark.sql.sources.schema": schema(field("A", "integer"))}
+    if provider:
+        parameters["spark.sql.sources.provider"] = provider
+    found = modules.spark.current_columns(parameters, hive)
+    assert found == ([Column("A", "int")] if is_from_spark else hive)
 
 
 @pytest.mark.parametrize(

@@ -269,6 +269,42 @@ def test_unencrypted_connections_to_other_machines_are_refused(tmp_path: Path, u
     )
 
 
+@pytest.mark.parametrize(
+    ("url", "variables"),
+    [
+        ("postgresql://hive@/m?sslmode=disable", {"PGHOST": "db.example"}),
+        ("postgresql://hive@localhost/m?sslmode=disable", {"PGHOSTADDR": "192.0.2.1"}),
+        ("postgresql://hive@/m?sslmode=disable&service=metastore", {}),
+        ("postgresql://hive@/m?sslmode=disable", {"PGSERVICE": "metastore"}),
+        ("mysql://hive@/m?ssl_disabled=1&read_default_file=/etc/my.cnf", {}),
+    ],
+)
+def test_hosts_that_only_the_driver_sees_are_other_machines(
+    tmp_path: Path, url: str, variables: dict[str, str]
+) -> None:
+    run = run_with(tmp_path, url, **variables).check(2)
+    assert "sends credentials and data unencrypted to another machine" in run.summary["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        (
+            "mysql://hive@db.example/m?ssl_cert=c.pem&ssl_key=k.pem",
+            "HIVE_METASTORE_URL has ssl_cert without ssl_ca: the driver would not verify the server.",
+        ),
+        (
+            "mysql://hive@db.example/m?ssl_check_hostname=true",
+            "HIVE_METASTORE_URL has ssl_check_hostname without ssl_ca: the driver would not verify the server.",
+        ),
+        ("mysql://hive@db.example/m?ssl_verify_cert=true", "HIVE_METASTORE_URL has an unknown ssl parameter."),
+        ("mysql://hive@127.0.0.1:1/m?ssl=true", "HIVE_METASTORE_URL has an unknown ssl parameter."),
+    ],
+)
+def test_parameters_with_which_mysql_would_not_verify_are_refused(tmp_path: Path, url: str, message: str) -> None:
+    assert run_with(tmp_path, url).check(2).summary["error"]["message"] == message
+
+
 @pytest.mark.parametrize("timeout", ["0", "soon", "86401"])
 def test_a_timeout_that_is_not_valid(tmp_path: Path, timeout: str) -> None:
     run = run_with(tmp_path, "postgresql://hive@127.0.0.1:1/m", HIVE_METASTORE_TIMEOUT=timeout).check(2)
@@ -280,7 +316,7 @@ def test_a_timeout_that_is_not_valid(tmp_path: Path, timeout: str) -> None:
     [
         ("postgresql://hive@127.0.0.1:1/m", "sqlalchemy", "'sqlalchemy>=2,<3' 'psycopg[binary]>=3.2,<4'"),
         ("postgresql://hive@127.0.0.1:1/m", "psycopg", "'sqlalchemy>=2,<3' 'psycopg[binary]>=3.2,<4'"),
-        ("mysql://hive@127.0.0.1:1/m", "pymysql", "'sqlalchemy>=2,<3' 'pymysql>=1.1,<2'"),
+        ("mysql://hive@127.0.0.1:1/m", "pymysql", "'sqlalchemy>=2,<3' 'pymysql>=1.2,<2'"),
     ],
 )
 def test_a_missing_package_is_an_error_with_the_commands_that_install_it(
@@ -299,3 +335,16 @@ def test_a_missing_package_is_an_error_with_the_commands_that_install_it(
     assert error["message"] == f"HIVE_METASTORE_URL needs packages that are not installed: No module named {missing!r}."
     options = " ".join(f"--with {package}" for package in packages.split(" "))
     assert error["remedy"] == f"Run: uv run {options} collect_metadata.py … (or: pip install {packages})"
+
+
+def test_an_old_pymysql_that_connects_without_tls_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "hive"
+    shutil.copytree(FOLDER, folder)
+    shutil.copytree(SCRIPTS / "mcpush", folder / "mcpush")
+    (folder / "pymysql.py").write_text('VERSION = (1, 1, 3, "final")\n')
+    command = [sys.executable, str(folder / SCRIPT), "--manifest", str(tmp_path / "m.jsonl")]
+    environment = clean_environment({URL: "mysql://hive@127.0.0.1:1/m"})
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd=tmp_path)
+    error = Run(done.returncode, done.stdout, done.stderr).check(2).summary["error"]
+    assert error["message"].endswith("PyMySQL 1.1.3 is too old to require TLS.")
+    assert "'pymysql>=1.2,<2'" in error["remedy"]
