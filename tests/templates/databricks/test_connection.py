@@ -178,9 +178,7 @@ def test_without_a_sign_in_method_the_token_is_named(scripts: Scripts, monkeypat
     assert f"Set {TOKEN}" in without_sdk["remedy"]
 
 
-def test_signing_in_is_not_waited_for_as_long_as_a_warehouse(
-    scripts: Scripts, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_signing_in_is_not_waited_for_as_long_as_a_warehouse(scripts: Scripts, monkeypatch: pytest.MonkeyPatch) -> None:
     limits: list[Any] = []
 
     def configuration(**settings: Any) -> None:
