@@ -121,6 +121,12 @@ DRIVER = ErrorTable(
 SIGN_IN = ErrorTable(
     "Databricks sign-in",
     cases=(
+        # The SDK found no method that is configured.
+        ErrorCase(
+            ConfigurationError,
+            "Set DATABRICKS_TOKEN, or the variables of another sign-in method (README.md).",
+            words=("cannot configure default credentials",),
+        ),
         ErrorCase(
             RefusedError,
             "Check the client and its secret, and that the service principal is in this workspace.",

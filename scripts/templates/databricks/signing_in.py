@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from error_table import SIGN_IN, one_line
 from mcpush.collect.driver_errors import DriverError, explained
+from mcpush.console import log
 from mcpush.encryption import require_encrypted_url
 from mcpush.environment import checked
 from mcpush.errors import ConfigurationError
@@ -35,6 +36,7 @@ from variables import (
 PRODUCT = "push-ingestion"
 SDK = "databricks-sdk>=0.60,<1"
 HTTP_SECONDS = 60
+SIGN_IN_SECONDS = 60  # for the retries of a request; a warehouse that starts does not delay them
 # Attributes of the SDK's configuration that a profile can set.
 SECRET_ATTRIBUTES = ("token", "password", "client_secret", "azure_client_secret", "google_credentials")
 BROWSER = "external-browser"
@@ -114,7 +116,8 @@ def _required(url: str | None) -> str:
 def _by_sdk(name: str, settings: dict[str, Any], retry_seconds: int) -> SignIn:
     """Signs in with the SDK, which renews its tokens."""
     configuration = _configuration()
-    limits = {"retry_timeout_seconds": retry_seconds, "http_timeout_seconds": HTTP_SECONDS}
+    limits = {"retry_timeout_seconds": min(retry_seconds, SIGN_IN_SECONDS), "http_timeout_seconds": HTTP_SECONDS}
+    log.info("signing in to Databricks: %s", name)
     try:
         with interruptible():
             config = configuration(**settings, **limits, product=PRODUCT, product_version=RELEASE)
@@ -137,8 +140,9 @@ def _configuration() -> Callable[..., Any]:
         from databricks.sdk.core import Config
     except ImportError:
         raise ConfigurationError(
-            "This sign-in method needs the package databricks-sdk.",
-            f"Run the script with: uv run --with '{SDK}' SCRIPT. Or install it: pip install '{SDK}'.",
+            f"All sign-in methods but {TOKEN_VARIABLE} need the package databricks-sdk.",
+            f"Set {TOKEN_VARIABLE}, or run the script with: uv run --with '{SDK}' SCRIPT. "
+            f"Or install the package: pip install '{SDK}'.",
         ) from None
     return Config
 

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta, timezone
 from typing import NamedTuple
 
 from connection import Hive, connect, is_unreadable
+from error_table import message
 from mcpush.collect.checkpoint import Slicing, in_slices
 from mcpush.collect.collector import Options
 from mcpush.collect.query_text import NO_TEXT, limited_text
@@ -94,7 +95,7 @@ def _rows(hive: Hive, window: TimeRange) -> Iterator[HistoryRow]:
         if not is_unreadable(error):
             raise
         raise RefusedError(
-            f"sys.query_history cannot be read: {error}",
+            f"sys.query_history cannot be read: {message(error)}",
             "It needs Hive 4.1, hive.query.history.enabled=true and SELECT on the table. Or read log files instead.",
         ) from error
 

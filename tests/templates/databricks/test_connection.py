@@ -167,6 +167,30 @@ def test_without_the_sdk_its_installation_is_explained(scripts: Scripts, monkeyp
     assert "pip install 'databricks-sdk" in error["remedy"]
 
 
+def test_without_a_sign_in_method_the_token_is_named(scripts: Scripts, monkeypatch: pytest.MonkeyPatch) -> None:
+    changes = {"HOME": str(scripts.work), "DATABRICKS_RETRY_SECONDS": "1"}
+    with_sdk = scripts.attempt(without=TOKEN, **changes).check(2)
+    assert f"Set {TOKEN}" in error_of(with_sdk)["remedy"]
+    assert "signing in to Databricks" in with_sdk.stderr
+    monkeypatch.setitem(sys.modules, "databricks.sdk.core", None)
+    without_sdk = error_of(scripts.attempt(without=TOKEN, **changes).check(2))
+    assert TOKEN in without_sdk["message"]
+    assert f"Set {TOKEN}" in without_sdk["remedy"]
+
+
+def test_signing_in_is_not_waited_for_as_long_as_a_warehouse(scripts: Scripts, monkeypatch: pytest.MonkeyPatch) -> None:
+    limits: list[Any] = []
+
+    def configuration(**settings: Any) -> None:
+        limits.append(settings["retry_timeout_seconds"])
+        raise ValueError("not configured")
+
+    monkeypatch.setattr("databricks.sdk.core.Config", configuration)
+    scripts.run(client(scripts) | {"DATABRICKS_RETRY_SECONDS": "600"}).check(2)
+    scripts.run(client(scripts) | {"DATABRICKS_RETRY_SECONDS": "5"}).check(2)
+    assert limits == [60, 5]
+
+
 def profile(scripts: Scripts, host: str, name: str = "DEFAULT") -> dict[str, str]:
     """A configuration file with a token of OAuth: files do not keep the white space at the end of the other one."""
     form = {"grant_type": "client_credentials"}

@@ -90,4 +90,6 @@ def test_a_server_without_the_table_is_refused(runs: ServerRuns, tmp_path: Path)
     command = ("--from-query-history", "--manifest", str(tmp_path / "q.jsonl"), *WINDOW)
     run = run_script(TEMPLATES / "hive", "collect_query_logs.py", *command, env=runs.environment).check(3)
     assert "hive.query.history.enabled=true" in run.summary["error"]["remedy"]
+    assert "Table not found" in run.summary["error"]["message"]
+    assert "TExecuteStatementResp" not in run.stderr  # the server's answer, with its stack trace
     assert not (tmp_path / "q.jsonl").exists()
