@@ -188,9 +188,11 @@ class Statements:
 
     def _read(self, query: LoggedQuery, entry: HookLineage | None) -> LoggedStatement | None:
         """Returns the statement if it has to be parsed: it can write, and the hook did not record its lineage."""
-        database = self._database(query, entry)
         start = without_comments(query.text)
         verb = _first_word(start)
+        if verb == "USE" and query.session:
+            self._databases.pop(query.session)  # what the hook recorded before is out of date
+        database = self._database(query, entry)
         if verb not in CHANGES or (verb in ("FROM", "WITH") and not _INSERT.search(start)):
             return None
         if query.status not in SUCCESSFUL:

@@ -19,9 +19,8 @@ from log_messages import (
     REMOVED,
     START,
     TIMED_OUT,
-    USE,
 )
-from log_sessions import Database, Sessions
+from log_sessions import Sessions
 from logged_query import (
     CANCELLATION,
     CONSOLE_LINES,
@@ -94,7 +93,7 @@ class Statements:
         statement = self._ended.pop(key, None) or self._running.pop(key, None)
         if (sql := without_console(text)) != text.strip():
             self._options.skip(CONSOLE_LINES, key)
-        session = self._sessions.of_statement(line)
+        session = self._sessions.of_statement(line, query_id)
         if statement is None:
             statement = Statement(query_id, key, line.moment, sql, is_whole, line.thread, session, phase)
         else:
@@ -167,9 +166,9 @@ class Statements:
         if statement.status is None:
             statement.status = FAILURE if statement.error else None if statement.is_doubtful else FINISHED
         self._ended[statement.key] = statement
-        if statement.status == FINISHED and statement.session and (found := USE.match(statement.text)):
-            name = (found[1] or found[2]).replace("``", "`").lower()
-            self._sessions.session(statement.session).database = Database(name, moment)
+        if statement.session and statement.status != FAILURE:
+            has_succeeded = statement.status == FINISHED
+            self._sessions.note_use(statement.session, statement.text, moment, has_succeeded=has_succeeded)
 
     def _removed(self, query_id: str, session: str | None) -> None:
         """The client closed a statement. Only this line may show its session."""

@@ -101,6 +101,15 @@ def test_names_are_those_of_the_current_database_of_their_session(log: ServerLog
     assert found.examples == {NO_DATABASE: "lost"}
 
 
+def test_after_a_use_that_is_not_understood_the_database_is_unknown(log: ServerLog, tmp_path: Path) -> None:
+    log.run("INSERT INTO t SELECT a FROM s", entry("INSERT INTO t SELECT a FROM s", {"shop.t.a": ["shop.s.a"]}))
+    log.run("USE /* to */ mart")
+    log.run("INSERT INTO u SELECT a FROM s")
+    found = collected(tmp_path, log.write())
+    assert [each["destination"] for each in found.records] == [T]
+    assert found.skipped == {NO_DATABASE: 1}
+
+
 def test_temporary_tables_are_replaced_by_their_sources_within_a_session(log: ServerLog, tmp_path: Path) -> None:
     log.run("USE shop")
     log.run("CREATE TEMPORARY TABLE tmp AS SELECT a AS b FROM s")
