@@ -55,7 +55,7 @@ CHANGES = frozenset(
     )
 )  # fmt: skip
 _INSERT = re.compile(r"(?i)\bINSERT\b")
-SUCCESSFUL = ("finished", None)  # None: unknown
+FINISHED = "finished"
 MAX_SESSIONS = 20_000  # sessions whose current database is remembered
 MAX_ADDED = 100_000  # entries of the hook of which repeats are recognized
 MAX_WAITING = 20_000  # texts of entries without a statement
@@ -65,6 +65,7 @@ TOLERANCE = timedelta(seconds=1)  # of the times in a log
 BROKEN_ENTRY = "LineageLogger entry not readable (truncated)"
 TOO_WIDE = "LineageLogger entry with too many column mappings: only its tables are sent"
 UNASSIGNED = "name of a temporary table whose session the logs do not show"
+UNKNOWN_OUTCOME = "statement that writes, with an outcome that the logs do not show"
 DROPPED = "destination that a later statement in the logs drops"
 NO_SCHEMA = (
     "warning: without --schema-manifest, SELECT * is not expanded, and a view that these logs do not create is sent as "
@@ -195,8 +196,10 @@ class Statements:
         database = self._database(query, entry)
         if verb not in CHANGES or (verb in ("FROM", "WITH") and not _INSERT.search(start)):
             return None
-        if query.status not in SUCCESSFUL:
-            return None
+        if query.status is None and entry is None and query.end >= self._options.since:
+            self._options.skip(UNKNOWN_OUTCOME, query.key)
+        if query.status != FINISHED and (query.status or entry is None):
+            return None  # if there is an entry, the hook ran: it only does after success
         defaults = Defaults(self._names.catalog, database)
         session = query.session or query.key  # unknown: a session of its own
         statement = LoggedStatement(query.text, session, defaults, query.start, not query.is_whole)

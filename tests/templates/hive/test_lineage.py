@@ -14,6 +14,7 @@ from tests.templates.hive.lineage_log import ServerLog, asset, collected, entry,
 
 NO_DATABASE = "name without a database: the logs do not contain a USE of its session"
 UNASSIGNED = "name of a temporary table whose session the logs do not show"
+UNKNOWN_OUTCOME = "statement that writes, with an outcome that the logs do not show"
 DROPPED = "destination that a later statement in the logs drops"
 
 S, T, U = asset("shop.s"), asset("shop.t"), asset("shop.u")
@@ -73,6 +74,28 @@ def test_statements_that_fail_or_only_read_give_none(log: ServerLog, tmp_path: P
     log.run("SET x = 'CREATE TABLE t AS SELECT * FROM s'")
     found = collected(tmp_path, log.write())
     assert (found.records, found.skipped) == ([], {})
+
+
+def test_a_statement_with_an_unknown_outcome_gives_none_without_the_hook(log: ServerLog, tmp_path: Path) -> None:
+    """Without threads in the layout, a failure can be that of each statement that is running."""
+    texts = [f"INSERT INTO shop.{name} SELECT a FROM shop.s" for name in "tu"]
+    for phase, message in (
+        ("start", "Executing command(queryId=q_{}): {}"),
+        ("end", "Completed executing command(queryId=q_{}); Time taken: 9 seconds"),
+    ):
+        for number, text in enumerate(texts):
+            log.lines.append(
+                f"26/11/30 12:00:0{3 if phase == 'end' else 0} INFO ql.Driver: " + message.format(number, text) + "\n"
+            )
+        if phase == "start":
+            log.lines.append("26/11/30 12:00:01 ERROR ql.Driver: FAILED: Execution Error, return code 2\n")
+            hook = {**entry(texts[1], {"shop.u.a": ["shop.s.a"]}), "timestamp": 0, "duration": 1}
+            log.lines.append(
+                "26/11/30 12:00:02 INFO hooks.LineageLogger: " + json.dumps(hook, separators=(",", ":")) + "\n"
+            )
+    found = collected(tmp_path, log.write())
+    assert found.records == [exact(U, [S], {"a": [(0, "a")]})]
+    assert found.skipped[UNKNOWN_OUTCOME] == 1
 
 
 def test_names_are_those_of_the_current_database_of_their_session(log: ServerLog, tmp_path: Path) -> None:

@@ -342,8 +342,8 @@ def test_the_database_is_that_of_the_last_use_in_the_session(logs: Reader) -> No
 
 def test_a_use_that_failed_changes_nothing(logs: Reader) -> None:
     use = statement(10, "USE nowhere", "q_1").splitlines(keepends=True)
-    read = logs.read("".join([*use[:3], failed(11, "x"), *use[3:]]) + statement(20, "SELECT 1"))
-    assert read.column("database") == [None, None]
+    lines = statement(0, "USE sales", "q_0") + "".join([*use[:3], failed(11, "x"), *use[3:]])
+    assert logs.read(lines + statement(20, "SELECT 1")).column("database") == [None, "sales", "sales"]
 
 
 @pytest.mark.parametrize(
