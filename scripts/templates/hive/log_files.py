@@ -13,6 +13,7 @@ import stat
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone, tzinfo
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import BinaryIO
@@ -23,7 +24,7 @@ from log_opening import LogFile, members, opened
 from log_urls import files_at_url, is_url
 from mcpush.collect.collector import Options
 from mcpush.console import log
-from mcpush.errors import ConfigurationError
+from mcpush.errors import ConfigurationError, UnavailableError
 from mcpush.files import open_file
 
 # How long before its window a run starts to read: statements that end in the window start earlier, as do their
@@ -119,7 +120,21 @@ def _local_files(path: Path, options: Options) -> Iterator[tuple[str, datetime, 
         if is_folder and not stat.S_ISREG(found.st_mode):
             continue
         modified = datetime.fromtimestamp(found.st_mtime, timezone.utc)
-        yield os.path.realpath(each), modified, lambda each=each: open_file(each), not is_folder  # type: ignore[misc]
+        yield os.path.realpath(each), modified, partial(_open_listed, each, found), not is_folder
+
+
+def _open_listed(path: Path, listed: os.stat_result) -> BinaryIO:
+    """Open a file. Raises UnavailableError if it was rotated after it was listed: its content has another name now."""
+    rotated = UnavailableError(f"{path} was rotated, replaced or deleted during the run.", "Run it again.")
+    try:
+        file = open_file(path)
+    except FileNotFoundError as error:
+        raise rotated from error
+    found = os.fstat(file.fileno())
+    if (found.st_dev, found.st_ino) != (listed.st_dev, listed.st_ino) or found.st_size < listed.st_size:
+        file.close()
+        raise rotated
+    return file
 
 
 def _files_below(folder: Path, options: Options) -> Iterator[Path]:

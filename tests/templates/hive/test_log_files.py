@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
@@ -70,6 +70,29 @@ def test_all_files_of_a_zip_file_are_read(logs: Reader, tmp_path: Path) -> None:
 def test_a_gzip_file_of_several_parts_is_read(logs: Reader, tmp_path: Path) -> None:
     (tmp_path / "hive.log.gz").write_bytes(gzip.compress(EARLIER.encode()) + gzip.compress(LINES.encode()))
     assert logs.read_paths(tmp_path).column("text") == ["USE sales", "SELECT 1"]
+
+
+def _renamed(log: Path) -> None:
+    log.rename(log.with_name("hive.log.2"))
+    log.write_text(line(60, "Removed queryId: q_0") * 99, encoding="utf-8")
+
+
+def _truncated(log: Path) -> None:
+    log.with_name("hive.log.2").write_bytes(log.read_bytes())
+    log.write_text(line(60, "Removed queryId: q_0"), encoding="utf-8")
+
+
+@pytest.mark.parametrize("rotate", [_renamed, _truncated, Path.unlink])
+def test_a_file_that_is_rotated_during_the_run_ends_it(
+    logs: Reader, tmp_path: Path, rotate: Callable[[Path], None]
+) -> None:
+    """Under its name, there is now another file: what was listed would be lost without a word."""
+    put(tmp_path, **{"hive.log": LINES, "hive.log.1": EARLIER})
+    streams = logs.modules["log_files"].log_streams(logs.options(tmp_path))
+    (files,) = streams
+    rotate(tmp_path / "hive.log")
+    with pytest.raises(UnavailableError, match=r"hive\.log was rotated"):
+        files[-1].opener()
 
 
 @pytest.mark.parametrize(
