@@ -69,7 +69,7 @@ class Sessions:
             self._note_operation(found[1], found[2], found[3])
         elif found := CONNECTED.match(message):
             self.session(found[1]).user = found[2]
-        elif thread in self._opening and (found := CREATED.match(message)):
+        elif self._is_one_per_connection and thread in self._opening and (found := CREATED.match(message)):
             self._on_thread.setdefault(thread, set()).add(found[1])
         elif found := DELETED.match(message):
             self._on_thread.get(thread, set()).discard(found[1])
