@@ -100,8 +100,10 @@ def _listed(options: Options) -> Iterator[LogFile]:
     names = set()
     for path in paths:
         files = files_at_url(path) if is_url(path) else _local_files(Path(path), options)
+        root = f"s3://{path.partition('://')[2].rstrip('/')}" if is_url(path) else os.path.realpath(path)
+        above = root.rpartition("/")[0]  # folders that the user has chosen
         for name, modified, opener, is_named in files:
-            if name not in names and not EMR_APPLICATION.search(name):
+            if name not in names and not EMR_APPLICATION.search(name.removeprefix(above)):
                 names.add(name)
                 yield from members(LogFile(name, modified, opener, is_named))
 

@@ -133,8 +133,16 @@ def test_in_the_folder_of_an_emr_cluster_only_hive_is_read(logs: Reader, tmp_pat
     for name, text in ((f"{node}applications/hive/hive-server2.log.gz", LINES), *((name, EARLIER) for name in others)):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(gzip.compress(text.encode()))
-    read = logs.read_paths(tmp_path)
-    assert (read.column("text"), read.skipped) == (["SELECT 1"], {})
+    for path in (tmp_path, tmp_path / node, tmp_path / node / "applications"):
+        read = logs.read_paths(path)
+        assert (read.column("text"), read.skipped) == (["SELECT 1"], {})
+
+
+@pytest.mark.parametrize("path", ["", "hive.log"])
+def test_a_folder_above_the_path_can_have_a_name_of_emr(logs: Reader, tmp_path: Path, path: str) -> None:
+    put(tmp_path, **{"containers__steps__applications__hs2__log__hive.log": LINES, "hive.log": EARLIER})
+    inner = tmp_path / "containers" / "steps" / "applications" / "hs2" / "log" / path
+    assert logs.read_paths(tmp_path / "hive.log", inner).column("text") == ["SELECT 1", "USE sales"]
 
 
 def test_a_path_can_be_given_twice_and_links_can_form_a_loop(logs: Reader, tmp_path: Path) -> None:
