@@ -170,7 +170,12 @@ class Statements:
     def _add_without_statement(self, entries: list[Waiting]) -> None:
         """Adds entries whose statements the logs do not contain: the hook runs only if a statement succeeds."""
         for entry in entries:
-            if self._options.since <= entry.at < self._options.until and not creates_temporary(entry.lineage.text):
+            if not self._options.since <= entry.at < self._options.until or creates_temporary(entry.lineage.text):
+                continue
+            places = (place for edge in entry.lineage.edges for place in edge.targets)
+            if place := next((each for each in places if self.tables.was_temporary(each.table)), None):
+                self._options.skip(UNASSIGNED, f"{place.database}.{place.table}")
+            else:
                 self._add(entry.lineage)
 
     def _add(self, entry: HookLineage) -> None:

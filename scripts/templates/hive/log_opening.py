@@ -52,7 +52,10 @@ def members(file: LogFile) -> Iterator[LogFile]:
 def _member(file: LogFile, name: str) -> BinaryIO:
     """Open a member of a .zip file."""
     archive = zipfile.ZipFile(file.opener())
-    content = archive.open(name)
+    try:
+        content = archive.open(name)
+    except RuntimeError as error:  # encrypted, or compressed with a method that Python does not have
+        raise ConfigurationError(f"{file.name}/{name} cannot be read: {error}", "Unpack it first.") from error
     archive.close()  # the member keeps the file open
     return cast(BinaryIO, content)
 

@@ -148,6 +148,21 @@ def test_temporary_tables_are_replaced_by_their_sources_within_a_session(log: Se
     ]
 
 
+def test_entries_in_a_file_of_their_own_say_nothing_about_temporary_tables(log: ServerLog, tmp_path: Path) -> None:
+    """The hook records a temporary table like others, and its file does not show the session."""
+    into_tmp, into_t = "INSERT INTO tmp SELECT a FROM s", "INSERT INTO t SELECT a FROM s"
+    log.run("USE shop")
+    log.run("CREATE TEMPORARY TABLE tmp (a INT)")
+    log.run(into_tmp)
+    log.run(into_t)
+    hook = ServerLog(tmp_path / "lineage.log")
+    hook.add_entry(entry(into_tmp, {"shop.tmp.a": ["shop.s.a"]}))
+    hook.add_entry(entry(into_t, {"shop.t.a": ["shop.s.a"]}))
+    found = collected(tmp_path, log.write(), hook.write())
+    assert found.records == [exact(T, [S], {"a": [(0, "a")]})]
+    assert found.skipped == {UNASSIGNED: 1}
+
+
 def test_a_temporary_table_of_an_unknown_session_gives_no_edge(log: ServerLog, tmp_path: Path) -> None:
     """Each statement runs on a thread of its own, and the threads do not show their session."""
     log.session = None

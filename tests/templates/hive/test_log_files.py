@@ -219,6 +219,15 @@ def test_a_damaged_gzip_file_is_named(logs: Reader, content: bytes, kind: type[E
         logs.read(content)
 
 
+def test_a_zip_file_with_a_password_is_named(logs: Reader, tmp_path: Path) -> None:
+    content = bytearray(zipped(**{"hive.log": LINES}))
+    content[6] |= 1  # the flags of the member, in front of it and in the directory
+    content[content.index(b"PK\x01\x02") + 8] |= 1
+    (tmp_path / "hive.zip").write_bytes(content)
+    with pytest.raises(ConfigurationError, match=r"hive\.zip/hive\.log cannot be read: .*encrypted"):
+        logs.read_paths(tmp_path)
+
+
 def test_a_damaged_zip_file_is_named(logs: Reader, tmp_path: Path) -> None:
     put(tmp_path, **{"logs.zip": zipped(**{"hive.log": LINES})[:-30]})
     with pytest.raises(ConfigurationError, match=r"logs\.zip is damaged"):
