@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import os
 import zipfile
@@ -217,6 +218,34 @@ def test_a_file_that_must_not_be_read_is_counted(logs: Reader, tmp_path: Path) -
 def test_a_damaged_gzip_file_is_named(logs: Reader, content: bytes, kind: type[Exception], message: str) -> None:
     with pytest.raises(kind, match=f"hive.log {message}"):
         logs.read(content)
+
+
+class FailingFile(BytesIO):
+    """A file on a disk or in a store that fails after a while."""
+
+    error: Exception = OSError(errno.EIO, os.strerror(errno.EIO))
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size == 2:
+            return super().read(size)
+        raise self.error
+
+
+class ClientError(Exception):
+    __module__ = "botocore.exceptions"
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [(FailingFile.error, "Input/output error"), (ClientError("connection closed"), "connection closed")],
+)
+def test_a_file_that_cannot_be_read_to_its_end_is_named(logs: Reader, error: Exception, reason: str) -> None:
+    module = logs.modules["log_opening"]
+    content = FailingFile(LINES.encode())
+    content.error = error
+    file = module.LogFile("hive.log", DAY, lambda: content, is_named=True)
+    with pytest.raises(UnavailableError, match=rf"^hive\.log cannot be read: {reason}$"), module.opened(file) as opened:
+        opened.read()
 
 
 def test_a_zip_file_with_a_password_is_named(logs: Reader, tmp_path: Path) -> None:
