@@ -55,7 +55,7 @@ CHANGES = frozenset(
     )
 )  # fmt: skip
 _INSERT = re.compile(r"(?i)\bINSERT\b")
-SUCCESSFUL = ("finished", None)  # None: unknown
+FINISHED = "finished"
 MAX_SESSIONS = 20_000  # sessions whose current database is remembered
 MAX_ADDED = 100_000  # entries of the hook of which repeats are recognized
 MAX_WAITING = 20_000  # texts of entries without a statement
@@ -65,6 +65,7 @@ TOLERANCE = timedelta(seconds=1)  # of the times in a log
 BROKEN_ENTRY = "LineageLogger entry not readable (truncated)"
 TOO_WIDE = "LineageLogger entry with too many column mappings: only its tables are sent"
 UNASSIGNED = "name of a temporary table whose session the logs do not show"
+UNKNOWN_OUTCOME = "statement that writes, with an outcome that the logs do not show"
 DROPPED = "destination that a later statement in the logs drops"
 NO_SCHEMA = (
     "warning: without --schema-manifest, SELECT * is not expanded, and a view that these logs do not create is sent as "
@@ -169,7 +170,12 @@ class Statements:
     def _add_without_statement(self, entries: list[Waiting]) -> None:
         """Adds entries whose statements the logs do not contain: the hook runs only if a statement succeeds."""
         for entry in entries:
-            if self._options.since <= entry.at < self._options.until and not creates_temporary(entry.lineage.text):
+            if not self._options.since <= entry.at < self._options.until or creates_temporary(entry.lineage.text):
+                continue
+            places = (place for edge in entry.lineage.edges for place in edge.targets)
+            if place := next((each for each in places if self.tables.was_temporary(each.table)), None):
+                self._options.skip(UNASSIGNED, f"{place.database}.{place.table}")
+            else:
                 self._add(entry.lineage)
 
     def _add(self, entry: HookLineage) -> None:
@@ -188,13 +194,17 @@ class Statements:
 
     def _read(self, query: LoggedQuery, entry: HookLineage | None) -> LoggedStatement | None:
         """Returns the statement if it has to be parsed: it can write, and the hook did not record its lineage."""
-        database = self._database(query, entry)
         start = without_comments(query.text)
         verb = _first_word(start)
+        if verb == "USE" and query.session:
+            self._databases.pop(query.session)  # what the hook recorded before is out of date
+        database = self._database(query, entry)
         if verb not in CHANGES or (verb in ("FROM", "WITH") and not _INSERT.search(start)):
             return None
-        if query.status not in SUCCESSFUL:
-            return None
+        if query.status is None and entry is None and query.end >= self._options.since:
+            self._options.skip(UNKNOWN_OUTCOME, query.key)
+        if query.status != FINISHED and (query.status or entry is None):
+            return None  # if there is an entry, the hook ran: it only does after success
         defaults = Defaults(self._names.catalog, database)
         session = query.session or query.key  # unknown: a session of its own
         statement = LoggedStatement(query.text, session, defaults, query.start, not query.is_whole)

@@ -13,22 +13,29 @@ from log_messages import MARKERS
 from mcpush.interrupts import stop_if_asked
 
 PIECE = 1 << 20  # bytes that are searched at once
+TAIL = 1 << 16  # bytes in which the last log line of a file must start, for its time to be known
 LONGEST = 4 << 20  # bytes of a line, and of a line with its continuation; the rest is dropped
 
 
 class Block(NamedTuple):
-    """A log line with the lines that continue it. ``is_whole`` is False if it was too long, or the file ends in it."""
+    """A log line with the lines that continue it. ``is_whole`` is False if it was too long, or the file ends in it.
+
+    ``is_marked`` is False for the last line of a file, which only shows when the log ends.
+    """
 
     content: bytes
     is_whole: bool
+    is_marked: bool = True
 
 
 def blocks(file: BinaryIO) -> Iterator[Block]:
-    """Yields the log lines with one of MARKERS, in order."""
+    """Yields the log lines with one of MARKERS, in order, and then the start of the last line."""
     open_block: bytearray | None = None
     is_whole = True
+    tail = b"\n"
     for piece, is_cut in pieces(file):
         stop_if_asked()
+        tail = (tail + piece)[-TAIL:] if len(piece) < TAIL else piece[-TAIL:]
         position = 0
         if open_block is not None:
             following = LINE_START.search(piece)
@@ -53,6 +60,9 @@ def blocks(file: BinaryIO) -> Iterator[Block]:
                 yield Block(piece[start:position], True)
     if open_block is not None:
         yield Block(bytes(open_block), is_whole and open_block.endswith(b"\n"))
+    starts = [found.start() for found in LINE_START.finditer(tail, line_end(tail, 0))]  # its first line can be cut
+    if starts:
+        yield Block(tail[starts[-1] : line_end(tail, starts[-1])], True, is_marked=False)
 
 
 def pieces(file: BinaryIO) -> Iterator[tuple[bytes, bool]]:

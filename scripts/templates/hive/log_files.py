@@ -13,6 +13,7 @@ import stat
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone, tzinfo
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import BinaryIO
@@ -23,7 +24,7 @@ from log_opening import LogFile, members, opened
 from log_urls import files_at_url, is_url
 from mcpush.collect.collector import Options
 from mcpush.console import log
-from mcpush.errors import ConfigurationError
+from mcpush.errors import ConfigurationError, UnavailableError
 from mcpush.files import open_file
 
 # How long before its window a run starts to read: statements that end in the window start earlier, as do their
@@ -99,8 +100,10 @@ def _listed(options: Options) -> Iterator[LogFile]:
     names = set()
     for path in paths:
         files = files_at_url(path) if is_url(path) else _local_files(Path(path), options)
+        root = f"s3://{path.partition('://')[2].rstrip('/')}" if is_url(path) else os.path.realpath(path)
+        above = root.rpartition("/")[0]  # folders that the user has chosen
         for name, modified, opener, is_named in files:
-            if name not in names and not EMR_APPLICATION.search(name):
+            if name not in names and not EMR_APPLICATION.search(name.removeprefix(above)):
                 names.add(name)
                 yield from members(LogFile(name, modified, opener, is_named))
 
@@ -119,7 +122,21 @@ def _local_files(path: Path, options: Options) -> Iterator[tuple[str, datetime, 
         if is_folder and not stat.S_ISREG(found.st_mode):
             continue
         modified = datetime.fromtimestamp(found.st_mtime, timezone.utc)
-        yield os.path.realpath(each), modified, lambda each=each: open_file(each), not is_folder  # type: ignore[misc]
+        yield os.path.realpath(each), modified, partial(_open_listed, each, found), not is_folder
+
+
+def _open_listed(path: Path, listed: os.stat_result) -> BinaryIO:
+    """Open a file. Raises UnavailableError if it was rotated after it was listed: its content has another name now."""
+    rotated = UnavailableError(f"{path} was rotated, replaced or deleted during the run.", "Run it again.")
+    try:
+        file = open_file(path)
+    except FileNotFoundError as error:
+        raise rotated from error
+    found = os.fstat(file.fileno())
+    if (found.st_dev, found.st_ino) != (listed.st_dev, listed.st_ino) or found.st_size < listed.st_size:
+        file.close()
+        raise rotated
+    return file
 
 
 def _files_below(folder: Path, options: Options) -> Iterator[Path]:

@@ -63,6 +63,12 @@ CREATED = re.compile(
 DELETED = re.compile(
     r"\ADeleted directory: [^\n]*/([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}) on fs "
 )
+# Hive 4, before each statement: its session, and the user after impersonation
+# https://github.com/apache/hive/blob/master/service/src/java/org/apache/hive/service/cli/operation/Operation.java
+OPERATION = re.compile(
+    r"\A\[opType=EXECUTE_STATEMENT, queryId=([^\s,]{1,256}), startTime=\d+, sessionId=([\w-]{1,64}), createTime=\d+, "
+    r"userName=([^\n]{0,256}), ipAddress=[^\n]{0,256}\]\s*\Z"
+)
 # MapR's audit: https://docs.datafabric.hpe.com/ (HiveSessionImpl.audit)
 CONNECTED = re.compile(r"\AConnected: sessionId=([\w-]{1,64}) user=(\S{1,256})")
 # Ranger's audit, if it is written to the log: one JSON object per line.
@@ -72,7 +78,9 @@ AUDIT_USER = re.compile(r'"reqUser":"([^"\\]{1,256})"')
 HOOK_LOGGER = "LineageLogger"
 HOOK = re.compile(r"\A(?:POSTHOOK: LINEAGE: )?(?=\{)")
 
-USE = re.compile(r"\AUSE\s+(?:`((?:[^`]|``)+)`|(\w+))\s*;?\s*\Z", re.IGNORECASE)
+_COMMENT = r"\s|--[^\n]*(?:\n|\Z)|/\*(?:[^*]|\*(?!/))*\*/"
+STARTS_WITH_USE = re.compile(rf"\A(?:{_COMMENT})*USE\b", re.IGNORECASE)
+USE = re.compile(rf"\A(?:{_COMMENT})*USE\s+(?:`((?:[^`]|``)+)`|(\w+))(?:;|{_COMMENT})*\Z", re.IGNORECASE)
 
 # What a console capture has behind the SQL of a statement: it is not a part of the SQL.
 CONSOLE = re.compile(

@@ -17,6 +17,7 @@ from mcpush.errors import ConfigurationError, UnavailableError
 
 # The names of a rotated log file, without what rotation and compression append: .1, .2026-03-01, -2026030112, .gz, .zip
 ROTATION = re.compile(r"(?:\.gz|\.zip|\.\d{1,4}|[._-]\d{4}-?\d\d-?\d\d(?:[T._-]?\d{1,4}){0,4})\Z")
+CLIENTS_OF_S3 = ("botocore", "aiobotocore", "aiohttp")  # modules with errors of their own
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,10 @@ def members(file: LogFile) -> Iterator[LogFile]:
 def _member(file: LogFile, name: str) -> BinaryIO:
     """Open a member of a .zip file."""
     archive = zipfile.ZipFile(file.opener())
-    content = archive.open(name)
+    try:
+        content = archive.open(name)
+    except RuntimeError as error:  # encrypted, or compressed with a method that Python does not have
+        raise ConfigurationError(f"{file.name}/{name} cannot be read: {error}", "Unpack it first.") from error
     archive.close()  # the member keeps the file open
     return cast(BinaryIO, content)
 
@@ -81,3 +85,10 @@ def reported(name: str) -> Iterator[None]:
         ) from error
     except (gzip.BadGzipFile, zlib.error, zipfile.BadZipFile) as error:
         raise ConfigurationError(f"{name} is damaged: {error}", "Fetch it again.") from error
+    except PermissionError:
+        raise  # counted if the file is in a folder
+    except Exception as error:
+        if not isinstance(error, OSError) and not type(error).__module__.startswith(CLIENTS_OF_S3):
+            raise
+        reason = getattr(error, "strerror", None) or error
+        raise UnavailableError(f"{name} cannot be read: {reason}", "Run it again later.") from error

@@ -16,19 +16,23 @@ from log_messages import (
     DELETED,
     OPENED,
     OPENING,
+    OPERATION,
     PROXY_USER,
+    STARTS_WITH_USE,
+    USE,
 )
 
 MAX_SESSIONS = 100_000  # that are remembered; the oldest are forgotten
+MAX_OPERATIONS = 10_000  # that are about to start; SET and ADD JAR never do
 # A thread of this pool serves one connection at a time; in HTTP mode, the pool has another name.
 # https://github.com/apache/hive/blob/master/service/src/java/org/apache/hive/service/cli/thrift/ThriftBinaryCLIService.java
 CONNECTION_THREAD = "HiveServer2-Handler-Pool: "
 
 
 class Database(NamedTuple):
-    """The current database of a session, since the end of its USE."""
+    """The current database of a session, since the end of its USE; None if that is unknown."""
 
-    name: str
+    name: str | None
     since: datetime
 
 
@@ -46,6 +50,7 @@ class Sessions:
         self._sessions: dict[str, Session] = {}
         self._opening: dict[str, str | None] = {}  # thread → user of the session that it is opening
         self._on_thread: dict[str, set[str]] = {}  # thread of a connection → its open sessions
+        self._operations: dict[str, str] = {}  # query id of a statement that is about to start → its session
 
     def read(self, line: LogLine) -> None:
         """Note what a line says about sessions.
@@ -60,9 +65,11 @@ class Sessions:
         elif found := OPENED.match(message):
             if user := self._opening.pop(thread, None):
                 self.session(found[1]).user = user
+        elif found := OPERATION.match(message):
+            self._note_operation(found[1], found[2], found[3])
         elif found := CONNECTED.match(message):
             self.session(found[1]).user = found[2]
-        elif thread in self._opening and (found := CREATED.match(message)):
+        elif self._is_one_per_connection and thread in self._opening and (found := CREATED.match(message)):
             self._on_thread.setdefault(thread, set()).add(found[1])
         elif found := DELETED.match(message):
             self._on_thread.get(thread, set()).discard(found[1])
@@ -71,13 +78,29 @@ class Sessions:
         elif (found := AUDIT_USER.search(message)) and (session := AUDIT_SESSION.search(message)):
             self.session(session[1]).user = self.session(session[1]).user or found[1]
 
-    def of_statement(self, line: LogLine) -> str | None:
-        """The session of a statement that starts with this line, if the line shows it."""
+    def _note_operation(self, query_id: str, session: str, user: str) -> None:
+        if len(self._operations) >= MAX_OPERATIONS:
+            del self._operations[next(iter(self._operations))]
+        self._operations[query_id] = session
+        if user not in ("", "null"):
+            self.session(session).user = user
+
+    def of_statement(self, line: LogLine, query_id: str | None) -> str | None:
+        """The session of a statement that starts with this line, if the log shows it."""
         self._opening.pop(line.thread, None)
+        if noted := self._operations.pop(query_id or "", None):
+            return noted
         if line.session or not self._is_one_per_connection or not line.thread.startswith(CONNECTION_THREAD):
             return line.session
         sessions = self._on_thread.get(line.thread, set())
         return next(iter(sessions)) if len(sessions) == 1 else None
+
+    def note_use(self, session: str, text: str, moment: datetime, *, has_succeeded: bool) -> None:
+        """Note a USE that ended. If its outcome or its database is not clear, the current database is unknown."""
+        if STARTS_WITH_USE.match(text):
+            found = USE.match(text) if has_succeeded else None
+            name = (found[1] or found[2]).replace("``", "`").lower() if found else None
+            self.session(session).database = Database(name, moment)
 
     def session(self, session: str) -> Session:
         """The session with this id."""

@@ -19,9 +19,8 @@ from log_messages import (
     REMOVED,
     START,
     TIMED_OUT,
-    USE,
 )
-from log_sessions import Database, Sessions
+from log_sessions import Sessions
 from logged_query import (
     CANCELLATION,
     CONSOLE_LINES,
@@ -40,7 +39,7 @@ from logged_query import (
 from mcpush.collect.collector import Options
 
 GRACE = timedelta(minutes=1)  # Hive can run a statement again after it has failed, under the same id
-MAX_HELD = 64_000_000  # characters of statements that have not ended; the oldest are dropped
+MAX_HELD = 64_000_000  # bytes, roughly, of statements that have not ended; the oldest are dropped
 MAX_ERROR = 4_000  # characters
 
 
@@ -53,7 +52,7 @@ class Statements:
         self._running: dict[str, Statement] = {}  # by key, in the order of their starts
         self._ended: dict[str, Statement] = {}  # in the order of their ends
         self._threads: dict[str, str] = {}  # thread → key of the statement that it works on
-        self._held = 0  # characters of the running statements
+        self._held = 0  # size of the running statements
 
     def read(self, line: LogLine, is_whole: bool) -> Iterator[LoggedQuery | HookEntry]:
         """Take in a line. Yields the statements that cannot change any more."""
@@ -94,11 +93,11 @@ class Statements:
         statement = self._ended.pop(key, None) or self._running.pop(key, None)
         if (sql := without_console(text)) != text.strip():
             self._options.skip(CONSOLE_LINES, key)
-        session = self._sessions.of_statement(line)
+        session = self._sessions.of_statement(line, query_id)
         if statement is None:
             statement = Statement(query_id, key, line.moment, sql, is_whole, line.thread, session, phase)
         else:
-            self._held -= len(statement.text) if statement.end is None else 0
+            self._held -= statement.size if statement.end is None else 0
             if statement.thread != line.thread and self._threads.get(statement.thread) == key:
                 del self._threads[statement.thread]
             statement.start_again(phase, line.thread, sql, is_whole)
@@ -106,7 +105,7 @@ class Statements:
         statement.database = statement.database or self._sessions.database(statement.session, statement.start)
         self._running[key] = statement
         self._threads[line.thread] = key
-        self._held += len(statement.text)
+        self._held += statement.size
         self._drop_oldest()
 
     def _completed(self, line: LogLine, phase: str, query_id: str) -> None:
@@ -159,25 +158,27 @@ class Statements:
         return next(iter(self._running.values())) if len(self._running) == 1 else None
 
     def _end(self, statement: Statement, moment: datetime) -> None:
-        self._running.pop(statement.key, None)
-        self._held -= len(statement.text)
-        if self._threads.get(statement.thread) == statement.key:
-            del self._threads[statement.thread]
+        self._forget(statement)
         statement.end = moment
         if statement.status is None:
             statement.status = FAILURE if statement.error else None if statement.is_doubtful else FINISHED
         self._ended[statement.key] = statement
-        if statement.status == FINISHED and statement.session and (found := USE.match(statement.text)):
-            name = (found[1] or found[2]).replace("``", "`").lower()
-            self._sessions.session(statement.session).database = Database(name, moment)
+        if statement.session and statement.status != FAILURE:
+            has_succeeded = statement.status == FINISHED
+            self._sessions.note_use(statement.session, statement.text, moment, has_succeeded=has_succeeded)
+
+    def _forget(self, statement: Statement) -> None:
+        self._running.pop(statement.key, None)
+        self._held -= statement.size
+        if self._threads.get(statement.thread) == statement.key:
+            del self._threads[statement.thread]
 
     def _removed(self, query_id: str, session: str | None) -> None:
         """The client closed a statement. Only this line may show its session."""
         if statement := self._ended.get(query_id):
             statement.session = statement.session or session
         elif (statement := self._running.get(query_id)) and statement.phase == "Compiling":
-            del self._running[query_id]
-            self._held -= len(statement.text)
+            self._forget(statement)
             if self._is_in_window(statement.start):
                 self._options.skip(NEVER_RAN, query_id)
 
@@ -205,8 +206,8 @@ class Statements:
 
     def _drop_oldest(self) -> None:
         while self._held > MAX_HELD and len(self._running) > 1:
-            statement = self._running.pop(next(iter(self._running)))
-            self._held -= len(statement.text)
+            statement = next(iter(self._running.values()))
+            self._forget(statement)
             if self._is_in_window(statement.start):
                 self._options.skip(DROPPED, statement.key)
 

@@ -8,6 +8,7 @@ from datetime import datetime, timezone
 from importlib import import_module
 from typing import Any, BinaryIO
 
+from log_opening import CLIENTS_OF_S3
 from mcpush.errors import ConfigurationError, PushIngestionError, RefusedError, UnavailableError
 
 URL = re.compile(r"\A([a-z][a-z0-9+.-]{1,20})://", re.IGNORECASE)
@@ -64,6 +65,6 @@ def _explained(url: str, error: Exception) -> PushIngestionError | None:
         )
     if isinstance(error, FileNotFoundError):
         return ConfigurationError(f"There is nothing at {url}.", "Check --log-path.")
-    if isinstance(error, OSError) or type(error).__module__.startswith(("botocore", "aiobotocore", "aiohttp")):
+    if isinstance(error, OSError) or type(error).__module__.startswith(CLIENTS_OF_S3):
         return UnavailableError(f"S3 did not deliver {url}: {error}", "Run it again later.")
     return None

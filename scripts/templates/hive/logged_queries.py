@@ -52,8 +52,8 @@ def logged_queries(options: Options) -> Iterator[LoggedQuery | HookEntry]:
             options.skip(NO_END, key)
     if latest and latest < options.until:
         log.warning(
-            "warning: the logs end at %s, before the end of the window: statements that are not in them yet are lost "
-            "unless they are collected again",
+            "warning: the last line of the logs is of %s, before the end of the window. If they are copies, statements "
+            "since then are lost: copy the logs before each run, or pass --until",
             iso_utc(latest),
         )
 
@@ -68,7 +68,8 @@ def _stream(
                 text = block.content.decode("utf-8", "replace")
                 if text.endswith("\r\n"):  # a log of Windows; otherwise, line ends of SQL stay as they are
                     text = text.replace("\r\n", "\n")
-                if line := parse_line(text.removesuffix("\n"), clock):
+                line = parse_line(text.removesuffix("\n"), clock)
+                if line and block.is_marked:
                     yield from statements.read(line, block.is_whole)
     yield from statements.finish()
     unfinished += statements.unfinished()

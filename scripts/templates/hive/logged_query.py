@@ -9,6 +9,8 @@ from log_messages import CONSOLE, ERROR_NUMBER
 
 FINISHED, FAILURE, CANCELLATION, TIMEOUT = "finished", "failed", "canceled", "timed out"
 
+OBJECT_SIZE = 600  # bytes of a statement in memory, without its text
+
 # Reasons for skipping.
 NO_START = "statement without a start in the logs: they do not have its text"
 NO_ID_FAILURE = "FAILED line that belongs to no known statement"
@@ -85,6 +87,10 @@ class Statement:
     status: str | None = None
     error: str | None = None
     hooks: list[HookEntry] = field(default_factory=list)
+
+    @property
+    def size(self) -> int:
+        return len(self.text) + OBJECT_SIZE
 
     def start_again(self, phase: str, thread: str, text: str, is_whole: bool) -> None:
         """The next phase of the statement, or the first one again. The log then has its text again."""

@@ -16,6 +16,7 @@ _WORD = re.compile(r"\w+")
 _CREATES_TEMPORARY = re.compile(r"(?i)CREATE\s+TEMPORARY\s+(?:EXTERNAL\s+)?TABLE\s+(?:IF\s+NOT\s+EXISTS\s+)?([\w.`]+)")
 _WRITTEN = re.compile(r"(?i)\b(?:INTO|TABLE)\s+(?!TABLE\b|IF\b)([\w.`]+)")
 MAX_SESSIONS = 20_000  # sessions whose temporary tables are remembered
+MAX_NAMES = 100_000  # of temporary tables
 MAX_CHARACTERS = 2_000  # of DROP and ALTER … RENAME statements, which are parsed in this process
 DISORDER = timedelta(minutes=5)  # within the log of one server
 
@@ -27,6 +28,7 @@ class LoggedTables:
         self.renamed: dict[tuple[Asset, Asset], None] = {}  # old and new name, in order
         self._names = names
         self._temporaries: Recent[str, set[str]] = Recent(MAX_SESSIONS)
+        self._temporary_names: Recent[str, bool] = Recent(MAX_NAMES)  # in any session
         self._unassigned: dict[str, set[str | None]] = {}  # name → schemas
         self._gone: dict[str, set[AssetKey]] = {}  # by name: dropped or renamed, and not written again
         self._latest: datetime | None = None
@@ -44,6 +46,7 @@ class LoggedTables:
         if created := _CREATES_TEMPORARY.match(text):
             *schema, name = created[1].replace("`", "").lower().split(".")
             names.add(name)
+            self._temporary_names[name] = True
             self._temporaries[session] = names
             if not is_known:
                 self._unassigned.setdefault(name, set()).add(schema[0] if schema else defaults.schema)
@@ -55,6 +58,10 @@ class LoggedTables:
     def is_unassigned(self, asset: Asset) -> bool:
         """Whether this can be a temporary table of a session that the log does not show."""
         return asset.schema in self._unassigned.get(asset.name, ())
+
+    def was_temporary(self, name: str) -> bool:
+        """Whether a statement so far created a temporary table with this name, in any session."""
+        return bool(self._temporary_names.get(name))
 
     def writes_only_temporary(self, session: str, text: str) -> bool:
         """Whether all tables that a statement writes or drops are temporary tables of its session."""

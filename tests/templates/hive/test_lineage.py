@@ -14,6 +14,7 @@ from tests.templates.hive.lineage_log import ServerLog, asset, collected, entry,
 
 NO_DATABASE = "name without a database: the logs do not contain a USE of its session"
 UNASSIGNED = "name of a temporary table whose session the logs do not show"
+UNKNOWN_OUTCOME = "statement that writes, with an outcome that the logs do not show"
 DROPPED = "destination that a later statement in the logs drops"
 
 S, T, U = asset("shop.s"), asset("shop.t"), asset("shop.u")
@@ -75,6 +76,28 @@ def test_statements_that_fail_or_only_read_give_none(log: ServerLog, tmp_path: P
     assert (found.records, found.skipped) == ([], {})
 
 
+def test_a_statement_with_an_unknown_outcome_gives_none_without_the_hook(log: ServerLog, tmp_path: Path) -> None:
+    """Without threads in the layout, a failure can be that of each statement that is running."""
+    texts = [f"INSERT INTO shop.{name} SELECT a FROM shop.s" for name in "tu"]
+    for phase, message in (
+        ("start", "Executing command(queryId=q_{}): {}"),
+        ("end", "Completed executing command(queryId=q_{}); Time taken: 9 seconds"),
+    ):
+        for number, text in enumerate(texts):
+            log.lines.append(
+                f"26/11/30 12:00:0{3 if phase == 'end' else 0} INFO ql.Driver: " + message.format(number, text) + "\n"
+            )
+        if phase == "start":
+            log.lines.append("26/11/30 12:00:01 ERROR ql.Driver: FAILED: Execution Error, return code 2\n")
+            hook = {**entry(texts[1], {"shop.u.a": ["shop.s.a"]}), "timestamp": 0, "duration": 1}
+            log.lines.append(
+                "26/11/30 12:00:02 INFO hooks.LineageLogger: " + json.dumps(hook, separators=(",", ":")) + "\n"
+            )
+    found = collected(tmp_path, log.write())
+    assert found.records == [exact(U, [S], {"a": [(0, "a")]})]
+    assert found.skipped[UNKNOWN_OUTCOME] == 1
+
+
 def test_names_are_those_of_the_current_database_of_their_session(log: ServerLog, tmp_path: Path) -> None:
     log.run("USE shop")
     log.session = 2
@@ -101,6 +124,15 @@ def test_names_are_those_of_the_current_database_of_their_session(log: ServerLog
     assert found.examples == {NO_DATABASE: "lost"}
 
 
+def test_after_a_use_that_is_not_understood_the_database_is_unknown(log: ServerLog, tmp_path: Path) -> None:
+    log.run("INSERT INTO t SELECT a FROM s", entry("INSERT INTO t SELECT a FROM s", {"shop.t.a": ["shop.s.a"]}))
+    log.run("USE /* to */ mart")
+    log.run("INSERT INTO u SELECT a FROM s")
+    found = collected(tmp_path, log.write())
+    assert [each["destination"] for each in found.records] == [T]
+    assert found.skipped == {NO_DATABASE: 1}
+
+
 def test_temporary_tables_are_replaced_by_their_sources_within_a_session(log: ServerLog, tmp_path: Path) -> None:
     log.run("USE shop")
     log.run("CREATE TEMPORARY TABLE tmp AS SELECT a AS b FROM s")
@@ -114,6 +146,21 @@ def test_temporary_tables_are_replaced_by_their_sources_within_a_session(log: Se
         record(T, [S], {"b": [(0, "a")]}),
         record(U, [asset("shop.tmp")], {"b": [(0, "b")]}),
     ]
+
+
+def test_entries_in_a_file_of_their_own_say_nothing_about_temporary_tables(log: ServerLog, tmp_path: Path) -> None:
+    """The hook records a temporary table like others, and its file does not show the session."""
+    into_tmp, into_t = "INSERT INTO tmp SELECT a FROM s", "INSERT INTO t SELECT a FROM s"
+    log.run("USE shop")
+    log.run("CREATE TEMPORARY TABLE tmp (a INT)")
+    log.run(into_tmp)
+    log.run(into_t)
+    hook = ServerLog(tmp_path / "lineage.log")
+    hook.add_entry(entry(into_tmp, {"shop.tmp.a": ["shop.s.a"]}))
+    hook.add_entry(entry(into_t, {"shop.t.a": ["shop.s.a"]}))
+    found = collected(tmp_path, log.write(), hook.write())
+    assert found.records == [exact(T, [S], {"a": [(0, "a")]})]
+    assert found.skipped == {UNASSIGNED: 1}
 
 
 def test_a_temporary_table_of_an_unknown_session_gives_no_edge(log: ServerLog, tmp_path: Path) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import os
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
@@ -72,6 +73,29 @@ def test_a_gzip_file_of_several_parts_is_read(logs: Reader, tmp_path: Path) -> N
     assert logs.read_paths(tmp_path).column("text") == ["USE sales", "SELECT 1"]
 
 
+def _renamed(log: Path) -> None:
+    log.rename(log.with_name("hive.log.2"))
+    log.write_text(line(60, "Removed queryId: q_0") * 99, encoding="utf-8")
+
+
+def _truncated(log: Path) -> None:
+    log.with_name("hive.log.2").write_bytes(log.read_bytes())
+    log.write_text(line(60, "Removed queryId: q_0"), encoding="utf-8")
+
+
+@pytest.mark.parametrize("rotate", [_renamed, _truncated, Path.unlink])
+def test_a_file_that_is_rotated_during_the_run_ends_it(
+    logs: Reader, tmp_path: Path, rotate: Callable[[Path], None]
+) -> None:
+    """Under its name, there is now another file: what was listed would be lost without a word."""
+    put(tmp_path, **{"hive.log": LINES, "hive.log.1": EARLIER})
+    streams = logs.modules["log_files"].log_streams(logs.options(tmp_path))
+    (files,) = streams
+    rotate(tmp_path / "hive.log")
+    with pytest.raises(UnavailableError, match=r"hive\.log was rotated"):
+        files[-1].opener()
+
+
 @pytest.mark.parametrize(
     ("older", "newer"),
     [
@@ -110,8 +134,16 @@ def test_in_the_folder_of_an_emr_cluster_only_hive_is_read(logs: Reader, tmp_pat
     for name, text in ((f"{node}applications/hive/hive-server2.log.gz", LINES), *((name, EARLIER) for name in others)):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(gzip.compress(text.encode()))
-    read = logs.read_paths(tmp_path)
-    assert (read.column("text"), read.skipped) == (["SELECT 1"], {})
+    for path in (tmp_path, tmp_path / node, tmp_path / node / "applications"):
+        read = logs.read_paths(path)
+        assert (read.column("text"), read.skipped) == (["SELECT 1"], {})
+
+
+@pytest.mark.parametrize("path", ["", "hive.log"])
+def test_a_folder_above_the_path_can_have_a_name_of_emr(logs: Reader, tmp_path: Path, path: str) -> None:
+    put(tmp_path, **{"containers__steps__applications__hs2__log__hive.log": LINES, "hive.log": EARLIER})
+    inner = tmp_path / "containers" / "steps" / "applications" / "hs2" / "log" / path
+    assert logs.read_paths(tmp_path / "hive.log", inner).column("text") == ["SELECT 1", "USE sales"]
 
 
 def test_a_path_can_be_given_twice_and_links_can_form_a_loop(logs: Reader, tmp_path: Path) -> None:
@@ -188,6 +220,43 @@ def test_a_damaged_gzip_file_is_named(logs: Reader, content: bytes, kind: type[E
         logs.read(content)
 
 
+class FailingFile(BytesIO):
+    """A file on a disk or in a store that fails after a while."""
+
+    error: Exception = OSError(errno.EIO, os.strerror(errno.EIO))
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size == 2:
+            return super().read(size)
+        raise self.error
+
+
+class ClientError(Exception):
+    __module__ = "botocore.exceptions"
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [(FailingFile.error, "Input/output error"), (ClientError("connection closed"), "connection closed")],
+)
+def test_a_file_that_cannot_be_read_to_its_end_is_named(logs: Reader, error: Exception, reason: str) -> None:
+    module = logs.modules["log_opening"]
+    content = FailingFile(LINES.encode())
+    content.error = error
+    file = module.LogFile("hive.log", DAY, lambda: content, is_named=True)
+    with pytest.raises(UnavailableError, match=rf"^hive\.log cannot be read: {reason}$"), module.opened(file) as opened:
+        opened.read()
+
+
+def test_a_zip_file_with_a_password_is_named(logs: Reader, tmp_path: Path) -> None:
+    content = bytearray(zipped(**{"hive.log": LINES}))
+    content[6] |= 1  # the flags of the member, in front of it and in the directory
+    content[content.index(b"PK\x01\x02") + 8] |= 1
+    (tmp_path / "hive.zip").write_bytes(content)
+    with pytest.raises(ConfigurationError, match=r"hive\.zip/hive\.log cannot be read: .*encrypted"):
+        logs.read_paths(tmp_path)
+
+
 def test_a_damaged_zip_file_is_named(logs: Reader, tmp_path: Path) -> None:
     put(tmp_path, **{"logs.zip": zipped(**{"hive.log": LINES})[:-30]})
     with pytest.raises(ConfigurationError, match=r"logs\.zip is damaged"):
@@ -220,12 +289,15 @@ def test_statements_that_cross_the_pieces_of_a_file_are_read(logs: Reader, monke
 
 
 def test_statements_that_never_end_do_not_fill_the_memory(logs: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logs.modules["log_statements"], "MAX_HELD", 1_000)
-    starts = "".join(line(n, f"Executing command(queryId=q_{n}): SELECT '{'x' * 100}'", f"t-{n}") for n in range(50))
-    read = logs.read(starts + LINES)
+    """A statement takes memory beyond its text."""
+    monkeypatch.setattr(logs.modules["log_statements"], "MAX_HELD", 10_000)
     dropped = "statement without an end in the logs: too many of them to wait for it"
-    assert (read.column("text"), read.skipped[dropped]) == (["SELECT 1"], 41)
-    assert sum(read.skipped.values()) == 50
+    for length, expected in ((400, 41), (0, 35)):
+        text = "x" * length
+        starts = "".join(line(n, f"Executing command(queryId=q_{n}): {text}", f"t-{n}") for n in range(50))
+        read = logs.read(starts + LINES)
+        assert (read.column("text"), read.skipped[dropped]) == (["SELECT 1"], expected)
+        assert sum(read.skipped.values()) == 50
 
 
 def test_ids_are_remembered_in_little_memory(logs: Reader, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -342,8 +342,60 @@ def test_the_database_is_that_of_the_last_use_in_the_session(logs: Reader) -> No
 
 def test_a_use_that_failed_changes_nothing(logs: Reader) -> None:
     use = statement(10, "USE nowhere", "q_1").splitlines(keepends=True)
-    read = logs.read("".join([*use[:3], failed(11, "x"), *use[3:]]) + statement(20, "SELECT 1"))
-    assert read.column("database") == [None, None]
+    lines = statement(0, "USE sales", "q_0") + "".join([*use[:3], failed(11, "x"), *use[3:]])
+    assert logs.read(lines + statement(20, "SELECT 1")).column("database") == [None, "sales", "sales"]
+
+
+@pytest.mark.parametrize(
+    ("use", "database"),
+    [
+        ("-- a; USE b\nUSE mart", "mart"),
+        ("/* {'app': 'dbt'} */ use `mart` -- c", "mart"),
+        ("/* a * b **/\n/**/USE mart /* d */ ;", "mart"),
+        ("USE /* why */ mart", None),
+        ("USE other.mart", None),
+        ("USER mart", "sales"),
+        ("SELECT 'USE mart'", "sales"),
+    ],
+)
+def test_a_use_has_comments_or_makes_the_database_unknown(logs: Reader, use: str, database: str | None) -> None:
+    read = logs.read(statement(0, "USE sales", "q_1") + statement(10, use, "q_2") + statement(20, "SELECT 1", "q_3"))
+    assert read.column("database") == [None, "sales", database]
+
+
+def test_a_use_that_was_canceled_makes_the_database_unknown(logs: Reader) -> None:
+    use = statement(10, "USE mart", "q_2").splitlines(keepends=True)
+    canceled = line(11, "Successfully cancelled the query: q_2", HANDLER, "operation.SQLOperation")
+    read = logs.read(
+        statement(0, "USE sales", "q_1") + "".join([*use[:3], canceled, *use[3:]]) + statement(20, "SELECT 1", "q_3")
+    )
+    assert read.column("database") == [None, "sales", None]
+
+
+OPERATION = (
+    "[opType=EXECUTE_STATEMENT, queryId={}, startTime=1772445600000, sessionId={}, createTime=1772445600000, "
+    "userName={}, ipAddress=10.0.0.7]"
+)
+
+
+@pytest.mark.parametrize(("name", "user"), [("ana", "ana"), ("a, b] x", "a, b] x"), ("null", "knox"), ("", "knox")])
+def test_the_line_before_a_statement_names_its_session_and_user(logs: Reader, name: str, user: str) -> None:
+    """Hive 4. The name is that after impersonation; the one who opened the session is only the client's."""
+    before = line(5, OPERATION.format(ID, SESSION, name), HANDLER, "operation.Operation")
+    read = logs.read(opened(0, CREATING.format("knox")) + before + statement(5, "SELECT 1", session=None))
+    assert (read.only["session"], read.only["user"]) == (SESSION, user)
+
+
+def test_statements_that_never_start_do_not_fill_the_memory(logs: Reader) -> None:
+    lines = "".join(
+        line(0, OPERATION.format(f"q_{number}", SESSION, "ana"), HANDLER, "operation.Operation")
+        for number in range(10_001)
+    )
+    read = logs.read(lines + statement(5, "SELECT 1", "q_0", None) + statement(5, "SELECT 2", "q_1", None))
+    assert dict(zip(read.column("text"), read.column("session"), strict=True)) == {
+        "SELECT 1": None,
+        "SELECT 2": SESSION,
+    }
 
 
 def test_the_database_of_a_statement_is_that_at_its_start(logs: Reader) -> None:

@@ -165,9 +165,16 @@ def test_an_hourly_job_neither_misses_nor_repeats_a_query(folder: Folder) -> Non
 
 
 def test_logs_that_end_before_the_window_are_a_warning(folder: Folder) -> None:
+    """The last line of the logs counts, also if it has nothing to do with statements."""
+    warning = "the last line of the logs is of"
     folder.write(statement(0, "SELECT 1"))
-    assert "the logs end at 2026-03-02T10:00:02Z, before the end of the window" in folder.run(*WINDOW).stderr
-    assert "the logs end" not in folder.run("--since", "2026-03-02", "--until", "2026-03-02T10:00:01").stderr
+    assert f"{warning} 2026-03-02T10:00:02Z, before the end of the window" in folder.run(*WINDOW).stderr
+    assert warning not in folder.run("--since", "2026-03-02", "--until", "2026-03-02T10:00:01").stderr
+    other = line(60, "Shutting down the object store...", "main", "metastore.HMSHandler")
+    folder.write(statement(0, "SELECT 1"), other, "java.lang.Exception\n\tat X\n" * 9)
+    assert f"{warning} 2026-03-02T10:01:00Z" in folder.run(*WINDOW).stderr
+    folder.write(statement(0, "SELECT 1"), "\n" * 70_000, other)
+    assert warning not in folder.run("--since", "2026-03-02", "--until", "2026-03-02T10:01:00").stderr
 
 
 def test_databases_are_selected_by_the_filters(folder: Folder) -> None:
