@@ -172,7 +172,7 @@ def _read_request_error(error: exc.RequestError) -> DriverError:
         return DriverError(REQUEST, error, context.get("http-code"), one_line(str(error)))
     if cause.__context__ is not None:  # no response
         return DriverError(NETWORK, error, None, one_line(str(cause.__context__)))
-    return DriverError(REQUEST, error, BUSY, "the SQL warehouse is starting or busy (HTTP 503 or 429)")
+    return DriverError(REQUEST, error, BUSY, "the SQL warehouse is starting or busy (HTTP 429 or 5xx)")
 
 
 def is_session_lost(error: BaseException) -> bool:

@@ -93,7 +93,9 @@ class Session:
                     self._connection = self._cursor = None
                 if not is_retried(error) or time.monotonic() + pause > deadline:
                     raise
-                log.info("waiting for the SQL warehouse: %s", message(error))
+                # The interpreter cannot exit cleanly while a daemon thread writes to stderr.
+                if threading.current_thread() is threading.main_thread():
+                    log.info("waiting for the SQL warehouse: %s", message(error))
             with interruptible():
                 time.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
