@@ -6,6 +6,7 @@ from collections.abc import Collection
 from typing import NamedTuple
 
 from connection import Warehouse, is_too_much, is_unreadable, quote
+from error_table import message
 from kinds import asset_type
 from mcpush.collect.collector import Options
 from mcpush.records import Asset, AssetKey
@@ -50,7 +51,7 @@ class ExistingTables:
                 if not (is_unreadable(error) or is_too_much(error)):
                     raise
                 self._listed.discard(catalog)
-                options.skip(NOT_LISTED, f"{catalog}: {error}")
+                options.skip(NOT_LISTED, f"{catalog}: {message(error)}")
             else:
                 if catalog not in self._listed:
                     options.skip(NOT_LISTED, catalog)

@@ -257,6 +257,13 @@ def test_without_snapshots_describe_detail_has_the_size(scripts: Scripts, proble
     assert found.skipped == {NO_SIZES: 1}
 
 
+def test_a_snapshot_of_a_dropped_table_is_not_the_size_of_the_new_one(scripts: Scripts) -> None:
+    tomorrow = datetime.now(timezone.utc) + timedelta(days=1)
+    scripts.load(shop(ORDERS, replace(ORDERS, name="recreated", created=tomorrow)))
+    sizes = {name: record["byte_count"] for name, record in scripts.records().items()}
+    assert sizes == {"main.sales.orders": 2_000, "main.sales.recreated": 3_000}
+
+
 def test_an_old_snapshot_is_not_the_size(scripts: Scripts) -> None:
     old = {
         "catalog_name": "main",
