@@ -203,7 +203,7 @@ def test_a_catalog_that_is_too_large_is_read_in_parts(scripts: Scripts, after: i
 def test_no_visible_catalog_is_refused(scripts: Scripts) -> None:
     scripts.load(shop())
     run = scripts.attempt(DATABRICKS_TOKEN=scripts.server.token("denied")).check(3)
-    assert "No catalog is visible" in error_of(run)["message"]
+    assert "No catalog with tables is visible" in error_of(run)["message"]
 
 
 def test_a_revoked_information_schema_is_refused(scripts: Scripts) -> None:
