@@ -87,6 +87,7 @@ SERVER = ErrorTable(
 REQUEST = ErrorTable(
     "Databricks",
     cases=(
+        ErrorCase(ConfigurationError, "Check the token: it has a line end.", words=("Invalid header value",)),
         ErrorCase(RefusedError, TOKEN, codes=(401, 403)),
         ErrorCase(ConfigurationError, PATH_REMEDY, codes=(400, 404, 405)),
         ErrorCase(

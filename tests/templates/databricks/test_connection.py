@@ -106,6 +106,12 @@ def test_a_wrong_token_is_refused(scripts: Scripts) -> None:
     assert "Invalid access token" in error_of(run)["message"]
 
 
+def test_a_token_with_a_line_end_is_not_taken_for_a_problem_of_the_network(scripts: Scripts) -> None:
+    run = scripts.attempt(**{TOKEN: "dapi\nsecretvalue99"}).check(2)
+    assert "line end" in error_of(run)["remedy"]
+    assert "value99" not in run.stdout + run.stderr
+
+
 def test_a_warehouse_that_is_not_known_is_named(scripts: Scripts) -> None:
     run = scripts.attempt(without="DATABRICKS_HTTP_PATH").check(2)
     assert "DATABRICKS_HTTP_PATH" in error_of(run)["message"]
