@@ -104,6 +104,11 @@ NETWORK = ErrorTable(
     cases=(
         ErrorCase(
             ConfigurationError,
+            "Correct the variable HTTPS_PROXY, e.g. http://proxy.example.com:3128.",
+            words=("Proxy URL had", "is not a valid host or port"),
+        ),
+        ErrorCase(
+            ConfigurationError,
             "Check the certificates of this machine, those of a proxy, and DATABRICKS_HOST.",
             words=("CERTIFICATE_VERIFY_FAILED", "Hostname mismatch", "WRONG_VERSION_NUMBER"),
         ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import NamedTuple
 
-from connection import Warehouse, is_too_much, is_unreadable, quote
+from connection import Warehouse, is_statement_error, is_too_much, quote
 from error_table import message
 from kinds import asset_type
 from mcpush.collect.collector import Options
@@ -48,7 +48,7 @@ class ExistingTables:
                 ):
                     self._add(catalog, row, keys)
             except Exception as error:
-                if not (is_unreadable(error) or is_too_much(error)):
+                if not (is_statement_error(error) or is_too_much(error)):
                     raise
                 self._listed.discard(catalog)
                 options.skip(NOT_LISTED, f"{catalog}: {message(error)}")

@@ -101,6 +101,16 @@ def test_an_unreachable_host_is_not_waited_for_as_long_as_a_warehouse(scripts: S
     assert "Connection refused" in error_of(run)["message"]
 
 
+@pytest.mark.parametrize("proxy", ["proxysecret@proxy.example.com:3128", "me:proxysecret@proxy.example.com"])
+def test_a_wrong_proxy_is_explained_without_a_traceback(scripts: Scripts, proxy: str) -> None:
+    wrong = {HOST: "https://db.example.com", "HTTPS_PROXY": proxy, "HOME": str(scripts.work)}
+    run = run_script(
+        TEMPLATES / "databricks", "collect_metadata.py", LIST, env=scripts.server.environment() | wrong
+    ).check(2)
+    assert "HTTPS_PROXY" in run.stderr
+    assert ("proxysecret" in run.stderr, "Traceback" in run.stderr) == (False, False)
+
+
 def test_a_wrong_token_is_refused(scripts: Scripts) -> None:
     run = scripts.attempt(**{TOKEN: scripts.server.token("wrong")}).check(3)
     assert "Invalid access token" in error_of(run)["message"]
