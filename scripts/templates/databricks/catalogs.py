@@ -7,7 +7,7 @@ https://docs.databricks.com/aws/en/sql/language-manual/sql-ref-information-schem
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import date
 from functools import partial
 from typing import NamedTuple, TypeVar
@@ -17,6 +17,7 @@ from error_table import GRANTS, message
 from mcpush.collect.catalog import UNREADABLE_SCHEMA, Key, Part, SplitDatabase, each_readable
 from mcpush.collect.collector import Options
 from mcpush.collect.rows import R, Rows
+from mcpush.console import log
 from mcpush.errors import RefusedError
 
 # https://docs.databricks.com/aws/en/sql/language-manual/sql-ref-syntax-aux-show-catalogs
@@ -56,6 +57,8 @@ HIVE = "hive_metastore"  # https://docs.databricks.com/aws/en/data-governance/un
 OWN_CATALOGS = ("system", "samples", "__databricks_internal")
 MOST_SCHEMAS = 20  # if the filters select more schemas of a catalog, one statement for all of them is faster
 
+NO_CATALOG = "No catalog with tables is visible to this principal."
+
 T = TypeVar("T")
 ReadPart = Callable[[Part], Iterator[T]]
 
@@ -75,12 +78,25 @@ class NameRow(NamedTuple):
 def catalogs(warehouse: Warehouse, options: Options) -> list[str]:
     """The catalogs that the filters select, sorted, also the Hive metastore.
 
-    Raises RefusedError if this principal sees none: a run without tables would look like an empty metastore.
+    Raises RefusedError if this principal sees none: a run without tables would look like an empty metastore. The Hive
+    metastore can be visible without any grant.
     """
     visible = sorted({row.catalog for row in warehouse.rows(CatalogRow, CATALOGS_SQL)})
     if all(name in OWN_CATALOGS for name in visible):
-        raise RefusedError("No catalog is visible to this principal.", GRANTS)
+        raise RefusedError(NO_CATALOG, GRANTS)
+    if all(name in (*OWN_CATALOGS, HIVE) for name in visible):
+        log.warning("warning: no catalog of Unity Catalog is visible to this principal, only the Hive metastore")
     return [name for name in visible if options.filters.may_hold(name) and not _is_left_out(name, options)]
+
+
+def not_empty(items: Iterable[T]) -> Iterator[T]:
+    """Yields the items of the only visible catalog. Raises RefusedError if there are none."""
+    is_empty = True
+    for item in items:
+        is_empty = False
+        yield item
+    if is_empty:
+        raise RefusedError(NO_CATALOG, GRANTS)
 
 
 def _is_left_out(catalog: str, options: Options) -> bool:

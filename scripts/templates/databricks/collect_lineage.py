@@ -24,6 +24,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from connection import Warehouse, clock, connect, explain, is_unreadable
+from error_table import message
 from existing_tables import ExistingTables
 from lineage_edges import add_columns, read_edges
 from mcpush.collect.catalog import read_or_skip
@@ -51,7 +52,7 @@ def collect(warehouse: Warehouse, options: Options) -> Iterator[LineageRecord]:
     existing = ExistingTables()
     existing.read(warehouse, edges.kinds.keys(), options)
     written = edges.targets(lambda key: existing.asset(key, edges.kinds[key][1]))
-    read_or_skip(options, NO_COLUMNS, lambda: add_columns(warehouse, window, written, options), is_unreadable)
+    read_or_skip(options, NO_COLUMNS, lambda: add_columns(warehouse, window, written, options), is_unreadable, message)
     for asset in missing_tables(written.values(), existing.exists):
         if options.filters.allows(*asset.key):
             options.skip(MISSING_DESTINATION, str(asset))

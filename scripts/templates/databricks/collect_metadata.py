@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
-from catalogs import HIVE, catalogs, each_table
+from catalogs import HIVE, catalogs, each_table, not_empty
 from connection import Warehouse, connect, explain
 from details import NO_HISTORY, Details
 from hive_metastore import hive_records, hive_targets
@@ -129,7 +129,8 @@ def collect(warehouse: Warehouse, options: Options) -> Iterator[TableRecord]:
     details.ask(reader.tables.questions(unity))
     yield from each_table(warehouse, options, unity, reader.records_of, lambda record: (record.schema, record.name))
     if HIVE in names:
-        yield from hive_records(warehouse, options, details, is_alone=not unity)
+        records = hive_records(warehouse, options, details, is_alone=not unity)
+        yield from not_empty(records) if _is_only_catalog(HIVE, names, options) else records
 
 
 class Reader:
@@ -210,7 +211,12 @@ def targets(warehouse: Warehouse, options: Options) -> Iterator[str]:
     for record in each_table(warehouse, options, unity, reader.records_of, lambda record: (record.schema, record.name)):
         yield listed_table(record.database, record.schema, record.name, record.kind or "")
     if HIVE in names:
-        yield from hive_targets(warehouse, options, is_alone=not unity)
+        lines = hive_targets(warehouse, options, is_alone=not unity)
+        yield from not_empty(lines) if _is_only_catalog(HIVE, names, options) else lines
+
+
+def _is_only_catalog(name: str, names: list[str], options: Options) -> bool:
+    return names == [name] and not (options.filters.include or options.filters.exclude)
 
 
 COLLECTOR = Collector(

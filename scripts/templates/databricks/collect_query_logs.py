@@ -67,7 +67,11 @@ def collect(warehouse: Warehouse, options: Options) -> Iterator[QueryLogRecord]:
             yield _record(row, schema, options)
         else:
             options.skip(NO_TEXT, row.statement_id)
-    if redacted and not readable:
+    _check_redacted(redacted, is_any_readable=readable > 0)
+
+
+def _check_redacted(redacted: int, *, is_any_readable: bool) -> None:
+    if redacted and not is_any_readable:
         raise RefusedError(ALL_REDACTED.format(count=redacted), REMEDY)
     if redacted:
         log.warning("warning: the text of %d queries is redacted. %s", redacted, REMEDY)
@@ -94,8 +98,13 @@ def targets(warehouse: Warehouse, options: Options) -> Iterator[str]:
     warn_about_narrow_filters(options.filters, DATABASE_AND_SCHEMA)
     history, window = QueryHistory(warehouse, options), TimeRange(options.since, options.until)
     unknown: Counter[str] = Counter()  # queries whose catalog is not known
+    redacted = 0
     for row in history.counts(window):
         unknown[iso_utc(row.hour)] += row.queries
+        redacted += row.redacted
+    if redacted:
+        options.skip(REDACTED_TEXT, count=redacted)
+    _check_redacted(redacted, is_any_readable=any(unknown.values()))
     found: Counter[tuple[str, str]] = Counter()
     for hour, schema in history.schemas(window):
         unknown[iso_utc(hour)] -= 1

@@ -53,7 +53,12 @@ SOCKET_TIMEOUT = 120  # seconds; the connector asks again and again whether a st
 # The connector's own retries: of single requests, and not for long, because statements are repeated (sessions.py).
 # https://github.com/databricks/databricks-sql-python/blob/main/CONNECTION_PARAMETERS.md
 CONNECTOR_RETRY_SECONDS = 60
-RETRIES = {"_retry_delay_min": 1, "_retry_delay_max": 5, "_retry_stop_after_attempts_count": 30}
+RETRIES = {
+    "_retry_delay_min": 1,
+    "_retry_delay_max": 5,
+    "_retry_stop_after_attempts_count": 30,
+    "_retry_dangerous_codes": [502, 504],  # dangerous only for statements that write
+}
 
 # https://docs.databricks.com/aws/en/sql/language-manual/functions/current_timestamp
 CLOCK_SQL = "SELECT current_timestamp() AS warehouse_time"

@@ -40,7 +40,7 @@ UNREADABLE = "rows, bytes or last write not readable: table dropped during the r
 TOO_SLOW = "rows, bytes or last write not read: the statement took too long"
 NO_COMMAND = "command not supported for a table"
 NO_WRITE = "last write unknown: none in the table's history"
-UNKNOWN_OPERATION = "operation in a table's history that is not documented: not taken for a write"
+UNKNOWN_OPERATION = "last write unknown: a later operation in the table's history is not documented"
 NO_HISTORY = "last write unknown: only Delta and Iceberg tables have a history"
 
 
@@ -139,25 +139,24 @@ class Details:
             write = asking.answer("DESCRIBE HISTORY", lambda: self._last_write(table))
             if write and write.unknown:
                 asking.skip(UNKNOWN_OPERATION, write.unknown)
-            if write and write.time is None:
+            elif write and write.time is None:
                 asking.skip(NO_WRITE)
             if not has_bytes:
                 size = asking.answer("DESCRIBE DETAIL", lambda: self._size(table))
         else:
             asking.skip(NO_HISTORY)
-        written = write.time if write else None
         rows = None
         statistics = asking.answer("SHOW STATISTICS", lambda: self._statistics(table))
         if statistics is not None:
-            rows, reason = current_rows(statistics, written)
+            rows, reason = current_rows(statistics, write.latest if write else None)
             if reason:
                 asking.skip(reason)
-        return Found(Facts(rows, size, written), asking.skipped)
+        return Found(Facts(rows, size, write.time if write else None), asking.skipped)
 
     def _last_write(self, table: str) -> LastWrite:
         recent = self._warehouse.read(CommitRow, RECENT_SQL.format(table=table))
         write = last_write(recent)
-        if write.time is None and len(recent) >= RECENT:
+        if write.latest is None and len(recent) >= RECENT:
             write = last_write(self._warehouse.read(CommitRow, HISTORY_SQL.format(table=table)))
         return write
 

@@ -87,6 +87,7 @@ SERVER = ErrorTable(
 REQUEST = ErrorTable(
     "Databricks",
     cases=(
+        ErrorCase(ConfigurationError, "Check the token: it has a line end.", words=("Invalid header value",)),
         ErrorCase(RefusedError, TOKEN, codes=(401, 403)),
         ErrorCase(ConfigurationError, PATH_REMEDY, codes=(400, 404, 405)),
         ErrorCase(
@@ -101,6 +102,11 @@ REQUEST = ErrorTable(
 NETWORK = ErrorTable(
     "Databricks",
     cases=(
+        ErrorCase(
+            ConfigurationError,
+            "Correct the variable HTTPS_PROXY, e.g. http://proxy.example.com:3128.",
+            words=("Proxy URL had", "is not a valid host or port"),
+        ),
         ErrorCase(
             ConfigurationError,
             "Check the certificates of this machine, those of a proxy, and DATABRICKS_HOST.",
@@ -178,7 +184,7 @@ def _read_request_error(error: exc.RequestError) -> DriverError:
         return DriverError(REQUEST, error, context.get("http-code"), one_line(str(error)))
     if cause.__context__ is not None:  # no response
         return DriverError(NETWORK, error, None, one_line(str(cause.__context__)))
-    return DriverError(REQUEST, error, BUSY, "the SQL warehouse is starting or busy (HTTP 503 or 429)")
+    return DriverError(REQUEST, error, BUSY, "the SQL warehouse is starting or busy (HTTP 429 or 5xx)")
 
 
 def is_session_lost(error: BaseException) -> bool:

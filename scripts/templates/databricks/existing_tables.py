@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import NamedTuple
 
-from connection import Warehouse, is_too_much, is_unreadable, quote
+from connection import Warehouse, is_statement_error, is_too_much, quote
+from error_table import message
 from kinds import asset_type
 from mcpush.collect.collector import Options
 from mcpush.records import Asset, AssetKey
@@ -47,10 +48,10 @@ class ExistingTables:
                 ):
                     self._add(catalog, row, keys)
             except Exception as error:
-                if not (is_unreadable(error) or is_too_much(error)):
+                if not (is_statement_error(error) or is_too_much(error)):
                     raise
                 self._listed.discard(catalog)
-                options.skip(NOT_LISTED, f"{catalog}: {error}")
+                options.skip(NOT_LISTED, f"{catalog}: {message(error)}")
             else:
                 if catalog not in self._listed:
                     options.skip(NOT_LISTED, catalog)

@@ -38,18 +38,22 @@ class CommitRow(NamedTuple):
 
 
 class LastWrite(NamedTuple):
-    """When the data last changed; None if no commit says so. ``unknown`` is a later operation of an unknown effect."""
+    """The last change of the data. ``time`` is None if the history does not say when it was.
 
-    time: datetime | None
+    ``unknown`` is the newest operation if its effect is not known. ``latest`` is then its time: the data can have
+    changed until then.
+    """
+
+    time: datetime | None = None
     unknown: str | None = None
+    latest: datetime | None = None
 
 
 def last_write(commits: Iterable[CommitRow]) -> LastWrite:
-    """The newest commit that changed data, whatever the order of the rows."""
-    unknown = None
+    """The newest commit that changed data, whatever the order of the rows. Not known after an unknown operation."""
     for commit in sorted(commits, key=lambda each: each.version, reverse=True):
         if commit.operation in DATA_OPERATIONS:
-            return LastWrite(commit.timestamp, unknown)
-        if commit.operation not in OTHER_OPERATIONS and unknown is None:
-            unknown = str(commit.operation)
-    return LastWrite(None, unknown)
+            return LastWrite(commit.timestamp, None, commit.timestamp)
+        if commit.operation not in OTHER_OPERATIONS:
+            return LastWrite(None, str(commit.operation), commit.timestamp)
+    return LastWrite()

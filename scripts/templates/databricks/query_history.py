@@ -76,20 +76,22 @@ WHERE h.logged_at >= :since
 ORDER BY h.logged_at, h.statement_id, h.update_time DESC
 """
 
-# Counts the queries that have a record.
+# Counts the queries that have a record, and those whose text is redacted.
 # https://docs.databricks.com/aws/en/admin/system-tables/query-history
 COUNTS_SQL = """
 SELECT
     DATE_TRUNC('HOUR', h.logged_at) AS hour,
-    COUNT(DISTINCT h.statement_id) AS queries
+    COUNT(DISTINCT CASE WHEN h.text <> '<redacted>' THEN h.statement_id END) AS queries,
+    COUNT(DISTINCT CASE WHEN h.text = '<redacted>' THEN h.statement_id END) AS redacted
 FROM (
     SELECT
         q.statement_id AS statement_id,
+        LOWER(TRIM(q.statement_text)) AS text,
         CASE WHEN q.update_time > q.end_time + INTERVAL 2 HOURS THEN q.update_time ELSE q.end_time END AS logged_at
     FROM system.query.history AS q
     WHERE q.start_time >= :started_since
         AND q.start_time < :until
-        AND LOWER(TRIM(q.statement_text)) NOT IN ('', '<redacted>')
+        AND TRIM(q.statement_text) <> ''
 ) AS h
 WHERE h.logged_at >= :since
     AND h.logged_at < :until
@@ -149,6 +151,7 @@ class CountRow(NamedTuple):
 
     hour: datetime
     queries: int
+    redacted: int
 
 
 class QueryHistory:

@@ -10,6 +10,7 @@ from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
 from connection import Warehouse, is_unreadable
+from error_table import message
 from mcpush.collect.collector import Options
 from mcpush.records import TimeRange
 from table_lineage import TableLineage
@@ -94,7 +95,7 @@ class QuerySchemas:
         except Exception as error:
             if not is_unreadable(error):
                 raise
-            self._options.skip(NO_SCHEMAS, str(error))
+            self._options.skip(NO_SCHEMAS, message(error))
             self._lineage = None
             return iter(())
 

@@ -12,6 +12,7 @@ from mcpush.records import parse_utc
 TOLERANCE = timedelta(minutes=5)
 NO_ROWS = "row count unknown: no statistics (ANALYZE TABLE, or predictive optimization)"
 OLD_ROWS = "row count unknown: statistics older than the last write"
+UNKNOWN_AGE = "row count unknown: time of the statistics not readable"
 
 
 def aware(moment: datetime) -> datetime:
@@ -34,7 +35,10 @@ def current_rows(statistics: dict[str, Any], written: datetime | None) -> tuple[
     rows = statistics.get("num_rows")
     if not isinstance(rows, int) or isinstance(rows, bool) or rows < 0:
         return None, NO_ROWS
-    collected = _time(statistics.get("created_at"))
+    created = statistics.get("created_at")
+    collected = _time(created)
+    if created and not collected:
+        return None, UNKNOWN_AGE
     if collected and written and aware(written) > collected + TOLERANCE:
         return None, OLD_ROWS
     return rows, None

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from databricks import sql as connector
-from databricks.sql.exc import Error
+from databricks.sql.client import Connection
+from databricks.sql.exc import Error, InterfaceError
 from error_table import is_retried, is_session_lost, message
 from mcpush.console import log
 from mcpush.interrupts import interruptible
@@ -24,6 +24,14 @@ FETCH_BYTES = 10_000_000
 LONGEST_PAUSE = 15.0  # seconds between two attempts
 # Seconds that a run waits at its end for the warehouse to cancel a statement or close a session.
 CLOSE_SECONDS = 5.0
+
+
+class _Connection(Connection):
+    """A connection that can be deleted even if it failed before it had a session."""
+
+    @property
+    def open(self) -> bool:
+        return hasattr(self, "session") and bool(super().open)
 
 
 class Session:
@@ -76,9 +84,9 @@ class Session:
 
     def _connected(self) -> Any:
         if self._is_closed:  # a thread of a pool can outlive the run
-            raise connector.exc.InterfaceError("the session is closed")  # type: ignore[no-untyped-call]
+            raise InterfaceError("the session is closed")  # type: ignore[no-untyped-call]
         if self._connection is None:
-            self._connection = connector.connect(**self._arguments)
+            self._connection = _Connection(**self._arguments)
         return self._connection
 
     def _retrying(self, attempt: Callable[[], Any]) -> Any:
@@ -93,7 +101,9 @@ class Session:
                     self._connection = self._cursor = None
                 if not is_retried(error) or time.monotonic() + pause > deadline:
                     raise
-                log.info("waiting for the SQL warehouse: %s", message(error))
+                # The interpreter cannot exit cleanly while a daemon thread writes to stderr.
+                if threading.current_thread() is threading.main_thread():
+                    log.info("waiting for the SQL warehouse: %s", message(error))
             with interruptible():
                 time.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)

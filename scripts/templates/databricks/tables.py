@@ -39,13 +39,15 @@ SIZES_SQL = """
 SELECT
     t.table_schema AS schema_name,
     t.table_name AS table_name,
-    t.active_bytes AS byte_count
+    t.active_bytes AS byte_count,
+    t.snapshot_date AS snapshot_date
 FROM (
     SELECT
         m.catalog_name AS table_catalog,
         m.schema_name AS table_schema,
         m.table_name AS table_name,
         m.active_bytes AS active_bytes,
+        m.snapshot_date AS snapshot_date,
         ROW_NUMBER() OVER (
             PARTITION BY m.catalog_name, m.schema_name, m.table_name
             ORDER BY m.snapshot_date DESC, m.table_creation_time DESC
@@ -86,6 +88,7 @@ class SizeRow(NamedTuple):
     schema_name: str
     table_name: str
     byte_count: int | None
+    snapshot_date: date
 
 
 class Sized(NamedTuple):
@@ -129,7 +132,7 @@ class Tables:
         for row in rows:
             if self._options.filters.allows(catalog, *row.key):
                 found = sizes.take(row.key) if row.table_type in SIZED_TYPES else []
-                yield Sized(row, found[0].byte_count if found else None)
+                yield Sized(row, _size_of(row, found[0]) if found else None)
 
     def _sizes(self, catalog: str, part: Part) -> SortedRows[SizeRow]:
         """The sizes of a part of a catalog. Once they are not readable, it does not try again."""
@@ -162,6 +165,11 @@ class Tables:
             lambda error: f"{catalog}: {message(error)}",
         )
         return None if rows is None else SortedRows(rows, key=sort_key)
+
+
+def _size_of(row: TableRow, size: SizeRow) -> int | None:
+    """The size of a table; None if it is that of a dropped table of the same name, from before this one was created."""
+    return size.byte_count if not row.created or row.created.date() <= size.snapshot_date else None
 
 
 def is_size_error(error: BaseException) -> bool:

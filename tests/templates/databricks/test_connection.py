@@ -53,6 +53,12 @@ def test_a_starting_warehouse_is_waited_for(scripts: Scripts, method: str) -> No
     assert lines(scripts) == 6
 
 
+@pytest.mark.parametrize("status", [502, 504])
+def test_a_statement_is_repeated_after_an_error_of_a_gateway(scripts: Scripts, status: int) -> None:
+    scripts.server.http_fault("ExecuteStatement", status, times=1)
+    assert lines(scripts) == 6
+
+
 def test_a_warehouse_that_does_not_start_ends_the_run(scripts: Scripts) -> None:
     scripts.server.http_fault("OpenSession", 503)
     run = scripts.attempt(DATABRICKS_RETRY_SECONDS="1").check(4)
@@ -66,6 +72,15 @@ def test_a_warehouse_that_does_not_start_ends_the_run(scripts: Scripts) -> None:
 def test_a_statement_of_a_starting_warehouse_is_repeated(scripts: Scripts, message: str) -> None:
     scripts.server.fail("SHOW CATALOGS", "error", message=message, state="HY000", times=2)
     assert lines(scripts) == 6
+
+
+def test_threads_of_the_pool_repeat_statements_without_log_lines(scripts: Scripts) -> None:
+    """The interpreter aborts if it exits while a daemon thread writes to stderr."""
+    message = "SessionHandle [x] has not been initialized or had already closed"
+    scripts.server.fail("DESCRIBE HISTORY", "error", message=message, state="HY000", times=1)
+    run = scripts.attempt().check()
+    assert "waiting for the SQL warehouse" not in run.stderr
+    assert run.summary["skipped"] == scripts.attempt().check().summary["skipped"]
 
 
 def test_a_session_that_is_gone_is_opened_again(scripts: Scripts) -> None:
@@ -86,9 +101,25 @@ def test_an_unreachable_host_is_not_waited_for_as_long_as_a_warehouse(scripts: S
     assert "Connection refused" in error_of(run)["message"]
 
 
+@pytest.mark.parametrize("proxy", ["proxysecret@proxy.example.com:3128", "me:proxysecret@proxy.example.com"])
+def test_a_wrong_proxy_is_explained_without_a_traceback(scripts: Scripts, proxy: str) -> None:
+    wrong = {HOST: "https://db.example.com", "HTTPS_PROXY": proxy, "HOME": str(scripts.work)}
+    run = run_script(
+        TEMPLATES / "databricks", "collect_metadata.py", LIST, env=scripts.server.environment() | wrong
+    ).check(2)
+    assert "HTTPS_PROXY" in run.stderr
+    assert ("proxysecret" in run.stderr, "Traceback" in run.stderr) == (False, False)
+
+
 def test_a_wrong_token_is_refused(scripts: Scripts) -> None:
     run = scripts.attempt(**{TOKEN: scripts.server.token("wrong")}).check(3)
     assert "Invalid access token" in error_of(run)["message"]
+
+
+def test_a_token_with_a_line_end_is_not_taken_for_a_problem_of_the_network(scripts: Scripts) -> None:
+    run = scripts.attempt(**{TOKEN: "dapi\nsecretvalue99"}).check(2)
+    assert "line end" in error_of(run)["remedy"]
+    assert "value99" not in run.stdout + run.stderr
 
 
 def test_a_warehouse_that_is_not_known_is_named(scripts: Scripts) -> None:

@@ -68,6 +68,25 @@ def test_complete_records(scripts: Scripts) -> None:
     assert found.skipped == {"last write unknown: only Delta and Iceberg tables have a history": 1}
 
 
+ONLY_HIVE = "no catalog of Unity Catalog is visible to this principal, only the Hive metastore"
+
+
+def test_a_run_that_sees_no_catalog_of_unity_catalog_warns(scripts: Scripts) -> None:
+    scripts.load(Warehouse([], relations=[DELTA]))
+    assert ONLY_HIVE in scripts.attempt().check().stderr
+    scripts.load(metastore())
+    assert ONLY_HIVE not in scripts.attempt().check().stderr
+
+
+@pytest.mark.parametrize("option", [[], ["--list"]])
+def test_a_principal_that_sees_only_an_empty_hive_metastore_is_refused(scripts: Scripts, option: list[str]) -> None:
+    """The Hive metastore can be visible without any grant: a run without tables would look healthy."""
+    scripts.load(Warehouse([], schemas=[(HIVE, "default")]))
+    scripts.attempt(*option).check(3)
+    scripts.load(Warehouse(["main"], schemas=[(HIVE, "default")]))
+    scripts.attempt(*option).check()
+
+
 def test_only_freshness_and_volume(scripts: Scripts) -> None:
     scripts.load(metastore())
     found = scripts.collect("--only-freshness-and-volume")

@@ -259,6 +259,16 @@ def test_without_a_visible_table_in_a_catalog_all_can_exist(folder: Folder) -> N
     assert collected.skipped == {NOT_LISTED: 3}
 
 
+def test_a_catalog_that_does_not_answer_does_not_end_the_run(folder: Folder) -> None:
+    """A foreign catalog needs a connection to another system."""
+    fill(folder, edge(RAW, ORDERS))
+    message = "[FAILED_JDBC.UNCLASSIFIED] Failed JDBC: check that all connection options are correct. SQLSTATE: HV000"
+    folder.server.fail("information_schema.tables", "error", message=message, state="HV000")
+    collected = folder.collect("lineage")
+    assert collected.records == [lineage(asset(ORDERS), asset(RAW))]
+    assert NOT_LISTED in collected.skipped
+
+
 # --- windows -----------------------------------------------------------------------------------------------
 
 

@@ -203,7 +203,7 @@ def test_a_catalog_that_is_too_large_is_read_in_parts(scripts: Scripts, after: i
 def test_no_visible_catalog_is_refused(scripts: Scripts) -> None:
     scripts.load(shop())
     run = scripts.attempt(DATABRICKS_TOKEN=scripts.server.token("denied")).check(3)
-    assert "No catalog is visible" in error_of(run)["message"]
+    assert "No catalog with tables is visible" in error_of(run)["message"]
 
 
 def test_a_revoked_information_schema_is_refused(scripts: Scripts) -> None:
@@ -255,6 +255,13 @@ def test_without_snapshots_describe_detail_has_the_size(scripts: Scripts, proble
     found = scripts.collect()
     assert [record["byte_count"] for record in found.records] == [3_000, 3_000]
     assert found.skipped == {NO_SIZES: 1}
+
+
+def test_a_snapshot_of_a_dropped_table_is_not_the_size_of_the_new_one(scripts: Scripts) -> None:
+    tomorrow = datetime.now(timezone.utc) + timedelta(days=1)
+    scripts.load(shop(ORDERS, replace(ORDERS, name="recreated", created=tomorrow)))
+    sizes = {name: record["byte_count"] for name, record in scripts.records().items()}
+    assert sizes == {"main.sales.orders": 2_000, "main.sales.recreated": 3_000}
 
 
 def test_an_old_snapshot_is_not_the_size(scripts: Scripts) -> None:

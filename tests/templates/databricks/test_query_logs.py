@@ -166,6 +166,16 @@ def test_if_all_texts_are_redacted_the_run_is_refused_and_the_checkpoint_stays(f
     assert not list(folder.work.glob("query_logs.jsonl*"))
 
 
+def test_the_list_refuses_and_counts_redacted_texts_too(folder: Folder) -> None:
+    redacted = query("q1", SINCE, statement_text=" <REDACTED> ")
+    fill(folder, redacted, query("q2", SINCE, statement_text=None))
+    run = folder.run("query_logs", "--list").check(3)
+    assert "databricks_pii_access" in run.stderr
+    fill(folder, redacted, query("q2", SINCE))
+    run = folder.run("query_logs", "--list").check()
+    assert (len(run.stdout.splitlines()), f"{REDACTED} (1)" in run.stderr) == (1, True)
+
+
 def test_filters_do_not_decide_whether_texts_are_redacted(folder: Folder) -> None:
     fill(folder, query("q1", SINCE, statement_text="<REDACTED>"), query("q2", SINCE))
     collected = folder.collect("query_logs", "--include", "nothing.*")
