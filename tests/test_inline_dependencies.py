@@ -20,7 +20,13 @@ from tests.script_process import SCRIPTS as HOME
 BLOCK = re.compile(r"(?m)^# /// script$\n((?:^#(?:| .*)$\n)+?)^# ///$\n")
 REQUIREMENT_NAME = re.compile(r"[A-Za-z0-9._-]+")
 # Listed package → its dependencies that scripts import too, in the versions that the listed package requires.
-TRANSITIVE = {"pycarlo": {"requests", "urllib3"}, "boto3": {"botocore"}, "google-cloud-bigquery": {"requests"}}
+TRANSITIVE = {
+    "pycarlo": {"requests", "urllib3"},
+    "boto3": {"botocore"},
+    "google-cloud-bigquery": {"requests"},
+    "databricks-sql-connector": {"requests", "urllib3"},
+    "pyhive": {"thrift", "thrift_sasl"},
+}
 SCRIPTS = sorted(
     folder / f"{kind}_{flow}.py" for folder in bundle.warehouses() for flow in bundle.flows(folder) for kind in KINDS
 )

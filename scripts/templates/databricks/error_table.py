@@ -21,7 +21,7 @@ PATH_REMEDY = "Check DATABRICKS_HOST and DATABRICKS_HTTP_PATH (or DATABRICKS_WAR
 LONGEST_MESSAGE = 1000  # characters; a message can have the stack of the server
 PREFIXES = ("DATABRICKS_", "ARM_", "GOOGLE_")  # of the variables whose values messages do not repeat
 STATE = re.compile(r"\bSQLSTATE:? ([0-9A-Z]{5})\b")
-STACK = re.compile(r"\n\s*at [\w.$]+\(|\nJVM stacktrace:")  # where a message goes on with the stack of the server
+STACK = re.compile(r"\n[ \t]*at [\w.$]+\(|\nJVM stacktrace:")  # where a message goes on with the stack of the server
 
 # The session is gone, or the warehouse has accepted it and still starts.
 # https://github.com/databricks/databricks-sql-python/issues/400, https://github.com/lightdash/lightdash/pull/28654

@@ -78,9 +78,14 @@ AUDIT_USER = re.compile(r'"reqUser":"([^"\\]{1,256})"')
 HOOK_LOGGER = "LineageLogger"
 HOOK = re.compile(r"\A(?:POSTHOOK: LINEAGE: )?(?=\{)")
 
-_COMMENT = r"\s|--[^\n]*(?:\n|\Z)|/\*(?:[^*]|\*(?!/))*\*/"
-STARTS_WITH_USE = re.compile(rf"\A(?:{_COMMENT})*USE\b", re.IGNORECASE)
-USE = re.compile(rf"\A(?:{_COMMENT})*USE\s+(?:`((?:[^`]|``)+)`|(\w+))(?:;|{_COMMENT})*\Z", re.IGNORECASE)
+# Both skip comments.
+STARTS_WITH_USE = re.compile(r"\A(?:\s|--[^\n]*(?:\n|\Z)|/\*(?:[^*]|\*(?!/))*\*/)*USE\b", re.IGNORECASE)
+USE = re.compile(
+    r"\A(?:\s|--[^\n]*(?:\n|\Z)|/\*(?:[^*]|\*(?!/))*\*/)*"
+    r"USE\s+(?:`((?:[^`]|``)+)`|(\w+))"
+    r"(?:;|\s|--[^\n]*(?:\n|\Z)|/\*(?:[^*]|\*(?!/))*\*/)*\Z",
+    re.IGNORECASE,
+)
 
 # What a console capture has behind the SQL of a statement: it is not a part of the SQL.
 CONSOLE = re.compile(
