@@ -153,7 +153,7 @@ def _truth(text: str) -> bool:
 
 
 def _name(text: str) -> str:
-    if not text.isprintable() or "\0" in text or text != text.strip():
+    if not text.isprintable() or text != text.strip():
         raise ValueError("use a name on one line, without spaces around it")
     return text
 
