@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.collected import Collected, Record
 from tests.contract.records import as_event, differences
-from tests.contract.subject import INGESTION_PATHS, Case, Subject
+from tests.contract.subject import INGESTION_PATHS, Case, Subject, started
+from tests.contract.world import large_world
 from tests.sandbox_process import SandboxProcess
-from tests.script_process import Run
+from tests.script_process import TEMPLATES, Run
 from tests.warehouses.harness import Flow
 from tests.warehouses.model import Model
 
@@ -45,3 +48,12 @@ class EndToEnd:
     def _arrived(self, flow: Flow, run: Run) -> list[Record]:
         path = INGESTION_PATHS[flow].rpartition("/")[2]
         return [event for each in run.summary["invocation_ids"] for event in self.monte_carlo.received(path, each)]
+
+
+@contextmanager
+def end_to_end(warehouse: str, tables: int, monte_carlo: SandboxProcess, place: Path) -> Iterator[EndToEnd]:
+    """Start the warehouse's server with this many tables and views."""
+    with started(TEMPLATES / warehouse, place) as subject:
+        model = large_world(subject.harness, tables)
+        subject.show(model)
+        yield EndToEnd(subject, model, monte_carlo, place)

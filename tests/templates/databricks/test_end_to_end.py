@@ -6,11 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.contract.end_to_end import EndToEnd
-from tests.contract.subject import started
-from tests.contract.world import large_world
+from tests.contract.end_to_end import EndToEnd, end_to_end
 from tests.sandbox_process import SandboxProcess
-from tests.script_process import TEMPLATES
 from tests.warehouses.harness import Flow
 
 TABLES = 2_000
@@ -18,11 +15,8 @@ TABLES = 2_000
 
 @pytest.fixture(scope="module")
 def scripts(sandbox: SandboxProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EndToEnd]:
-    place = tmp_path_factory.mktemp("end-to-end")
-    with started(TEMPLATES / "databricks", place) as subject:
-        model = large_world(subject.harness, TABLES)
-        subject.show(model)
-        yield EndToEnd(subject, model, sandbox, place)
+    with end_to_end("databricks", TABLES, sandbox, tmp_path_factory.mktemp("end-to-end")) as found:
+        yield found
 
 
 @pytest.mark.scale
